@@ -1,0 +1,84 @@
+"""The broker as the messaging needs it: acknowledged sends, polled records, committed offsets. Protocol only."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+class Partition(NamedTuple):
+    topic: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One polled record, undecoded: decoding happens in the handler, where it can fail without blocking."""
+
+    partition: Partition
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+    @property
+    def next_offset(self) -> int:
+        """What to commit once this record and all before it are settled."""
+        return self.offset + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message to send."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = field(default=())
+
+
+class MessageRejected(Exception):
+    """The broker will never take this message (too large): permanent for what it belongs to."""
+
+
+class Consumer(Protocol):
+    """A member of a consumer group. Only one task calls it at a time; `on_revoked` runs inside `poll`."""
+
+    async def start(self, on_revoked: Callable[[Sequence[Partition]], Awaitable[None]]) -> None:
+        """Join. `on_revoked` settles and commits what it can for the partitions within a few seconds."""
+
+    async def poll(self, timeout: float, max_records: int) -> Sequence[Record]:
+        """Up to `max_records` of partitions that are not paused, or none after `timeout` seconds.
+
+        Raises Unavailable("broker", reason) while the broker is away; calling again is how to wait for it.
+        """
+
+    def pause(self, partitions: Sequence[Partition]) -> None:
+        """Partitions no longer assigned are passed over."""
+
+    def resume(self, partitions: Sequence[Partition]) -> None: ...
+
+    def assigned(self) -> frozenset[Partition]: ...
+
+    async def commit(self, offsets: Mapping[Partition, int]) -> None:
+        """Next offsets. A commit for a partition that was lost meanwhile is passed over silently."""
+
+    async def stop(self) -> None: ...
+
+
+class Broker(Protocol):
+    """Raises Unavailable("broker", reason) for outages; what waits or repeats is the caller's decision."""
+
+    async def start(self) -> None:
+        """Open the producer. Returns also when no broker can be reached yet: it is connected in the background."""
+
+    async def send(self, message: Message) -> None:
+        """Returns once all in-sync replicas have it. Raises MessageRejected or Unavailable."""
+
+    def consumer(self, topics: Sequence[str], group: str) -> Consumer: ...
+
+    async def missing_topics(self, topics: Sequence[str]) -> Sequence[str]:
+        """Which of these do not exist (made first where the settings allow it)."""
+
+    async def close(self) -> None: ...

@@ -1,0 +1,87 @@
+"""What becomes of a task on its way: ArchiveTask, Document, Artifact, StoredArtifact. The type says how far it got."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.domain.archive_types import ArchiveDataType, SchemaName
+from app.domain.jobs import Reference, TaskId
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveTask:
+    """A task that a command asked for, with what its job says about it.
+
+    `attempts` were used up before (a task that was put back keeps them); `max_attempts` is the total of the job.
+    `stored` is set where an earlier try noted the object: only the announcement and the outcome are missing.
+    """
+
+    id: TaskId
+    reference: Reference
+    message: str
+    config_id: str | None
+    job_started: datetime
+    attempts: int
+    max_attempts: int
+    idempotence_id: str
+    traceparent: str
+    stored: "StoredArtifact | None" = None
+
+    @property
+    def trace_id(self) -> str:
+        """32 hex digits, as the source sees them in `traceparent`."""
+        return self.traceparent.split("-")[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a source answered. `metadata` are the `Archive-Metadata-*` headers, names in lower case without prefix."""
+
+    content: bytes
+    content_type: str
+    schema: SchemaName
+    metadata: tuple[tuple[str, str], ...] = ()
+    bucket: str | None = None
+    prefix: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A checked document with everything the object store needs to know.
+
+    `user_metadata` goes into the object as it is: ASCII, already percent-encoded where the contract says so.
+    """
+
+    content: bytes
+    content_type: str
+    data_type: ArchiveDataType
+    sha256: str
+    bucket: str
+    key: str
+    user_metadata: dict[str, str]
+    metadata: tuple[tuple[str, str], ...]
+    reference_id_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredArtifact:
+    """Where the object of a task lies, and all that the event and later readers say about it.
+
+    Kept with the task as JSON (`db.tasks`), so that a task can be announced after a crash without asking the source
+    or the present configuration again.
+    """
+
+    bucket: str
+    key: str
+    version_id: str
+    sha256: str
+    size: int
+    content_type: str
+    system: str
+    schema: str
+    schema_version: int
+    reference_id_type: str
+    reference_id_hash: str
+    expiration_days: int
+    archived_at: datetime
+    retain_until: datetime | None
+    metadata: tuple[tuple[str, str], ...]

@@ -1,0 +1,80 @@
+"""Names that follow from content: idempotence ids, hashes, object keys, percent-encoding. All deterministic."""
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime
+from urllib.parse import quote
+from uuid import UUID
+
+from blake3 import blake3
+
+from app.domain.jobs import Reference, Submission
+
+PREFIX_MODES = {"NONE": "", "DAY": "%Y%m%d/", "MONTH": "%Y%m/", "YEAR": "%Y/"}
+"""`storage.prefix-mode` → strftime of the day (UTC) on which the job started."""
+
+
+def command_idempotence_id(job_id: UUID, reference: Reference) -> str:
+    """`<jobId>-<length of id in UTF-16 units>:<id>:v<version>`, or `…:none`, as the Java service makes it."""
+    length = len(reference.id.encode("utf-16-le")) // 2
+    version = "none" if reference.version is None else f"v{reference.version}"
+    return f"{job_id}-{length}:{reference.id}:{version}"
+
+
+def event_idempotence_id(command_id: str) -> str:
+    return f"CreateArtifactCommand_{command_id}-event"
+
+
+def hash_of_text(*parts: str) -> str:
+    """Hex BLAKE3-256 of the concatenated UTF-8."""
+    return blake3("".join(parts).encode()).hexdigest()
+
+
+def reference_key(reference: Reference) -> bytes:
+    """16 bytes that stand for a reference in the index of a job's tasks; an id may be too long for an index row."""
+    version = b"" if reference.version is None else str(reference.version).encode()
+    return blake3(version + b":" + reference.id.encode()).digest()[:16]
+
+
+def content_hash(submission: Submission) -> bytes:
+    """32 bytes equal for the same content: order of the references and `num-of-retry` do not matter."""
+    head = "".join(
+        "-" if text is None else f"{len(text)}:{text}"
+        for text in (submission.message, submission.topic, submission.config_id)
+    )
+    digest = hashlib.sha256(head.encode())
+    for key in sorted(map(reference_key, submission.references)):
+        digest.update(key)
+    return digest.digest()
+
+
+def prefix_of(mode: str, started: datetime) -> str:
+    """Prefix of the objects of a job; `started` is in UTC."""
+    return started.strftime(PREFIX_MODES[mode])
+
+
+def object_key(prefix: str, system: str, schema: str, reference_id_hash: str, version: int | None) -> str:
+    """`<prefix><system>/<schema>/<h[0:2]>/<h>/v<version>`, `/v0` for unversioned data."""
+    return f"{prefix}{system}/{schema}/{reference_id_hash[:2]}/{reference_id_hash}/v{version or 0}"
+
+
+def percent_encode(text: str) -> str:
+    """UTF-8, all but unreserved characters (RFC 3986), `%` too: RFC 6570 simple expansion of one value."""
+    return quote(text, safe="")
+
+
+def expand_uri(template: str, reference: Reference) -> str:
+    """The template with `{id}` and `{version}` expanded; no id changes the shape of the URL."""
+    version = "" if reference.version is None else str(reference.version)
+    return template.replace("{version}", version).replace("{id}", percent_encode(reference.id))
+
+
+def duplicates(references: Iterable[Reference]) -> list[tuple[int, int]]:
+    """Pairs of positions (first, again) of references that stand twice, in order."""
+    seen: dict[Reference, int] = {}
+    found = []
+    for position, reference in enumerate(references):
+        first = seen.setdefault(reference, position)
+        if first != position:
+            found.append((first, position))
+    return found

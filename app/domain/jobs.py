@@ -1,0 +1,99 @@
+"""Jobs, their tasks and references, and the states they can be in."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+from uuid import UUID
+
+
+class JobState(StrEnum):
+    """Closed: nothing else may appear in a report."""
+
+    OPEN = "open"
+    COMPLETED = "completed"
+
+
+class JobResult(StrEnum):
+    SUCCEEDED = "succeeded"
+    PARTIALLY_SUCCEEDED = "partially-succeeded"
+    FAILED = "failed"
+
+
+class TaskState(StrEnum):
+    OPEN = "open"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class Reference(NamedTuple):
+    """One archive data reference: the id as the source knows it, byte for byte, and its version where it has one."""
+
+    id: str
+    version: int | None = None
+
+
+class TaskId(NamedTuple):
+    """A task is a place in its job; tasks are locked in this order everywhere."""
+
+    job_id: UUID
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """The content of a submitted job, checked for shape, not yet against the configuration."""
+
+    message: str
+    topic: str
+    config_id: str | None
+    num_of_retry: int | None
+    references: tuple[Reference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as stored. `config_id` is what the submission said, `resolved_config_id` what it resolved to.
+
+    `traceparent` is the W3C context of the PUT: everything done for the job belongs to that trace.
+    """
+
+    id: UUID
+    message: str
+    topic: str
+    config_id: str | None
+    resolved_config_id: str | None
+    num_of_retry: int | None
+    state: JobState
+    started: datetime
+    completed: datetime | None
+    started_by_name: str | None
+    started_by_ext_id: str | None
+    total: int
+    open: int
+    succeeded: int
+    failed: int
+    last_settled: datetime | None
+    paused: bool
+    traceparent: str | None
+    content_hash: bytes
+
+    @property
+    def result(self) -> JobResult | None:
+        """None while the job is open."""
+        if self.state is JobState.OPEN:
+            return None
+        if self.failed == 0:
+            return JobResult.SUCCEEDED
+        return JobResult.FAILED if self.succeeded == 0 else JobResult.PARTIALLY_SUCCEEDED
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedTask:
+    """A task as a report shows it."""
+
+    position: int
+    reference: Reference
+    state: TaskState
+    message: str | None
+    trace_id: str | None

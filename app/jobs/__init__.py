@@ -1,0 +1,1 @@
+"""What a person asks for: submit a job, read its report, look at it, redrive it."""

@@ -1,0 +1,90 @@
+"""The object store as the archiver needs it: conditional versioned puts, looks at versions, locks. Protocol only."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from app.domain.archive_types import ArchiveDataType
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One object to put, always on a condition: `if_match` is the ETag seen, None means the key must be free."""
+
+    bucket: str
+    key: str
+    content: bytes
+    content_type: str
+    sha256: str
+    user_metadata: Mapping[str, str]
+    retain_days: int | None
+    """Object lock until now + these days, where locking is enabled; None: no lock asked (schema files)."""
+    tag: tuple[str, str] | None
+    if_match: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectVersion:
+    """One stored version as a HEAD tells it. `user_metadata` names are in lower case."""
+
+    bucket: str
+    key: str
+    version_id: str
+    etag: str
+    size: int
+    user_metadata: Mapping[str, str]
+    last_modified: datetime
+    retain_until: datetime | None
+
+
+class ObjectStoreError(Exception):
+    """Base of what `put` and the others raise for this object; `Unavailable` (domain.errors) is raised for the store."""
+
+
+class PreconditionFailed(ObjectStoreError):
+    """The condition of a put did not hold (412), or could not be decided (409, 404 under If-Match): look, then again."""
+
+
+class ObjectRejected(ObjectStoreError):
+    """The store will never take this object (metadata or body too large, a bad tag): permanent for the task."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+class ObjectStore(Protocol):
+    """Everything raises `Unavailable("objectstore", reason)` for what is not this object's fault."""
+
+    async def put(self, upload: Upload) -> ObjectVersion:
+        """Store it in one conditional request. Raises PreconditionFailed, ObjectRejected, Unavailable."""
+
+    async def head(self, bucket: str, key: str, version_id: str | None = None) -> ObjectVersion | None:
+        """The current (or that) version; None where there is none or a delete marker stands."""
+
+    async def versions(self, bucket: str, key: str) -> Sequence[ObjectVersion]:
+        """All versions of exactly this key with their metadata, newest first, delete markers left out."""
+
+    async def lengthen_lock(self, bucket: str, key: str, version_id: str, until: datetime) -> None:
+        """Set the retention of a version to end at `until` (only ever called to lengthen it)."""
+
+    def read(self, bucket: str, key: str, version_id: str | None) -> AsyncIterator[bytes]:
+        """The content of a version in chunks; raises FileNotFoundError where it is gone."""
+
+    async def prepare(self, buckets: Sequence[str], types: Sequence[ArchiveDataType]) -> None:
+        """Check each bucket (there, versioned, object lock) and add the missing lifecycle rules of `types`.
+
+        All other rules and settings are carried over unchanged and the result is read back. Makes the bucket where the
+        settings allow it. Safe to repeat; the caller holds the database lock. Raises Unavailable naming what is wrong,
+        `LifecycleLimit` where more than 1,000 rules would be needed.
+        """
+
+    async def check(self, buckets: Sequence[str]) -> None:
+        """A cheap look for /health/ready: raises Unavailable with the reason."""
+
+    async def close(self) -> None: ...
+
+
+class LifecycleLimit(Exception):
+    """A bucket would need more than 1,000 lifecycle rules: the start is refused with this message."""
