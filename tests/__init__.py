@@ -1,0 +1,1 @@
+"""The tests of the Process Archive Service; real servers come from tests.servers."""

@@ -1,0 +1,1 @@
+"""Tests against real PostgreSQL, Kafka, S3 and an OAuth server."""
