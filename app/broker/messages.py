@@ -1,0 +1,146 @@
+"""What the service publishes, as plain dicts with the fields of the Java service's Avro records; pure and fast.
+
+`created` is epoch milliseconds in JSON too (Avro: long, timestamp-millis), and a value of a union stands plain, so
+that one model serves both encodings.
+"""
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from app.domain.artifacts import StoredArtifact
+from app.domain.identity import command_idempotence_id, event_idempotence_id, hash_of_text
+from app.domain.jobs import Reference
+
+COMMAND_TYPE = "CreateArtifactCommand"
+COMMAND_TYPE_VERSION = "1.0.1"
+COMMAND_VERSION = "1.3.0"
+EVENT_TYPE = "SharedArchivedArtifactVersionCreatedEvent"
+EVENT_TYPE_VERSION = "2.0.2"
+DOMAIN_EVENT_VERSION = "1.3.0"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+Json = dict[str, Any]
+
+
+def create_artifact_command(
+    job_id: UUID,
+    reference: Reference,
+    message: str,
+    topic: str,
+    system: str,
+    service: str,
+    now: datetime,
+    message_id: UUID,
+) -> Json:
+    """The command that archives one reference of a job.
+
+    `message` and `topic` are the job's; `system` and `service` are the settings `backfill.system-name` and
+    `.service-name`. Sent again, the command keeps its idempotence id, whatever `message_id` and `now` are.
+    """
+    job = str(job_id)
+    return {
+        "identity": {
+            "id": str(message_id),
+            "idempotenceId": command_idempotence_id(job_id, reference),
+            "created": epoch_millis(now),
+        },
+        "type": {"name": COMMAND_TYPE, "version": COMMAND_TYPE_VERSION, "variant": None},
+        "publisher": {"system": system, "service": service},
+        "references": {
+            "archiveData": {
+                "type": "archiveData",
+                "referenceId": reference.id,
+                "referenceVersion": reference.version,
+            }
+        },
+        "payload": {"jobId": job, "messageName": message, "topicName": topic},
+        "processId": job,
+        "commandVersion": COMMAND_VERSION,
+    }
+
+
+def archived_artifact_event(
+    stored: StoredArtifact,
+    reference: Reference,
+    job_id: UUID,
+    command_id: str,
+    *,
+    artifact_system: str,
+    system: str,
+    service: str,
+    now: datetime,
+    event_id: UUID,
+) -> Json:
+    """The event that tells others where an artifact lies.
+
+    `command_id` is the idempotence id of the command. `artifact_system` is the setting `archivedartifact.system-name`;
+    it makes the variant, `<artifact_system>_<schema>`. `system` and `service` are the publisher, the settings
+    `jeap.messaging.kafka.system-name` and `.service-name`. The type's own system is the one that the source named.
+    """
+    version = reference.version
+    return {
+        "identity": {
+            "eventId": str(event_id),
+            "idempotenceId": event_idempotence_id(command_id),
+            "created": epoch_millis(now),
+        },
+        "type": {
+            "name": EVENT_TYPE,
+            "version": EVENT_TYPE_VERSION,
+            "variant": f"{artifact_system}_{stored.schema}",
+        },
+        "publisher": {"system": system, "service": service},
+        "references": {
+            "archivedArtifact": {
+                "type": "archivedArtifact",
+                "referenceId": reference.id,
+                "referenceIdHash": stored.reference_id_hash,
+                "referenceIdType": stored.reference_id_type,
+                "referenceIdTypeHash": _hash_of_type(stored.reference_id_type),
+                "version": None if version is None else str(version),
+            },
+            "archivedArtifactType": {
+                "type": "archivedArtifactType",
+                "contentType": stored.content_type,
+                "system": stored.system,
+                "dataSchemaType": stored.schema,
+                "dataSchemaVersion": stored.schema_version,
+            },
+            "storageObject": {
+                "type": "storageobject",
+                "storageObjectBucket": stored.bucket,
+                "storageObjectKey": stored.key,
+                "storageObjectVersionId": stored.version_id,
+            },
+        },
+        "payload": {
+            "expiration": {"days": stored.expiration_days},
+            "metadata": [{"name": name, "value": value} for name, value in stored.metadata],
+        },
+        "processId": str(job_id),
+        "domainEventVersion": DOMAIN_EVENT_VERSION,
+    }
+
+
+def command_key(reference: Reference) -> bytes:
+    """Kafka key of a command: the reference id, so that one job uses all partitions."""
+    return reference.id.encode()
+
+
+def event_key(job_id: UUID) -> bytes:
+    """Kafka key of an event, a `ProcessIdMessageKey`: `{"processId":"<job id>"}`."""
+    return b'{"processId":"%s"}' % str(job_id).encode()
+
+
+def epoch_millis(moment: datetime) -> int:
+    """Whole milliseconds since 1970; exact, unlike `timestamp() * 1000`."""
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+@lru_cache(maxsize=1024)
+def _hash_of_type(reference_id_type: str) -> str:
+    return hash_of_text(reference_id_type)

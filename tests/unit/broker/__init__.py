@@ -1,0 +1,1 @@
+"""Messages, codec and the embedded broker, without a server."""

@@ -1,0 +1,197 @@
+"""The contracts agree with each other and with what the service publishes."""
+
+import json
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import fastavro
+import jsonschema
+import pytest
+import yaml
+
+from app.broker import codec, messages
+from app.domain.artifacts import StoredArtifact
+from app.domain.identity import command_idempotence_id, hash_of_text
+from app.domain.jobs import Reference
+from tests.unit.broker.golden import commands, events, value_of
+
+CONTRACTS = Path(__file__).resolve().parents[2] / "contracts" / "messages"
+NAMES = ["CreateArtifactCommand", "SharedArchivedArtifactVersionCreatedEvent", "ProcessIdMessageKey"]
+NOW = datetime(2026, 11, 22, 7, 28, 37, 294_000, tzinfo=UTC)
+JOB = uuid4()
+REFERENCES = [Reference("ä/ö ?&=+%", 1), Reference("😀"), Reference("0123", 2**31 - 1), Reference("x" * 512, None)]
+STORED = StoredArtifact(
+    bucket="archive",
+    key="PSF/OsvRecord/68/688d/v1",
+    version_id="6715b2aa",
+    sha256="0" * 64,
+    size=4711,
+    content_type="application/json",
+    system="PSF",
+    schema="OsvRecord",
+    schema_version=1,
+    reference_id_type="org.python.advisory.OsvRecord",
+    reference_id_hash=hash_of_text("a", "b"),
+    expiration_days=90,
+    archived_at=NOW,
+    retain_until=None,
+    metadata=(("foo-bar", "v1"), ("empty", "")),
+)
+
+
+def schema(name: str) -> Any:
+    return json.loads((CONTRACTS / f"{name}.schema.json").read_text())
+
+
+def avro(name: str) -> Any:
+    return json.loads((CONTRACTS / f"{name}.avsc").read_text())
+
+
+def built(reference: Reference) -> list[tuple[str, dict[str, Any]]]:
+    command_id = command_idempotence_id(JOB, reference)
+    command = messages.create_artifact_command(JOB, reference, "DocCreated", "docs", "SYS", "pas", NOW, uuid4())
+    event = messages.archived_artifact_event(
+        STORED,
+        reference,
+        JOB,
+        command_id,
+        artifact_system="SYS",
+        system="SYS",
+        service="pas",
+        now=NOW,
+        event_id=uuid4(),
+    )
+    key = json.loads(messages.event_key(JOB))
+    return list(zip(NAMES, [command, event, key], strict=True))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_schema_is_a_schema_and_its_examples_hold(name: str) -> None:
+    document = schema(name)
+    jsonschema.Draft202012Validator.check_schema(document)
+    assert document["examples"]
+    for example in document["examples"]:
+        jsonschema.Draft202012Validator(document).validate(example)
+
+
+@pytest.mark.parametrize("reference", REFERENCES, ids=lambda reference: reference.id[:10])
+def test_what_is_published_is_valid(reference: Reference) -> None:
+    for name, message in built(reference):
+        jsonschema.Draft202012Validator(schema(name)).validate(json.loads(codec.encode(message)))
+
+
+def test_what_the_java_service_published_is_valid() -> None:
+    for name, records in zip(NAMES[:2], [commands(), events()], strict=True):
+        for record in records:
+            jsonschema.Draft202012Validator(schema(name)).validate(value_of(record))
+
+
+@pytest.mark.parametrize("reference", REFERENCES, ids=lambda reference: reference.id[:10])
+def test_a_foreign_avro_reader_reads_what_is_published(reference: Reference) -> None:
+    for name, message in built(reference):
+        body = BytesIO()
+        fastavro.schemaless_writer(body, avro(name), message, strict=True)
+        read: Any = fastavro.schemaless_reader(BytesIO(body.getvalue()), avro(name), None)
+        if "identity" in read:
+            assert read["identity"]["created"] == NOW
+            read["identity"]["created"] = message["identity"]["created"]
+        assert read == message
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_avro_and_json_schema_have_the_same_fields_and_types(name: str) -> None:
+    assert shape_of_json(schema(name)) == shape_of_avro(avro(name))
+
+
+def shape_of_avro(kind: Any) -> Any:
+    """Nested dicts of field → type, `?` after the name of a field that a sender may leave out."""
+    match kind:
+        case {"type": "record"}:
+            return {f["name"] + ("?" if "default" in f else ""): shape_of_avro(f["type"]) for f in kind["fields"]}
+        case {"type": "array"}:
+            return [shape_of_avro(kind["items"])]
+        case {"type": "long"} | "long" | "int":
+            return "integer"
+        case list():
+            return sorted(shape_of_avro(each) for each in kind)
+        case _:
+            return kind
+
+
+def shape_of_json(node: Any) -> Any:
+    match node["type"]:
+        case "object":
+            required = set(node["required"])
+            optional = {name for name, child in node["properties"].items() if "default" in child}
+            assert optional == node["properties"].keys() - required
+            return {
+                name + ("?" if name in optional else ""): shape_of_json(child)
+                for name, child in node["properties"].items()
+            }
+        case "array":
+            return [shape_of_json(node["items"])]
+        case list() as kinds:
+            return sorted(kinds)
+        case kind:
+            return kind
+
+
+def test_every_field_has_a_description() -> None:
+    for name in NAMES:
+        assert not [path for path, node in walk(schema(name), name) if not node.get("description")]
+
+
+def walk(node: Any, path: str) -> Any:
+    yield path, node
+    for name, child in node.get("properties", {}).items():
+        yield from walk(child, f"{path}.{name}")
+    if "items" in node:
+        yield from walk(node["items"], f"{path}[]")
+
+
+def asyncapi() -> Any:
+    return yaml.safe_load((CONTRACTS / "asyncapi.yaml").read_text())
+
+
+def references(node: Any) -> Any:
+    if isinstance(node, dict):
+        for key, child in node.items():
+            if key == "$ref":
+                yield child
+            else:
+                yield from references(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from references(child)
+
+
+def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
+    document = asyncapi()
+    for reference in references(document):
+        if reference.startswith("#/"):
+            node = document
+            for part in reference[2:].split("/"):
+                node = node[part]
+        else:
+            assert (CONTRACTS / reference).is_file(), reference
+
+
+def test_the_asyncapi_document_names_sender_and_receiver_of_every_channel() -> None:
+    document = asyncapi()
+    used = {operation["channel"]["$ref"].removeprefix("#/channels/") for operation in document["operations"].values()}
+    assert used == document["channels"].keys()
+    assert document["asyncapi"] == "3.0.0"
+    for channel in document["channels"].values():
+        assert channel["x-sender"]
+        assert channel["x-receiver"]
+
+
+def test_headers_are_described() -> None:
+    schemas = asyncapi()["components"]["schemas"]
+    assert {"traceparent", "jeap_eh_target_service"} == schemas["Headers"]["properties"].keys()
+    assert {"dlq-reason", "dlq-topic", "dlq-partition", "dlq-offset", "dlq-truncated", "dlq-sha256"} == schemas[
+        "DeadLetterHeaders"
+    ]["properties"].keys()
