@@ -1,0 +1,189 @@
+"""Where settings come from: the lines of the YAML file and the environment, joined into one text for each property."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+MAX_DEPTH = 32
+"""Nesting of a settings file; more is a mistake (and aliases that contain themselves end here)."""
+
+NULL_TAG = "tag:yaml.org,2002:null"
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The text given for a property and where: `application.yml line 3`, `variable JEAP_…`."""
+
+    text: str = field(repr=False)
+    origin: str
+
+
+@dataclass(slots=True)
+class Source:
+    """What the file and the environment say; mistakes gather in `mistakes`, names that were asked for in `known`.
+
+    Properties are written as in the file with nested keys joined by dots and list entries as `issuers[0]`. `maps` are
+    properties whose next part is a name chosen by the user, kept as it is; elsewhere `_` stands for `-`.
+    """
+
+    file: Path | None
+    environ: Mapping[str, str] = field(repr=False)
+    maps: tuple[str, ...] = ()
+    given: dict[str, Given] = field(default_factory=dict, repr=False)
+    mistakes: list[str] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)
+
+    def take(self, name: str) -> Given | None:
+        """The value of a property: its variable, the file named by `<VARIABLE>_FILE`, else the settings file.
+
+        None where nothing is given; an empty variable counts as not given.
+        """
+        self.known.add(name)
+        variable = variable_of(name)
+        in_variable = self.environ.get(variable, "")
+        in_file = self.environ.get(f"{variable}_FILE", "")
+        if in_variable and in_file:
+            self.mistakes.append(f"{name}: both variables {variable} and {variable}_FILE are set; keep one")
+            return None
+        if in_variable:
+            return Given(in_variable, f"variable {variable}")
+        if in_file:
+            return self._read_secret(name, f"{variable}_FILE", Path(in_file))
+        return self.given.get(name)
+
+    def take_list(self, name: str) -> Given | None:
+        """Like `take`, for a list of plain values; a YAML list comes as one text separated by commas."""
+        whole = self.take(name)
+        entries = [(key, self.take(key)) for key in self.entries_of_list(name)]
+        if whole is not None and (whole.origin.startswith("variable") or not entries):
+            return whole
+        present = [given for _, given in entries if given is not None]
+        return Given(",".join(given.text for given in present), present[0].origin) if present else None
+
+    def entries_of_list(self, name: str) -> list[str]:
+        """`issuers[0]`, `issuers[1]`, … as far as the file has them."""
+        found = {int(match[1]) for key in self.given if (match := re.match(re.escape(name) + r"\[([0-9]+)\]", key))}
+        return [f"{name}[{index}]" for index in sorted(found)]
+
+    def entries_of_map(self, name: str, keys: set[str]) -> list[str]:
+        """Names that the file has under a map whose values have `keys`; names may contain dots."""
+        found: dict[str, None] = {}
+        for key in self.given:
+            rest = key.removeprefix(name + ".")
+            if rest != key and "." in rest:
+                entry, _, last = rest.rpartition(".")
+                found.setdefault(entry if last in keys else rest.split(".")[0])
+        return list(found)
+
+    def unknown(self, root: str) -> list[tuple[str, Given]]:
+        """What the file has under `root` and nobody asked for."""
+        return [
+            (name, given)
+            for name, given in self.given.items()
+            if name not in self.known and (name == root or name.startswith(root + "."))
+        ]
+
+    def _read_secret(self, name: str, variable: str, path: Path) -> Given | None:
+        try:
+            content = path.read_bytes().decode()
+        except OSError as error:
+            self.mistakes.append(f"{name}: cannot read the file named by {variable}: {error.strerror}")
+            return None
+        except UnicodeDecodeError:
+            self.mistakes.append(f"{name}: the file named by {variable} is not UTF-8")
+            return None
+        content = content.removesuffix("\n").removesuffix("\r")
+        if not content:
+            self.mistakes.append(f"{name}: the file named by {variable} is empty")
+            return None
+        return Given(content, f"variable {variable}")
+
+
+def variable_of(name: str) -> str:
+    """`jeap.datasource.url` → `JEAP_DATASOURCE_URL`; `….issuers[0].jwk-set-uri` → `…_ISSUERS_0_JWK_SET_URI`."""
+    return re.sub(r"[^A-Z0-9]", "_", name.upper().replace("[", ".").replace("]", ""))
+
+
+def read_source(file: Path | None, environ: Mapping[str, str], *, maps: tuple[str, ...] = ()) -> Source:
+    """The source with everything the file gives; a file that cannot be read or is no YAML is a mistake."""
+    source = Source(file, environ, maps)
+    if file is None:
+        return source
+    try:
+        root = YAML(typ="safe", pure=True).compose(file.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        source.mistakes.append(f"settings file {file}: {error.strerror}")
+    except UnicodeDecodeError:
+        source.mistakes.append(f"settings file {file}: not UTF-8")
+    except YAMLError as error:
+        source.mistakes.append(f"settings file {file}: {_yaml_problem(error)}")
+    except RecursionError:
+        source.mistakes.append(f"settings file {file}: nested too deeply")
+    else:
+        if isinstance(root, MappingNode):
+            _collect(source, root)
+        elif root is not None and not (isinstance(root, ScalarNode) and root.tag == NULL_TAG):
+            source.mistakes.append(f"settings file {file}: must hold properties, `name: value`")
+    return source
+
+
+def _yaml_problem(error: YAMLError) -> str:
+    """Problem and line, without the text of the file: it may be a secret."""
+    if isinstance(error, MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        where = f" (line {mark.line + 1})" if mark else ""
+        return f"not valid YAML{where}: {error.problem or error.context or 'malformed'}"
+    return "not valid YAML"
+
+
+def _collect(source: Source, root: MappingNode) -> None:
+    name_of_file = source.file.name if source.file else ""
+    first_lines: dict[str, int] = {}
+    for name, node in _leaves(source, root, "", 0):
+        line = node.start_mark.line + 1
+        canonical = _canonical(name, source.maps)
+        if canonical in first_lines:
+            source.mistakes.append(
+                f"{canonical}: given twice in {name_of_file}, lines {first_lines[canonical]} and {line}"
+            )
+            continue
+        first_lines[canonical] = line
+        if isinstance(node, ScalarNode) and node.tag != NULL_TAG and node.value != "":
+            source.given[canonical] = Given(node.value, f"{name_of_file} line {line}")
+
+
+def _leaves(source: Source, node: Node, name: str, depth: int) -> Iterator[tuple[str, Node]]:
+    if depth > MAX_DEPTH:
+        source.mistakes.append(f"{name[:200]}: nested too deeply")
+        return
+    if isinstance(node, MappingNode):
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if not isinstance(key, ScalarNode):
+                source.mistakes.append(f"{name or 'settings file'}: line {line}: a key must be text")
+                continue
+            if seen.setdefault(key.value, line) != line and not isinstance(value, ScalarNode):
+                whole = f"{name}.{key.value}" if name else key.value
+                source.mistakes.append(f"{whole}: given twice, lines {seen[key.value]} and {line}")
+            yield from _leaves(source, value, f"{name}.{key.value}" if name else key.value, depth + 1)
+    elif isinstance(node, SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from _leaves(source, value, f"{name}[{index}]", depth + 1)
+    else:
+        yield name, node
+
+
+def _canonical(name: str, maps: tuple[str, ...]) -> str:
+    """`system_name` → `system-name`, but the names of map entries stay as they are."""
+    plain = name.replace("_", "-")
+    for prefix in maps:
+        if plain.startswith(prefix + "."):
+            entry, dot, last = name[len(prefix) + 1 :].rpartition(".")
+            return f"{prefix}.{entry}{dot}{last.replace('_', '-')}"
+    return plain
