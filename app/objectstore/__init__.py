@@ -39,11 +39,11 @@ class ObjectVersion:
 
 
 class ObjectStoreError(Exception):
-    """Base of what `put` and the others raise for this object; `Unavailable` (domain.errors) is raised for the store."""
+    """Base of what `put` and the others raise for this object; `domain.errors.Unavailable` for the store."""
 
 
 class PreconditionFailed(ObjectStoreError):
-    """The condition of a put did not hold (412), or could not be decided (409, 404 under If-Match): look, then again."""
+    """The condition of a put did not hold (412), or could not be decided (409, 404): look, then again."""
 
 
 class ObjectRejected(ObjectStoreError):

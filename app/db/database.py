@@ -1,0 +1,94 @@
+"""The database as a resource: transactions that are tried again, outages that are named, readers that block nobody."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app.db.dialect import open_engine
+from app.domain.errors import Unavailable
+
+T = TypeVar("T")
+
+CONFLICT_TRIES = 5
+"""Deadlock and serialization errors are tried again: batches lock in one order, but two statements can still meet."""
+
+_CONFLICTS = {"40001", "40P01", "55P03"}
+_OUTAGES = ("08", "53", "57P", "58", "28", "3D", "25006")
+"""SQLSTATE classes that say nothing about our statement: connection, resources, shutdown, system, login, read-only."""
+
+
+class Database:
+    """One engine. `run` is one transaction, tried again on conflicts; `reading` never holds up a writer.
+
+    Raises `Unavailable("database", reason)` when the server cannot be reached or refuses everyone.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.engine: AsyncEngine = open_engine(url, pool_size=pool_size)
+        self._writer = asyncio.Lock() if self.engine.dialect.name == "sqlite" else None
+
+    async def run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """`work` in one transaction, committed when it returns. It may be called again: it must not have effects."""
+        for tries in range(1, CONFLICT_TRIES + 1):
+            try:
+                # SQLite has one writer at a time; waiting here is fair and costs no busy-waiting.
+                async with self._writer or contextlib.nullcontext(), self.engine.begin() as connection:
+                    return await work(connection)
+            except Exception as error:
+                if is_conflict(error) and tries < CONFLICT_TRIES:
+                    await asyncio.sleep(0.01 * 2**tries)
+                    continue
+                raise translate(error) from error
+        raise AssertionError("unreachable")
+
+    @contextlib.asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for queries only; nothing is committed."""
+        try:
+            async with self.engine.connect() as plain:
+                yield await plain.execution_options(read_only=True)
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            raise translate(error) from error
+
+    async def ping(self) -> None:
+        async with self.reading() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+def is_conflict(error: BaseException) -> bool:
+    return isinstance(error, DBAPIError) and (_sqlstate(error) in _CONFLICTS or "database is locked" in str(error.orig))
+
+
+def translate(error: BaseException) -> BaseException:
+    """Outages become `Unavailable`; everything else (a bug, a broken constraint) stays what it is."""
+    if isinstance(error, PoolTimeout):
+        return Unavailable("database", "no connection free within 10 s")
+    if isinstance(error, (OSError, TimeoutError)):
+        return Unavailable("database", f"cannot be reached ({_cause(error)})")
+    if isinstance(error, DBAPIError):
+        state = _sqlstate(error)
+        if state is not None:
+            if state.startswith(_OUTAGES) or state in _CONFLICTS:
+                return Unavailable("database", f"{_cause(error.orig)} ({state})")
+        elif error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError)):
+            return Unavailable("database", _cause(error.orig))
+    return error
+
+
+def _sqlstate(error: DBAPIError) -> str | None:
+    state = getattr(error.orig, "sqlstate", None)
+    return state if isinstance(state, str) else None
+
+
+def _cause(error: BaseException | None) -> str:
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__)[:200].removeprefix("<class 'asyncpg.exceptions.").strip()

@@ -1,0 +1,127 @@
+"""Everything that differs between PostgreSQL and SQLite, in one place."""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import FromClause, Table, Text, bindparam, column, event, func, select, text, type_coerce
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.types import TypeEngine
+
+from app.db.tables import schema_lock
+
+INSERT_BLOCK = 5_000
+"""Rows of one executemany on SQLite: between two of them other work of the event loop gets its turn."""
+
+Columns = Sequence[tuple[str, "type[TypeEngine[Any]] | TypeEngine[Any]"]]
+
+
+def is_postgresql(connection: AsyncConnection) -> bool:
+    return connection.dialect.name == "postgresql"
+
+
+def open_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
+    """Engine for `postgresql://…` or `sqlite:///file`; connects lazily, checks a pooled connection before use."""
+    if url.startswith(("postgresql://", "postgres://")):
+        address = "postgresql+asyncpg://" + url.split("://", 1)[1]
+        return create_async_engine(
+            address,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=10,
+            pool_recycle=1800,
+            # Without JIT: our statements are short. Timeouts bound what a half-dead server can hold.
+            connect_args={"timeout": 5, "command_timeout": 60, "server_settings": {"jit": "off"}},
+        )
+    engine = create_async_engine(
+        "sqlite+aiosqlite://" + url.removeprefix("sqlite:").removeprefix("//"),
+        pool_size=pool_size,
+        max_overflow=0,
+        connect_args={"timeout": 30},
+    )
+    event.listen(engine.sync_engine, "connect", _configure_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the driver begins no transactions of its own: `_begin_sqlite` does
+    cursor = connection.cursor()
+    # WAL: readers (reports) do not block the writer. FULL: what a 200 promised survives a power cut.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Any) -> None:
+    # A transaction that begins as a reader and writes later can fail at once when another one wrote meanwhile.
+    read = connection.get_execution_options().get("read_only", False)
+    connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")
+
+
+def rows(connection: AsyncConnection, name: str, columns: Columns, values: Iterable[Sequence[Any]]) -> FromClause:
+    """A FROM clause with these rows: `unnest(…)` on PostgreSQL, `json_each(?)` on SQLite."""
+    values = list(values)
+    if is_postgresql(connection):
+        arrays = [
+            bindparam(f"{name}_{name_of}", [row[i] for row in values], type_=postgresql.ARRAY(_type(kind)), unique=True)
+            for i, (name_of, kind) in enumerate(columns)
+        ]
+        return func.unnest(*arrays).table_valued(*(column(c, _type(k)) for c, k in columns), name=name).render_derived()
+    document = json.dumps([[_plain(value) for value in row] for row in values])
+    each = func.json_each(bindparam(f"{name}_json", document, type_=Text, unique=True)).table_valued("value")
+    picked = [
+        type_coerce(func.json_extract(each.c.value, f"$[{i}]"), _type(kind)).label(name_of)
+        for i, (name_of, kind) in enumerate(columns)
+    ]
+    return select(*picked).select_from(each).subquery(name)
+
+
+def _type(kind: type[TypeEngine[Any]] | TypeEngine[Any]) -> TypeEngine[Any]:
+    return kind() if isinstance(kind, type) else kind
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, UUID):
+        return value.hex
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    return value
+
+
+def insert(connection: AsyncConnection, table: Table) -> Any:
+    """An INSERT that knows `on_conflict_do_nothing`."""
+    return postgresql.insert(table) if is_postgresql(connection) else sqlite.insert(table)
+
+
+async def insert_many(
+    connection: AsyncConnection, table: Table, columns: Sequence[str], records: Iterable[tuple[Any, ...]]
+) -> None:
+    """Many rows at once: COPY on PostgreSQL, executemany in blocks on SQLite."""
+    if is_postgresql(connection):
+        raw = await connection.get_raw_connection()
+        await raw.driver_connection.copy_records_to_table(table.name, records=records, columns=list(columns))  # type: ignore[union-attr]
+        return
+    statement = table.insert()
+    block: list[dict[str, Any]] = []
+    for record in records:
+        block.append(dict(zip(columns, record, strict=True)))
+        if len(block) == INSERT_BLOCK:
+            await connection.execute(statement, block)
+            block = []
+    if block:
+        await connection.execute(statement, block)
+
+
+async def lock(connection: AsyncConnection, purpose: int) -> None:
+    """Held until the transaction ends, by one process at a time; SQLite's write transaction is that already."""
+    if is_postgresql(connection):
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:a, :b)"), {"a": schema_lock, "b": purpose})
+
+
+LOCK_RELAY = 1
+LOCK_LIFECYCLE = 2
+LOCK_MIGRATION = 3

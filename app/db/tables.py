@@ -1,0 +1,124 @@
+"""The tables. What differs between PostgreSQL and SQLite is in `dialect.py`; migrations are in `alembic/`."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    Uuid,
+    text,
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime in UTC, on SQLite stored as sortable text."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+job = Table(
+    "backfill_job",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("message", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("config_id", Text, comment="as submitted"),
+    Column("resolved_config_id", Text, comment="the configuration that the submission resolved to, where it has an id"),
+    Column(
+        "content_hash", LargeBinary, nullable=False, comment="equal for equal content (domain.identity.content_hash)"
+    ),
+    Column("num_of_retry", Integer),
+    Column("state", String(16), nullable=False),
+    Column("started", UtcDateTime, nullable=False),
+    Column("completed", UtcDateTime),
+    Column("started_by_name", Text),
+    Column("started_by_ext_id", Text),
+    Column("traceparent", String(55)),
+    Column("total", Integer, nullable=False),
+    Column("open", Integer, nullable=False),
+    Column("succeeded", Integer, nullable=False, server_default=text("0")),
+    Column("failed", Integer, nullable=False, server_default=text("0")),
+    Column("last_settled", UtcDateTime, comment="when the last outcome was recorded"),
+    Column("paused", Boolean, nullable=False, server_default=text("false")),
+    Column("held_until", UtcDateTime, comment="its source asked for a pause: nothing is published before"),
+    Column("relayed_at", UtcDateTime, comment="when its commands were last published: whose turn it is"),
+    CheckConstraint("open >= 0 AND open + succeeded + failed = total", name="counters"),
+)
+Index(
+    "ix_backfill_job_open", job.c.relayed_at, postgresql_where=job.c.state == "open", sqlite_where=job.c.state == "open"
+)
+Index("ix_backfill_job_started", job.c.started)
+
+task = Table(
+    "backfill_task",
+    metadata,
+    Column("job_id", Uuid, ForeignKey(job.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False, comment="order of submission, from 0"),
+    Column("reference_key", Uuid, nullable=False, comment="16 bytes of domain.identity.reference_key"),
+    Column("reference_id", Text, nullable=False),
+    Column("reference_version", Integer),
+    Column("state", String(16), nullable=False, server_default=text("'open'")),
+    Column("attempts", Integer, nullable=False, server_default=text("0"), comment="used up before it was put back"),
+    Column("claimed_until", UtcDateTime, comment="lease of a relay that is sending the command"),
+    Column("published_at", UtcDateTime),
+    Column("not_before", UtcDateTime),
+    Column("answered", Boolean, nullable=False, server_default=text("false"), comment="answered without an outcome"),
+    Column("no_data_at", UtcDateTime),
+    Column("no_data_count", Integer, nullable=False, server_default=text("0")),
+    Column("stored", Text, comment="JSON of domain.artifacts.StoredArtifact; from then on it can only succeed"),
+    Column("message", Text),
+    Column("trace_id", String(32)),
+    Column("finished_at", UtcDateTime),
+)
+Index("uq_backfill_task_reference", task.c.job_id, task.c.reference_key, unique=True)
+
+WAITING = "state = 'open' AND published_at IS NULL"
+"""The outbox: commands that the database owes the broker."""
+
+OUTSTANDING = "state = 'open' AND published_at IS NOT NULL AND NOT answered"
+"""Published and not yet answered: what the window of a job bounds."""
+
+NO_DATA = "state = 'open' AND no_data_at IS NOT NULL"
+
+for name, condition in (("waiting", WAITING), ("outstanding", OUTSTANDING), ("no_data", NO_DATA)):
+    Index(
+        f"ix_backfill_task_{name}",
+        task.c.job_id,
+        task.c.position,
+        postgresql_where=text(condition),
+        sqlite_where=text(condition),
+    )
+
+schema_lock = 7250150
+"""Key of the PostgreSQL advisory locks of this service: `(schema_lock, purpose)`."""
+
+__all__ = ["NO_DATA", "OUTSTANDING", "WAITING", "UtcDateTime", "job", "metadata", "schema_lock", "task"]
