@@ -12,8 +12,9 @@ from pathlib import Path
 import asyncpg
 
 from tests.servers.fetch import PINS, ServerUnavailable, apt_install, fetched, need, pip_install
+from tests.servers.host import bound_to_us
 from tests.servers.ports import free_ports
-from tests.servers.process import NotReady, ServerFailed, ServerProcess, bound_to_us, run_sync
+from tests.servers.process import NotReady, ServerFailed, ServerProcess, run_sync
 
 OLDEST = 15
 EMBEDDED = "18.6.3"
