@@ -1,0 +1,108 @@
+"""Who may call: bearer token → Caller, and the check of a role before anything of the request's body is read."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPBearer
+
+from app.api.key_sets import IssuerOptions, KeySets, Pace, RemoteKeys, StaticKeys
+from app.api.problems import ApiProblem
+from app.api.roles import Caller, caller_of
+from app.api.tokens import InvalidToken, verify
+
+__all__ = [
+    "Authenticator",
+    "Caller",
+    "IssuerOptions",
+    "KeySets",
+    "MayReadArtifacts",
+    "MayReadJobs",
+    "MayWriteJobs",
+    "Pace",
+    "RemoteKeys",
+    "ResourceServerOptions",
+    "StaticKeys",
+    "require",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceServerOptions:
+    """Who may call. `system_name`: whose semantic roles count, None for nobody's; `audience`: None accepts any."""
+
+    system_name: str | None = None
+    audience: str | None = None
+    issuers: tuple[IssuerOptions, ...] = ()
+
+
+class Authenticator:
+    """Knows callers by their tokens. `now` is in seconds since the epoch."""
+
+    def __init__(self, options: ResourceServerOptions, key_sets: KeySets, now: Callable[[], float] = time.time) -> None:
+        self.options = options
+        self.key_sets = key_sets
+        self._now = now
+
+    async def caller(self, headers: list[str]) -> Caller:
+        """The caller of a request with these `Authorization` headers.
+
+        Raises ApiProblem 401 with its challenge, or Unavailable before the issuer's first keys are there.
+        """
+        try:
+            if len(headers) > 1:
+                raise InvalidToken("more than one authorization header")
+            scheme, _, token = (headers[0] if headers else "").strip(" ").partition(" ")
+            if scheme.lower() != "bearer" or not token:
+                raise unauthorized(None)
+            claims = await verify(token.strip(" "), self.key_sets, self.options.audience, self._now)
+        except InvalidToken as error:
+            raise unauthorized(error.reason) from None
+        return caller_of(claims, self.options.system_name)
+
+    def check(self, caller: Caller, resource: str, operation: str) -> None:
+        """Raises ApiProblem 403 that names the missing role."""
+        if not caller.has(resource, operation):
+            raise forbidden(resource, operation, self.options.system_name)
+
+
+def require(resource: str, operation: str) -> Callable[..., Awaitable[Caller]]:
+    """A dependency that gives the Caller when it has the role; it reads `app.state.authenticator`.
+
+    FastAPI reads a body that a route declares before it asks any dependency: a route with a body takes the `Request`
+    and reads the body itself, so that a caller without the role has nothing read.
+    """
+
+    async def caller(request: Request, _shown: Annotated[object, Security(_bearer)]) -> Caller:
+        authenticator: Authenticator = request.app.state.authenticator
+        caller = await authenticator.caller(request.headers.getlist("authorization"))
+        authenticator.check(caller, resource, operation)
+        return caller
+
+    return caller
+
+
+_bearer = HTTPBearer(scheme_name="bearer", bearerFormat="JWT", auto_error=False)
+"""For the OpenAPI document only."""
+
+MayReadJobs = Annotated[Caller, Depends(require("backfilljob", "read"))]
+MayWriteJobs = Annotated[Caller, Depends(require("backfilljob", "write"))]
+MayReadArtifacts = Annotated[Caller, Depends(require("artifact", "read"))]
+
+
+def unauthorized(reason: str | None) -> ApiProblem:
+    """401; `reason` None where no token was sent (RFC 6750, 3.1: then the challenge says nothing else)."""
+    if reason is None:
+        return ApiProblem(401, "A bearer token is required.", headers={"WWW-Authenticate": "Bearer"})
+    challenge = f'Bearer error="invalid_token", error_description="{reason}"'
+    return ApiProblem(401, f"The token is not accepted: {reason}.", headers={"WWW-Authenticate": challenge})
+
+
+def forbidden(resource: str, operation: str, system: str | None) -> ApiProblem:
+    role = f"{resource}:{operation}"
+    semantic = f" ({system}_@{resource}_#{operation})" if system else ""
+    return ApiProblem(
+        403, f"The role {role}{semantic} is missing.", headers={"WWW-Authenticate": 'Bearer error="insufficient_scope"'}
+    )

@@ -1,0 +1,220 @@
+"""Errors as `application/problem+json` (RFC 9457): how they are raised, answered, and shown in the OpenAPI document."""
+
+import json
+import logging
+import secrets
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from opentelemetry import trace
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from app.domain.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+MAX_ERRORS = 20
+"""Mistakes reported of one request."""
+RETRY_AFTER = 5
+"""Seconds after which a client is asked to try again when a part of the service is away."""
+
+
+class Mistake(NamedTuple):
+    """One mistake of a request: where (`archiveDataReferences[3].id`), what, and the line (from 1) where known."""
+
+    path: str
+    message: str
+    line: int | None = None
+
+
+class ApiProblem(Exception):
+    """Ends a request with this status; the texts are shown to the caller."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str | None = None,
+        *,
+        title: str | None = None,
+        errors: Sequence[Mistake] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail or title or str(status))
+        self.status = status
+        self.detail = detail
+        self.title = title
+        self.errors = tuple(errors)
+        self.headers = dict(headers or {})
+
+
+def problem(
+    status: int,
+    title: str | None = None,
+    detail: str | None = None,
+    errors: Sequence[Mistake] = (),
+    headers: Mapping[str, str] | None = None,
+    **members: Any,
+) -> Response:
+    """The answer. Without a title the phrase of the status; at most 20 errors; `members` are further JSON members."""
+    content: dict[str, Any] = {"type": "about:blank", "title": title or _phrase(status), "status": status}
+    if detail:
+        content["detail"] = detail
+    if errors:
+        content["errors"] = [_shown(mistake) for mistake in errors[:MAX_ERRORS]]
+    # A lone surrogate that a mistake quotes cannot be encoded; the answer must come all the same.
+    body = json.dumps(content | members, ensure_ascii=False).encode("utf-8", "replace")
+    return Response(body, status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error of the app a problem, and the OpenAPI document say so."""
+    app.add_exception_handler(ApiProblem, _api_problem)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(Unavailable, _unavailable)
+    app.add_exception_handler(ClientDisconnect, _disconnected)
+    app.add_exception_handler(Exception, _unexpected)
+    fastapis = app.openapi
+    app.openapi = lambda: _amended(fastapis())  # type: ignore[method-assign]
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For `responses=` of a route: each status answered with a problem."""
+    return {status: _documented(status) for status in statuses}
+
+
+async def _api_problem(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiProblem)  # noqa: S101 # registered for nothing else
+    return problem(error.status, error.title, error.detail, error.errors, error.headers)
+
+
+async def _http_exception(_request: Request, error: Exception) -> Response:
+    """What Starlette raises itself: 404, 405 with its `Allow`, and the like."""
+    assert isinstance(error, HTTPException)  # noqa: S101
+    detail = error.detail if error.detail != HTTPStatus(error.status_code).phrase else None
+    return problem(error.status_code, None, detail, headers=error.headers)
+
+
+async def _validation_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    mistakes = [Mistake(_path(each["loc"]), str(each["msg"])) for each in error.errors()]
+    return problem(400, None, "The request is not valid.", mistakes)
+
+
+async def _unavailable(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Unavailable)  # noqa: S101
+    log.warning("%s %s answered with 503: %s", request.method, request.url.path, error)
+    detail = f"The {error.component} cannot be reached at the moment; the same request can be sent again."
+    return problem(503, None, detail, headers={"Retry-After": str(RETRY_AFTER)})
+
+
+async def _disconnected(_request: Request, _error: Exception) -> Response:
+    """The client went away while its body was read: nobody is there to read the answer, and nothing is wrong here."""
+    return Response(status_code=400)
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    trace_id = _trace_id(request)
+    log.error("unexpected error", exc_info=error, extra={"trace_id": trace_id, "path": request.url.path})
+    return problem(500, None, f"Unexpected error; the log has it under trace id {trace_id}.", traceId=trace_id)
+
+
+def _trace_id(request: Request) -> str:
+    """32 hex digits: of the current span, else what the client sent, else a new one."""
+    context = trace.get_current_span().get_span_context()
+    if context.is_valid:
+        return f"{context.trace_id:032x}"
+    sent = request.headers.get("traceparent", "").split("-")
+    if len(sent) == 4 and len(sent[1]) == 32 and set(sent[1]) <= set("0123456789abcdef") and set(sent[1]) != {"0"}:
+        return sent[1]
+    return secrets.token_hex(16)
+
+
+def _path(location: Sequence[int | str]) -> str:
+    """`("body", "keys", 0)` → `keys[0]`; the first part only says where the value was looked for."""
+    path = ""
+    for part in location[1:]:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path
+
+
+def _shown(mistake: Mistake) -> dict[str, Any]:
+    line = {} if mistake.line is None else {"line": mistake.line}
+    return {"path": mistake.path, **line, "message": mistake.message}
+
+
+def _phrase(status: int) -> str:
+    return "Content Too Large" if status == 413 else HTTPStatus(status).phrase  # Python 3.11 has an older one
+
+
+# --- the OpenAPI document
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "description": "RFC 9457",
+    "required": ["type", "title", "status"],
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "traceId": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+        "errors": {
+            "type": "array",
+            "maxItems": MAX_ERRORS,
+            "items": {
+                "type": "object",
+                "required": ["path", "message"],
+                "properties": {
+                    "path": {"type": "string", "examples": ["archiveDataReferences[3].id"]},
+                    "line": {"type": "integer", "minimum": 1},
+                    "message": {"type": "string"},
+                },
+            },
+        },
+    },
+}
+
+_MEANINGS = {
+    400: "The request is not valid",
+    401: "No token, or one that is not accepted",
+    403: "The role is missing",
+    404: "There is no such thing",
+    409: "Contradicts what is there",
+    413: "Too large",
+    415: "Media type not accepted",
+    503: "A part of the service cannot be reached; the same request can be sent again",
+}
+_HEADERS = {401: "WWW-Authenticate", 403: "WWW-Authenticate", 503: "Retry-After"}
+
+
+def _documented(status: int) -> dict[str, Any]:
+    example = {"type": "about:blank", "title": _phrase(status), "status": status}
+    if status == 400:
+        example["errors"] = [{"path": "archiveDataReferences[3].id", "line": 9, "message": "is missing"}]
+    answer: dict[str, Any] = {
+        "description": _MEANINGS.get(status, _phrase(status)),
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example}},
+    }
+    if status in _HEADERS:
+        answer["headers"] = {_HEADERS[status]: {"schema": {"type": "string"}}}
+    return answer
+
+
+def _amended(document: dict[str, Any]) -> dict[str, Any]:
+    """FastAPI's document with the schema of a problem, and 400 where FastAPI promises its own 422."""
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    schemas["Problem"] = SCHEMA
+    for operations in document.get("paths", {}).values():
+        for operation in operations.values():
+            if isinstance(operation, dict) and operation.get("responses", {}).pop("422", None):
+                operation["responses"].setdefault("400", _documented(400))
+    return document

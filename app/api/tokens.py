@@ -1,0 +1,131 @@
+"""Verification of a bearer token: form, issuer, signature, then time and audience."""
+
+import json
+import re
+from base64 import urlsafe_b64decode
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any, NoReturn
+
+from app.api.jwks import ALGORITHMS
+from app.api.key_sets import KeySets, KeySource
+
+MAX_TOKEN = 16 * 1024
+"""Characters of a token."""
+LEEWAY = 30
+"""Seconds by which the clocks of issuer and service may differ."""
+TYPES = frozenset({"jwt", "at+jwt"})
+"""Accepted `typ`; other tokens of the same issuer (logout, DPoP, introspection) are not for a resource server."""
+
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+
+
+class InvalidToken(Exception):
+    """The token is refused; `reason` is one of a few fixed texts and contains nothing of the token."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedToken:
+    """A token taken apart, nothing of it verified."""
+
+    algorithm: str
+    kid: str | None
+    issuer: str
+    claims: dict[str, Any]
+    signed: bytes
+    signature: bytes
+
+
+async def verify(token: str, key_sets: KeySets, audience: str | None, now: Callable[[], float]) -> dict[str, Any]:
+    """The claims of a token that is signed by a trusted issuer, meant for `audience` (None: for anyone) and valid now.
+
+    `now` is in seconds since the epoch. Raises InvalidToken, or Unavailable before the issuer's first keys are there.
+    """
+    parsed = parse(token)
+    source = key_sets.of(parsed.issuer)
+    if source is None:
+        raise InvalidToken("issuer not trusted")
+    await check_signature(parsed, source)
+    check_time(parsed.claims, now())
+    check_audience(parsed.claims, audience)
+    return parsed.claims
+
+
+def parse(token: str) -> ParsedToken:
+    """Takes a token apart. Raises InvalidToken for what no key could make valid."""
+    if len(token) > MAX_TOKEN or _COMPACT.fullmatch(token) is None:
+        raise InvalidToken("malformed token")
+    head, body, signature = token.split(".")
+    header, claims = _json_object(head), _json_object(body)
+    algorithm, kid, typ, issuer = header.get("alg"), header.get("kid"), header.get("typ"), claims.get("iss")
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
+        raise InvalidToken("algorithm not accepted")
+    if not (typ is None or (isinstance(typ, str) and typ.lower().removeprefix("application/") in TYPES)):
+        raise InvalidToken("type of token not accepted")
+    # No extension is understood, so that every critical one is a reason to refuse (RFC 7515, 4.1.11).
+    if "crit" in header or not isinstance(kid, str | None) or not isinstance(issuer, str):
+        raise InvalidToken("malformed token")
+    return ParsedToken(algorithm, kid, issuer, claims, f"{head}.{body}".encode(), _decode(signature))
+
+
+async def check_signature(parsed: ParsedToken, source: KeySource) -> None:
+    keys = await source.candidates(parsed.kid, parsed.algorithm)
+    if keys is None:
+        raise InvalidToken("unknown key")
+    if any(key.verifies(parsed.algorithm, parsed.signed, parsed.signature) for key in keys):
+        return
+    # A token that names no key may be signed with a new one.
+    if parsed.kid is None and await source.renewed():
+        keys = await source.candidates(parsed.kid, parsed.algorithm)
+        if any(key.verifies(parsed.algorithm, parsed.signed, parsed.signature) for key in keys or ()):
+            return
+    raise InvalidToken("signature invalid")
+
+
+def check_time(claims: dict[str, Any], now: float) -> None:
+    """`exp` is required, `nbf` is not; both in seconds since the epoch. `iat` says nothing about validity."""
+    if "exp" not in claims:
+        raise InvalidToken("token without expiry")
+    if now >= _seconds(claims["exp"]) + LEEWAY:
+        raise InvalidToken("token expired")
+    if "nbf" in claims and now < _seconds(claims["nbf"]) - LEEWAY:
+        raise InvalidToken("token not valid yet")
+
+
+def check_audience(claims: dict[str, Any], audience: str | None) -> None:
+    claim = claims.get("aud")
+    if audience is not None and audience not in (claim if isinstance(claim, list) else [claim]):
+        raise InvalidToken("audience does not match")
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float) and isfinite(value):
+        return value
+    raise InvalidToken("malformed token")
+
+
+def _json_object(part: str) -> dict[str, Any]:
+    try:
+        value = json.loads(_decode(part), parse_constant=_no_constant)
+    except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
+        raise InvalidToken("malformed token") from None
+    if not isinstance(value, dict):
+        raise InvalidToken("malformed token")
+    return value
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _decode(part: str) -> bytes:
+    if len(part) % 4 == 1:
+        raise InvalidToken("malformed token")
+    return urlsafe_b64decode(part + "=" * (-len(part) % 4))
