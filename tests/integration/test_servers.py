@@ -1,6 +1,7 @@
 """The servers of tests.servers do what the tests rely on: real answers, and data that survives a kill."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -146,3 +147,4 @@ def test_servers_die_with_a_killed_parent(tmp_path: Path) -> None:
     while (Path(data) / "cluster" / "postmaster.pid").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not (Path(data) / "cluster" / "postmaster.pid").exists()
+    shutil.rmtree(data)

@@ -83,7 +83,7 @@ def need(program: str, *packages: str) -> str:
 
 def apt_install(what: str, *packages: str) -> None:
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise ServerUnavailable(f"{what} is missing; install {' '.join(packages)} (not root on Debian: not done here)")
+        raise ServerUnavailable(f"{what} is missing; install {' '.join(packages)} (done by itself as root on Debian)")
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     with locked("apt"):
         run(["apt-get", "update", "-qq"], env=quiet)

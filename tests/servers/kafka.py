@@ -121,7 +121,9 @@ def _libs() -> Path:
     def copy(half: Path) -> None:
         maven = need("mvn", "maven")
         shutil.copy(PINS / "kafka.pom.xml", half / "pom.xml")
-        run([maven, "-B", "-q", "-C", COPY, f"-DoutputDirectory={half}"], cwd=half)
+        repository = half / "repository"  # not the one at home: there may be no home
+        run([maven, "-B", "-q", "-C", COPY, f"-DoutputDirectory={half}", f"-Dmaven.repo.local={repository}"], cwd=half)
+        shutil.rmtree(repository)
 
     return fetched(f"kafka-{VERSION}", copy)
 
