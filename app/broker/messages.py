@@ -68,8 +68,6 @@ def archived_artifact_event(
     reference: Reference,
     job_id: UUID,
     command_id: str,
-    *,
-    artifact_system: str,
     system: str,
     service: str,
     now: datetime,
@@ -77,9 +75,9 @@ def archived_artifact_event(
 ) -> Json:
     """The event that tells others where an artifact lies.
 
-    `command_id` is the idempotence id of the command. `artifact_system` is the setting `archivedartifact.system-name`;
-    it makes the variant, `<artifact_system>_<schema>`. `system` and `service` are the publisher, the settings
-    `jeap.messaging.kafka.system-name` and `.service-name`. The type's own system is the one that the source named.
+    `command_id` is the idempotence id of the command. `system` is the setting `archivedartifact.system-name`: as in the
+    Java service it is the publisher's system and makes the variant, `<system>_<schema>`. `service` is
+    `jeap.messaging.kafka.service-name`. The type's own system is the one that the source named.
     """
     version = reference.version
     return {
@@ -91,7 +89,7 @@ def archived_artifact_event(
         "type": {
             "name": EVENT_TYPE,
             "version": EVENT_TYPE_VERSION,
-            "variant": f"{artifact_system}_{stored.schema}",
+            "variant": f"{system}_{stored.schema}",
         },
         "publisher": {"system": system, "service": service},
         "references": {

@@ -58,11 +58,10 @@ def built(reference: Reference) -> list[tuple[str, dict[str, Any]]]:
         reference,
         JOB,
         command_id,
-        artifact_system="SYS",
-        system="SYS",
-        service="pas",
-        now=NOW,
-        event_id=uuid4(),
+        "SYS",
+        "pas",
+        NOW,
+        uuid4(),
     )
     key = json.loads(messages.event_key(JOB))
     return list(zip(NAMES, [command, event, key], strict=True))

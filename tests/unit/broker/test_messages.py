@@ -67,11 +67,10 @@ def test_an_event_is_what_the_java_service_sent(record: dict[str, Any]) -> None:
         Reference(artifact["referenceId"], None if version is None else int(version)),
         UUID(expected["processId"]),
         command_id,
-        artifact_system="PEER",
-        system="PEER",
-        service="peer-pas",
-        now=when(expected),
-        event_id=UUID(expected["identity"]["eventId"]),
+        "PEER",
+        "peer-pas",
+        when(expected),
+        UUID(expected["identity"]["eventId"]),
     )
 
     assert built == expected

@@ -1,0 +1,160 @@
+"""Logs on stderr: JSON lines, or short lines where a person watches; secrets are blotted out, repeats held back."""
+
+import logging
+import os
+import re
+import sys
+import time
+from collections.abc import Hashable, Mapping
+from functools import lru_cache
+from logging import LogRecord
+from typing import TextIO
+
+from pythonjsonlogger.orjson import OrjsonFormatter
+
+LEVEL_VARIABLE = "PAS_LOG_LEVEL"
+FORMAT_VARIABLE = "PAS_LOG_FORMAT"
+
+QUIET = ("aiokafka", "aiobotocore", "botocore", "aiohttp.access", "httpx", "httpcore", "uvicorn.access", "alembic")
+"""Libraries heard from WARNING on: the metrics count requests, and what they inform about is noise."""
+
+CHATTY = ("aiokafka", "aiobotocore", "botocore", "opentelemetry", "urllib3", "asyncpg", "sqlalchemy")
+"""Libraries that repeat the same line many times a second while their server is away."""
+
+REPEAT_SECONDS = 30.0
+_MOST_KEYS = 1_000
+"""What a limiter remembers; beyond it forgets all, which lets a few lines through."""
+
+_BEARER = re.compile(r"(bearer|basic) +[\w.~+/=-]{8,}", re.IGNORECASE)
+_USER_INFO = re.compile(r"://([^/\s:@\"]*):([^/\s@\"]*)@")
+_SECRET_NAME = re.compile(r"password|secret|authorization|token", re.IGNORECASE)
+_PLAIN_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+
+
+def configure_logging(environment: Mapping[str, str] = os.environ, stream: TextIO | None = None) -> None:
+    """Sends all logging to `stream` (stderr), replacing what was configured before; call it once, at start.
+
+    `PAS_LOG_LEVEL` is INFO unless set; `PAS_LOG_FORMAT` is `json` or `text`, by default text on a terminal only.
+    Raises ValueError with a readable text for another value of either.
+    """
+    stream = stream or sys.stderr
+    level = environment.get(LEVEL_VARIABLE, "INFO").upper()
+    if level not in logging.getLevelNamesMapping():
+        raise ValueError(f"{LEVEL_VARIABLE}: {level!r} is not a level; use DEBUG, INFO, WARNING or ERROR")
+    style = environment.get(FORMAT_VARIABLE) or ("text" if stream.isatty() else "json")
+    if style not in ("text", "json"):
+        raise ValueError(f"{FORMAT_VARIABLE}: {style!r} is neither text nor json")
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(TextFormatter() if style == "text" else JsonFormatter())
+    handler.addFilter(HoldBackRepeats(CHATTY))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    logging.captureWarnings(True)
+    for name in [*logging.root.manager.loggerDict, *QUIET]:
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+    if root.level > logging.DEBUG:
+        for name in QUIET:
+            logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
+
+
+class JsonFormatter(OrjsonFormatter):
+    """One JSON object a line: `time`, `level`, `logger`, `message`, the extra fields, `exception`."""
+
+    default_msec_format = "%s.%03dZ"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "{asctime}{levelname}{name}{message}",
+            style="{",
+            datefmt=None,
+            rename_fields={"asctime": "time", "levelname": "level", "name": "logger", "exc_info": "exception"},
+            reserved_attrs=list(_PLAIN_FIELDS),
+        )
+        self.converter = time.gmtime
+        self.default_time_format = "%Y-%m-%dT%H:%M:%S"
+
+    def format(self, record: LogRecord) -> str:
+        return blot_out(super().format(_without_secrets(record)))
+
+
+class TextFormatter(logging.Formatter):
+    """`10:16:49.123 INFO  jobs: job accepted (job_id=… references=3)`, local time."""
+
+    default_msec_format = "%s.%03d"
+    default_time_format = "%H:%M:%S"
+
+    def __init__(self) -> None:
+        super().__init__("{asctime} {levelname:<7} {name}: {message}{extras}", style="{")
+
+    def format(self, record: LogRecord) -> str:
+        record = _without_secrets(record)
+        extras = " ".join(f"{name}={value}" for name, value in vars(record).items() if name not in _PLAIN_FIELDS)
+        shown = logging.makeLogRecord(vars(record))
+        shown.name = record.name.removeprefix("app.")
+        shown.extras = f" ({extras})" if extras else ""
+        return blot_out(super().format(shown))
+
+
+class HoldBackRepeats(logging.Filter):
+    """Lets each message of the named loggers (and of those below them) through once in `REPEAT_SECONDS`."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self._names = names
+        self._due = OncePer(REPEAT_SECONDS)
+
+    def filter(self, record: LogRecord) -> bool:
+        if record.levelno < logging.INFO or record.name.partition(".")[0] not in self._names:
+            return True
+        return self._due((record.name, record.msg if isinstance(record.msg, str) else type(record.msg)))
+
+
+class OncePer:
+    """Says whether a thing is due again: `if outage("database"): log.warning(…)`. Each key has its own clock."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._last: dict[Hashable, float] = {}
+
+    def __call__(self, key: Hashable = None) -> bool:
+        now = time.monotonic()
+        last = self._last.get(key)
+        if last is not None and now - last < self._seconds:
+            return False
+        if len(self._last) >= _MOST_KEYS:
+            self._last.clear()
+        self._last[key] = now
+        return True
+
+    def forget(self, key: Hashable = None) -> None:
+        """The thing is over: the next time is due at once."""
+        self._last.pop(key, None)
+
+
+def once_per(seconds: float) -> OncePer:
+    return OncePer(seconds)
+
+
+def blot_out(line: str) -> str:
+    """The line without bearer tokens and without passwords in URLs. Nothing logs them on purpose; errors may quote."""
+    if "earer " in line or "EARER " in line or "asic " in line:
+        line = _BEARER.sub(r"\1 ***", line)
+    if "://" in line:
+        line = _USER_INFO.sub(r"://\1:***@", line)
+    return line
+
+
+def _without_secrets(record: LogRecord) -> LogRecord:
+    """The record, or a copy in which extra fields with the name of a secret are blotted out."""
+    named = [name for name in vars(record) if name not in _PLAIN_FIELDS and _names_a_secret(name)]
+    if not named:
+        return record
+    return logging.makeLogRecord({**vars(record), **dict.fromkeys(named, "***")})
+
+
+@lru_cache(maxsize=1024)
+def _names_a_secret(name: str) -> bool:
+    return _SECRET_NAME.search(name) is not None

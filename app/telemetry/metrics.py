@@ -1,0 +1,128 @@
+"""Every metric of the service, once, with its meaning. Children with fixed labels are bound here, for the hot path."""
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+REGISTRY = CollectorRegistry()
+"""All metrics of this process; its own, so that libraries add nothing unseen."""
+
+ProcessCollector(registry=REGISTRY)
+PlatformCollector(registry=REGISTRY)
+GCCollector(registry=REGISTRY)
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_ROWS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
+
+# Jobs and tasks
+
+JOBS_SUBMITTED = Counter("pas_jobs_submitted", "Jobs accepted for the first time; a repeat is none.", registry=REGISTRY)
+JOBS_COMPLETED = Counter(
+    "pas_jobs_completed", "Jobs whose last task was recorded, by result.", ["result"], registry=REGISTRY
+)
+REFERENCES_SUBMITTED = Counter("pas_references_submitted", "References (tasks) of accepted jobs.", registry=REGISTRY)
+
+_TASKS = Counter("pas_tasks", "Tasks that a command led to an end or back, by outcome.", ["outcome"], registry=REGISTRY)
+TASKS_SUCCEEDED = _TASKS.labels("succeeded")
+TASKS_FAILED = _TASKS.labels("failed")
+TASKS_NO_DATA = _TASKS.labels("no_data")
+TASKS_PUT_BACK = _TASKS.labels("put_back")
+TASKS_ALREADY_SETTLED = _TASKS.labels("already_settled")
+
+TASKS_IN_FLIGHT = Gauge("pas_tasks_in_flight", "Tasks being worked on in this process.", registry=REGISTRY)
+BYTES_IN_FLIGHT = Gauge("pas_bytes_in_flight", "Bytes of documents in the memory of this process.", registry=REGISTRY)
+COMMANDS_OUTSTANDING = Gauge(
+    "pas_commands_outstanding", "Commands published and not yet answered, all jobs, as last counted.", registry=REGISTRY
+)
+
+# Messages
+
+COMMANDS_PUBLISHED = Counter("pas_commands_published", "Commands acknowledged by the broker.", registry=REGISTRY)
+COMMANDS_RECEIVED = Counter("pas_commands_received", "Records polled from the command topic.", registry=REGISTRY)
+DEAD_LETTERS = Counter("pas_dead_letters", "Records put into the dead letter topic.", registry=REGISTRY)
+
+_SENDS = Histogram(
+    "pas_send_seconds",
+    "From handing a message over until the broker acknowledged it, by kind of message.",
+    ["kind"],
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+SEND_COMMAND = _SENDS.labels("command")
+SEND_EVENT = _SENDS.labels("event")
+
+# Sources and object store
+
+_FETCHES = Histogram(
+    "pas_fetch_seconds",
+    "One request to a source, by outcome: ok, no_data, transient (is tried again), permanent.",
+    ["outcome"],
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+FETCH_OK = _FETCHES.labels("ok")
+FETCH_NO_DATA = _FETCHES.labels("no_data")
+FETCH_TRANSIENT = _FETCHES.labels("transient")
+FETCH_PERMANENT = _FETCHES.labels("permanent")
+RETRIES = Counter("pas_fetch_retries", "Fetches tried again after a transient failure.", registry=REGISTRY)
+SOURCE_LIMIT = Gauge(
+    "pas_source_concurrency_limit", "Requests that pacing allows a source at a time.", ["source"], registry=REGISTRY
+)
+
+_PUTS = Histogram(
+    "pas_put_seconds",
+    "One write to the object store, by outcome: created, existed (another version won), failed.",
+    ["outcome"],
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+PUT_CREATED = _PUTS.labels("created")
+PUT_EXISTED = _PUTS.labels("existed")
+PUT_FAILED = _PUTS.labels("failed")
+BYTES_STORED = Counter("pas_stored_bytes", "Bytes of documents written to the object store.", registry=REGISTRY)
+
+# Database
+
+_BATCHES = Histogram(
+    "pas_database_batch_rows",
+    "Tasks in one transaction: claim (relay), note (where objects lie), record (outcomes), look_up.",
+    ["kind"],
+    buckets=_ROWS,
+    registry=REGISTRY,
+)
+BATCH_CLAIM = _BATCHES.labels("claim")
+BATCH_NOTE = _BATCHES.labels("note")
+BATCH_RECORD = _BATCHES.labels("record")
+BATCH_LOOK_UP = _BATCHES.labels("look_up")
+
+# The parts around the service
+
+COMPONENTS = ("database", "broker", "objectstore", "issuer")
+_UNAVAILABLE = Gauge(
+    "pas_component_unavailable", "1 while work waits for this part, else 0.", ["component"], registry=REGISTRY
+)
+UNAVAILABLE = {component: _UNAVAILABLE.labels(component) for component in COMPONENTS}
+
+HTTP_REQUESTS = Histogram(
+    "pas_http_request_seconds",
+    "Requests answered, by method, route template and status; a stream counts until its end.",
+    ["method", "route", "status"],
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+
+
+def render(registry: CollectorRegistry = REGISTRY) -> bytes:
+    """The page of /metrics, in the Prometheus text format."""
+    return generate_latest(registry)
+
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""Media type of `render`."""

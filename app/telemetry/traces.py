@@ -1,0 +1,216 @@
+"""Spans: W3C ids that cost next to nothing, or OpenTelemetry spans where the OTEL_… variables name a collector."""
+
+import logging
+import os
+import random
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from types import TracebackType
+from typing import Literal, NamedTuple, Protocol, Self
+
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+
+log = logging.getLogger(__name__)
+
+Kind = Literal["internal", "server", "client", "producer", "consumer"]
+Value = str | int | float | bool
+
+_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL)
+_KINDS: dict[Kind, SpanKind] = {
+    "internal": SpanKind.INTERNAL,
+    "server": SpanKind.SERVER,
+    "client": SpanKind.CLIENT,
+    "producer": SpanKind.PRODUCER,
+    "consumer": SpanKind.CONSUMER,
+}
+
+
+class TraceContext(NamedTuple):
+    """A valid `traceparent`: ids in lower case hex."""
+
+    trace_id: str
+    span_id: str
+    sampled: bool
+
+
+class Span(Protocol):
+    """A span that ends with its `with` block; an exception that leaves the block is recorded."""
+
+    traceparent: str
+    """`00-<32 hex>-<16 hex>-<01 or 00>`: what to send on."""
+
+    @property
+    def trace_id(self) -> str: ...
+
+    def set(self, key: str, value: Value) -> None: ...
+
+    def record_error(self, error: BaseException | str) -> None:
+        """Marks the span as failed, for an error that does not leave the block."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+
+def start(
+    name: str,
+    kind: Kind = "internal",
+    parent: str | None = None,
+    attributes: Mapping[str, Value] | None = None,
+) -> Span:
+    """A span below `parent`, a `traceparent`; without one, or with an invalid one, it begins a new trace.
+
+    The sampled flag of the parent is kept; a new trace is sampled.
+    """
+    context = parse(parent)
+    if _exporter is not None:
+        return _exporter.start(name, kind, context, attributes)
+    if context is None:
+        return _IdsOnly(f"00-{random.getrandbits(128) or 1:032x}-{random.getrandbits(64) or 1:016x}-01")
+    flags = "01" if context.sampled else "00"
+    return _IdsOnly(f"00-{context.trace_id}-{random.getrandbits(64) or 1:016x}-{flags}")
+
+
+@lru_cache(maxsize=4096)
+def parse(traceparent: str | None) -> TraceContext | None:
+    """The context of a `traceparent` header, or None where it is missing or not valid W3C trace context."""
+    if traceparent is None:
+        return None
+    match = _TRACEPARENT.fullmatch(traceparent)
+    if match is None:
+        return None
+    version, trace_id, span_id, flags, rest = match.groups()
+    if version == "ff" or (version == "00" and rest):
+        return None
+    if trace_id == "0" * 32 or span_id == "0" * 16:
+        return None
+    return TraceContext(trace_id, span_id, bool(int(flags, 16) & 1))
+
+
+def configure_traces(service_name: str, environment: Mapping[str, str] = os.environ) -> bool:
+    """Exports spans over OTLP http/protobuf if the variables of OpenTelemetry name a collector; says whether.
+
+    `OTEL_EXPORTER_OTLP_ENDPOINT` or `…_TRACES_ENDPOINT` switch it on, `OTEL_SDK_DISABLED=true` and
+    `OTEL_TRACES_EXPORTER=none` off. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` win over `service_name`. All
+    other variables of the exporter, the batches and the sampler are read by the SDK itself.
+    """
+    if not wanted(environment):
+        return False
+    protocol = environment.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or environment.get("OTEL_EXPORTER_OTLP_PROTOCOL")
+    if protocol not in (None, "", "http/protobuf"):
+        log.warning("traces are sent as OTLP http/protobuf, %s is not supported", protocol)
+    export_to(BatchSpanProcessor(OTLPSpanExporter()), service_name, environment)
+    return True
+
+
+def wanted(environment: Mapping[str, str]) -> bool:
+    """Whether the variables ask for spans to be exported."""
+    if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return False
+    exporter = environment.get("OTEL_TRACES_EXPORTER", "").strip().lower()
+    if exporter not in ("", "otlp"):
+        if exporter != "none":
+            log.warning("OTEL_TRACES_EXPORTER=%s is not supported, no traces are exported", exporter)
+        return False
+    return bool(environment.get("OTEL_EXPORTER_OTLP_ENDPOINT") or environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
+
+
+def export_to(processor: SpanProcessor, service_name: str, environment: Mapping[str, str] = os.environ) -> None:
+    """Hands all spans to `processor` from now on."""
+    global _exporter
+    named = "OTEL_SERVICE_NAME" in environment or "service.name=" in environment.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    provider = TracerProvider(resource=Resource.create({} if named else {SERVICE_NAME: service_name}))
+    provider.add_span_processor(processor)
+    _exporter = _Exporter(provider)
+
+
+def shutdown_traces() -> None:
+    """Sends what is pending and ends the export; blocks for up to the exporter's timeout."""
+    global _exporter
+    exporter, _exporter = _exporter, None
+    if exporter is not None:
+        exporter.provider.shutdown()
+
+
+class _IdsOnly:
+    """The span of a process that exports nothing: only the ids, which go to the log, the report and the source."""
+
+    __slots__ = ("traceparent",)
+
+    def __init__(self, traceparent: str) -> None:
+        self.traceparent = traceparent
+
+    @property
+    def trace_id(self) -> str:
+        return self.traceparent[3:35]
+
+    def set(self, key: str, value: Value) -> None: ...
+
+    def record_error(self, error: BaseException | str) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+
+class _Exported:
+    """A span of the OpenTelemetry SDK."""
+
+    __slots__ = ("_span", "traceparent")
+
+    def __init__(self, span: trace.Span) -> None:
+        self._span = span
+        context = span.get_span_context()
+        self.traceparent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags & 1:02x}"
+
+    @property
+    def trace_id(self) -> str:
+        return self.traceparent[3:35]
+
+    def set(self, key: str, value: Value) -> None:
+        self._span.set_attribute(key, value)
+
+    def record_error(self, error: BaseException | str) -> None:
+        if isinstance(error, BaseException):
+            self._span.record_exception(error)
+        self._span.set_status(Status(StatusCode.ERROR, str(error)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception):
+            self.record_error(error)
+        self._span.end()
+
+
+class _Exporter:
+    def __init__(self, provider: TracerProvider) -> None:
+        self.provider = provider
+        self._tracer = provider.get_tracer("process-archive-service")
+
+    def start(
+        self, name: str, kind: Kind, parent: TraceContext | None, attributes: Mapping[str, Value] | None
+    ) -> _Exported:
+        context = trace.set_span_in_context(trace.INVALID_SPAN)
+        if parent is not None:
+            flags = TraceFlags(TraceFlags.SAMPLED if parent.sampled else TraceFlags.DEFAULT)
+            remote = SpanContext(int(parent.trace_id, 16), int(parent.span_id, 16), True, flags)
+            context = trace.set_span_in_context(NonRecordingSpan(remote))
+        return _Exported(self._tracer.start_span(name, context, _KINDS[kind], attributes))
+
+
+_exporter: _Exporter | None = None

@@ -1,0 +1,122 @@
+"""Spans have W3C ids below the given parent, whether they are exported or not."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
+
+from app.telemetry import traces
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
+
+
+@pytest.fixture
+def exported() -> Iterator[InMemorySpanExporter]:
+    exporter = InMemorySpanExporter()
+    traces.export_to(SimpleSpanProcessor(exporter), "pas", {})
+    yield exporter
+    traces.shutdown_traces()
+
+
+@pytest.fixture(params=["ids only", "exported"])
+def _both_ways(request: pytest.FixtureRequest) -> None:
+    if request.param == "exported":
+        request.getfixturevalue("exported")
+
+
+@pytest.mark.usefixtures("_both_ways")
+class TestIds:
+    def test_a_span_belongs_to_the_trace_of_its_parent(self) -> None:
+        with traces.start("work", parent=PARENT) as span:
+            assert re.fullmatch(f"00-{TRACE}-[0-9a-f]{{16}}-01", span.traceparent)
+            assert span.traceparent != PARENT
+            assert span.trace_id == TRACE
+
+    def test_what_is_not_sampled_stays_so(self) -> None:
+        with traces.start("work", parent=PARENT[:-1] + "0") as span:
+            assert span.traceparent.startswith(f"00-{TRACE}-")
+            assert span.traceparent.endswith("-00")
+
+    @pytest.mark.parametrize("parent", [None, "", "garbage"])
+    def test_without_a_valid_parent_a_new_trace_begins(self, parent: str | None) -> None:
+        first, second = traces.start("work", parent=parent), traces.start("work", parent=parent)
+        assert traces.parse(first.traceparent) is not None
+        assert first.traceparent.endswith("-01")
+        assert first.trace_id != second.trace_id
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        f"00-{TRACE}-b7ad6b7169203331",
+        f"00-{TRACE.upper()}-b7ad6b7169203331-01",
+        f"00-{'0' * 32}-b7ad6b7169203331-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"ff-{TRACE}-b7ad6b7169203331-01",
+        f"00-{TRACE}-b7ad6b7169203331-01-extra",
+        f"00-{TRACE}-b7ad6b7169203331-01\n",
+        f" {PARENT}",
+        PARENT * 1000,
+    ],
+)
+def test_an_invalid_header_is_no_context(header: str) -> None:
+    assert traces.parse(header) is None
+
+
+def test_a_later_version_of_the_header_is_read() -> None:
+    context = traces.parse(f"01-{TRACE}-b7ad6b7169203331-03-what-comes-later")
+    assert context == traces.TraceContext(TRACE, "b7ad6b7169203331", True)
+
+
+def test_an_exported_span_has_parent_kind_attributes_and_error(exported: InMemorySpanExporter) -> None:
+    span = traces.start("fetch", "client", PARENT, {"job": "j1"})
+    span.set("attempts", 2)
+    with pytest.raises(OSError, match="away"), span:
+        raise OSError("away")
+
+    (done,) = exported.get_finished_spans()
+    assert done.name == "fetch"
+    assert done.kind is SpanKind.CLIENT
+    assert done.attributes == {"job": "j1", "attempts": 2}
+    assert done.parent is not None
+    assert f"{done.parent.span_id:016x}" == "b7ad6b7169203331"
+    assert done.status.status_code is StatusCode.ERROR
+    assert done.resource.attributes["service.name"] == "pas"
+    assert done.context is not None
+    assert span.traceparent == f"00-{TRACE}-{done.context.span_id:016x}-01"
+
+
+def test_a_recorded_error_marks_the_span(exported: InMemorySpanExporter) -> None:
+    with traces.start("fetch") as span:
+        span.record_error("HTTP 404")
+    (done,) = exported.get_finished_spans()
+    assert done.status.description == "HTTP 404"
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, False),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}, True),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://collector:4318/v1/traces"}, True),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318", "OTEL_SDK_DISABLED": "true"}, False),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318", "OTEL_TRACES_EXPORTER": "none"}, False),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318", "OTEL_TRACES_EXPORTER": "otlp"}, True),
+    ],
+)
+def test_the_usual_variables_decide_about_the_export(environment: dict[str, str], expected: bool) -> None:
+    assert traces.wanted(environment) is expected
+
+
+def test_the_service_name_of_the_environment_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "theirs")
+    exporter = InMemorySpanExporter()
+    traces.export_to(SimpleSpanProcessor(exporter), "ours")
+    with traces.start("work"):
+        pass
+    traces.shutdown_traces()
+    assert exporter.get_finished_spans()[0].resource.attributes["service.name"] == "theirs"
