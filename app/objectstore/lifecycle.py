@@ -1,0 +1,100 @@
+"""Lifecycle rules of a bucket: those of the archive data types added, everything else carried over and read back."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from app.domain.archive_types import LIFECYCLE_TAG, ArchiveDataType
+from app.domain.errors import Unavailable
+from app.objectstore import LifecycleLimit
+from app.objectstore.s3_errors import COMPONENT, code_of
+
+log = logging.getLogger(__name__)
+
+MAX_RULES = 1000
+"""S3's limit per bucket."""
+
+READ_BACK_PAUSES = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)
+"""Seconds before each look at what was written: AWS may answer with the old rules for a moment."""
+
+Rule = dict[str, Any]
+
+
+def rule_of(data_type: ArchiveDataType) -> Rule:
+    """The rule as botocore writes it. In a versioned bucket it expires in two steps: after the days a delete marker
+    hides the object, after as many days more the version itself goes; object lock holds it at least as long."""
+    days = data_type.expiration_days
+    return {
+        "ID": data_type.lifecycle_policy,
+        "Filter": {"Tag": {"Key": LIFECYCLE_TAG, "Value": data_type.lifecycle_policy}},
+        "Status": "Enabled",
+        "Expiration": {"Days": days},
+        "NoncurrentVersionExpiration": {"NoncurrentDays": days},
+    }
+
+
+def missing_rules(present: Sequence[Rule], types: Sequence[ArchiveDataType]) -> list[Rule]:
+    """The rules of `types` whose id no present rule has, each once."""
+    there = {rule.get("ID") for rule in present}
+    wanted = {data_type.lifecycle_policy: rule_of(data_type) for data_type in types}
+    return [rule for name, rule in wanted.items() if name not in there]
+
+
+async def ensure_rules(client: Any, bucket: str, types: Sequence[ArchiveDataType]) -> None:
+    """Add what is missing and read it back. Raises LifecycleLimit, Unavailable and what the client raises.
+
+    A rule that has the id of a type and says something else was changed by somebody on purpose: it stays, with a
+    warning.
+    """
+    present, minimum_size = await _read(client, bucket)
+    _warn_of_changed(bucket, present, types)
+    missing = missing_rules(present, types)
+    if not missing:
+        return
+    wanted = [*present, *missing]
+    if len(wanted) > MAX_RULES:
+        raise LifecycleLimit(
+            f"bucket {bucket} would need {len(wanted)} lifecycle rules, S3 takes {MAX_RULES}: "
+            "remove rules that no data needs, or use another bucket"
+        )
+    more = {} if minimum_size is None else {"TransitionDefaultMinimumObjectSize": minimum_size}
+    await client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": wanted}, **more)
+    await _read_back(client, bucket, wanted, minimum_size)
+    log.info("lifecycle rules added", extra={"bucket": bucket, "rules": [rule["ID"] for rule in missing]})
+
+
+async def _read(client: Any, bucket: str) -> tuple[list[Rule], str | None]:
+    """The present rules and the bucket's setting for the smallest object that a transition moves."""
+    try:
+        answer = await client.get_bucket_lifecycle_configuration(Bucket=bucket)
+    except ClientError as error:
+        if code_of(error) == "NoSuchLifecycleConfiguration":
+            return [], None
+        raise
+    return list(answer.get("Rules", [])), answer.get("TransitionDefaultMinimumObjectSize")
+
+
+async def _read_back(client: Any, bucket: str, wanted: Sequence[Rule], minimum_size: str | None) -> None:
+    lost: list[Rule] = []
+    for pause in READ_BACK_PAUSES:
+        await asyncio.sleep(pause)
+        present, size = await _read(client, bucket)
+        lost = [rule for rule in wanted if rule not in present]
+        if not lost and len(present) == len(wanted) and minimum_size in (None, size):
+            return
+    names = ", ".join(str(rule.get("ID", "without id")) for rule in lost[:5]) or "the setting for transitions"
+    raise Unavailable(COMPONENT, f"bucket {bucket}: lifecycle rules read back differ from those written: {names}")
+
+
+def _warn_of_changed(bucket: str, present: Sequence[Rule], types: Sequence[ArchiveDataType]) -> None:
+    wanted = {data_type.lifecycle_policy: rule_of(data_type) for data_type in types}
+    for rule in present:
+        expected = wanted.get(str(rule.get("ID")))
+        if expected is not None and any(rule.get(name) != value for name, value in expected.items()):
+            log.warning(
+                "lifecycle rule differs from its archive type and is left as it is",
+                extra={"bucket": bucket, "rule": rule["ID"]},
+            )

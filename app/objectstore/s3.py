@@ -1,0 +1,132 @@
+"""The object store in an S3: puts by hand (`s3_put`), everything rare through aioboto3."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, closing
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from app.domain.archive_types import ArchiveDataType
+from app.objectstore import ObjectVersion, PreconditionFailed, Upload
+from app.objectstore.s3_buckets import check_buckets, prepare_buckets
+from app.objectstore.s3_connection import S3Connection, S3Options
+from app.objectstore.s3_errors import code_of, status_of, translated
+from app.objectstore.s3_put import HotPut, whole_second
+
+__all__ = ["S3ObjectStore", "S3Options", "open_s3"]
+
+CHUNK = 256 * 1024
+"""Bytes of one piece of `read`."""
+
+_GONE = ("NoSuchKey", "NoSuchVersion")
+
+
+@asynccontextmanager
+async def open_s3(options: S3Options) -> AsyncIterator["S3ObjectStore"]:
+    """The store; nothing is connected before the first use."""
+    store = S3ObjectStore(options)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+class S3ObjectStore:
+    """Implements `ObjectStore`."""
+
+    def __init__(self, options: S3Options) -> None:
+        self._options = options
+        self._connection = S3Connection(options)
+        self._hot = HotPut(self._connection)
+
+    async def put(self, upload: Upload) -> ObjectVersion:
+        return await self._hot.put(upload)
+
+    async def head(self, bucket: str, key: str, version_id: str | None = None) -> ObjectVersion | None:
+        client = await self._connection.client()
+        with translated(bucket):
+            try:
+                answer = await client.head_object(Bucket=bucket, Key=key, **_version(version_id))
+            except ClientError as error:
+                if status_of(error) in (404, 405):  # 405: that version is a delete marker
+                    return None
+                raise
+        return _object_version(bucket, key, answer)
+
+    async def versions(self, bucket: str, key: str) -> Sequence[ObjectVersion]:
+        client = await self._connection.client()
+        ids = []
+        with translated(bucket):
+            # A key is a prefix of others (v1 of v10): only the exact ones count.
+            async for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
+                ids += [found["VersionId"] for found in page.get("Versions", ()) if found["Key"] == key]
+        heads = [await self.head(bucket, key, version_id) for version_id in ids]
+        return [head for head in heads if head is not None]
+
+    async def lengthen_lock(self, bucket: str, key: str, version_id: str, until: datetime) -> None:
+        """Never shortens: a lock that ends later already stays. PreconditionFailed where the version is gone."""
+        if not self._options.object_lock_enabled:
+            return
+        client = await self._connection.client()
+        until = whole_second(until)
+        where = {"Bucket": bucket, "Key": key, "VersionId": version_id}
+        with translated(bucket):
+            try:
+                head = await client.head_object(**where)
+                present = head.get("ObjectLockRetainUntilDate")
+                if present is not None and present >= until:
+                    return
+                # A version in COMPLIANCE stays in it, whatever new ones get: the store refuses to weaken a lock.
+                mode = head.get("ObjectLockMode") or self._options.object_lock_mode
+                await client.put_object_retention(**where, Retention={"Mode": mode, "RetainUntilDate": until})
+            except ClientError as error:
+                if status_of(error) in (404, 405) and code_of(error) != "NoSuchBucket":
+                    raise PreconditionFailed(f"version {version_id} is gone") from error
+                raise
+
+    async def read(self, bucket: str, key: str, version_id: str | None) -> AsyncIterator[bytes]:
+        client = await self._connection.client()
+        answer = None
+        with translated(bucket):
+            try:
+                answer = await client.get_object(Bucket=bucket, Key=key, **_version(version_id))
+            except ClientError as error:
+                if code_of(error) not in _GONE and status_of(error) != 405:
+                    raise
+        if answer is None:
+            raise FileNotFoundError(f"{bucket}/{key}")
+        with closing(answer["Body"]) as body:
+            while True:
+                with translated(bucket):
+                    chunk = await body.read(CHUNK)
+                if not chunk:
+                    return
+                yield chunk
+
+    async def prepare(self, buckets: Sequence[str], types: Sequence[ArchiveDataType]) -> None:
+        await prepare_buckets(self._connection, buckets, types)
+
+    async def check(self, buckets: Sequence[str]) -> None:
+        await check_buckets(self._connection, buckets)
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+
+def _version(version_id: str | None) -> dict[str, str]:
+    return {} if version_id is None else {"VersionId": version_id}
+
+
+def _object_version(bucket: str, key: str, head: Mapping[str, Any]) -> ObjectVersion:
+    until: datetime | None = head.get("ObjectLockRetainUntilDate")
+    return ObjectVersion(
+        bucket=bucket,
+        key=key,
+        version_id=head.get("VersionId", "null"),
+        etag=head["ETag"],
+        size=head["ContentLength"],
+        user_metadata={name.lower(): value for name, value in head["Metadata"].items()},
+        last_modified=head["LastModified"].astimezone(UTC),
+        retain_until=None if until is None else until.astimezone(UTC),
+    )

@@ -1,0 +1,162 @@
+"""The ways to an S3: botocore's client for everything rare, an HTTP session and credentials for the hot put."""
+
+import asyncio
+import re
+import ssl
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import aioboto3
+import aiohttp
+from aiobotocore.config import AioConfig
+from botocore.credentials import ReadOnlyCredentials
+from botocore.httpsession import get_cert_path
+from botocore.utils import get_environ_proxies
+
+from app.domain.errors import Unavailable
+from app.objectstore.s3_errors import COMPONENT, translated
+
+_HOST_LABEL = re.compile(r"[a-z0-9-]{3,63}")
+"""A bucket that can stand in a host name under a TLS wildcard: no dots."""
+
+
+@dataclass(frozen=True, slots=True)
+class S3Options:
+    """How to reach the store and what to ask of it; on AWS `access_url` and both keys are left out.
+
+    Timeouts are seconds: to connect, between two pieces of an answer, and for a whole put.
+    """
+
+    access_url: str | None = None
+    region: str | None = None
+    access_key: str | None = field(default=None, repr=False)
+    secret_key: str | None = field(default=None, repr=False)
+    object_lock_enabled: bool = True
+    object_lock_mode: str = "COMPLIANCE"
+    create_bucket: bool = False
+    connect_timeout: float = 5.0
+    read_timeout: float = 30.0
+    put_timeout: float = 120.0
+    connections: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class BucketAddress:
+    """Where objects of a bucket are put: `base` has no slash at its end, `host` is as signed."""
+
+    base: str
+    host: str
+    region: str
+    proxy: str | None
+
+
+class S3Connection:
+    """Opened by the first use, so that a store or credentials that are missing at the start may appear later."""
+
+    def __init__(self, options: S3Options) -> None:
+        self.options = options
+        self._session = aioboto3.Session(
+            aws_access_key_id=options.access_key, aws_secret_access_key=options.secret_key, region_name=options.region
+        )
+        self._opening = asyncio.Lock()
+        self._open = AsyncExitStack()
+        self._client: Any = None
+        self._http: aiohttp.ClientSession | None = None
+        self._credentials: Any = None
+        self._addresses: dict[str, BucketAddress] = {}
+
+    async def client(self) -> Any:
+        """The aioboto3 client. Raises Unavailable where there are no credentials or no region."""
+        if self._client is None:
+            async with self._opening:
+                if self._client is None:
+                    await self._connect()
+        return self._client
+
+    async def credentials(self) -> ReadOnlyCredentials:
+        """The credentials of this moment; ambient ones refresh themselves before they expire."""
+        if self._credentials is None:
+            await self.client()
+        with translated("of any name"):
+            frozen: ReadOnlyCredentials = await self._credentials.get_frozen_credentials()
+        return frozen
+
+    async def http(self) -> aiohttp.ClientSession:
+        """The shared session of the puts."""
+        if self._http is None:
+            await self.client()
+            ca = str(get_cert_path(self._session._session.get_config_variable("ca_bundle") or True))
+            options = self.options
+            self._http = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=options.connections, ssl=ssl.create_default_context(cafile=ca)),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(
+                    total=options.put_timeout, sock_connect=options.connect_timeout, sock_read=options.read_timeout
+                ),
+                auto_decompress=False,
+                skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent"),
+            )
+        return self._http
+
+    async def address(self, bucket: str) -> BucketAddress:
+        """Where botocore would send a put of this bucket: path-style, virtual host, dual-stack, FIPS and the rest.
+
+        Asked once per bucket, of a presigned URL: the only public way to botocore's endpoint rules. With the style left
+        to botocore such a URL names AWS's global host, which redirects for most regions; so the style is said.
+        """
+        known = self._addresses.get(bucket)
+        if known is None:
+            await self.client()
+            style = "path" if self.options.access_url or not _HOST_LABEL.fullmatch(bucket) else "virtual"
+            with translated(bucket):
+                async with self._new_client(style) as client:
+                    url = await client.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "x"})
+            parts = urlsplit(url)
+            base = f"{parts.scheme}://{parts.netloc}{parts.path.removesuffix('/x')}"
+            region = parse_qs(parts.query)["X-Amz-Credential"][0].split("/")[-3]
+            default = {"http": 80, "https": 443}[parts.scheme]
+            host = parts.netloc.removesuffix(f":{default}")
+            proxy = get_environ_proxies(url).get(parts.scheme)
+            known = self._addresses[bucket] = BucketAddress(base, host, region, proxy)
+        return known
+
+    async def close(self) -> None:
+        if self._http is not None:
+            await self._http.close()
+        await self._open.aclose()
+        self._client = self._http = self._credentials = None
+
+    async def _connect(self) -> None:
+        with translated("of any name"):
+            credentials = await self._session.get_credentials()
+            if credentials is None:
+                raise Unavailable(
+                    COMPONENT,
+                    "no credentials: set objectstorage.connection.access-key and .secret-key, "
+                    "or run where AWS provides them",
+                )
+            style = "path" if self.options.access_url else "auto"
+            self._client = await self._open.enter_async_context(self._new_client(style))
+        self._credentials = credentials
+
+    def _new_client(self, style: str) -> AbstractAsyncContextManager[Any]:
+        options = self.options
+        config = AioConfig(
+            signature_version="s3v4",
+            connect_timeout=options.connect_timeout,
+            read_timeout=options.read_timeout,
+            max_pool_connections=options.connections,
+            # The caller waits and tries again by itself; one more try hides a connection that just went stale.
+            retries={"mode": "standard", "total_max_attempts": 2},
+            s3={"addressing_style": style},
+            # Checksums of its own making are news to many stores that are not AWS.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+        region = options.region or ("us-east-1" if options.access_url else None)
+        client: AbstractAsyncContextManager[Any] = self._session.client(
+            "s3", endpoint_url=options.access_url, region_name=region, config=config
+        )
+        return client
