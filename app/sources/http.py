@@ -1,0 +1,178 @@
+"""One attempt to fetch a record from its source: admitted by the pacer, headers and body become a `Document`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import aiohttp
+from yarl import URL
+
+from app.domain.archive_types import ArchiveTypeConfiguration
+from app.domain.artifacts import Document
+from app.domain.errors import STEP_READ, NoArchiveData, PermanentFailure, TransientFailure, task_message
+from app.domain.jobs import Reference
+from app.sources.body import announced_length, read_body, too_large
+from app.sources.headers import describe, retry_after
+from app.sources.memory import ByteBudget, Lease
+from app.sources.oauth import OAuthClientOptions, Token, TokenCache
+from app.sources.pacing import Attempt, Pacers, source_key
+from app.sources.transport import HttpOptions, failure_of, http_session, seconds, source_url
+
+TRANSIENT = frozenset({408, 425, 429})
+"""Statuses below 500 that may pass."""
+
+
+class SourceClient:
+    """Fetches documents. `pacers` tells the scheduler how much each source can take."""
+
+    def __init__(
+        self,
+        options: HttpOptions,
+        session: aiohttp.ClientSession,
+        tokens: Mapping[str, TokenCache],
+        pacers: Pacers,
+        budget: ByteBudget,
+    ) -> None:
+        self.pacers = pacers
+        self._options = options
+        self._session = session
+        self._tokens = tokens
+        self._budget = budget
+
+    @asynccontextmanager
+    async def fetching(
+        self, configuration: ArchiveTypeConfiguration, reference: Reference, traceparent: str
+    ) -> AsyncIterator[Document]:
+        """One attempt; the document counts as memory in flight until the block ends.
+
+        Raises `SourceBusy` (put the task back, no attempt used), `TransientFailure`, `PermanentFailure` with the whole
+        message of the task, or `NoArchiveData`. Waiting for the pacer and for memory counts towards no timeout.
+        """
+        if configuration.uri is None:
+            raise ValueError(f"{configuration.message_type} has no uri")
+        lease: Lease | None = None
+        try:
+            async with self.pacers.of(source_key(configuration.uri)).attempt() as attempt:
+                lease = await self._budget.lease()
+                url = source_url(configuration.uri, reference)
+                document = await self._fetch(configuration, url, {"traceparent": traceparent}, lease, attempt)
+            yield document
+        finally:
+            if lease is not None:
+                lease.release()
+
+    async def _fetch(
+        self,
+        configuration: ArchiveTypeConfiguration,
+        url: URL,
+        headers: dict[str, str],
+        lease: Lease,
+        attempt: Attempt,
+    ) -> Document:
+        if configuration.oauth_client_id is None:
+            return await self._ask(url, headers, lease, attempt)
+        tokens = self._tokens[configuration.oauth_client_id]
+        token = await tokens.get()
+        try:
+            return await self._ask(url, _with(headers, token), lease, attempt)
+        except Unauthorized:
+            token = await tokens.get(refused=token)
+        return await self._ask(url, _with(headers, token), lease, attempt)
+
+    async def _ask(self, url: URL, headers: dict[str, str], lease: Lease, attempt: Attempt) -> Document:
+        answered = False
+        attempt.asked()
+        try:
+            async with asyncio.timeout(self._options.total_timeout) as clock:
+                response = await self._session.get(url, headers=headers, allow_redirects=False)
+                try:
+                    answered = True
+                    attempt.answered()
+                    return await self._read(response, lease, clock)
+                finally:
+                    response.release()  # closes the connection where the answer was not read to its end
+        except TimeoutError as error:
+            if clock.expired():
+                cause = f"fetch took longer than {seconds(self._options.total_timeout)}"
+                raise TransientFailure(cause, unreachable=True) from error
+            raise failure_of(error, self._options, answered=answered) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise failure_of(error, self._options, answered=answered) from error
+
+    async def _read(self, response: aiohttp.ClientResponse, lease: Lease, clock: asyncio.Timeout) -> Document:
+        check_status(response)
+        length, limit = announced_length(response), self._options.max_response_size
+        if length is not None and length > limit:
+            raise too_large(limit)
+        first = b"" if length else await response.content.readany()
+        if response.status == 200 and not length and not first:
+            raise NoArchiveData
+        described = describe(response.raw_headers)
+
+        async def reserve(size: int) -> None:
+            if lease.resize_now(size):
+                return
+            deadline, loop = clock.when(), asyncio.get_running_loop()
+            clock.reschedule(None)
+            since = loop.time()
+            await lease.resize(size)
+            if deadline is not None:
+                clock.reschedule(deadline + loop.time() - since)
+
+        content = await read_body(response, limit, first, reserve)
+        if response.status == 200 and not content:
+            raise NoArchiveData
+        return Document(
+            content,
+            described.content_type,
+            described.schema,
+            described.metadata,
+            described.bucket,
+            described.prefix,
+        )
+
+
+class Unauthorized(PermanentFailure):
+    """401: worth one more request with a new token."""
+
+
+def check_status(response: aiohttp.ClientResponse) -> None:
+    """Returns for 2xx with content; raises what the other statuses mean."""
+    status = response.status
+    if status == 204:
+        raise NoArchiveData
+    if 200 <= status < 300:
+        return
+    cause = f"HTTP {status}"
+    if status in TRANSIENT or 500 <= status < 600:
+        throttled = status in (429, 503)
+        raise TransientFailure(
+            cause,
+            retry_after=retry_after(response.headers.get("Retry-After")),
+            unreachable=status >= 500 and not throttled,
+            throttled=throttled,
+        )
+    raise (Unauthorized if status == 401 else PermanentFailure)(task_message(STEP_READ, cause))
+
+
+@asynccontextmanager
+async def open_sources(
+    options: HttpOptions,
+    oauth_clients: Iterable[OAuthClientOptions],
+    *,
+    slots: int,
+    max_bytes_in_flight: int,
+) -> AsyncIterator[SourceClient]:
+    """The client with its connections, tokens and pacers; `slots` are the tasks that run at once in this process."""
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(http_session(options))
+        # Tokens are rare and posted: never on a connection that the server may just be closing.
+        token_session = await stack.enter_async_context(http_session(options, keep_alive=False))
+        tokens = {client.id: TokenCache(client, options, token_session) for client in oauth_clients}
+        for cache in tokens.values():
+            stack.push_async_callback(cache.close)
+        yield SourceClient(options, session, tokens, Pacers(slots), ByteBudget(max_bytes_in_flight))
+
+
+def _with(headers: dict[str, str], token: Token) -> dict[str, str]:
+    return {**headers, "Authorization": f"Bearer {token.value}"}

@@ -1,0 +1,119 @@
+"""How many bytes of documents one process holds: a budget that makes fetches wait and never lets them wait for ever."""
+
+import asyncio
+from collections import deque
+
+FIRST_SHARE = 64 * 1024
+"""Bytes set aside before a source is asked: most documents are smaller, so most never wait with an answer half read."""
+
+
+class ByteBudget:
+    """Documents in memory hold at most `limit` bytes together, and one document more.
+
+    Two queues, both first come, first served: new leases wait while leases that were begun want to grow, so that
+    work that was started ends. When *every* lease waits to grow nobody could ever give anything back; then the first
+    one may exceed the limit and never waits again. It is the only one until it is released.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.used = 0
+        self.leases = 0
+        self._entering: deque[asyncio.Future[None]] = deque()
+        self.growing: deque[tuple[Lease, int, asyncio.Future[None]]] = deque()
+
+    async def lease(self) -> "Lease":
+        """A share of `FIRST_SHARE` bytes that can be resized and must be released. Waits for room."""
+        if not self._entering and self._may_enter():
+            self._enter()
+        else:
+            await self._wait_to_enter()
+        return Lease(self)
+
+    async def _wait_to_enter(self) -> None:
+        admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._entering.append(admitted)
+        try:
+            await admitted
+        except asyncio.CancelledError:
+            if admitted.cancelled():
+                self._entering.remove(admitted)
+            else:  # admitted and cancelled in the same turn of the loop
+                self.used -= FIRST_SHARE
+                self.leases -= 1
+            self.serve()
+            raise
+
+    def _may_enter(self) -> bool:
+        return not self.growing and (self.leases == 0 or self.used + FIRST_SHARE <= self.limit)
+
+    def _enter(self) -> None:
+        self.used += FIRST_SHARE
+        self.leases += 1
+
+    def serve(self) -> None:
+        """Hands out what has become free; called whenever something may have."""
+        while self.growing:
+            lease, size, granted = self.growing[0]
+            if not lease.fits(size):
+                if len(self.growing) < self.leases:
+                    return  # somebody still works and will give something back
+                lease.exceeds = True
+            self.growing.popleft()
+            lease.set(size)
+            granted.set_result(None)
+        while self._entering and self._may_enter():
+            self._enter()
+            self._entering.popleft().set_result(None)
+
+
+class Lease:
+    """One document's share of the budget; `size` in bytes."""
+
+    __slots__ = ("_budget", "exceeds", "size")
+
+    def __init__(self, budget: ByteBudget) -> None:
+        self._budget = budget
+        self.size = FIRST_SHARE
+        self.exceeds = False
+
+    def fits(self, size: int) -> bool:
+        """Whether there is room for `size` bytes."""
+        return size <= self.size or self.exceeds or self._budget.used + size - self.size <= self._budget.limit
+
+    def set(self, size: int) -> None:
+        self._budget.used += size - self.size
+        self.size = size
+
+    def resize_now(self, size: int) -> bool:
+        """Shrinks, or grows where that needs no waiting; False where it does."""
+        if size <= self.size:
+            self.set(size)
+            self._budget.serve()
+        elif self.exceeds or (not self._budget.growing and self.fits(size)):
+            self.set(size)
+        else:
+            return False
+        return True
+
+    async def resize(self, size: int) -> None:
+        """Grows to `size` bytes, behind others that wait to grow."""
+        if self.resize_now(size):
+            return
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = (self, size, granted)
+        self._budget.growing.append(waiting)
+        self._budget.serve()
+        try:
+            await granted
+        except asyncio.CancelledError:
+            if granted.cancelled():
+                self._budget.growing.remove(waiting)
+                self._budget.serve()
+            raise
+
+    def release(self) -> None:
+        """Gives all of it back."""
+        self.set(0)
+        self._budget.leases -= 1
+        self._budget.serve()

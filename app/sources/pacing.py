@@ -1,0 +1,189 @@
+"""Who may ask a source now: one pacer for each source, in front of every attempt; and the pause after a failed one."""
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+from app.domain.errors import NoArchiveData, PermanentFailure, TransientFailure
+from app.sources.congestion import Congestion
+
+PATIENCE = 5.0
+"""Seconds a task may hold a slot while it waits for its source; longer waits put it back (contract, section 5)."""
+
+LONGEST_BACKOFF = 30.0
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class SourceBusy(Exception):
+    """The source must not be asked yet: put the task back, no attempt was used up."""
+
+    def __init__(self, not_before_seconds: float) -> None:
+        super().__init__(f"not before {not_before_seconds:.1f}s")
+        self.not_before_seconds = not_before_seconds
+
+
+class Attempt:
+    """One request under way. `answered()` is called when the headers of a document have come."""
+
+    __slots__ = ("_pacer", "_started", "latency", "round")
+
+    def __init__(self, pacer: "Pacer") -> None:
+        self._pacer = pacer
+        self.asked()
+
+    def asked(self) -> None:
+        """The request goes out now: what came before was waiting for a token or for memory."""
+        self.latency: float | None = None
+        self.round = self._pacer.congestion.round
+        self._started = self._pacer.clock()
+
+    def answered(self) -> None:
+        self.latency = self._pacer.clock() - self._started
+
+
+class Pacer:
+    """Lets as many requests through to one source as it can take, first come, first served.
+
+    `slots` bounds what it may ever have at once.
+    """
+
+    def __init__(self, slots: int, *, patience: float = PATIENCE, clock: Callable[[], float] = time.monotonic) -> None:
+        self.congestion = Congestion(slots)
+        self.in_flight = 0
+        self._patience = patience
+        self.clock = clock
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def limit(self) -> int:
+        """Requests that the source can take at once, at least 1."""
+        return self.congestion.limit
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    @asynccontextmanager
+    async def attempt(self) -> AsyncIterator[Attempt]:
+        """One request, counted from admission to the end of the block; learns from how the block ends.
+
+        Raises `SourceBusy` when the wait is, or turns out to be, longer than the patience.
+        """
+        if self._waiting or not self._is_open():
+            await self._wait()
+        else:
+            self.in_flight += 1
+        attempt = Attempt(self)
+        try:
+            yield attempt
+            self.congestion.answered(attempt.round, self.clock(), attempt.latency)
+        except (NoArchiveData, PermanentFailure):
+            self.congestion.answered(attempt.round, self.clock())
+            raise
+        except TransientFailure as failure:
+            self._learn(attempt, failure)
+            raise
+        finally:
+            self.in_flight -= 1
+            if self._waiting:
+                self._serve()
+
+    def _learn(self, attempt: Attempt, failure: TransientFailure) -> None:
+        now = self.clock()
+        if failure.throttled:
+            self.congestion.throttled(attempt.round, now, failure.retry_after)
+        elif failure.unreachable:
+            answering = attempt.latency is not None
+            self.congestion.unreachable(attempt.round, now, answering=answering, retry_after=failure.retry_after)
+
+    def _is_open(self) -> bool:
+        congestion = self.congestion
+        return self.in_flight < congestion.limit and congestion.retry_at <= self.clock()
+
+    async def _wait(self) -> None:
+        self._refuse_long_pause()
+        admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(admitted)
+        self._serve()
+        try:
+            await asyncio.wait((admitted,), timeout=self._patience)
+        except asyncio.CancelledError:
+            if admitted.done() and admitted.exception() is None:
+                self.in_flight -= 1
+            elif not admitted.done():
+                self._waiting.remove(admitted)
+            self._serve()
+            raise
+        if not admitted.done():
+            self._waiting.remove(admitted)
+            raise self._busy()
+        admitted.result()
+
+    def _refuse_long_pause(self) -> None:
+        if self.congestion.retry_at - self.clock() > self._patience:
+            raise self._busy()
+
+    def _busy(self) -> SourceBusy:
+        """Spread over some seconds, so that those put back together do not come back together."""
+        pause = max(self.congestion.retry_at - self.clock(), 1.0)
+        return SourceBusy(pause + random.random() * 2)
+
+    def _serve(self) -> None:
+        """Admits who may go now; those for whom it has become too long a wait are sent back at once."""
+        while self._waiting and self._is_open():
+            self._waiting.popleft().set_result(None)
+            self.in_flight += 1
+        pause = self.congestion.retry_at - self.clock()
+        if pause > self._patience:
+            while self._waiting:
+                self._waiting.popleft().set_exception(self._busy())
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._waiting and pause > 0:
+            self._timer = asyncio.get_running_loop().call_later(pause, self._serve)
+
+
+class Pacers:
+    """One pacer for each source; a source is scheme, host and port, whatever the path."""
+
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+        self._pacers: dict[str, Pacer] = {}
+
+    def of(self, source: str) -> Pacer:
+        """`source` as `source_key` makes it."""
+        pacer = self._pacers.get(source)
+        if pacer is None:
+            pacer = self._pacers[source] = Pacer(self.slots)
+        return pacer
+
+    def limit(self, source: str, others_have_work: bool, slots: int) -> int:
+        """How many of `slots` tasks of this source may hold now, at least 1; half where another source has work."""
+        share = max(1, slots // 2) if others_have_work else slots
+        return min(self.of(source).limit, share)
+
+
+@lru_cache(maxsize=1024)
+def source_key(uri_template: str) -> str:
+    """`scheme://host:port` of a template."""
+    parts = urlsplit(uri_template)
+    return f"{parts.scheme}://{parts.hostname}:{parts.port or DEFAULT_PORTS.get(parts.scheme, 0)}"
+
+
+def backoff(attempt: int, base: float, retry_after: float | None = None) -> float:
+    """Seconds to wait after the failed attempt number `attempt` (from 1): `base` doubled each time, up to 30 s.
+
+    Equal jitter: half of it is certain, so that a source always gets a rest, half is random, so that tasks that failed
+    together do not come back together. Never shorter than what the source asked for.
+    """
+    full: float = min(LONGEST_BACKOFF, base * 2 ** min(attempt - 1, 30))
+    pause = full / 2 + random.random() * full / 2
+    return pause if retry_after is None else max(pause, retry_after + random.random() * base)

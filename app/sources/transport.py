@@ -1,0 +1,121 @@
+"""How requests leave: aiohttp sessions that change nothing on the way, exact URLs, and what broken connections mean.
+
+aiohttp itself, without the httpx API on top: that costs twice the CPU of a fetch, and its transport hands URLs to yarl,
+which rewrites escapes (`%27` → `'`, `%2E` → `.`), and calls a dropped connection a connect timeout.
+"""
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import quote, urlsplit
+
+import aiohttp
+from yarl import URL
+
+from app.domain.errors import STEP_READ, PermanentFailure, TransientFailure, task_message
+from app.domain.identity import expand_uri
+from app.domain.jobs import Reference
+
+KEEP_ALIVE = 4.0
+"""Seconds an idle connection is kept: less than the 5 s after which common servers close theirs, so that a request
+hardly ever meets a connection that is just being closed."""
+
+URL_CHARACTERS = "".join(map(chr, range(0x21, 0x7F)))
+
+
+@dataclass(frozen=True, slots=True)
+class HttpOptions:
+    """Seconds for connect and each wait for data, seconds for a whole fetch or token request, bytes of one document."""
+
+    timeout: float = 5.0
+    total_timeout: float = 30.0
+    max_response_size: int = 32 * 1024 * 1024
+
+
+@asynccontextmanager
+async def http_session(options: HttpOptions, *, keep_alive: bool = True) -> AsyncIterator[aiohttp.ClientSession]:
+    """A session without cookies, proxies or .netrc of the environment, decompression and repeated requests.
+
+    Certificates are verified against the authorities of the system, or of SSL_CERT_FILE and SSL_CERT_DIR.
+    """
+    connector = aiohttp.TCPConnector(
+        limit=0,  # the pacers bound the requests; waiting for a connection here would look like a slow source
+        ssl=ssl.create_default_context(),
+        force_close=not keep_alive,
+        keepalive_timeout=KEEP_ALIVE if keep_alive else None,
+    )
+    async with aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,
+        timeout=aiohttp.ClientTimeout(sock_connect=options.timeout, sock_read=options.timeout),
+        headers={"Accept-Encoding": "identity", "User-Agent": "process-archive-service"},
+        middlewares=(ask_once,),
+    ) as session:
+        yield session
+
+
+async def ask_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keeps aiohttp from asking again by itself when a connection drops: each attempt is one request at the source."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise ConnectionDropped from error
+
+
+class ConnectionDropped(aiohttp.ClientConnectionError):
+    """The connection ended before there was an answer."""
+
+
+def source_url(template: str, reference: Reference) -> URL:
+    """The URL of a reference exactly as `expand_uri` writes it; nothing is normalized or quoted again."""
+    return URL(expand_uri(_prepared(template), reference), encoded=True)
+
+
+@lru_cache(maxsize=1024)
+def _prepared(template: str) -> str:
+    """The template without fragment, what no URL may contain percent-encoded, the host as the DNS knows it."""
+    template = quote(template.partition("#")[0], safe=URL_CHARACTERS)
+    authority = urlsplit(template).netloc
+    if "{" in authority or "%" in authority:
+        # A reference must never choose the host. Other scripts in host names: write them as xn--.
+        raise PermanentFailure(task_message(STEP_READ, "the host of the uri is not a plain host name"))
+    return template
+
+
+def failure_of(error: Exception, options: HttpOptions, *, answered: bool) -> TransientFailure | PermanentFailure:
+    """What an exception of the HTTP client means. `answered`: the status line had come. Never names host or port."""
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return TransientFailure(f"connect timed out after {seconds(options.timeout)}", unreachable=True)
+    if isinstance(error, TimeoutError):
+        return TransientFailure(f"read timed out after {seconds(options.timeout)}", unreachable=True)
+    if isinstance(error, aiohttp.ClientResponseError):
+        return PermanentFailure(task_message(STEP_READ, "the answer is not valid HTTP"))
+    return TransientFailure(_cause(error, answered), unreachable=True)
+
+
+def _cause(error: Exception, answered: bool) -> str:
+    if answered:
+        return "the response body broke off"
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            return "the TLS certificate is not trusted"
+        case aiohttp.ClientConnectorSSLError():
+            return "the TLS handshake failed"
+        case aiohttp.ClientConnectorDNSError():
+            return "the host name cannot be resolved"
+        case aiohttp.ClientConnectorError(os_error=ConnectionRefusedError()):
+            return "connection refused"
+        case aiohttp.ClientConnectorError():
+            return "connection failed"
+    return "connection closed without an answer"
+
+
+def seconds(duration: float) -> str:
+    """`5s`, `1.5s`, `200ms`."""
+    return f"{duration:g}s" if duration >= 1 else f"{duration * 1000:g}ms"
