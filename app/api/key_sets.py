@@ -165,7 +165,7 @@ class RemoteKeys:
         except TimeoutError:
             self._say(f"no answer within {self._pace.timeout:g} s")
         except Exception as error:  # whatever the client raises, it is this issuer that is away
-            self._say(str(error) or type(error).__name__)
+            self._say(str(error)[:200] or type(error).__name__)
         else:
             # What is no longer listed is no longer trusted, all keys included; the first keys must be some.
             if keys or self._keys is not None:
@@ -181,8 +181,10 @@ class RemoteKeys:
         ):
             if answer.status_code != 200:
                 raise ValueError(f"HTTP {answer.status_code}")
+            if answer.headers.get("Content-Encoding", "identity") != "identity":
+                raise ValueError("the answer is packed")  # not asked for, and it could unpack to any size
             content = bytearray()
-            async for block in answer.aiter_raw():  # raw: what was packed cannot grow here
+            async for block in answer.aiter_bytes():
                 content += block
                 if len(content) > MAX_DOCUMENT:
                     raise ValueError(f"more than {MAX_DOCUMENT} bytes")

@@ -5,7 +5,7 @@ import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -20,17 +20,28 @@ log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 20
-"""Mistakes reported of one request."""
+"""Mistakes reported of one JSON request; YAML bodies have their own rule."""
 RETRY_AFTER = 5
 """Seconds after which a client is asked to try again when a part of the service is away."""
 
 
-class Mistake(NamedTuple):
-    """One mistake of a request: where (`archiveDataReferences[3].id`), what, and the line (from 1) where known."""
+class Mistake(Protocol):
+    """One mistake of a request: where (`archiveDataReferences[3].id`), the line (from 1) where known, and what."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def line(self) -> int | None: ...
+    @property
+    def message(self) -> str: ...
+
+
+class FieldMistake(NamedTuple):
+    """A mistake in a parameter or a JSON body."""
 
     path: str
+    line: int | None
     message: str
-    line: int | None = None
 
 
 class ApiProblem(Exception):
@@ -61,12 +72,12 @@ def problem(
     headers: Mapping[str, str] | None = None,
     **members: Any,
 ) -> Response:
-    """The answer. Without a title the phrase of the status; at most 20 errors; `members` are further JSON members."""
+    """The answer. Without a title the phrase of the status; `members` are further JSON members."""
     content: dict[str, Any] = {"type": "about:blank", "title": title or _phrase(status), "status": status}
     if detail:
         content["detail"] = detail
     if errors:
-        content["errors"] = [_shown(mistake) for mistake in errors[:MAX_ERRORS]]
+        content["errors"] = [_shown(mistake) for mistake in errors]
     # A lone surrogate that a mistake quotes cannot be encoded; the answer must come all the same.
     body = json.dumps(content | members, ensure_ascii=False).encode("utf-8", "replace")
     return Response(body, status, headers=headers, media_type=MEDIA_TYPE)
@@ -103,7 +114,7 @@ async def _http_exception(_request: Request, error: Exception) -> Response:
 
 async def _validation_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    mistakes = [Mistake(_path(each["loc"]), str(each["msg"])) for each in error.errors()]
+    mistakes = [FieldMistake(_path(each["loc"]), None, str(each["msg"])) for each in error.errors()[:MAX_ERRORS]]
     return problem(400, None, "The request is not valid.", mistakes)
 
 
@@ -167,7 +178,6 @@ SCHEMA: dict[str, Any] = {
         "traceId": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
         "errors": {
             "type": "array",
-            "maxItems": MAX_ERRORS,
             "items": {
                 "type": "object",
                 "required": ["path", "message"],
