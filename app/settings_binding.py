@@ -1,0 +1,141 @@
+"""How the dataclasses of the settings are described and filled: property names, parsers, defaults, documentation."""
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeVar
+
+from app.settings_source import Given, Source, variable_of
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+class Property(NamedTuple):
+    """A property as the documentation lists it. `name` has `<id>` and `[0]` in the place of map and list entries."""
+
+    name: str
+    default: str
+    about: str
+
+    @property
+    def variable(self) -> str:
+        """The environment variable; `<id>` becomes `<ID>`."""
+        head, found, tail = self.name.partition(".<id>.")
+        return f"{variable_of(head)}_<ID>_{variable_of(tail)}" if found else variable_of(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    name: str
+    parse: Callable[[str], Any]
+    shown: str
+    about: str
+    is_list: bool = False
+
+
+def setting(
+    name: str, parse: Callable[[str], Any], default: Any, about: str, *, shown: str = "–", is_list: bool = False
+) -> Any:
+    """A dataclass field read from the property `name`; `shown` is its default as the documentation writes it."""
+    return field(default=default, metadata={"setting": _Setting(name, parse, shown, about, is_list)})
+
+
+def group(kind: type[Any], name: str) -> Any:
+    return field(default_factory=kind, metadata={"group": (kind, name)})
+
+
+def entries(kind: type[Any], name: str) -> Any:
+    """A list of groups, `name[0]`, `name[1]`, …"""
+    return field(default=(), metadata={"list": (kind, name)})
+
+
+def named_entries(kind: type[Any], name: str) -> Any:
+    """A map of groups, `name.<id>`."""
+    return field(default_factory=lambda: MappingProxyType({}), metadata={"map": (kind, name)})
+
+
+S = TypeVar("S")
+
+
+def properties_of(kind: type[Any]) -> list[Property]:
+    """Every property of the model, in the order of its groups."""
+    return list(_properties(kind, ""))
+
+
+def _properties(kind: type[Any], prefix: str) -> Iterator[Property]:
+    for item in fields(kind):
+        if (setting := item.metadata.get("setting")) is not None:
+            yield Property(prefix + setting.name, setting.shown, setting.about)
+        for shape, suffix in (("group", "."), ("list", "[0]."), ("map", ".<id>.")):
+            if shape in item.metadata:
+                inner, name = item.metadata[shape]
+                yield from _properties(inner, prefix + name + suffix)
+
+
+def bind(kind: type[S], prefix: str, source: Source, origins: dict[str, str]) -> S:
+    found: dict[str, Any] = {}
+    for item in fields(kind):  # type: ignore[arg-type] # every kind is a dataclass
+        if (setting := item.metadata.get("setting")) is not None:
+            name = prefix + setting.name
+            given = source.take_list(name) if setting.is_list else source.take(name)
+            if given is not None:
+                origins[name] = given.origin
+            value = item.default if given is None else _parse(name, given, setting, source)
+            found[item.name] = _locate(value, source.file) if isinstance(value, Path) else value
+            if value is dataclasses.MISSING:
+                found[item.name] = item.default
+        elif "group" in item.metadata:
+            inner, name = item.metadata["group"]
+            found[item.name] = bind(inner, f"{prefix}{name}.", source, origins)
+        elif "list" in item.metadata:
+            inner, name = item.metadata["list"]
+            entries = source.entries_of_list(prefix + name)
+            found[item.name] = tuple(bind(inner, f"{entry}.", source, origins) for entry in entries)
+        elif "map" in item.metadata:
+            inner, name = item.metadata["map"]
+            keys = {entry.metadata["setting"].name for entry in fields(inner)}
+            entries = source.entries_of_map(prefix + name, keys)
+            found[item.name] = MappingProxyType(
+                {entry: bind(inner, f"{prefix}{name}.{entry}.", source, origins) for entry in entries}
+            )
+    return kind(**found)
+
+
+def _parse(name: str, given: Given, setting: _Setting, source: Source) -> Any:
+    """The value, or MISSING with a mistake noted. The text is never shown: it may be a secret put in a wrong place."""
+    text = given.text.strip()
+    if text.startswith("${") and text.endswith("}"):
+        source.mistakes.append(
+            f"{name}: placeholders (${{…}}) are not replaced; set the variable {variable_of(name)} ({given.origin})"
+        )
+        return dataclasses.MISSING
+    try:
+        return setting.parse(given.text)
+    except ValueError as error:
+        source.mistakes.append(f"{name}: {error} ({given.origin})")
+        return dataclasses.MISSING
+
+
+def _locate(path: Path, file: Path | None) -> Path:
+    """A relative path counts from the working directory, else from the settings file, else from the repository."""
+    if path.is_absolute():
+        return path
+    places = [Path.cwd(), *([file.resolve().parent] if file else []), REPOSITORY]
+    return next((place / path for place in places if (place / path).exists()), places[0] / path)
+
+
+def unknown(source: Source, model: type[Any]) -> list[str]:
+    """A mistake for every property of the file below `jeap` that the model does not have."""
+    names = [each.name for each in properties_of(model)]
+    mistakes = []
+    for name, given in source.unknown("jeap"):
+        if any(known.startswith((name + ".", name + "[")) for known in names):
+            mistakes.append(f"{name}: is a group of properties, not a value ({given.origin})")
+            continue
+        close = difflib.get_close_matches(name, names, n=1, cutoff=0.75)
+        hint = f", did you mean {close[0]}?" if close else ""
+        mistakes.append(f"{name}: unknown property{hint} ({given.origin})")
+    return mistakes

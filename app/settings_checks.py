@@ -1,0 +1,148 @@
+"""What is missing in the settings or does not fit together, beyond the single values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:  # the settings call these checks
+    from app.settings import Kafka, Settings
+
+
+def contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
+    """(property, problem) of everything that is missing or does not fit together."""
+    archive, backfill = "jeap.processarchive.", settings.backfill
+    if settings.metadata_backfill.enabled and not backfill.enabled:
+        yield (
+            archive + "metadata-backfill.enabled",
+            "needs jeap.processarchive.backfill.enabled, which is false; switch both on or this one off",
+        )
+    if settings.kafka.encoding == "avro":
+        yield "jeap.messaging.kafka.encoding", "avro is not built yet; use json"
+    if settings.http.timeout > settings.http.total_timeout:
+        yield archive + "http.timeout", f"must not be longer than {archive}http.total-timeout"
+    if settings.http.max_response_size > backfill.max_bytes_in_flight:
+        yield (
+            archive + "http.max-response-size",
+            f"must not be larger than {archive}backfill.max-bytes-in-flight, or such a document would wait for ever",
+        )
+    yield from _kafka_contradictions(settings.kafka)
+    connection = settings.object_storage.connection
+    if (connection.access_key is None) != (connection.secret_key is None):
+        missing, other = ("access-key", "secret-key") if connection.access_key is None else ("secret-key", "access-key")
+        group = archive + "objectstorage.connection."
+        yield group + missing, f"missing, while {group}{other} is given"
+    for client, oauth in settings.oauth_clients.items():
+        group = f"jeap.security.oauth2.client.{client}."
+        for name, given in (
+            ("token-uri", oauth.token_uri),
+            ("client-id", oauth.client_id),
+            ("client-secret", oauth.client_secret.get_secret_value()),
+        ):
+            if not given:
+                yield group + name, "missing"
+        if insecure(oauth.token_uri) and not settings.http.allow_insecure:
+            yield group + "token-uri", _INSECURE
+    yield from _issuer_contradictions(settings)
+    if backfill.enabled:
+        yield from _missing(settings)
+
+
+_INSECURE = "must be https; http is accepted for loopback, or with jeap.processarchive.http.allow-insecure"
+
+
+def _missing(settings: Settings) -> Iterator[tuple[str, str]]:
+    archive, backfill = "jeap.processarchive.", settings.backfill
+    for name, given in (
+        (archive + "backfill.topic", backfill.topic),
+        ("jeap.datasource.url", settings.datasource.url.get_secret_value()),
+        (archive + "objectstorage.storage.bucket", settings.object_storage.storage.bucket),
+        ("jeap.messaging.kafka.bootstrap-servers", settings.kafka.bootstrap_servers or settings.embedded),
+    ):
+        if not given:
+            yield name, "missing; required while jeap.processarchive.backfill.enabled is true"
+    for name, given in (("system-name", backfill.system_name), ("service-name", backfill.service_name)):
+        if not given:
+            yield (
+                archive + "backfill." + name,
+                f"missing; set it or jeap.messaging.kafka.{name} while jeap.processarchive.backfill.enabled is true",
+            )
+    if not settings.resource_server.issuers:
+        yield (
+            "jeap.security.oauth2.resourceserver.issuers",
+            "missing; list at least one with issuer and jwk-set-uri, or set authorization-server.issuer and "
+            ".jwk-set-uri, while jeap.processarchive.backfill.enabled is true",
+        )
+    event = settings.archived_artifact
+    if not event.enabled:
+        return
+    for name, given in (
+        ("event-topic", event.event_topic),
+        ("system-id", event.system_id),
+        ("system-name", event.system_name),
+    ):
+        if not given:
+            yield (
+                archive + "archivedartifact." + name,
+                f"missing; required while {archive}archivedartifact.enabled is true",
+            )
+    if event.event_topic and event.event_topic in (backfill.topic, f"{backfill.topic}-dlq"):
+        yield archive + "archivedartifact.event-topic", f"must differ from {archive}backfill.topic and its -dlq"
+
+
+def _kafka_contradictions(kafka: Kafka) -> Iterator[tuple[str, str]]:
+    group = "jeap.messaging.kafka."
+    protocol = kafka.security_protocol
+    for name, given in (
+        ("sasl-mechanism", kafka.sasl_mechanism),
+        ("username", kafka.username),
+        ("password", kafka.password),
+    ):
+        if protocol.startswith("SASL") and not given:
+            yield group + name, f"missing; {group}security-protocol is {protocol}"
+        if not protocol.startswith("SASL") and given:
+            yield group + name, f"given, but {group}security-protocol is {protocol}"
+    for name, file in (
+        ("ssl-ca-file", kafka.ssl_ca_file),
+        ("ssl-cert-file", kafka.ssl_cert_file),
+        ("ssl-key-file", kafka.ssl_key_file),
+    ):
+        if file is not None and not protocol.endswith("SSL"):
+            yield group + name, f"given, but {group}security-protocol is {protocol}"
+        elif file is not None and not file.is_file():
+            yield group + name, f"no such file: {file}"
+    if (kafka.ssl_cert_file is None) != (kafka.ssl_key_file is None):
+        missing, other = ("cert", "key") if kafka.ssl_cert_file is None else ("key", "cert")
+        yield f"{group}ssl-{missing}-file", f"missing, while {group}ssl-{other}-file is given"
+
+
+def _issuer_contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.embedded:
+        return
+    server = settings.resource_server
+    single = bool(server.authorization_server.issuer or server.authorization_server.jwk_set_uri)
+    seen: set[str] = set()
+    for position, issuer in enumerate(server.issuers):
+        group = "jeap.security.oauth2.resourceserver."
+        group += "authorization-server" if single and position == 0 else f"issuers[{position - single}]"
+        for name, uri in (("issuer", issuer.issuer), ("jwk-set-uri", issuer.jwk_set_uri)):
+            if not uri:
+                yield f"{group}.{name}", "missing"
+        if insecure(issuer.jwk_set_uri) and not settings.http.allow_insecure:
+            yield f"{group}.jwk-set-uri", _INSECURE
+        if issuer.issuer and issuer.issuer in seen:
+            yield f"{group}.issuer", "the same issuer is listed twice"
+        seen.add(issuer.issuer)
+
+
+def insecure(url: str) -> bool:
+    """http to another host than this one."""
+    parts = urlsplit(url)
+    if parts.scheme != "http":
+        return False
+    try:
+        return not ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return parts.hostname != "localhost"
