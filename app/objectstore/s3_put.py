@@ -53,7 +53,7 @@ class HotPut:
                 proxy=address.proxy,
             ) as answer:
                 if answer.status != 200:
-                    code, message = error_of(await answer.content.read(MAX_ERROR_BODY))
+                    code, message = error_of(await _start_of(answer.content))
                     raise failure(answer.status, code, message, bucket, if_match=upload.if_match is not None)
                 await answer.read()
                 version_id = answer.headers.get("x-amz-version-id", "null")
@@ -92,6 +92,16 @@ def put_headers(upload: Upload, lock_mode: str, retain_until: datetime | None) -
     for name, value in upload.user_metadata.items():
         headers[f"x-amz-meta-{name.lower()}"] = value
     return headers
+
+
+async def _start_of(body: aiohttp.StreamReader) -> bytes:
+    """All of an error body, or the part of an endless one in which a code would stand."""
+    start = b""
+    async for piece in body.iter_any():
+        start += piece
+        if len(start) >= MAX_ERROR_BODY:
+            break
+    return start
 
 
 def _lower(metadata: Mapping[str, str]) -> dict[str, str]:

@@ -13,11 +13,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from app.domain.errors import Unavailable
-from app.objectstore import ObjectVersion, PreconditionFailed, Upload
+from app.objectstore import ObjectVersion, PreconditionFailed
 from app.objectstore.s3 import S3ObjectStore, S3Options, open_s3
 from tests.servers import SeaweedFS
-
-KEY = "PSF/OsvRecord/ab/abcdef/v1"
+from tests.unit.objectstore.uploads import KEY, upload_to
 
 
 @pytest.fixture
@@ -33,20 +32,6 @@ def bucket(s3: SeaweedFS) -> str:
 
 def options_of(s3: SeaweedFS, **changes: Any) -> S3Options:
     plain = S3Options(access_url=s3.url, region=s3.region, access_key=s3.access_key, secret_key=s3.secret_key)
-    return replace(plain, **changes)
-
-
-def upload_to(bucket: str, key: str = KEY, content: bytes = b'{"id": 1}', **changes: Any) -> Upload:
-    plain = Upload(
-        bucket=bucket,
-        key=key,
-        content=content,
-        content_type="application/json",
-        sha256=hashlib.sha256(content).hexdigest(),
-        user_metadata={"system": "PSF", "reference-id": "DOC%2F1", "job-id": "j-1"},
-        retain_days=30,
-        tag=("ArchiveTypeLifecyclePolicy", "PSF_OsvRecord_30_30"),
-    )
     return replace(plain, **changes)
 
 

@@ -1,0 +1,188 @@
+"""The object store of the embedded service, on a file system; for one process at a time.
+
+`root/<bucket>/<key>/<version id>` holds the content, `<version id>.json` beside it everything else. Conditions hold as
+in S3. Retention is noted and kept to by this service, and the files are read-only; a file system cannot enforce more.
+"""
+
+import asyncio
+import errno
+import hashlib
+import json
+import os
+import re
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from app.domain.archive_types import ArchiveDataType
+from app.domain.errors import Unavailable
+from app.objectstore import ObjectRejected, ObjectVersion, PreconditionFailed, Upload
+from app.objectstore import filesystem_layout as layout
+from app.objectstore.lifecycle import missing_rules
+from app.objectstore.limits import check_upload
+
+T = TypeVar("T")
+
+CHUNK = 256 * 1024
+"""Bytes of one piece of `read`."""
+
+THREADS = 8
+"""At work on files at once; they wait for the disk, not for the processor."""
+
+LOCKS = 256
+"""Keys share this many locks, so that they need not be counted and removed."""
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+
+
+class FilesystemObjectStore:
+    """Implements `ObjectStore`. Blocking work runs in its own threads, and so to its end when its caller is cancelled:
+    a lock held by the caller would be free again before the thread is done, so locks are the threads' own."""
+
+    def __init__(self, root: Path, object_lock_enabled: bool = True) -> None:
+        self._root = root
+        self._object_lock_enabled = object_lock_enabled
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="objectstore")
+        self._locks = [threading.Lock() for _ in range(LOCKS)]
+
+    async def put(self, upload: Upload) -> ObjectVersion:
+        check_upload(upload)
+        return await self._run(lambda: self._put(upload))
+
+    async def head(self, bucket: str, key: str, version_id: str | None = None) -> ObjectVersion | None:
+        said = await self._run(lambda: self._said(bucket, key, version_id))
+        return None if said is None else layout.object_version(said)
+
+    async def versions(self, bucket: str, key: str) -> Sequence[ObjectVersion]:
+        found = await self._run(lambda: layout.read_versions(self._directory(bucket, key), key))
+        return [layout.object_version(said) for said in found]
+
+    async def lengthen_lock(self, bucket: str, key: str, version_id: str, until: datetime) -> None:
+        """Never shortens: a lock that ends later already stays. PreconditionFailed where the version is gone."""
+        if self._object_lock_enabled:
+            await self._run(lambda: self._lengthen(bucket, key, version_id, until))
+
+    async def read(self, bucket: str, key: str, version_id: str | None) -> AsyncIterator[bytes]:
+        said = await self._run(lambda: self._said(bucket, key, version_id))
+        if said is None:
+            raise FileNotFoundError(f"{bucket}/{key}")
+        path = self._directory(bucket, key) / said["version_id"]
+        file = await self._run(lambda: path.open("rb"))
+        try:
+            while chunk := await self._run(lambda: file.read(CHUNK)):
+                yield chunk
+        finally:
+            file.close()
+
+    async def prepare(self, buckets: Sequence[str], types: Sequence[ArchiveDataType]) -> None:
+        """Makes the buckets. The lifecycle rules are written down beside the objects; nothing here carries them out."""
+
+        def each() -> None:
+            for bucket in dict.fromkeys(buckets):
+                self._prepare(bucket, types)
+
+        await self._run(each)
+
+    async def check(self, buckets: Sequence[str]) -> None:
+        def each() -> None:
+            for bucket in buckets:
+                self._check(bucket)
+
+        await self._run(each)
+
+    async def close(self) -> None:
+        """Waits for what is being written."""
+        await asyncio.to_thread(self._threads.shutdown, wait=True)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        """In a thread; an error of the file system is a store that is not available, whatever the object."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise ObjectRejected("object key is too long for the file system") from error
+            raise Unavailable("objectstore", f"{self._root}: {error.strerror or error}") from error
+
+    def _directory(self, bucket: str, key: str) -> Path:
+        if not _BUCKET.fullmatch(bucket):
+            raise Unavailable("objectstore", f"{bucket!r} cannot be the name of a bucket")
+        return layout.directory_of(self._root, bucket, key)
+
+    def _lock(self, directory: Path) -> threading.Lock:
+        # Some file systems take names that differ in case for the same.
+        return self._locks[hash(str(directory).casefold()) % LOCKS]
+
+    def _said(self, bucket: str, key: str, version_id: str | None) -> dict[str, Any] | None:
+        directory = self._directory(bucket, key)
+        if version_id is not None:
+            return layout.read_version(directory, key, version_id)
+        return next(iter(layout.read_versions(directory, key)), None)
+
+    def _put(self, upload: Upload) -> ObjectVersion:
+        self._check(upload.bucket)
+        if hashlib.sha256(upload.content).hexdigest() != upload.sha256:
+            raise Unavailable("objectstore", f"bucket {upload.bucket}: the content was changed on the way")
+        directory = self._directory(upload.bucket, upload.key)
+        with self._lock(directory):
+            layout.make_directory(directory)
+            layout.remove_leftovers(directory)
+            present = next(iter(layout.read_versions(directory, upload.key)), None)
+            if (None if present is None else present["etag"]) != upload.if_match:
+                raise PreconditionFailed(
+                    "the key is taken" if upload.if_match is None else "another version is current"
+                )
+            version_id = layout.new_version_id(None if present is None else present["version_id"])
+            said = self._describe(upload, version_id)
+            layout.write_version(directory, upload.content, said)
+        return layout.object_version(said)
+
+    def _describe(self, upload: Upload, version_id: str) -> dict[str, Any]:
+        now = datetime.now(UTC)
+        until = None
+        if self._object_lock_enabled and upload.retain_days is not None:
+            until = now + timedelta(days=upload.retain_days)
+        return {
+            "bucket": upload.bucket,
+            "key": upload.key,
+            "version_id": version_id,
+            "etag": f'"{upload.sha256}"',
+            "size": len(upload.content),
+            "content_type": upload.content_type,
+            "sha256": upload.sha256,
+            "user_metadata": {name.lower(): value for name, value in upload.user_metadata.items()},
+            "tag": None if upload.tag is None else dict([upload.tag]),
+            "last_modified": now.isoformat(),
+            "retain_until": None if until is None else until.isoformat(),
+        }
+
+    def _lengthen(self, bucket: str, key: str, version_id: str, until: datetime) -> None:
+        directory = self._directory(bucket, key)
+        with self._lock(directory):
+            said = layout.read_version(directory, key, version_id)
+            if said is None:
+                raise PreconditionFailed(f"version {version_id} is gone")
+            present = said["retain_until"]
+            if present is None or datetime.fromisoformat(present) < until:
+                layout.write_said(directory, {**said, "retain_until": until.astimezone(UTC).isoformat()})
+
+    def _check(self, bucket: str) -> None:
+        directory = self._directory(bucket, "x").parent
+        if not directory.is_dir():
+            raise Unavailable("objectstore", f"bucket {bucket} does not exist under {self._root}")
+        if not os.access(directory, os.W_OK | os.X_OK):
+            raise Unavailable("objectstore", f"bucket {bucket} under {self._root} cannot be written to")
+
+    def _prepare(self, bucket: str, types: Sequence[ArchiveDataType]) -> None:
+        directory = self._directory(bucket, "x").parent
+        layout.make_directory(directory)
+        self._check(bucket)
+        path = directory / ".lifecycle.json"
+        present = json.loads(path.read_bytes())["Rules"] if path.exists() else []
+        missing = missing_rules(present, types)
+        if missing:
+            note = "As an object store would have them. Nothing is removed from this directory."
+            text = json.dumps({"Note": note, "Rules": [*present, *missing]}, indent=1)
+            layout.replace_durably(path, text.encode())

@@ -1,0 +1,147 @@
+"""Where an object lies on a file system: names that cannot leave the root, and the two files of a version."""
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from app.objectstore import ObjectVersion
+
+MAX_NAME = 200
+"""Bytes of a directory name; file systems take 255."""
+
+_VERSION_FILE = re.compile(r"([0-9a-f]{32})\.json")
+_OWN_FILE = re.compile(r"\.?[0-9a-f]{32}(\.json)?(\.tmp)?")
+
+
+def directory_of(root: Path, bucket: str, key: str) -> Path:
+    """`root/<bucket>/<key>`, each part of the key a name of its own; every key has one, none leaves the bucket."""
+    return Path(root, bucket, *map(_name_of, key.split("/")))
+
+
+def _name_of(part: str) -> str:
+    """Reversible for short parts: what is not plain is percent-encoded, a dot in front too; empty is a lone `%`."""
+    name = quote(part, safe=" !$&'()+,;=@^~")
+    if name.startswith("."):
+        name = "%2E" + name[1:]
+    if len(name) > MAX_NAME:
+        name = "%sha256-" + hashlib.sha256(part.encode()).hexdigest()
+    return name or "%"
+
+
+def new_version_id(after: str | None) -> str:
+    """32 hex digits: nanoseconds since 1970 and a random half; sorts after `after` also when the clock went back."""
+    now = time.time_ns()
+    if after is not None:
+        now = max(now, int(after[:16], 16) + 1)
+    return f"{now:016x}{secrets.token_hex(8)}"
+
+
+def read_versions(directory: Path, key: str) -> list[dict[str, Any]]:
+    """What is said of each complete version in the directory, newest first.
+
+    Incomplete is a version without its `.json`, or whose content is not there in full: a crash came in between.
+    """
+    try:
+        names = [path.name for path in directory.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    ids = sorted((found[1] for found in map(_VERSION_FILE.fullmatch, names) if found), reverse=True)
+    return [said for said in (read_version(directory, key, version_id) for version_id in ids) if said is not None]
+
+
+def read_version(directory: Path, key: str, version_id: str) -> dict[str, Any] | None:
+    """What is said of a version; None where it is not there or not complete. A name may stand for two long keys."""
+    if not re.fullmatch(r"[0-9a-f]{32}", version_id):
+        return None
+    try:
+        said: dict[str, Any] = json.loads((directory / f"{version_id}.json").read_bytes())
+        size = (directory / version_id).stat().st_size
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
+        return None
+    return said if said.get("key") == key and said.get("size") == size else None
+
+
+def write_version(directory: Path, content: bytes, said: dict[str, Any]) -> None:
+    """Both files of a version, on disk when this returns; the rename of the `.json` is what makes it one."""
+    version_id = said["version_id"]
+    data = directory / version_id
+    try:
+        write_durably(data, content)
+        write_said(directory, said)
+    except BaseException:
+        data.unlink(missing_ok=True)
+        raise
+
+
+def write_said(directory: Path, said: dict[str, Any]) -> None:
+    """Replace the `.json` of a version in one step."""
+    target = directory / f"{said['version_id']}.json"
+    replace_durably(target, json.dumps(said, indent=1).encode())
+
+
+def replace_durably(target: Path, content: bytes) -> None:
+    temporary = target.with_name(f".{target.name}.tmp")
+    try:
+        temporary.unlink(missing_ok=True)
+        write_durably(temporary, content)
+        temporary.rename(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(target.parent)
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """A new read-only file, its content on disk."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
+    with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, for the mode and O_EXCL
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def make_directory(directory: Path) -> None:
+    """With its parents, each entry on disk."""
+    if directory.is_dir():
+        return
+    make_directory(directory.parent)
+    directory.mkdir(exist_ok=True)
+    sync_directory(directory.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Files of puts that a crash cut off. Only while nobody else writes into the directory."""
+    names = {entry.name for entry in os.scandir(directory) if entry.is_file(follow_symlinks=False)}
+    for name in names:
+        whole = f"{name.removesuffix('.json')}.json" in names and not name.endswith(".tmp")
+        if _OWN_FILE.fullmatch(name) and not whole:
+            (directory / name).unlink(missing_ok=True)
+
+
+def object_version(said: dict[str, Any]) -> ObjectVersion:
+    until = said["retain_until"]
+    return ObjectVersion(
+        bucket=said["bucket"],
+        key=said["key"],
+        version_id=said["version_id"],
+        etag=said["etag"],
+        size=said["size"],
+        user_metadata=said["user_metadata"],
+        last_modified=datetime.fromisoformat(said["last_modified"]),
+        retain_until=None if until is None else datetime.fromisoformat(until),
+    )
