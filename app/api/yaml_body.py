@@ -6,6 +6,7 @@ import pickle
 import resource
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -28,6 +29,7 @@ from app.api import yaml_scalars
 from app.api.yaml_scalars import (
     BLOCK,
     MAX_MISTAKES,
+    NULLS,
     UNREADABLE,
     ColumnsBuilder,
     Mistake,
@@ -207,10 +209,12 @@ class _Walk:
             seen[name] = key
             if type(value) is not ScalarEvent or value.ctag is not None or value.anchor is not None:
                 value = self.scalar(value, f"{_path(position)}.{name}")
-            if name == "id":
-                id_ = self.id(value, position)
-            else:
+            if name == "version":
                 version = self.version(value, position)
+            elif value is not None and yaml_scalars.id_problem(value.value) is None and value.value not in NULLS:
+                id_ = value.value
+            else:
+                id_ = self.id(value, position)
         if "id" not in seen:
             self.note(f"{_path(position)}.id", line, "is missing")
         return id_, version, line
@@ -220,7 +224,7 @@ class _Walk:
             return ""
         value: str = scalar.value
         problem = yaml_scalars.id_problem(value)
-        if value in yaml_scalars.NULLS and not scalar.style:
+        if value in NULLS and not scalar.style:
             problem = "is empty; an id that is this very word needs quotes"
         if problem is None:
             return value
@@ -304,12 +308,13 @@ def _path(position: int) -> str:
 
 
 def _is_missing(event: Any) -> bool:
-    return type(event) is ScalarEvent and not event.style and event.value in yaml_scalars.NULLS
+    return type(event) is ScalarEvent and not event.style and event.value in NULLS
 
 
 _SYNTAX = {
     "unexpected end of stream": "a quoted value is opened here and never closed",
     "document indicator": "a quoted value is opened here and not closed before the next document",
+    "tab character": "a line is indented with a tab; use blanks",
     "cannot start any token": "a value or key starts with a character that YAML keeps for itself (a tab, @, `, %); "
     "put it in double quotes",
     "mapping values are not allowed": "a colon stands where none is expected; check the indentation, or put the value "
@@ -325,6 +330,8 @@ _SYNTAX = {
     "did not find expected": "the structure breaks off here; check indentation, brackets and quotes",
 }
 """Part of what libyaml says: what we say."""
+_NOTICED_LATE = ("unexpected end of stream", "document indicator", "could not find expected ':'")
+"""Where it began is of more use than where it was noticed."""
 
 
 def _syntax_mistake(error: Any, body: bytes) -> Mistake:
@@ -335,7 +342,7 @@ def _syntax_mistake(error: Any, body: bytes) -> Mistake:
             text = "is not UTF-8; save it in that encoding"
         return Mistake("", _line_of(body, error.position), text)
     problem = error.problem or ""
-    mark = error.context_mark if "end of stream" in problem or "document indicator" in problem else error.problem_mark
+    mark = error.context_mark if any(each in problem for each in _NOTICED_LATE) else error.problem_mark
     text = next((ours for theirs, ours in _SYNTAX.items() if theirs in problem), "this is not valid YAML")
     return Mistake("", None if mark is None else mark.line + 1, text)
 
@@ -443,13 +450,16 @@ class YamlReader:
             return await self._read_apart(body, max_references)
 
     async def _read_apart(self, body: bytes, max_references: int) -> Parsed:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-c", _WORKER, str(max_references), str(len(body))),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ} | {"PYTHONPATH": _ROOT},
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-c", _WORKER, str(max_references), str(len(body))),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ} | {"PYTHONPATH": _ROOT},
+            )
+        except OSError as error:
+            raise ReadingFailed(f"no process can be started: {error.strerror}") from error
         self._running.add(process)
         try:
             answer, _ = await asyncio.wait_for(process.communicate(body), self._timeout)
@@ -482,8 +492,8 @@ def read_from_stdin() -> None:
     """The process of one body: bytes on stdin, a pickled Parsed on stdout. Arguments: max_references and size."""
     max_references, size = map(int, sys.argv[1:3])
     memory = 256 * 1024 * 1024 + 16 * size
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(OSError, ValueError):  # not every system has this limit
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     body = sys.stdin.buffer.read(size)
     if len(body) == size:
         pickle.dump(parse_submission(body, max_references), sys.stdout.buffer, pickle.HIGHEST_PROTOCOL)

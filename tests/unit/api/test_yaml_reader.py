@@ -1,0 +1,108 @@
+"""Large bodies: read in a process of their own, and what happens when that goes wrong."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.api import yaml_body
+from app.api.yaml_body import ReadingFailed, YamlReader, parse_submission
+
+BODY = b"message: M\ntopic: t\narchiveDataReferences:\n" + b"".join(
+    b"- {id: DOC-%d, version: 1}\n" % number for number in range(3000)
+)
+ENDLESS = "import time; time.sleep(100)"
+
+
+@pytest.fixture
+async def reader() -> AsyncIterator[YamlReader]:
+    reader = YamlReader(inline=1000)
+    yield reader
+    await reader.close()
+
+
+async def test_a_large_body_is_read_as_a_small_one(reader: YamlReader) -> None:
+    assert await reader.read(BODY, 5000) == parse_submission(BODY, 5000)
+
+
+async def test_mistakes_and_limits_of_a_large_body_come_back(reader: YamlReader) -> None:
+    assert (await reader.read(BODY, 2999)).too_many
+    assert (await reader.read(BODY + b"- id: DOC-1\n  version: 1\n", 5000)).mistakes[0].line == 3004
+
+
+async def test_a_small_body_needs_no_process(reader: YamlReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(yaml_body, "_WORKER", "raise SystemExit(1)")
+    assert (await reader.read(b"message: M\n", 10)).message == "M"
+
+
+async def test_several_large_bodies_are_read_side_by_side(reader: YamlReader) -> None:
+    results = await asyncio.gather(*(reader.read(BODY, 5000) for _ in range(4)))
+    assert [len(parsed.references) for parsed in results] == [3000] * 4
+
+
+@pytest.mark.parametrize(
+    "death",
+    [
+        f"import os; os.kill(os.getpid(), {int(signal.SIGKILL)})",
+        f"import os, sys; sys.stdin.buffer.read(); os.kill(os.getpid(), {int(signal.SIGSEGV)})",
+        "raise MemoryError",
+        "",
+    ],
+)
+async def test_a_process_that_dies_is_an_error_and_the_next_body_is_read(
+    reader: YamlReader, monkeypatch: pytest.MonkeyPatch, death: str
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(yaml_body, "_WORKER", death)
+        with pytest.raises(ReadingFailed):
+            await reader.read(BODY, 5000)
+    assert len((await reader.read(BODY, 5000)).references) == 3000
+
+
+async def test_a_body_that_takes_too_long_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(yaml_body, "_WORKER", ENDLESS)
+    parsed = await YamlReader(inline=0, timeout=0.3).read(BODY, 5000)
+    assert [mistake.message for mistake in parsed.mistakes] == [
+        "reading took longer than 0.3 s; split the job, and leave out what is not needed"
+    ]
+
+
+async def test_closing_ends_what_is_being_read(reader: YamlReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(yaml_body, "_WORKER", ENDLESS)
+    reading = [asyncio.create_task(reader.read(BODY, 5000)) for _ in range(3)]
+    await asyncio.sleep(0.3)
+    await reader.close()
+    results = await asyncio.gather(*reading, return_exceptions=True)
+    assert [type(result) for result in results] == [ReadingFailed] * 3
+
+
+async def test_a_request_that_goes_away_leaves_no_process(reader: YamlReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: asyncio.Queue[asyncio.subprocess.Process] = asyncio.Queue()
+    start = asyncio.create_subprocess_exec
+
+    async def noting(*arguments: str, **options: object) -> asyncio.subprocess.Process:
+        process = await start(*arguments, **options)  # type: ignore[arg-type]
+        started.put_nowait(process)
+        return process
+
+    monkeypatch.setattr(yaml_body, "_WORKER", ENDLESS)
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", noting)
+    reading = asyncio.create_task(reader.read(BODY, 5000))
+    process = await started.get()
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert process.returncode == -signal.SIGKILL
+    with pytest.raises(ProcessLookupError):
+        os.kill(process.pid, 0)
+
+
+async def test_the_process_does_not_get_the_secrets_of_the_environment(
+    reader: YamlReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JEAP_SECRET", "s3cret")
+    check = "import os; assert 'JEAP_SECRET' not in os.environ; " + yaml_body._WORKER
+    monkeypatch.setattr(yaml_body, "_WORKER", check)
+    assert len((await reader.read(BODY, 5000)).references) == 3000
