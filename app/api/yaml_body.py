@@ -374,7 +374,7 @@ def _refused_at_once(body: bytes) -> Mistake | None:
 
 
 def _duplicates(columns: ReferenceColumns) -> Iterator[Mistake]:
-    """References that stand twice. `keys` stand for them; equal ones are next to each other when sorted."""
+    """References that stand twice. `keys` stand for them."""
     keys = [columns.key(place) for place in range(len(columns))]
     if len(set(keys)) == len(keys):
         return
@@ -399,6 +399,8 @@ def parse_submission(body: bytes, max_references: int) -> Parsed:
             walk.document()
         except YAMLError as error:
             walk.mistakes.append(_syntax_mistake(error, body))
+        except UnicodeDecodeError:  # libyaml looks at everything but %ED%A0%80 in a tag, which is half a character
+            walk.mistakes.append(Mistake("", None, "has a tag with an escape that is no character; leave tags out"))
     except _Stop:
         pass
     columns = walk.columns.build()

@@ -292,6 +292,10 @@ def test_broken_yaml_is_one_mistake_in_our_words(body: str, line: int, words: st
     assert found_line == line
 
 
+def test_half_a_character_in_a_tag_is_a_mistake() -> None:
+    assert "tag" in only("message: !<%ED%A0%80> x\n")[2]
+
+
 def test_mistakes_before_broken_yaml_are_reported_too() -> None:
     assert [path for path, _, _ in mistakes("colour: red\nmessage: 'M\n")] == ["colour", ""]
 
