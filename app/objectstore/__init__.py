@@ -67,7 +67,10 @@ class ObjectStore(Protocol):
         """All versions of exactly this key with their metadata, newest first, delete markers left out."""
 
     async def lengthen_lock(self, bucket: str, key: str, version_id: str, until: datetime) -> None:
-        """Set the retention of a version to end at `until` (only ever called to lengthen it)."""
+        """Let the retention of a version end at `until` or, where it is longer already, as it does.
+
+        Does nothing where locking is off. Raises PreconditionFailed where the version is gone, Unavailable.
+        """
 
     def read(self, bucket: str, key: str, version_id: str | None) -> AsyncIterator[bytes]:
         """The content of a version in chunks; raises FileNotFoundError where it is gone."""

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -49,11 +50,17 @@ async def ensure_rules(client: Any, bucket: str, types: Sequence[ArchiveDataType
     A rule that has the id of a type and says something else was changed by somebody on purpose: it stays, with a
     warning.
     """
-    present, minimum_size = await _read(client, bucket)
+    present, minimum_size, unknown = await _read(client, bucket)
     _warn_of_changed(bucket, present, types)
     missing = missing_rules(present, types)
     if not missing:
         return
+    if unknown:
+        raise Unavailable(
+            COMPONENT,
+            f"bucket {bucket}: its lifecycle rules contain {', '.join(unknown)}, which cannot be carried over; "
+            f"add these rules by hand: {', '.join(rule['ID'] for rule in missing)}",
+        )
     wanted = [*present, *missing]
     if len(wanted) > MAX_RULES:
         raise LifecycleLimit(
@@ -66,22 +73,48 @@ async def ensure_rules(client: Any, bucket: str, types: Sequence[ArchiveDataType
     log.info("lifecycle rules added", extra={"bucket": bucket, "rules": [rule["ID"] for rule in missing]})
 
 
-async def _read(client: Any, bucket: str) -> tuple[list[Rule], str | None]:
-    """The present rules and the bucket's setting for the smallest object that a transition moves."""
+def watch_rules(client: Any) -> None:
+    """Lets answers with lifecycle rules say which of their elements botocore does not know: it drops those silently."""
+
+    def note(
+        operation_model: Any, response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
+    ) -> None:
+        known = {"LifecycleConfiguration", *_element_names(operation_model.output_shape)}
+        if response_dict["status_code"] == 200:
+            found = {name.decode() for name in re.findall(rb"<([A-Za-z][\w.-]*)", response_dict["body"])}
+            customized_response_dict[_UNKNOWN] = sorted(found - known)
+
+    client.meta.events.register("before-parse.s3.GetBucketLifecycleConfiguration", note)
+
+
+_UNKNOWN = "UnknownElements"
+
+
+def _element_names(shape: Any) -> Iterator[str]:
+    members = shape.members.items() if shape.type_name == "structure" else ()
+    if shape.type_name == "list":
+        members = ((None, shape.member),)
+    for name, member in members:
+        yield member.serialization.get("name", name)
+        yield from _element_names(member)
+
+
+async def _read(client: Any, bucket: str) -> tuple[list[Rule], str | None, list[str]]:
+    """The present rules, the bucket's setting for the smallest object that a transition moves, unknown elements."""
     try:
         answer = await client.get_bucket_lifecycle_configuration(Bucket=bucket)
     except ClientError as error:
         if code_of(error) == "NoSuchLifecycleConfiguration":
-            return [], None
+            return [], None, []
         raise
-    return list(answer.get("Rules", [])), answer.get("TransitionDefaultMinimumObjectSize")
+    return list(answer.get("Rules", [])), answer.get("TransitionDefaultMinimumObjectSize"), answer.get(_UNKNOWN, [])
 
 
 async def _read_back(client: Any, bucket: str, wanted: Sequence[Rule], minimum_size: str | None) -> None:
     lost: list[Rule] = []
     for pause in READ_BACK_PAUSES:
         await asyncio.sleep(pause)
-        present, size = await _read(client, bucket)
+        present, size, _ = await _read(client, bucket)
         lost = [rule for rule in wanted if rule not in present]
         if not lost and len(present) == len(wanted) and minimum_size in (None, size):
             return

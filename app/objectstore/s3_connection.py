@@ -16,6 +16,7 @@ from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 
 from app.domain.errors import Unavailable
+from app.objectstore.lifecycle import watch_rules
 from app.objectstore.s3_errors import COMPONENT, translated
 
 _HOST_LABEL = re.compile(r"[a-z0-9-]{3,63}")
@@ -79,7 +80,7 @@ class S3Connection:
         """The credentials of this moment; ambient ones refresh themselves before they expire."""
         if self._credentials is None:
             await self.client()
-        with translated("of any name"):
+        with translated():
             frozen: ReadOnlyCredentials = await self._credentials.get_frozen_credentials()
         return frozen
 
@@ -87,6 +88,7 @@ class S3Connection:
         """The shared session of the puts."""
         if self._http is None:
             await self.client()
+        if self._http is None:  # not in between by another task
             ca = str(get_cert_path(self._session._session.get_config_variable("ca_bundle") or True))
             options = self.options
             self._http = aiohttp.ClientSession(
@@ -129,7 +131,7 @@ class S3Connection:
         self._client = self._http = self._credentials = None
 
     async def _connect(self) -> None:
-        with translated("of any name"):
+        with translated():
             credentials = await self._session.get_credentials()
             if credentials is None:
                 raise Unavailable(
@@ -138,8 +140,9 @@ class S3Connection:
                     "or run where AWS provides them",
                 )
             style = "path" if self.options.access_url else "auto"
-            self._client = await self._open.enter_async_context(self._new_client(style))
-        self._credentials = credentials
+            client = await self._open.enter_async_context(self._new_client(style))
+            watch_rules(client)
+        self._credentials, self._client = credentials, client
 
     def _new_client(self, style: str) -> AbstractAsyncContextManager[Any]:
         options = self.options

@@ -78,7 +78,7 @@ def failure(status: int, code: str, message: str, bucket: str, *, if_match: bool
 
 def unavailable(status: int, code: str, message: str, bucket: str) -> Unavailable:
     """`bucket b: HTTP 403 AccessDenied: <S3's message>; <what to do>`."""
-    reason = f"bucket {bucket}: HTTP {status}"
+    reason = f"{_of(bucket)}HTTP {status}"
     if code:
         reason += f" {code}"
     text = " ".join(message.split())[:200]
@@ -108,7 +108,7 @@ def status_of(error: ClientError) -> int:
 
 
 @contextmanager
-def translated(bucket: str) -> Iterator[None]:
+def translated(bucket: str = "") -> Iterator[None]:
     """Turns what botocore and aiohttp raise inside into `Unavailable`; errors of one object are handled before."""
     try:
         yield
@@ -122,9 +122,13 @@ def translated(bucket: str) -> Iterator[None]:
 def unreachable(error: BaseException, bucket: str) -> Unavailable:
     """For a request that got no complete answer: connection, timeout, TLS, truncated body."""
     if isinstance(error, TimeoutError):
-        return Unavailable(COMPONENT, f"bucket {bucket}: no answer in time")
+        return Unavailable(COMPONENT, f"{_of(bucket)}no answer in time")
     text = " ".join(str(error).split())[:300] or type(error).__name__
-    return Unavailable(COMPONENT, f"bucket {bucket}: {text}")
+    return Unavailable(COMPONENT, f"{_of(bucket)}{text}")
+
+
+def _of(bucket: str) -> str:
+    return f"bucket {bucket}: " if bucket else ""
 
 
 def _element(text: str, name: str) -> str:

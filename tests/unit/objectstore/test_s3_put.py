@@ -1,10 +1,8 @@
 """The hot put: headers, signature, and what is made of the answers of a server that misbehaves."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from aiohttp import web
@@ -16,59 +14,10 @@ from app.domain.errors import Unavailable
 from app.objectstore import ObjectRejected, PreconditionFailed
 from app.objectstore.s3 import S3ObjectStore, S3Options, open_s3
 from app.objectstore.s3_put import PutSigner, put_headers, whole_second
+from tests.unit.objectstore.fake_s3 import FakeS3, options_of
 from tests.unit.objectstore.uploads import upload_to
 
 UNTIL = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class FakeS3:
-    """A server that answers as a test says, and keeps what it was asked."""
-
-    def __init__(self) -> None:
-        self.requests: list[web.Request] = []
-        self.bodies: list[bytes] = []
-        self.answer: Answer = self.stored
-        self.url = ""
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        self.requests.append(request)
-        self.bodies.append(await request.read())
-        return await self.answer(request)
-
-    async def stored(self, _: web.Request) -> web.Response:
-        return web.Response(headers={"x-amz-version-id": "v-1", "ETag": '"e-1"'})
-
-    def says(self, status: int, code: str = "", headers: dict[str, str] | None = None) -> None:
-        async def answer(_: web.Request) -> web.Response:
-            text = f"<Error><Code>{code}</Code><Message>m</Message></Error>" if code else ""
-            return web.Response(status=status, text=text, headers=headers)
-
-        self.answer = answer
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeS3]:
-    fake = FakeS3()
-    app = web.Application(client_max_size=1 << 26)
-    app.router.add_route("*", "/{path:.*}", fake.handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    fake.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield fake
-    await runner.cleanup()
-
-
-@pytest.fixture
-async def store(fake: FakeS3) -> AsyncIterator[S3ObjectStore]:
-    async with open_s3(options_of(fake)) as opened:
-        yield opened
-
-
-def options_of(fake: FakeS3, **changes: Any) -> S3Options:
-    return replace(S3Options(access_url=fake.url, access_key="AK", secret_key="SECRET-KEY"), **changes)
 
 
 @pytest.mark.parametrize("token", [None, "session/token=="])
@@ -221,7 +170,7 @@ async def test_an_answer_in_pieces_is_read_to_its_code(fake: FakeS3, store: S3Ob
 
 async def test_no_answer_in_time_is_unavailable(fake: FakeS3) -> None:
     async def never(_: web.Request) -> web.Response:
-        await asyncio.sleep(5)
+        await asyncio.sleep(1)
         return web.Response()
 
     fake.answer = never

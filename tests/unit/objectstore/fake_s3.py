@@ -1,0 +1,40 @@
+"""An S3 that answers as a test says."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+from aiohttp import web
+
+from app.objectstore.s3 import S3Options
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class FakeS3:
+    """A server that answers as a test says, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.requests: list[web.Request] = []
+        self.bodies: list[bytes] = []
+        self.answer: Answer = self.stored
+        self.url = ""
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append(request)
+        self.bodies.append(await request.read())
+        return await self.answer(request)
+
+    async def stored(self, _: web.Request) -> web.Response:
+        return web.Response(headers={"x-amz-version-id": "v-1", "ETag": '"e-1"'})
+
+    def says(self, status: int, code: str = "", headers: dict[str, str] | None = None) -> None:
+        async def answer(_: web.Request) -> web.Response:
+            text = f"<Error><Code>{code}</Code><Message>m</Message></Error>" if code else ""
+            return web.Response(status=status, text=text, headers=headers)
+
+        self.answer = answer
+
+
+def options_of(fake: FakeS3, **changes: Any) -> S3Options:
+    return replace(S3Options(access_url=fake.url, access_key="AK", secret_key="SECRET-KEY"), **changes)
