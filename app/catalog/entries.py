@@ -101,7 +101,8 @@ def _extraction_paths(entry: Entry) -> tuple[ExtractionPath, ...]:
     if not isinstance(raw, list):
         entry.mistake(name, "must be a list of {key, path}")
         return ()
-    found: dict[str, ExtractionPath] = {}
+    found: list[ExtractionPath] = []
+    keys: set[str] = set()
     for index, item in enumerate(raw):
         place = f"{name}[{index}]"
         if not isinstance(item, Mapping):
@@ -112,14 +113,15 @@ def _extraction_paths(entry: Entry) -> tuple[ExtractionPath, ...]:
         usable = isinstance(key, str) and key.strip() != "" and not any(ord(char) < 32 for char in key)
         if not usable or len(str(key)) > MAX_KEY:
             entry.mistake(f"{place}.key", f"must be text of 1 to {MAX_KEY} characters")
-        elif key in found:
+        elif key in keys:
             entry.mistake(f"{place}.key", f"{key} stands twice in the list")
         problem = path_mistake(path) if isinstance(path, str) else "must be text, for example customer.id"
         if problem:
             entry.mistake(f"{place}.path", problem)
-        elif usable and key not in found:
-            found[str(key)] = ExtractionPath(str(key), str(path))
-    return tuple(found.values())
+        elif usable:
+            found.append(ExtractionPath(str(key), str(path)))
+        keys.add(str(key))
+    return tuple(found)
 
 
 def _check_live_flow(entry: Entry) -> None:

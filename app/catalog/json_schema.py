@@ -175,10 +175,11 @@ def _rule(error: jsonschema_rs.ValidationError) -> str:
             return f"has a property name that is not allowed: {_rule(kind.error)}"
         case "MultipleOf":
             return f"must be a multiple of {kind.multiple_of}"
-    name = _RULES.get(kind.name)
-    if name is None:
-        return f"does not match the rule {kind.name}"
-    return name.format(limit=getattr(kind, "limit", ""))
+    keyword = kind.name
+    if keyword == "falseSchema" and error.schema_path[-1:] == ["additionalProperties"]:
+        keyword = "additionalProperties"
+    rule = _RULES.get(keyword)
+    return rule.format(limit=getattr(kind, "limit", "")) if rule else f"does not match the rule {keyword}"
 
 
 _RULES: Mapping[str, str] = {
