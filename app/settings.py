@@ -29,8 +29,6 @@ from app.settings_source import Source, read_source
 
 EXAMPLE = REPOSITORY / "config" / "application.yml"
 EMBEDDED_BUCKET = "archive"
-EMBEDDED_ISSUER = "http://127.0.0.1/pas-development"
-"""Name of the development token issuer; nothing listens there, its keys lie in the data directory."""
 
 NO_SECRET = SecretStr("")
 
@@ -302,7 +300,7 @@ class Kafka:
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """A token issuer; `jwk_set_uri` is "" for the development issuer of the embedded service only."""
+    """A token issuer that is trusted."""
 
     issuer: str = setting("issuer", values.http_url, "", "`iss` of the tokens", shown="required")
     jwk_set_uri: str = setting("jwk-set-uri", values.http_url, "", "where its keys are", shown="required")
@@ -310,7 +308,8 @@ class Issuer:
 
 @dataclass(frozen=True, slots=True)
 class ResourceServer:
-    """Who may call. `issuers` has the one of `authorization-server` too, which comes first."""
+    """Who may call. `issuers` has the one of `authorization-server` too, which comes first; none when embedded: only
+    the development issuer is trusted then."""
 
     system_name: str | None = setting(
         "system-name", values.text, None, "our system in semantic roles `<system>_@backfilljob_#write`"
@@ -424,6 +423,7 @@ _REPLACED = (
     "jeap.processarchive.objectstorage.connection.",
     "jeap.security.oauth2.resourceserver.issuers[",
     "jeap.security.oauth2.resourceserver.authorization-server.",
+    "jeap.security.oauth2.resourceserver.audience",  # it belongs to the issuers: development tokens have none
     "jeap.processarchive.objectstorage.storage.bucket",
     "server.address",
 )
@@ -456,9 +456,7 @@ def embedded_overrides(settings: Settings, data_dir: Path) -> tuple[Settings, li
             connection=Connection(),
             storage=dataclasses.replace(store.storage, bucket=EMBEDDED_BUCKET),
         ),
-        resource_server=dataclasses.replace(
-            settings.resource_server, issuers=(Issuer(EMBEDDED_ISSUER, ""),), authorization_server=Issuer()
-        ),
+        resource_server=ResourceServer(settings.resource_server.system_name),
         data_dir=data_dir,
     ), replaced
 

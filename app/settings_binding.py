@@ -65,6 +65,12 @@ def properties_of(kind: type[Any]) -> list[Property]:
     return list(_properties(kind, ""))
 
 
+def documentation_table(listed: list[Property]) -> str:
+    """The Markdown table of docs/configuration.md."""
+    rows = [f"| `{each.name}` | {each.default} | {each.about} |" for each in listed]
+    return "\n".join(["| property | default | meaning |", "|---|---|---|", *rows]) + "\n"
+
+
 def _properties(kind: type[Any], prefix: str) -> Iterator[Property]:
     for item in fields(kind):
         if (setting := item.metadata.get("setting")) is not None:

@@ -69,7 +69,7 @@ def _missing(settings: Settings) -> Iterator[tuple[str, str]]:
                 archive + "backfill." + name,
                 f"missing; set it or jeap.messaging.kafka.{name} while jeap.processarchive.backfill.enabled is true",
             )
-    if not settings.resource_server.issuers:
+    if not settings.resource_server.issuers and not settings.embedded:
         yield (
             "jeap.security.oauth2.resourceserver.issuers",
             "missing; list at least one with issuer and jwk-set-uri, or set authorization-server.issuer and "
@@ -119,8 +119,6 @@ def _kafka_contradictions(kafka: Kafka) -> Iterator[tuple[str, str]]:
 
 
 def _issuer_contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
-    if settings.embedded:
-        return
     server = settings.resource_server
     single = bool(server.authorization_server.issuer or server.authorization_server.jwk_set_uri)
     seen: set[str] = set()
