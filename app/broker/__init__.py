@@ -43,15 +43,19 @@ class MessageRejected(Exception):
 
 
 class Consumer(Protocol):
-    """A member of a consumer group. Only one task calls it at a time; `on_revoked` runs inside `poll`."""
+    """A member of a consumer group. Only one task polls; `on_revoked` runs beside it, in a task of the client."""
 
     async def start(self, on_revoked: Callable[[Sequence[Partition]], Awaitable[None]]) -> None:
-        """Join. `on_revoked` settles and commits what it can for the partitions within a few seconds."""
+        """Join. `on_revoked` settles and commits what it can for the partitions within a few seconds.
+
+        Until it returns `poll` gives nothing. What it did not commit is given to the next owner, who may be the same.
+        """
 
     async def poll(self, timeout: float, max_records: int) -> Sequence[Record]:
         """Up to `max_records` of partitions that are not paused, or none after `timeout` seconds.
 
-        Raises Unavailable("broker", reason) while the broker is away; calling again is how to wait for it.
+        While the broker is away it gives nothing or raises Unavailable("broker", reason), after a pause; calling
+        again is how to wait for it.
         """
 
     def pause(self, partitions: Sequence[Partition]) -> None:
@@ -62,7 +66,10 @@ class Consumer(Protocol):
     def assigned(self) -> frozenset[Partition]: ...
 
     async def commit(self, offsets: Mapping[Partition, int]) -> None:
-        """Next offsets. A commit for a partition that was lost meanwhile is passed over silently."""
+        """Next offsets. A commit for a partition that was lost meanwhile is passed over silently.
+
+        Raises Unavailable("broker", reason) while the broker is away: commit again later.
+        """
 
     async def stop(self) -> None: ...
 

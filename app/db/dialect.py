@@ -1,8 +1,10 @@
 """Everything that differs between PostgreSQL and SQLite, in one place."""
 
+import asyncio
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -13,8 +15,8 @@ from sqlalchemy.types import TypeEngine
 
 from app.db.tables import schema_lock
 
-INSERT_BLOCK = 5_000
-"""Rows of one executemany on SQLite: between two of them other work of the event loop gets its turn."""
+INSERT_BLOCK = 2_000
+"""Rows that are made and inserted in one go, some 10 ms: then other work of the event loop gets its turn."""
 
 Columns = Sequence[tuple[str, "type[TypeEngine[Any]] | TypeEngine[Any]"]]
 
@@ -100,20 +102,23 @@ def insert(connection: AsyncConnection, table: Table) -> Any:
 async def insert_many(
     connection: AsyncConnection, table: Table, columns: Sequence[str], records: Iterable[tuple[Any, ...]]
 ) -> None:
-    """Many rows at once: COPY on PostgreSQL, executemany in blocks on SQLite."""
+    """Many rows at once: COPY on PostgreSQL, executemany on SQLite, both in blocks so that the event loop turns."""
+    rest = iter(records)
     if is_postgresql(connection):
-        raw = await connection.get_raw_connection()
-        await raw.driver_connection.copy_records_to_table(table.name, records=records, columns=list(columns))  # type: ignore[union-attr]
+        raw = (await connection.get_raw_connection()).driver_connection
+        assert raw is not None  # noqa: S101 # it is open: we are in its transaction
+        await raw.copy_records_to_table(table.name, records=_with_pauses(rest), columns=list(columns))
         return
-    statement = table.insert()
-    block: list[dict[str, Any]] = []
-    for record in records:
-        block.append(dict(zip(columns, record, strict=True)))
-        if len(block) == INSERT_BLOCK:
-            await connection.execute(statement, block)
-            block = []
-    if block:
-        await connection.execute(statement, block)
+    while block := [dict(zip(columns, record, strict=True)) for record in islice(rest, INSERT_BLOCK)]:
+        await connection.execute(table.insert(), block)
+
+
+async def _with_pauses(records: Iterator[tuple[Any, ...]]) -> AsyncIterator[tuple[Any, ...]]:
+    """The driver takes record after record without giving way while its socket takes all."""
+    while block := list(islice(records, INSERT_BLOCK)):
+        for record in block:
+            yield record
+        await asyncio.sleep(0)
 
 
 async def lock(connection: AsyncConnection, purpose: int) -> None:

@@ -38,14 +38,12 @@ async def insert_if_absent(connection: AsyncConnection, new: Job) -> bool:
     return (await connection.execute(statement)).first() is not None
 
 
-async def insert_tasks(
-    connection: AsyncConnection, job_id: UUID, references: Iterable[Reference], keys: Iterable[bytes]
-) -> None:
-    """One open task per reference, in order; `keys` are their 16 bytes of `domain.identity.reference_key`."""
+async def insert_tasks(connection: AsyncConnection, job_id: UUID, references: Iterable[Reference], keys: bytes) -> None:
+    """One open task per reference, in order; `keys` has 16 bytes of `domain.identity.reference_key` for each."""
     columns = ["job_id", "position", "reference_key", "reference_id", "reference_version"]
     records = (
-        (job_id, position, UUID(bytes=key), reference.id, reference.version)
-        for position, (reference, key) in enumerate(zip(references, keys, strict=True))
+        (job_id, position, UUID(bytes=keys[16 * position : 16 * position + 16]), reference.id, reference.version)
+        for position, reference in enumerate(references)
     )
     await dialect.insert_many(connection, task, columns, records)
 

@@ -3,12 +3,12 @@
 from enum import Enum
 from pathlib import Path
 
-from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
+from alembic import command
 from app.db import dialect
 from app.db.database import Database
 

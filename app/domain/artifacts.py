@@ -12,7 +12,8 @@ class ArchiveTask:
     """A task that a command asked for, with what its job says about it.
 
     `attempts` were used up before (a task that was put back keeps them); `max_attempts` is the total of the job.
-    `stored` is set where an earlier try noted the object: only the announcement and the outcome are missing.
+    `traceparent` is the W3C context of the command. `stored` is set where an earlier try noted the object: only the
+    announcement and the outcome are missing.
     """
 
     id: TaskId
@@ -23,13 +24,8 @@ class ArchiveTask:
     attempts: int
     max_attempts: int
     idempotence_id: str
-    traceparent: str
+    traceparent: str | None
     stored: "StoredArtifact | None" = None
-
-    @property
-    def trace_id(self) -> str:
-        """32 hex digits, as the source sees them in `traceparent`."""
-        return self.traceparent.split("-")[1]
 
 
 @dataclass(frozen=True, slots=True)

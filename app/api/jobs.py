@@ -1,0 +1,205 @@
+"""The endpoints of backfill jobs: submit, report, look, redrive."""
+
+from collections.abc import AsyncIterator
+from itertools import islice
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from app.api.auth import MayReadJobs, MayWriteJobs
+from app.api.body import read_body
+from app.api.models import JobView
+from app.api.problems import ApiProblem, responses
+from app.api.yaml_body import ReadingFailed, YamlReader
+from app.api.yaml_report import report_head, report_tasks
+from app.db.database import Database
+from app.domain.jobs import TaskState
+from app.jobs import control, report
+from app.jobs.submit import DifferentContent, DoesNotFit, Submissions, Submitter
+from app.messaging.relay import Relay
+from app.telemetry import traces
+
+router = APIRouter(prefix="/api/jobs", tags=["backfill jobs"])
+
+MAX_MISTAKES = 20
+MEDIA_TYPES = ("application/yaml", "application/x-yaml")
+
+EXAMPLE = """\
+message: JmeDecreeDocumentCreatedEvent
+topic: jme-process-archive-decreedocumentcreated
+archiveDataReferences:
+  - id: DOC-2024-001
+    version: 1
+"""
+
+EXAMPLE_REPORT = """\
+message: JmeDecreeDocumentCreatedEvent
+topic: jme-process-archive-decreedocumentcreated
+job-state: completed
+job-result: succeeded
+job-id: 88dbb65f-9634-4685-bc86-17b72d715d3e
+started: 2026-05-08T07:26:37.123Z
+report-created: 2026-05-08T07:30:15.456Z
+started-by-name: John Doe
+started-by-ext_id: "287365"
+archiveDataReferences:
+  - id: DOC-2024-001
+    version: 1
+    state: succeeded
+"""
+
+SUBMISSION_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["message", "topic", "archiveDataReferences"],
+    "additionalProperties": False,
+    "properties": {
+        "message": {"type": "string", "description": "name of the configured message"},
+        "topic": {"type": "string", "description": "its topic, as configured"},
+        "config-id": {"type": "string", "description": "selects among several configurations of one message"},
+        "num-of-retry": {"type": "integer", "minimum": 0, "maximum": 10},
+        "archiveDataReferences": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["id"],
+                "additionalProperties": False,
+                "properties": {
+                    "id": {"type": "string", "minLength": 1, "maxLength": 512},
+                    "version": {"type": "integer", "minimum": 1, "maximum": 2147483647},
+                },
+            },
+        },
+    },
+}
+
+
+def known_job_id(job_id: str) -> UUID:
+    """The job id of the path; anything but a UUID with hyphens is 400."""
+    try:
+        parsed = UUID(job_id)
+    except ValueError:
+        parsed = None
+    if parsed is None or str(parsed) != job_id.lower():
+        raise ApiProblem(
+            400, "The job id of the address is not a UUID with hyphens, like 88dbb65f-9634-4685-bc86-17b72d715d3e."
+        )
+    return parsed
+
+
+JobId = Annotated[UUID, Depends(known_job_id)]
+
+
+@router.put(
+    "/{job_id}",
+    summary="Submit a job",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "Accepted, or the same job was submitted before with the same content.",
+            "headers": {"Location": {"description": "the report", "schema": {"type": "string"}}},
+        },
+        **responses(400, 401, 403, 409, 413, 415, 503),
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {media: {"schema": SUBMISSION_SCHEMA, "example": EXAMPLE} for media in MEDIA_TYPES},
+        }
+    },
+)
+async def submit(request: Request, caller: MayWriteJobs, job_id: JobId) -> Response:
+    """Stores the job and a task for each reference; the commands follow as soon as broker and window allow.
+
+    Idempotent: the same content again is 200 and starts nothing, other content is 409.
+    """
+    state = request.app.state
+    submissions: Submissions = state.submissions
+    body = await read_body(request, state.max_body_size, MEDIA_TYPES)
+    with traces.start("PUT /api/jobs/{job_id}", "server", request.headers.get("traceparent")) as span:
+        span.set("pas.job_id", str(job_id))
+        reader: YamlReader = state.yaml_reader
+        try:
+            content = await reader.read(body, state.max_references)
+        except ReadingFailed as error:
+            raise ApiProblem(503, "The body could not be read now; send the same again.", headers=RETRY) from error
+        del body
+        if content.too_many:
+            raise ApiProblem(413, f"A job may have at most {state.max_references} references; split it.")
+        if content.mistakes:
+            found = [*content.mistakes, *submissions.mistakes(content)]
+            raise ApiProblem(400, "The submission has mistakes.", errors=list(islice(found, MAX_MISTAKES)))
+        try:
+            await submissions.submit(job_id, content, Submitter(caller.name, caller.ext_id, span.traceparent))
+        except DoesNotFit as error:
+            mistakes = list(islice(error.mistakes, MAX_MISTAKES))
+            raise ApiProblem(400, "The submission does not fit the configuration.", errors=mistakes) from error
+        except DifferentContent as error:
+            raise ApiProblem(409, f"Job {job_id} exists with different content; nothing was changed.") from error
+    return Response(headers={"Location": f"{request.scope.get('root_path', '')}/api/jobs/{job_id}/report"})
+
+
+RETRY = {"Retry-After": "5"}
+
+
+@router.get(
+    "/{job_id}/report",
+    summary="Read the report of a job",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "What became of every reference, in the order of submission.",
+            "content": {"application/yaml": {"schema": {"type": "string"}, "example": EXAMPLE_REPORT}},
+        },
+        **responses(400, 401, 403, 404, 503),
+    },
+)
+async def read_report(
+    request: Request,
+    _caller: MayReadJobs,
+    job_id: JobId,
+    state: Annotated[TaskState | None, Query(description="only references in this state")] = None,
+) -> Response:
+    """Streamed as YAML. The head is read first: the tasks of an open job may be newer than it."""
+    database: Database = request.app.state.database
+    job = await report.find_job(database, job_id)
+    if job is None:
+        raise unknown(job_id)
+    pages = report.task_pages(database, job_id, state)
+    first = await anext(pages, None)
+
+    async def content() -> AsyncIterator[bytes]:
+        yield report_head(job, empty=first is None)
+        if first is not None:
+            yield report_tasks(first)
+        async for page in pages:
+            yield report_tasks(page)
+
+    return StreamingResponse(content(), media_type="application/yaml")
+
+
+@router.get("/{job_id}", summary="Look at a job", responses=responses(400, 401, 403, 404, 503))
+async def look(request: Request, _caller: MayReadJobs, job_id: JobId) -> JobView:
+    """Counts, rate and estimated end while it runs; `noDataYet` are open references whose source had no data."""
+    view = await control.view(request.app.state.database, job_id)
+    if view is None:
+        raise unknown(job_id)
+    return JobView.of(view)
+
+
+@router.post("/{job_id}/redrive", summary="Set off what is open again", responses=responses(400, 401, 403, 404, 503))
+async def redrive(request: Request, _caller: MayWriteJobs, job_id: JobId) -> JobView:
+    """Publishes the commands of all open tasks again, those whose source had no data too. Harmless to repeat."""
+    relay: Relay = request.app.state.relay
+    if await control.redrive(request.app.state.database, job_id, relay.wake) is None:
+        raise unknown(job_id)
+    view = await control.view(request.app.state.database, job_id)
+    if view is None:
+        raise unknown(job_id)
+    return JobView.of(view)
+
+
+def unknown(job_id: UUID) -> ApiProblem:
+    return ApiProblem(404, f"There is no job {job_id}.")

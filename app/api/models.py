@@ -1,0 +1,72 @@
+"""The JSON that jobs are shown as."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from app.domain.jobs import JobResult, JobState
+from app.jobs import control
+
+
+class Counts(BaseModel):
+    """References by state; `no_data_yet` of the open ones wait for their source to have data."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+    total: int
+    open: int
+    succeeded: int
+    failed: int
+    no_data_yet: int
+
+
+class JobView(BaseModel):
+    """A job as it stands. `rate` is in references per second."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+    job_id: UUID
+    message: str
+    topic: str
+    config_id: str | None
+    state: JobState
+    result: JobResult | None
+    paused: bool
+    counts: Counts
+    rate: Annotated[float | None, Field(description="references finished per second since the start")]
+    estimated_end: datetime | None
+    started: datetime
+    completed: datetime | None
+    started_by_name: str | None
+    started_by_ext_id: str | None
+    no_data_at: Annotated[datetime | None, Field(description="when a source last had no data")]
+
+    @classmethod
+    def of(cls, view: control.JobView) -> "JobView":
+        job = view.job
+        return cls(
+            job_id=job.id,
+            message=job.message,
+            topic=job.topic,
+            config_id=job.config_id,
+            state=job.state,
+            result=job.result,
+            paused=job.paused,
+            counts=Counts(
+                total=job.total,
+                open=job.open,
+                succeeded=job.succeeded,
+                failed=job.failed,
+                no_data_yet=view.without_data,
+            ),
+            rate=view.rate,
+            estimated_end=view.estimated_end,
+            started=job.started,
+            completed=job.completed,
+            started_by_name=job.started_by_name,
+            started_by_ext_id=job.started_by_ext_id,
+            no_data_at=view.without_data_at,
+        )

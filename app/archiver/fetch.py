@@ -1,0 +1,85 @@
+"""Fetches the document of a task: attempts, pauses between them, and the point where a task is better put back."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from time import monotonic
+
+from app.domain.archive_types import ArchiveTypeConfiguration
+from app.domain.artifacts import ArchiveTask, Document
+from app.domain.errors import STEP_READ, NoArchiveData, PermanentFailure, TransientFailure, task_message
+from app.sources.http import SourceClient
+from app.sources.pacing import PATIENCE, SourceBusy, backoff
+from app.telemetry import metrics, traces
+
+log = logging.getLogger(__name__)
+
+
+class PutBackTask(Exception):
+    """The source should not be asked for `seconds`; `attempts` are used up so far."""
+
+    def __init__(self, seconds: float, attempts: int) -> None:
+        super().__init__(f"not before {seconds:.1f} s, after {attempts} attempts")
+        self.seconds = seconds
+        self.attempts = attempts
+
+
+class Fetcher:
+    """`retry_backoff`: seconds of the first pause after a transient failure."""
+
+    def __init__(self, client: SourceClient, retry_backoff: float) -> None:
+        self._client = client
+        self._retry_backoff = retry_backoff
+
+    @asynccontextmanager
+    async def document(
+        self, configuration: ArchiveTypeConfiguration, task: ArchiveTask, parent: str
+    ) -> AsyncIterator[Document]:
+        """The document, in memory until the block ends. `parent` is the `traceparent` of the task's work.
+
+        Raises PermanentFailure, also when all attempts are used up; NoArchiveData; PutBackTask for long waits.
+        """
+        async with AsyncExitStack() as stack:
+            yield await self._fetch(stack, configuration, task, parent)
+
+    async def _fetch(
+        self, stack: AsyncExitStack, configuration: ArchiveTypeConfiguration, task: ArchiveTask, parent: str
+    ) -> Document:
+        attempts = task.attempts
+        while True:
+            attempts += 1
+            try:
+                return await self._attempt(stack, configuration, task, parent)
+            except SourceBusy as busy:
+                raise PutBackTask(busy.not_before_seconds, attempts - 1) from busy
+            except TransientFailure as failure:
+                if attempts >= task.max_attempts:
+                    times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
+                    raise PermanentFailure(task_message(STEP_READ, f"{failure.cause} ({times})")) from failure
+                pause = backoff(attempts, self._retry_backoff, failure.retry_after)
+            metrics.RETRIES.inc()
+            if pause > PATIENCE:
+                raise PutBackTask(pause, attempts)
+            await asyncio.sleep(pause)
+
+    async def _attempt(
+        self, stack: AsyncExitStack, configuration: ArchiveTypeConfiguration, task: ArchiveTask, parent: str
+    ) -> Document:
+        started = monotonic()
+        outcome = metrics.FETCH_TRANSIENT
+        with traces.start("fetch archive data", "client", parent) as span:
+            try:
+                document = await stack.enter_async_context(
+                    self._client.fetching(configuration, task.reference, span.traceparent)
+                )
+                outcome = metrics.FETCH_OK
+                return document
+            except NoArchiveData:
+                outcome = metrics.FETCH_NO_DATA
+                raise
+            except PermanentFailure:
+                outcome = metrics.FETCH_PERMANENT
+                raise
+            finally:
+                outcome.observe(monotonic() - started)

@@ -1,0 +1,76 @@
+"""Gathers what many tasks want of the database into one transaction: a batch costs little more than one row."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+BATCH = 200
+"""Most items of one transaction; it keeps row locks short."""
+
+DELAY = 0.010
+"""Seconds that the first item of a batch waits for others."""
+
+
+class Gather(Generic[T, R]):
+    """`add` returns what `flush` answered for its item, once the transaction of its batch is committed.
+
+    One flush is under way at a time: while the database is slow, batches grow instead of queueing up. `flush` returns
+    one answer per item, in order; what it raises is raised in every `add` of the batch.
+    """
+
+    def __init__(
+        self, flush: Callable[[Sequence[T]], Awaitable[Sequence[R]]], *, batch: int = BATCH, delay: float = DELAY
+    ) -> None:
+        self._flush = flush
+        self._batch = batch
+        self._delay = delay
+        self._waiting: list[tuple[T, asyncio.Future[R]]] = []
+        self._full = asyncio.Event()
+        self._worker: asyncio.Task[None] | None = None
+
+    async def add(self, item: T) -> R:
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if len(self._waiting) >= self._batch:
+            self._full.set()
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work())
+        return await future
+
+    async def _work(self) -> None:
+        """Lives while items wait; a batch leaves when it is full or its first item has waited long enough."""
+        try:
+            while self._waiting:
+                if len(self._waiting) < self._batch:
+                    self._full.clear()
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._full.wait(), self._delay)
+                batch, self._waiting = self._waiting[: self._batch], self._waiting[self._batch :]
+                await self._answer(batch)
+        finally:
+            self._worker = None
+
+    async def _answer(self, batch: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
+        try:
+            answers = await self._flush([item for item, _ in batch])
+        except asyncio.CancelledError:
+            for _, future in batch:
+                future.cancel()
+            raise
+        except Exception as error:
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)
+
+    async def close(self) -> None:
+        """Flushes what still waits."""
+        if self._worker is not None:
+            await asyncio.wait({self._worker})

@@ -1,0 +1,84 @@
+"""What the archiver asks and tells the database, each gathered over many tasks and repeated through outages."""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import TypeVar
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.archiver.gather import Gather
+from app.archiver.outages import through_outages
+from app.db import jobs, tasks
+from app.db.database import Database
+from app.db.tasks import Settlement, TaskKey, TaskRow
+from app.domain.artifacts import StoredArtifact
+from app.domain.jobs import TaskId
+from app.domain.readiness import DATABASE, Readiness
+from app.telemetry import metrics
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+class Records:
+    """The task rows as the archiver sees them. Every call returns once its transaction is committed."""
+
+    def __init__(self, database: Database, readiness: Readiness, on_settled: Callable[[], None]) -> None:
+        self._database = database
+        self._readiness = readiness
+        self._on_settled = on_settled
+        self._notes: Gather[tuple[TaskId, StoredArtifact], bool] = Gather(self._note_all)
+        self._settlements: Gather[Settlement, bool] = Gather(self._settle_all)
+        self._looks: Gather[TaskKey, TaskRow | None] = Gather(self._look_up_in_order)
+
+    async def look_up(self, keys: Sequence[TaskKey]) -> dict[TaskKey, TaskRow]:
+        """The tasks of a whole poll; unknown ones are absent."""
+        metrics.BATCH_LOOK_UP.observe(len(keys))
+        return await self._run(lambda c: tasks.look_up(c, keys))
+
+    async def look_again(self, key: TaskKey) -> TaskRow | None:
+        """One task as it is now, for a command that waited in hand."""
+        return await self._looks.add(key)
+
+    async def note(self, task: TaskId, stored: StoredArtifact) -> bool:
+        """Notes where the object lies; False where the task is no longer open or somebody noted one before."""
+        return await self._notes.add((task, stored))
+
+    async def settle(self, settlement: Settlement) -> bool:
+        """Records an answer; False where it changed nothing (`db.tasks.settle`)."""
+        return await self._settlements.add(settlement)
+
+    async def _look_up_in_order(self, keys: Sequence[TaskKey]) -> list[TaskRow | None]:
+        found = await self.look_up(keys)
+        return [found.get(key) for key in keys]
+
+    async def _note_all(self, objects: Sequence[tuple[TaskId, StoredArtifact]]) -> list[bool]:
+        metrics.BATCH_NOTE.observe(len(objects))
+        changed = await self._run(lambda c: tasks.note(c, objects))
+        return [task in changed for task, _ in objects]
+
+    async def _settle_all(self, settlements: Sequence[Settlement]) -> list[bool]:
+        metrics.BATCH_RECORD.observe(len(settlements))
+        changed, completed = await self._run(lambda c: tasks.settle(c, settlements, datetime.now(UTC)))
+        self._on_settled()
+        for job_id in completed:
+            await self._log_completed(job_id)
+        return [settlement.id in changed for settlement in settlements]
+
+    async def _log_completed(self, job_id: UUID) -> None:
+        job = await self._run(lambda c: jobs.find(c, job_id))
+        if job is not None and job.result is not None and job.completed is not None:
+            metrics.JOBS_COMPLETED.labels(job.result).inc()
+            log.info(
+                "job completed: %s, %d succeeded, %d failed",
+                job.result,
+                job.succeeded,
+                job.failed,
+                extra={"job_id": str(job_id), "seconds": round((job.completed - job.started).total_seconds(), 3)},
+            )
+
+    async def _run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        return await through_outages(self._readiness, DATABASE, lambda: self._database.run(work))

@@ -1,0 +1,32 @@
+"""From a task to the archive type configuration that says where its data is, as configured now."""
+
+from app.catalog.archive_types import Catalog, ResolveError
+from app.domain.archive_types import ArchiveTypeConfiguration
+from app.domain.errors import PermanentFailure, task_message
+from app.domain.jobs import Reference
+from app.sources.pacing import source_key
+
+STEP = "Unknown archive type configuration"
+
+
+def resolve(catalog: Catalog, message: str, config_id: str | None, reference: Reference) -> ArchiveTypeConfiguration:
+    """Raises PermanentFailure where the configuration is gone, or no longer fits the references of the job."""
+    try:
+        configuration = catalog.resolve(message, config_id)
+    except ResolveError as error:
+        raise PermanentFailure(task_message(STEP, str(error))) from error
+    if configuration.is_versioned is (reference.version is None):
+        problem = "asks for a version now, the reference has none"
+        if reference.version is not None:
+            problem = "takes no version now, the reference has one"
+        raise PermanentFailure(task_message(STEP, f"that of message {message} {problem}"))
+    return configuration
+
+
+def source_of(catalog: Catalog, message: str, config_id: str | None) -> str:
+    """The source (`scheme://host:port`) that a task will ask; "" where its configuration does not resolve."""
+    try:
+        configuration = catalog.resolve(message, config_id)
+    except ResolveError:
+        return ""
+    return "" if configuration.uri is None else source_key(configuration.uri)

@@ -1,0 +1,107 @@
+"""One object version per task, however often it is tried: the contract's "One effect", on conditional puts."""
+
+import asyncio
+import random
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from urllib.parse import unquote
+
+from app.archiver.describe import RESERVED
+from app.domain.archive_types import LIFECYCLE_TAG
+from app.domain.artifacts import ArchiveTask, Artifact, StoredArtifact
+from app.domain.errors import STEP_STORE, PermanentFailure, Unavailable, task_message
+from app.objectstore import ObjectRejected, ObjectStore, ObjectVersion, PreconditionFailed, Upload
+
+RACE_TRIES = 10
+"""Conditional puts of one key that others win in a row before the store counts as unavailable."""
+
+
+async def store(objects: ObjectStore, artifact: Artifact, task: ArchiveTask, *, locks: bool) -> StoredArtifact:
+    """Puts the artifact, or finds what an earlier try or an equal document left. Safe to repeat.
+
+    On 412: a version with this `job-id` is the result; else one with the same hash, its lock lengthened where it ends
+    before the day that this job wants; else a new version is put on the condition that the current one is still that
+    which was seen. `locks` says whether objects are locked. Raises PermanentFailure, Unavailable.
+    """
+    upload = Upload(
+        bucket=artifact.bucket,
+        key=artifact.key,
+        content=artifact.content,
+        content_type=artifact.content_type,
+        sha256=artifact.sha256,
+        user_metadata=artifact.user_metadata,
+        retain_days=artifact.data_type.expiration_days if locks else None,
+        tag=(LIFECYCLE_TAG, artifact.data_type.lifecycle_policy),
+    )
+    try:
+        for tries in range(RACE_TRIES):
+            try:
+                return _described(await objects.put(upload), artifact)
+            except PreconditionFailed:
+                found, condition = await _look(objects, artifact, task)
+            if found is not None and (held := await _locked(objects, found, artifact, task, locks=locks)) is not None:
+                return _described(held, artifact)
+            upload = replace(upload, if_match=condition)
+            await asyncio.sleep(random.uniform(0, 0.05) * tries)
+    except ObjectRejected as rejected:
+        raise PermanentFailure(task_message(STEP_STORE, rejected.cause)) from rejected
+    raise Unavailable("objectstore", f"{RACE_TRIES} conditional puts of one key in a row were refused")
+
+
+async def _look(objects: ObjectStore, artifact: Artifact, task: ArchiveTask) -> tuple[ObjectVersion | None, str | None]:
+    """The version that is the result, if any, and the ETag of the current version (None: the key is free)."""
+    job_id = str(task.id.job_id)
+    current = await objects.head(artifact.bucket, artifact.key)
+    if current is not None and current.user_metadata.get("job-id") == job_id:
+        return current, None
+    versions = list(await objects.versions(artifact.bucket, artifact.key))
+    for version in versions:
+        if version.user_metadata.get("job-id") == job_id:
+            return version, None
+    for version in versions:
+        if version.user_metadata.get("hash") == artifact.sha256 and version.size == len(artifact.content):
+            return version, None
+    return None, None if current is None else current.etag
+
+
+async def _locked(
+    objects: ObjectStore, found: ObjectVersion, artifact: Artifact, task: ArchiveTask, *, locks: bool
+) -> ObjectVersion | None:
+    """The found version, its lock lengthened where it ends before the retention that counts from the job's start.
+
+    None where it is gone meanwhile.
+    """
+    if not locks:
+        return found
+    retention = timedelta(days=artifact.data_type.expiration_days)
+    if found.retain_until is not None and found.retain_until >= task.job_started.replace(microsecond=0) + retention:
+        return found
+    until = (datetime.now(UTC) + retention).replace(microsecond=0)
+    try:
+        await objects.lengthen_lock(found.bucket, found.key, found.version_id, until)
+    except PreconditionFailed:
+        return None
+    return replace(found, retain_until=until)
+
+
+def _described(version: ObjectVersion, artifact: Artifact) -> StoredArtifact:
+    """What lies in the store, as the version itself says it: after a crash it may differ from what was fetched now."""
+    told = version.user_metadata
+    data_type = artifact.data_type
+    return StoredArtifact(
+        bucket=version.bucket,
+        key=version.key,
+        version_id=version.version_id,
+        sha256=told.get("hash", artifact.sha256),
+        size=version.size,
+        content_type=told.get("content-type", artifact.content_type),
+        system=data_type.schema.system,
+        schema=data_type.schema.name,
+        schema_version=int(told.get("schema-version", data_type.schema.version)),
+        reference_id_type=data_type.reference_id_type,
+        reference_id_hash=artifact.reference_id_hash,
+        expiration_days=data_type.expiration_days,
+        archived_at=version.last_modified,
+        retain_until=version.retain_until,
+        metadata=tuple((name, unquote(value)) for name, value in told.items() if name not in RESERVED),
+    )

@@ -1,0 +1,203 @@
+"""A member of a consumer group on Kafka that outlives broker outages and begins before its topics exist."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalStateError,
+    KafkaConnectionError,
+    KafkaError,
+)
+
+from app.broker import Partition, Record
+from app.broker.kafka_options import KafkaOptions, client_arguments, ended, reason_of, why_unreachable
+from app.domain.errors import Unavailable
+from app.telemetry.logs import OncePer
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY = 2.0
+"""Seconds between two looks for topics that do not exist yet."""
+
+JOIN_SECONDS = 10.0
+STOP_SECONDS = 5.0
+"""A member that is just joining waits for the others even when it is to stop; they notice by its session."""
+
+PAUSE = 0.1
+"""Least seconds between two polls that fail, for a caller that polls again at once."""
+
+GRACE = 0.5
+"""Seconds beyond its timeout that a poll may take; while partitions move the client itself would wait without end."""
+
+OnRevoked = Callable[[Sequence[Partition]], Awaitable[None]]
+
+
+class KafkaConsumer:
+    """While the broker is away the client goes on trying and `poll` gives nothing; a member that cannot go on is
+    given up, which is told to `on_revoked`, and the next `poll` joins anew.
+    """
+
+    def __init__(self, options: KafkaOptions, topics: Sequence[str], group: str) -> None:
+        self._options = options
+        self._arguments = client_arguments(options)
+        self._topics = frozenset(topics)
+        self._group = group
+        self._member: AIOKafkaConsumer | None = None
+        self._on_revoked: OnRevoked | None = None
+        self._next_look = 0.0
+        self._log_due = OncePer(30.0)
+
+    async def start(self, on_revoked: OnRevoked) -> None:
+        """Returns at once; `poll` connects and joins."""
+        self._on_revoked = on_revoked
+
+    async def poll(self, timeout: float, max_records: int) -> Sequence[Record]:
+        """See Consumer. Nothing also while a topic is missing, while partitions move and during short outages."""
+        end = time.monotonic() + timeout
+        member = self._member or await self._connect(end)
+        rest = max(end - time.monotonic(), 0.0)
+        try:
+            async with asyncio.timeout(rest + GRACE):
+                if member.subscription() != self._topics and not await self._subscribe(member, end):
+                    return []
+                rest = max(end - time.monotonic(), 0.0)
+                polled = await member.getmany(timeout_ms=round(rest * 1000), max_records=max_records)
+        except TimeoutError:
+            return []
+        except KafkaError as error:
+            if not error.retriable:
+                await self._give_up(member, reason_of(error))
+            await asyncio.sleep(min(rest, PAUSE))
+            raise Unavailable("broker", reason_of(error)) from error
+        return [_record(each) for several in polled.values() for each in several]
+
+    def pause(self, partitions: Sequence[Partition]) -> None:
+        if self._member is not None:
+            self._member.pause(*self._still_ours(partitions))
+
+    def resume(self, partitions: Sequence[Partition]) -> None:
+        if self._member is not None:
+            self._member.resume(*self._still_ours(partitions))
+
+    def assigned(self) -> frozenset[Partition]:
+        if self._member is None:
+            return frozenset()
+        return frozenset(Partition(*each) for each in self._member.assignment())
+
+    async def commit(self, offsets: Mapping[Partition, int]) -> None:
+        """See Consumer. Raises Unavailable if the broker does not answer within `commit_timeout`."""
+        member = self._member
+        ours = {TopicPartition(*each): offsets[each] for each in offsets.keys() & self.assigned()}
+        if member is None or not ours:
+            return
+        try:
+            async with asyncio.timeout(self._options.commit_timeout):
+                await member.commit(ours)
+        except (CommitFailedError, IllegalStateError) as error:
+            # the partitions have another owner, who will be given the records again
+            log.info("commit passed over: %s", reason_of(error), extra={"component": "broker"})
+        except TimeoutError:
+            raise Unavailable("broker", f"no answer to a commit within {self._options.commit_timeout:g}s") from None
+        except KafkaError as error:
+            raise Unavailable("broker", f"commit: {reason_of(error)}") from error
+
+    async def stop(self) -> None:
+        """Leaves the group. Settle and commit before: `on_revoked` is not called."""
+        member, self._member = self._member, None
+        if member is not None:
+            await _stop(member)
+
+    async def _connect(self, end: float) -> AIOKafkaConsumer:
+        """A member without topics yet. Raises Unavailable, not before `end`, so that callers may call again at once."""
+        member = AIOKafkaConsumer(
+            **self._arguments,
+            group_id=self._group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=round(self._options.session_timeout * 1000),
+            heartbeat_interval_ms=round(self._options.session_timeout * 1000 / 3.3),
+            rebalance_timeout_ms=round(self._options.rebalance_timeout * 1000),
+        )
+        try:
+            async with asyncio.timeout(JOIN_SECONDS):
+                await member.start()
+        except (KafkaError, OSError, TimeoutError) as error:
+            await _stop(member)
+            is_unreachable = isinstance(error, KafkaConnectionError)
+            reason = await why_unreachable(self._arguments) if is_unreachable else reason_of(error)
+            await asyncio.sleep(max(end - time.monotonic(), PAUSE))
+            raise Unavailable("broker", reason) from error
+        except BaseException:
+            await _stop(member)
+            raise
+        self._member = member
+        self._next_look = 0.0
+        return member
+
+    async def _subscribe(self, member: AIOKafkaConsumer, end: float) -> bool:
+        """Subscribes to those of the topics that exist by now; whether there are any, which is waited for until `end`.
+
+        A subscription to a missing topic would not see it when it is made, and `start` with one never returns.
+        """
+        while True:
+            if time.monotonic() >= self._next_look:
+                self._next_look = time.monotonic() + LOOK_EVERY
+                await self._look(member)
+            rest = end - time.monotonic()
+            if member.subscription() or rest <= 0:
+                return bool(member.subscription())
+            await asyncio.sleep(min(self._next_look - time.monotonic(), rest))
+
+    async def _look(self, member: AIOKafkaConsumer) -> None:
+        subscribed = member.subscription()
+        try:
+            found = self._topics & await member.topics()
+        except KafkaError as error:
+            raise KafkaConnectionError(f"topics cannot be listed: {reason_of(error)}") from error
+        missing = self._topics - found
+        if missing and self._log_due(missing):
+            log.warning("topics are missing: %s", ", ".join(sorted(missing)), extra={"component": "broker"})
+        if not found <= subscribed:
+            member.subscribe({*found, *subscribed}, listener=_Listener(self._revoked))
+
+    async def _give_up(self, member: AIOKafkaConsumer, reason: str) -> None:
+        log.warning("left the group %s, will join anew: %s", self._group, reason, extra={"component": "broker"})
+        lost = self.assigned()
+        self._member = None
+        await self._revoked(lost)
+        await _stop(member)
+
+    async def _revoked(self, partitions: frozenset[Partition]) -> None:
+        if partitions and self._on_revoked is not None:
+            await self._on_revoked(sorted(partitions))
+
+    def _still_ours(self, partitions: Sequence[Partition]) -> list[TopicPartition]:
+        return [TopicPartition(*each) for each in self.assigned().intersection(partitions)]
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
+    def __init__(self, revoked: Callable[[frozenset[Partition]], Awaitable[None]]) -> None:
+        self._revoked = revoked
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:
+        await self._revoked(frozenset(Partition(*each) for each in revoked))
+
+    async def on_partitions_assigned(self, assigned: Any) -> None:
+        shown = ", ".join(f"{topic}-{number}" for topic, number in sorted(assigned))
+        log.info("assigned: %s", shown or "nothing", extra={"component": "broker"})
+
+
+def _record(polled: "ConsumerRecord[bytes, bytes]") -> Record:
+    headers = tuple((name, value or b"") for name, value in polled.headers) if polled.headers else ()
+    return Record(Partition(polled.topic, polled.partition), polled.offset, polled.key, polled.value, headers)
+
+
+async def _stop(member: AIOKafkaConsumer) -> None:
+    """Leaves the group; a broker that is away cannot hold it up."""
+    if not await ended(member.stop(), STOP_SECONDS):
+        await ended(member._client.close(), STOP_SECONDS)

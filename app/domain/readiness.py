@@ -1,0 +1,68 @@
+"""What the service needs from others, and whether each was seen and is well: the state behind /health/ready."""
+
+from collections.abc import Iterable
+from time import monotonic
+
+DATABASE = "database"
+BROKER = "broker"
+OBJECT_STORE = "objectstore"
+ISSUER = "issuer"
+
+STALE = 60.0
+"""Seconds after which a watch that finds a component well overrules what work said: there may be no work any more."""
+
+
+class Readiness:
+    """Components by name. Ready once each was seen, while the database is there, until the service stops.
+
+    Work and a watch look at the same components in different ways: a bucket can answer the watch and refuse every
+    object. So each clears what itself has said.
+    """
+
+    def __init__(self, components: Iterable[str]) -> None:
+        self._components = tuple(components)
+        self._seen: set[str] = set()
+        self._by_work: dict[str, tuple[str, float]] = {}
+        self._by_watch: dict[str, str] = {}
+        self.stopping = False
+
+    def well(self, component: str) -> bool:
+        """Work went well; True where that is news."""
+        return self._by_work.pop(component, None) is not None
+
+    def ill(self, component: str, reason: str) -> bool:
+        """Work waits; True where that is news."""
+        known = self._by_work.get(component)
+        self._by_work[component] = (reason, monotonic())
+        return known is None or known[0] != reason
+
+    def watched_well(self, component: str) -> bool:
+        """The watch has seen the component as it should be; True where that is news."""
+        news = component not in self._seen or component in self._by_watch
+        self._seen.add(component)
+        self._by_watch.pop(component, None)
+        said = self._by_work.get(component)
+        if said is not None and monotonic() - said[1] > STALE:
+            del self._by_work[component]
+        return news
+
+    def watched_ill(self, component: str, reason: str) -> bool:
+        """The watch found something wrong; True where that is news."""
+        news = self._by_watch.get(component) != reason
+        self._by_watch[component] = reason
+        return news
+
+    def has_seen(self, component: str) -> bool:
+        return component in self._seen
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """Component → reason, of those that are not well now."""
+        unseen = {name: "not seen yet" for name in self._components if name not in self._seen}
+        by_work = {name: reason for name, (reason, _) in self._by_work.items()}
+        return {**unseen, **by_work, **self._by_watch}
+
+    @property
+    def ready(self) -> bool:
+        everything_seen = all(name in self._seen for name in self._components)
+        return everything_seen and DATABASE not in self.problems and not self.stopping

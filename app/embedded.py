@@ -1,0 +1,30 @@
+"""The data directory of the embedded service: made, owned by one process, and said what it replaces."""
+
+import contextlib
+import fcntl
+import logging
+from collections.abc import Iterator
+
+from app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class DataDirInUse(Exception):
+    """Another process serves this data directory."""
+
+
+@contextlib.contextmanager
+def own(settings: Settings) -> Iterator[None]:
+    """Holds the data directory for this process. Raises DataDirInUse, OSError where it cannot be written."""
+    if settings.data_dir is None:
+        raise ValueError("not embedded")
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    with (settings.data_dir / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DataDirInUse(f"{settings.data_dir} is in use by another `pas serve --embedded`") from error
+        if settings.replaced:
+            log.info("embedded: these settings of the file are replaced: %s", ", ".join(settings.replaced))
+        yield

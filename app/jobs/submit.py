@@ -1,0 +1,198 @@
+"""Takes a job in: the same content again is the same job, other content under a known id is refused."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.catalog.archive_types import Catalog, ResolveError, UnknownMessage
+from app.db import jobs
+from app.db.database import Database
+from app.domain.archive_types import ArchiveTypeConfiguration
+from app.domain.jobs import Job, JobState, Reference
+from app.telemetry import metrics
+
+log = logging.getLogger(__name__)
+
+
+class Mistake(NamedTuple):
+    """A place of the body that does not fit the archive types as configured."""
+
+    path: str
+    line: int | None
+    message: str
+
+
+class References(Protocol):
+    """The references of a body in order; `keys` are the 16 bytes of `domain.identity.reference_key` of each."""
+
+    @property
+    def keys(self) -> bytes: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Reference]: ...
+
+
+class MistakeLike(Protocol):
+    @property
+    def path(self) -> str: ...
+    @property
+    def line(self) -> int | None: ...
+    @property
+    def message(self) -> str: ...
+
+
+class Content(Protocol):
+    """A body as far as it could be read; what could not is None. `content_hash` is there for one without mistakes."""
+
+    @property
+    def message(self) -> str | None: ...
+    @property
+    def topic(self) -> str | None: ...
+    @property
+    def config_id(self) -> str | None: ...
+    @property
+    def num_of_retry(self) -> int | None: ...
+    @property
+    def references(self) -> References: ...
+    @property
+    def lines(self) -> Mapping[str, int]: ...
+    @property
+    def content_hash(self) -> bytes | None: ...
+
+    def version_mistakes(self, versioned: bool) -> Sequence[MistakeLike]:
+        """References whose version is missing (`versioned`) or too much."""
+
+
+class Accepted(Enum):
+    """What a submission turned out to be."""
+
+    NEW = "new"
+    REPEATED = "repeated"
+
+
+class DifferentContent(Exception):
+    """A job of this id exists with different content; nothing was changed."""
+
+
+class DoesNotFit(Exception):
+    """The submission does not fit the configuration; `mistakes` has every reason."""
+
+    def __init__(self, mistakes: Sequence[MistakeLike]) -> None:
+        super().__init__("; ".join(f"{mistake.path}: {mistake.message}" for mistake in mistakes[:3]))
+        self.mistakes = mistakes
+
+
+@dataclass(frozen=True, slots=True)
+class Submitter:
+    """Who submits, and the trace that the request belongs to."""
+
+    name: str | None
+    ext_id: str | None
+    traceparent: str | None
+
+
+class Submissions:
+    """`on_new` is called after a new job was committed: its commands are due."""
+
+    def __init__(self, database: Database, catalog: Catalog, on_new: Callable[[], None]) -> None:
+        self._database = database
+        self._catalog = catalog
+        self._on_new = on_new
+
+    async def submit(self, job_id: UUID, content: Content, by: Submitter) -> Accepted:
+        """Stores job and tasks in one transaction.
+
+        Raises DifferentContent; DoesNotFit, only for a new job: a repeat does not consult the configuration again;
+        Unavailable.
+        """
+        if (known := await self._find(job_id)) is not None:
+            return _repeated(known, content)
+        job = _new_job(job_id, content, self._fitting(content), by)
+        if not await self._insert(job, content.references):
+            known = await self._find(job_id)  # a twin won the race
+            if known is None:
+                raise DifferentContent
+            return _repeated(known, content)
+        metrics.JOBS_SUBMITTED.inc()
+        metrics.REFERENCES_SUBMITTED.inc(job.total)
+        log.info("job submitted: %d references", job.total, extra={"job_id": str(job_id)})
+        self._on_new()
+        return Accepted.NEW
+
+    def mistakes(self, content: Content) -> list[MistakeLike]:
+        """What does not fit the configuration, as far as the body could be read."""
+        return self._check(content)[1]
+
+    def _fitting(self, content: Content) -> ArchiveTypeConfiguration:
+        configuration, mistakes = self._check(content)
+        if configuration is None or mistakes:
+            raise DoesNotFit(mistakes)
+        return configuration
+
+    def _check(self, content: Content) -> tuple[ArchiveTypeConfiguration | None, list[MistakeLike]]:
+        if content.message is None:
+            return None, []
+        try:
+            configuration = self._catalog.resolve(content.message, content.config_id)
+        except ResolveError as error:
+            path = "message" if isinstance(error, UnknownMessage) or content.config_id is None else "config-id"
+            return None, [Mistake(path, content.lines.get(path), str(error))]
+        mistakes: list[MistakeLike] = []
+        if content.topic is not None and content.topic != configuration.topic:
+            problem = f"is not the topic of message {content.message}: that is {configuration.topic}"
+            mistakes.append(Mistake("topic", content.lines.get("topic"), problem))
+        mistakes += content.version_mistakes(configuration.is_versioned)
+        return configuration, mistakes
+
+    async def _find(self, job_id: UUID) -> Job | None:
+        async with self._database.reading() as connection:
+            return await jobs.find(connection, job_id)
+
+    async def _insert(self, job: Job, references: References) -> bool:
+        """False where a job of this id is there already."""
+
+        async def insert(connection: AsyncConnection) -> bool:
+            if not await jobs.insert_if_absent(connection, job):
+                return False
+            await jobs.insert_tasks(connection, job.id, references, references.keys)
+            return True
+
+        return await self._database.run(insert)
+
+
+def _repeated(known: Job, content: Content) -> Accepted:
+    if known.content_hash != content.content_hash:
+        raise DifferentContent
+    return Accepted.REPEATED
+
+
+def _new_job(job_id: UUID, content: Content, configuration: ArchiveTypeConfiguration, by: Submitter) -> Job:
+    if content.message is None or content.topic is None or content.content_hash is None:
+        raise ValueError("a body with mistakes is no job")
+    now = datetime.now(UTC)
+    return Job(
+        id=job_id,
+        message=content.message,
+        topic=content.topic,
+        config_id=content.config_id,
+        resolved_config_id=configuration.id,
+        num_of_retry=content.num_of_retry,
+        state=JobState.OPEN,
+        started=now.replace(microsecond=now.microsecond // 1000 * 1000),  # milliseconds, as reports show it
+        completed=None,
+        started_by_name=by.name,
+        started_by_ext_id=by.ext_id,
+        total=len(content.references),
+        open=len(content.references),
+        succeeded=0,
+        failed=0,
+        last_settled=None,
+        paused=False,
+        traceparent=by.traceparent,
+        content_hash=content.content_hash,
+    )

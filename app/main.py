@@ -1,0 +1,144 @@
+"""The service as one process: HTTP edge, command loop and relay in one event loop, from start to clean stop."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from app.api import health, jobs
+from app.api.measure import Measured
+from app.api.problems import install
+from app.domain.readiness import Readiness
+from app.settings import Settings
+from app.telemetry.traces import configure_traces, shutdown_traces
+from app.wiring import Service, StartRefused, open_service
+
+KEEP_ALIVE = 65
+"""Seconds that an idle connection stays open: longer than the usual load balancer's 60."""
+
+CLOSE = 2
+"""Seconds that open requests get to end once everything else has stopped."""
+
+log = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings, service: Service | None) -> FastAPI:
+    """The HTTP edge of a service; without one (backfill not enabled) only health and metrics answer."""
+    app = FastAPI(
+        title="Process Archive Service",
+        version="1",
+        summary="Archives the data of business processes for years, provably.",
+        root_path=settings.server.context_path,
+        docs_url=None,
+        redoc_url=None,
+    )
+    install(app)
+    app.add_middleware(Measured)
+    app.include_router(health.router)
+    app.state.readiness = Readiness(()) if service is None else service.readiness
+    if service is not None:
+        app.include_router(jobs.router)
+        app.state.authenticator = service.authenticator
+        app.state.database = service.database
+        app.state.submissions = service.submissions
+        app.state.relay = service.relay
+        app.state.yaml_reader = service.yaml_reader
+        app.state.max_body_size = settings.backfill.max_body_size
+        app.state.max_references = settings.backfill.max_references
+    return app
+
+
+async def serve(settings: Settings, *, migrate: bool) -> None:
+    """Runs until SIGTERM or SIGINT. Raises StartRefused, or what ended it."""
+    configure_traces(settings.backfill.service_name or "pas")
+    stop = asyncio.Event()
+    async with _service(settings, migrate=migrate) as service:
+        app = create_app(settings, service)
+        server = _server(app, settings)
+        _on_signals(app.state.readiness, stop)
+        http = asyncio.create_task(server.serve())
+        try:
+            await _run(service, http, stop)
+        finally:
+            app.state.readiness.stopping = True
+            server.should_exit = True
+            await asyncio.wait({http}, timeout=CLOSE + 3)
+    await asyncio.to_thread(shutdown_traces)
+
+
+async def _run(service: Service | None, http: "asyncio.Task[None]", stop: asyncio.Event) -> None:
+    """Until `stop`, or until one of the two ends by itself."""
+    work = asyncio.ensure_future(stop.wait() if service is None else service.run(stop))
+    try:
+        await asyncio.wait({work, http}, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            work.result()
+        elif http.done():
+            http.result()
+            raise StartRefused("the HTTP server ended")
+    finally:
+        if not work.done():
+            work.cancel()
+            await asyncio.wait({work})
+
+
+@contextlib.asynccontextmanager
+async def _service(settings: Settings, *, migrate: bool) -> AsyncIterator[Service | None]:
+    if not settings.backfill.enabled:
+        log.info("backfill is not enabled: only health and metrics are served")
+        yield None
+        return
+    async with open_service(settings, migrate=migrate) as service:
+        yield service
+
+
+def _on_signals(readiness: Readiness, stop: asyncio.Event) -> None:
+    """The first signal stops in good order, unready at once; a second one ends the process."""
+
+    def ask(name: str) -> None:
+        if stop.is_set():
+            log.warning("%s again: ending at once", name)
+            sys.exit(1)
+        log.info("%s: stopping", name)
+        readiness.stopping = True
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ask, number.name)
+
+
+class _Server(uvicorn.Server):
+    """Says where it listens, and leaves signals to us: health must answer while work is put back."""
+
+    async def startup(self, sockets: list[Any] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            print(f"listening on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)  # noqa: T201
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _server(app: FastAPI, settings: Settings) -> _Server:
+    return _Server(
+        uvicorn.Config(
+            app,
+            host=settings.server.address,
+            port=settings.server.port,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE,
+            timeout_graceful_shutdown=CLOSE,
+        )
+    )

@@ -1,0 +1,62 @@
+"""Records that can never be handled go to `<topic>-dlq`, with their bytes and a reason; then the partition goes on."""
+
+import hashlib
+import logging
+
+from app.archiver.outages import through_outages
+from app.broker import Broker, Message, MessageRejected, Record
+from app.domain.readiness import BROKER, Readiness
+
+KEPT = 64 * 1024
+"""Bytes kept of a key, value or header that does not fit."""
+
+log = logging.getLogger(__name__)
+
+
+def dead_letter_topic(topic: str) -> str:
+    return f"{topic}-dlq"
+
+
+async def send_dead_letter(broker: Broker, readiness: Readiness, record: Record, reason: str) -> None:
+    """Returns once the broker has acknowledged it; waits through outages. What does not fit is shortened."""
+    message = as_dead_letter(record, reason)
+    try:
+        await through_outages(readiness, BROKER, lambda: broker.send(message))
+    except MessageRejected:
+        shortened = as_dead_letter(record, reason, shorten=True)
+        await through_outages(readiness, BROKER, lambda: broker.send(shortened))
+    log.warning(
+        "a record went to the dead letter topic: %s",
+        reason,
+        extra={"topic": record.partition.topic, "partition": record.partition.number, "offset": record.offset},
+    )
+
+
+def as_dead_letter(record: Record, reason: str, *, shorten: bool = False) -> Message:
+    """The record with its original key, value and headers, and where it came from."""
+    topic, number = record.partition
+    key, value, headers = record.key, record.value, list(record.headers)
+    about = [
+        ("dlq-reason", reason.encode()[:1000]),
+        ("dlq-topic", topic.encode()),
+        ("dlq-partition", str(number).encode()),
+        ("dlq-offset", str(record.offset).encode()),
+    ]
+    if shorten:
+        about.append(("dlq-truncated", b"true"))
+        about.append(("dlq-sha256", hashlib.sha256(value or b"").hexdigest().encode()))
+        about.append(("dlq-key-sha256", hashlib.sha256(key or b"").hexdigest().encode()))
+        key, value, headers = key and key[:KEPT], value and value[:KEPT], _first_bytes(headers)
+    return Message(dead_letter_topic(topic), key, value, [*headers, *about])
+
+
+def _first_bytes(headers: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+    """As many headers as fit into the bytes kept, the last of them cut."""
+    room, kept = KEPT, []
+    for name, value in headers:
+        room -= len(name)
+        if room <= 0:
+            break
+        kept.append((name, value[:room]))
+        room -= len(value)
+    return kept

@@ -1,0 +1,84 @@
+"""Message type → handler; records for others are passed over, those that nobody can handle are dead letters."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from app.broker import Record
+from app.broker.codec import decode, message_type
+from app.domain.errors import InvalidMessage
+from app.messaging.slots import Work
+
+TARGET_HEADER = "jeap_eh_target_service"
+"""A record with this header is meant for one service only."""
+
+log = logging.getLogger(__name__)
+
+
+class Received(NamedTuple):
+    """A decoded message, its fields unchecked, and the `traceparent` header that came with it."""
+
+    message: Mapping[str, Any]
+    traceparent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Nothing (more) is to be done for this record."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """The record can never be handled, for this reason."""
+
+    reason: str
+
+
+Answer = Settled | DeadLetter | Work
+
+
+class Handler(Protocol):
+    async def receive(self, messages: Sequence[Received]) -> Sequence[Answer]:
+        """Answers for decoded messages of its type, in order. Waits through outages; cancel it to give up."""
+
+
+class Dispatcher:
+    """`handlers` by message type name (`type.name`); `service` is the name that this process answers to."""
+
+    def __init__(self, handlers: Mapping[str, Handler], service: str) -> None:
+        self._handlers = handlers
+        self._service = service.encode()
+
+    async def receive(self, records: Sequence[Record]) -> list[Answer]:
+        """One answer per record, in order."""
+        answers: list[Answer | None] = [None] * len(records)
+        by_type: dict[str, list[tuple[int, Received]]] = {}
+        for place, record in enumerate(records):
+            if self._is_for_another(record):
+                answers[place] = Settled()
+                continue
+            try:
+                message = decode(record.value)
+                name = message_type(message)
+                if name not in self._handlers:
+                    raise InvalidMessage(f"unknown message type {name[:100]!r}")
+            except InvalidMessage as invalid:
+                answers[place] = DeadLetter(str(invalid))
+            else:
+                by_type.setdefault(name, []).append((place, Received(message, _traceparent(record))))
+        for name, messages in by_type.items():
+            received = await self._handlers[name].receive([message for _, message in messages])
+            for (place, _), answer in zip(messages, received, strict=True):
+                answers[place] = answer
+        return [answer for answer in answers if answer is not None]
+
+    def _is_for_another(self, record: Record) -> bool:
+        return any(name == TARGET_HEADER and value != self._service for name, value in record.headers)
+
+
+def _traceparent(record: Record) -> str | None:
+    for name, value in record.headers:
+        if name == "traceparent":
+            return value.decode("ascii", "replace")
+    return None

@@ -1,0 +1,37 @@
+"""What may be committed: the offset below which every record of a partition is settled in the database."""
+
+from collections import deque
+
+from app.broker import Partition, Record
+
+
+class Offsets:
+    """The records of one partition in hand, for as long as it is assigned to this process."""
+
+    def __init__(self, partition: Partition) -> None:
+        self.partition = partition
+        self.revoked = False
+        self._taken: deque[Record] = deque()
+        self._settled: set[int] = set()
+        self._next: int | None = None
+        self._committed: int | None = None
+
+    def take(self, record: Record) -> None:
+        """Records come in the order of their offsets."""
+        self._taken.append(record)
+
+    def settle(self, record: Record) -> None:
+        """In any order; the record counts once all before it are settled too."""
+        self._settled.add(record.offset)
+        while self._taken and self._taken[0].offset in self._settled:
+            first = self._taken.popleft()
+            self._settled.discard(first.offset)
+            self._next = first.next_offset
+
+    @property
+    def due(self) -> int | None:
+        """The offset to commit, or None where nothing new is settled."""
+        return self._next if self._next != self._committed else None
+
+    def committed(self, offset: int) -> None:
+        self._committed = offset

@@ -1,0 +1,135 @@
+"""The relay: what the database owes the broker → topic. Claim, send with no transaction open, mark."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from uuid import uuid4
+
+from app.archiver.outages import note_outage, note_well
+from app.broker import Broker, Message
+from app.broker.codec import encode
+from app.broker.messages import command_key, create_artifact_command
+from app.db import outbox
+from app.db.database import Database
+from app.db.outbox import OwedCommand
+from app.domain.errors import Unavailable
+from app.domain.readiness import BROKER, DATABASE, Readiness
+from app.telemetry import metrics, traces
+
+BATCH = 500
+"""Commands of one claim: few enough to be sent well within their lease."""
+
+LEASE = timedelta(seconds=30)
+"""After this a claim of a process that died is free again; a send that takes longer is sent twice, harmless."""
+
+IDLE = 0.5
+"""Seconds between looks at the database when nothing wakes the relay (other processes submit and settle too)."""
+
+OWE_AGAIN_EVERY = 30.0
+"""Seconds between looks for commands that nobody answered."""
+
+log = logging.getLogger(__name__)
+
+
+class Relay:
+    """Publishes commands while it runs; `wake` it when something may be due. `system` and `service` sign them."""
+
+    def __init__(
+        self,
+        database: Database,
+        broker: Broker,
+        readiness: Readiness,
+        *,
+        topic: str,
+        system: str,
+        service: str,
+        window: int,
+        redelivery_after: float,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._database = database
+        self._broker = broker
+        self._readiness = readiness
+        self._topic = topic
+        self._system = system
+        self._service = service
+        self._window = window
+        self._redelivery_after = timedelta(seconds=redelivery_after)
+        self._now = now
+        self._woken = asyncio.Event()
+        self._next_owing = 0.0
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`; outages only delay it."""
+        while not stop.is_set():
+            try:
+                sent = await self.publish_once()
+                await self._owe_again()
+            except Unavailable as outage:
+                note_outage(self._readiness, outage)
+                sent = 0
+            if not sent:
+                await self._pause(stop)
+
+    async def _pause(self, stop: asyncio.Event) -> None:
+        waiting = {asyncio.create_task(self._woken.wait()), asyncio.create_task(stop.wait())}
+        await asyncio.wait(waiting, timeout=IDLE, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        self._woken.clear()
+
+    async def publish_once(self) -> int:
+        """One claim; returns how many commands were sent. Raises Unavailable after giving the claim back."""
+        now = self._now()
+        lease = now + LEASE
+        owed = await self._database.run(
+            lambda c: outbox.claim(c, now, lease_until=lease, window=self._window, batch=BATCH)
+        )
+        note_well(self._readiness, DATABASE)
+        if not owed:
+            return 0
+        results = await asyncio.gather(*map(self._send, owed), return_exceptions=True)
+        sent = [command.task for command, result in zip(owed, results, strict=True) if result is None]
+        failed = [command.task for command, result in zip(owed, results, strict=True) if result is not None]
+        if sent:
+            await self._database.run(lambda c: outbox.mark_published(c, sent, lease, self._now()))
+            metrics.COMMANDS_PUBLISHED.inc(len(sent))
+            note_well(self._readiness, BROKER)
+        if failed:
+            await self._database.run(lambda c: outbox.release(c, failed, lease))
+            raise next(result for result in results if isinstance(result, BaseException))
+        return len(sent)
+
+    async def _send(self, owed: OwedCommand) -> None:
+        with traces.start("publish CreateArtifactCommand", "producer", owed.traceparent) as span:
+            command = create_artifact_command(
+                owed.task.job_id,
+                owed.reference,
+                owed.message,
+                owed.topic,
+                self._system,
+                self._service,
+                self._now(),
+                uuid4(),
+            )
+            headers = [("traceparent", span.traceparent.encode())]
+            await self._broker.send(Message(self._topic, command_key(owed.reference), encode(command), headers))
+
+    async def _owe_again(self) -> None:
+        if monotonic() < self._next_owing:
+            return
+        self._next_owing = monotonic() + OWE_AGAIN_EVERY
+        await self.owe_again(self._now() - self._redelivery_after)
+
+    async def owe_again(self, published_before: datetime | None) -> None:
+        """Commands without an answer become due again: those of lost topics; all (None) for a broker without memory."""
+        total = 0
+        while count := await self._database.run(lambda c: outbox.owe_again(c, published_before)):
+            total += count
+        if total:
+            log.warning("%d commands were not answered in time and are published again", total)

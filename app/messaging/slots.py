@@ -1,0 +1,149 @@
+"""Which of the commands in hand gets a slot next: sources take turns, and within a source the jobs do."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable, Iterator
+from dataclasses import dataclass
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """A command in hand. `lane` is the source it will ask, `turn` the job it belongs to.
+
+    `run` does it and returns once it is settled; cancelled, it puts the task back. `put_back` does so for one that was
+    not started, not before the given number of seconds.
+    """
+
+    lane: str
+    turn: Hashable
+    run: Callable[[], Awaitable[None]]
+    put_back: Callable[[float], Awaitable[None]] | None = None
+    is_void: Callable[[], bool] = lambda: False
+    """True once its partition was taken away: somebody else will get the command."""
+
+
+class _Lane:
+    """The waiting work of one source, its jobs in turn."""
+
+    def __init__(self) -> None:
+        self.turns: dict[Hashable, deque[Work]] = {}
+        self.queued = 0
+        self.running = 0
+
+    def push(self, work: Work) -> None:
+        self.turns.setdefault(work.turn, deque()).append(work)
+        self.queued += 1
+
+    def pop(self) -> Work:
+        turn, queue = next(iter(self.turns.items()))
+        work = queue.popleft()
+        del self.turns[turn]
+        if queue:
+            self.turns[turn] = queue  # to the end of the line
+        self.queued -= 1
+        return work
+
+    def newest(self) -> Iterator[Work]:
+        """Takes work off, the last come first, for putting it back."""
+        while self.turns:
+            turn, queue = next(reversed(self.turns.items()))
+            while queue:
+                self.queued -= 1
+                yield queue.pop()
+            del self.turns[turn]
+
+
+class Slots:
+    """At most `capacity` pieces of work run at a time; a lane runs at most `limit(lane, others_have_work)` of them."""
+
+    def __init__(self, capacity: int, limit: Callable[[str, bool], int]) -> None:
+        self.capacity = capacity
+        self._limit = limit
+        self._lanes: dict[str, _Lane] = {}
+        self._running: dict[asyncio.Task[None], Work] = {}
+        self._stopped = False
+
+    @property
+    def in_hand(self) -> int:
+        return sum(lane.queued for lane in self._lanes.values()) + len(self._running)
+
+    @property
+    def running(self) -> int:
+        return len(self._running)
+
+    def add(self, work: Work) -> None:
+        """Queues it; `fill` starts what may start."""
+        self._lanes.setdefault(work.lane, _Lane()).push(work)
+
+    def fill(self) -> None:
+        """Starts what may start now. Called after `add`, when something ends, and from time to time (limits grow)."""
+        while not self._stopped and len(self._running) < self.capacity:
+            work = self._next()
+            if work is None:
+                return
+            self._start(work)
+
+    def _next(self) -> Work | None:
+        waiting = [name for name, lane in self._lanes.items() if lane.queued]
+        for name in waiting:
+            lane = self._lanes[name]
+            if lane.running < self._limit(name, len(waiting) > 1):
+                self._lanes[name] = self._lanes.pop(name)  # this lane had its turn
+                while lane.queued:
+                    work = lane.pop()
+                    if not work.is_void():
+                        return work
+                return self._next()
+        return None
+
+    def _start(self, work: Work) -> None:
+        lane = self._lanes[work.lane]
+        lane.running += 1
+        task = asyncio.ensure_future(work.run())
+        self._running[task] = work
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        work = self._running.pop(task)
+        lane = self._lanes[work.lane]
+        lane.running -= 1
+        if not lane.running and not lane.queued:
+            del self._lanes[work.lane]
+        if not task.cancelled() and task.exception() is not None:
+            log.error("work ended with an unexpected error", exc_info=task.exception())
+        self.fill()
+
+    def overflow(self) -> list[Work]:
+        """Takes off half of the longest lane where it can hardly run: it would keep other sources out of the hand."""
+        name = max(self._lanes, key=lambda n: self._lanes[n].queued, default=None)
+        if name is None or self._limit(name, True) > 2:
+            return []
+        lane = self._lanes[name]
+        count = lane.queued // 2
+        return [work for work, _ in zip(lane.newest(), range(count), strict=False)]
+
+    async def drain(self, select: Callable[[Work], bool], timeout: float) -> None:
+        """Forgets selected work that has not started, waits for what runs, cancels what has not ended in time."""
+        for lane in self._lanes.values():
+            lane.turns = {
+                turn: kept
+                for turn, queue in lane.turns.items()
+                if (kept := deque(work for work in queue if not select(work)))
+            }
+            lane.queued = sum(len(queue) for queue in lane.turns.values())
+        ending = {task for task, work in self._running.items() if select(work)}
+        if not ending:
+            return
+        _, late = await asyncio.wait(ending, timeout=timeout)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=5)
+
+    async def stop(self, timeout: float) -> None:
+        """Starts nothing more; what runs may end within `timeout` seconds, then it is put back."""
+        self._stopped = True
+        await self.drain(lambda _: True, timeout)

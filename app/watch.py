@@ -1,0 +1,61 @@
+"""Watches what the service needs from others: names what is missing, and says when work may begin."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+from app.domain.errors import Unavailable
+from app.domain.readiness import Readiness
+
+SOON = 2.0
+"""Seconds between two looks at a component that was not seen yet or is not well."""
+
+LATER = 15.0
+"""Seconds between two looks at one that is well; work notices outages earlier."""
+
+LOOK = 20.0
+"""Seconds that one look may take."""
+
+log = logging.getLogger(__name__)
+
+Look = Callable[[], Awaitable[None]]
+"""Returns when the component is as it should be; raises Unavailable with the reason."""
+
+
+class Watch:
+    """One loop per component. `seen(component)` waits until it was well for the first time."""
+
+    def __init__(self, readiness: Readiness, looks: Mapping[str, Look], *, soon: float = SOON) -> None:
+        self._readiness = readiness
+        self._looks = looks
+        self._soon = soon
+        self._seen = {component: asyncio.Event() for component in looks}
+
+    async def run(self) -> None:
+        """Until cancelled. What a look raises beside Unavailable ends the watch: the start is refused."""
+        async with asyncio.TaskGroup() as tasks:
+            for component, look in self._looks.items():
+                tasks.create_task(self._watch(component, look))
+
+    async def seen(self, *components: str) -> None:
+        for component in components:
+            await self._seen[component].wait()
+
+    async def _watch(self, component: str, look: Look) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(LOOK):
+                    await look()
+            except Unavailable as outage:
+                self._ill(component, outage.reason)
+            except TimeoutError:
+                self._ill(component, f"no answer within {LOOK:.0f} s")
+            else:
+                if self._readiness.watched_well(component):
+                    log.info("%s is as it should be", component)
+                self._seen[component].set()
+            await asyncio.sleep(self._soon if component in self._readiness.problems else LATER)
+
+    def _ill(self, component: str, reason: str) -> None:
+        if self._readiness.watched_ill(component, reason):
+            log.warning("%s is not as it should be: %s", component, reason)

@@ -1,0 +1,369 @@
+"""The composition root: opens engine, broker, object store and http, and builds the objects. Settings stop here."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.api.auth import Authenticator, IssuerOptions, KeySets, ResourceServerOptions
+from app.api.dev_issuer import open_issuer
+from app.api.yaml_body import YamlReader
+from app.archiver.announce import EventOptions
+from app.archiver.describe import Target
+from app.archiver.fetch import Fetcher
+from app.archiver.pipeline import Archiver, ArchiverOptions
+from app.archiver.records import Records
+from app.archiver.resolve import source_of
+from app.broker import Broker
+from app.broker.embedded import EmbeddedBroker
+from app.broker.kafka import KafkaBroker, KafkaOptions
+from app.broker.messages import COMMAND_TYPE
+from app.catalog.archive_types import Catalog
+from app.catalog.registry import Registry
+from app.check_config import load_catalog
+from app.db import dialect, migrations
+from app.db.database import Database
+from app.domain.errors import Unavailable
+from app.domain.readiness import BROKER, DATABASE, ISSUER, OBJECT_STORE, Readiness
+from app.jobs.submit import Submissions
+from app.messaging.consumer import DEAD_LETTERS, PUTTING_BACK, CommandLoop
+from app.messaging.create_artifact import CreateArtifactHandler
+from app.messaging.dead_letters import dead_letter_topic, send_dead_letter
+from app.messaging.dispatch import Dispatcher
+from app.messaging.relay import Relay
+from app.messaging.slots import Slots
+from app.objectstore import ObjectStore
+from app.objectstore.filesystem import FilesystemObjectStore
+from app.objectstore.s3 import S3Options, open_s3
+from app.settings import Settings
+from app.sources.http import open_sources
+from app.sources.oauth import OAuthClientOptions
+from app.sources.pacing import Pacers
+from app.sources.transport import HttpOptions
+from app.watch import Watch
+
+SHUTDOWN_RESERVE = 3.0
+"""Seconds of the shutdown timeout that are kept for committing, leaving the group and closing."""
+
+log = logging.getLogger(__name__)
+
+
+class StartRefused(Exception):
+    """The service cannot run like this; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What the HTTP edge calls, and `run`: everything that goes on beside requests."""
+
+    database: Database
+    submissions: Submissions
+    relay: Relay
+    yaml_reader: YamlReader
+    authenticator: Authenticator
+    readiness: Readiness
+    run: Callable[[asyncio.Event], Awaitable[None]]
+    """Until the event is set, then up to the shutdown timeout. Raises StartRefused or what broke."""
+
+
+@asynccontextmanager
+async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Service]:
+    """Everything open, nothing connected yet: what cannot be reached now is waited for by `run`."""
+    catalog, registry = load_catalog(settings)
+    readiness = Readiness((DATABASE, BROKER, OBJECT_STORE, ISSUER))
+    async with AsyncExitStack() as stack:
+        database = Database(settings.datasource.url.get_secret_value())
+        stack.push_async_callback(database.close)
+        objects = await stack.enter_async_context(_open_object_store(settings))
+        broker = _broker(settings)
+        await broker.start()
+        stack.push_async_callback(broker.close)
+        yaml_reader = YamlReader()
+        stack.push_async_callback(yaml_reader.close)
+        key_sets = _key_sets(settings)
+        watch = _watch(settings, database, broker, objects, registry, key_sets, readiness, migrate=migrate)
+        relay = _relay(settings, database, broker, readiness)
+        work = await stack.enter_async_context(
+            _command_loop(settings, catalog, registry, database, broker, objects, readiness, relay)
+        )
+
+        async def run(stop: asyncio.Event) -> None:
+            await _run(settings, watch, key_sets, relay, work, stop)
+
+        yield Service(
+            database=database,
+            submissions=Submissions(database, catalog, relay.wake),
+            relay=relay,
+            yaml_reader=yaml_reader,
+            authenticator=Authenticator(_resource_server(settings), key_sets),
+            readiness=readiness,
+            run=run,
+        )
+
+
+async def _run(
+    settings: Settings, watch: Watch, key_sets: KeySets, relay: Relay, work: CommandLoop, stop: asyncio.Event
+) -> None:
+    """The watch and the keys until the end; relay and command loop from when their servers were seen until `stop`."""
+
+    async def relaying() -> None:
+        await watch.seen(DATABASE, BROKER)
+        if settings.embedded:
+            await relay.owe_again(None)  # its topics do not outlive the process
+        await relay.run(stop)
+
+    async def working() -> None:
+        await watch.seen(DATABASE, BROKER, OBJECT_STORE)
+        await work.run(stop, max(0.0, settings.shutdown_timeout - SHUTDOWN_RESERVE))
+
+    async def keeping_keys() -> None:
+        await key_sets.run()
+        await stop.wait()  # keys that never change need no keeping
+
+    stopping = asyncio.create_task(_set(stop))
+    begun: list[asyncio.Task[None]] = [asyncio.create_task(relaying()), asyncio.create_task(working())]
+    always = [asyncio.create_task(watch.run()), asyncio.create_task(keeping_keys())]
+    try:
+        await asyncio.wait({stopping, *begun, *always}, return_when=asyncio.FIRST_COMPLETED)
+        if stop.is_set():
+            # What has not begun because a server is away cannot end by itself.
+            await asyncio.wait(begun, timeout=settings.shutdown_timeout)
+        for task in (*begun, *always):
+            if task.done():
+                task.result()
+    except* StartRefused as group:
+        raise group.exceptions[0] from None
+    finally:
+        for task in (stopping, *begun, *always):
+            task.cancel()
+        await asyncio.gather(stopping, *begun, *always, return_exceptions=True)
+
+
+async def _set(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+def _watch(
+    settings: Settings,
+    database: Database,
+    broker: Broker,
+    objects: ObjectStore,
+    registry: Registry,
+    key_sets: KeySets,
+    readiness: Readiness,
+    *,
+    migrate: bool,
+) -> Watch:
+    topics = _topics(settings)
+    buckets = _target(settings).buckets
+
+    async def look_at_database() -> None:
+        if readiness.has_seen(DATABASE):
+            await database.ping()
+        else:
+            await check_database(database, migrate=migrate)
+
+    async def look_at_topics() -> None:
+        missing = await broker.missing_topics(topics)
+        if missing:
+            raise Unavailable(BROKER, f"missing topic: {', '.join(missing)}; create it, or set create-topics")
+
+    async def look_at_buckets() -> None:
+        if readiness.has_seen(OBJECT_STORE):
+            await objects.check(buckets)
+            return
+
+        async def prepare(connection: AsyncConnection) -> None:
+            await dialect.lock(connection, dialect.LOCK_LIFECYCLE)
+            await objects.prepare(buckets, registry.types())
+
+        await database.run(prepare)
+
+    async def look_at_keys() -> None:
+        reason = key_sets.reason() or key_sets.problem()
+        if reason is not None:
+            raise Unavailable(ISSUER, reason)
+
+    return Watch(
+        readiness,
+        {
+            DATABASE: look_at_database,
+            BROKER: look_at_topics,
+            OBJECT_STORE: look_at_buckets,
+            ISSUER: look_at_keys,
+        },
+    )
+
+
+async def check_database(database: Database, *, migrate: bool) -> None:
+    """Brings an older database to this release where allowed. Raises StartRefused, Unavailable."""
+    if migrate:
+        await migrations.migrate(database)
+    match await migrations.standing(database):
+        case migrations.Standing.OLDER:
+            raise StartRefused("the database is older than this release: run `pas migrate`, or start with --migrate")
+        case migrations.Standing.NEWER:
+            log.warning("the database was migrated by a newer release; it is used as it is")
+
+
+@asynccontextmanager
+async def _command_loop(
+    settings: Settings,
+    catalog: Catalog,
+    registry: Registry,
+    database: Database,
+    broker: Broker,
+    objects: ObjectStore,
+    readiness: Readiness,
+    relay: Relay,
+) -> AsyncIterator[CommandLoop]:
+    backfill = settings.backfill
+    http = settings.http
+    async with open_sources(
+        HttpOptions(http.timeout, http.total_timeout, http.max_response_size),
+        [
+            OAuthClientOptions(name, c.token_uri, c.client_id, c.client_secret.get_secret_value(), c.scope)
+            for name, c in settings.oauth_clients.items()
+        ],
+        slots=backfill.concurrency,
+        max_bytes_in_flight=backfill.max_bytes_in_flight,
+    ) as client:
+        records = Records(database, readiness, relay.wake)
+        archiver = Archiver(
+            ArchiverOptions(_target(settings), settings.object_storage.object_lock_enabled, _events(settings)),
+            catalog,
+            registry,
+            Fetcher(client, backfill.retry_backoff),
+            objects,
+            broker,
+            records,
+            readiness,
+        )
+        handler = CreateArtifactHandler(
+            records,
+            archiver,
+            lambda row: source_of(catalog, row.message, row.config_id),
+            backfill.max_attempts,
+        )
+        yield CommandLoop(
+            broker.consumer([backfill.topic], backfill.service_name),
+            Dispatcher({COMMAND_TYPE: handler}, backfill.service_name),
+            Slots(backfill.concurrency, _limit(client.pacers, backfill.concurrency)),
+            lambda record, reason: send_dead_letter(broker, readiness, record, reason),
+            readiness,
+        )
+
+
+def _limit(pacers: Pacers, slots: int) -> Callable[[str, bool], int]:
+    """How many slots a lane may have: as its source takes them; what asks no source shares a few."""
+
+    def limit(lane: str, others_have_work: bool) -> int:
+        if lane in (DEAD_LETTERS, PUTTING_BACK, ""):
+            return max(1, slots // 4) if lane == DEAD_LETTERS else slots
+        return pacers.limit(lane, others_have_work, slots)
+
+    return limit
+
+
+def _relay(settings: Settings, database: Database, broker: Broker, readiness: Readiness) -> Relay:
+    backfill = settings.backfill
+    return Relay(
+        database,
+        broker,
+        readiness,
+        topic=backfill.topic,
+        system=backfill.system_name,
+        service=backfill.service_name,
+        window=backfill.window,
+        redelivery_after=backfill.redelivery_after,
+    )
+
+
+def _topics(settings: Settings) -> Sequence[str]:
+    topic = settings.backfill.topic
+    events = [settings.archived_artifact.event_topic] if settings.archived_artifact.enabled else []
+    return [topic, dead_letter_topic(topic), *events]
+
+
+def _events(settings: Settings) -> EventOptions | None:
+    if not settings.archived_artifact.enabled:
+        return None
+    return EventOptions(
+        topic=settings.archived_artifact.event_topic,
+        system=settings.archived_artifact.system_name,
+        service=settings.kafka.service_name or settings.backfill.service_name,
+    )
+
+
+def _target(settings: Settings) -> Target:
+    storage = settings.object_storage.storage
+    return Target(
+        bucket=storage.bucket,
+        prefix_mode=storage.prefix_mode,
+        allowed_buckets=frozenset(storage.allowed_buckets),
+        allowed_prefixes=frozenset(prefix.strip("/") for prefix in storage.allowed_prefixes),
+    )
+
+
+def _broker(settings: Settings) -> Broker:
+    if settings.data_dir is not None:
+        return EmbeddedBroker(settings.data_dir, {settings.backfill.topic})
+    kafka = settings.kafka
+    return KafkaBroker(
+        KafkaOptions(
+            bootstrap_servers=kafka.bootstrap_servers,
+            client_id=settings.backfill.service_name,
+            security_protocol=kafka.security_protocol,
+            sasl_mechanism=kafka.sasl_mechanism or "PLAIN",
+            sasl_username=kafka.username,
+            sasl_password=None if kafka.password is None else kafka.password.get_secret_value(),
+            ssl_ca_file=None if kafka.ssl_ca_file is None else str(kafka.ssl_ca_file),
+            ssl_cert_file=None if kafka.ssl_cert_file is None else str(kafka.ssl_cert_file),
+            ssl_key_file=None if kafka.ssl_key_file is None else str(kafka.ssl_key_file),
+            ssl_key_password=None if kafka.ssl_key_password is None else kafka.ssl_key_password.get_secret_value(),
+            create_topics=kafka.create_topics,
+        )
+    )
+
+
+@asynccontextmanager
+async def _open_object_store(settings: Settings) -> AsyncIterator[ObjectStore]:
+    store = settings.object_storage
+    if settings.data_dir is not None:
+        files = FilesystemObjectStore(settings.data_dir / "objects", store.object_lock_enabled)
+        try:
+            yield files
+        finally:
+            await files.close()
+        return
+    connection = store.connection
+    options = S3Options(
+        access_url=connection.access_url,
+        region=connection.region,
+        access_key=connection.access_key,
+        secret_key=None if connection.secret_key is None else connection.secret_key.get_secret_value(),
+        object_lock_enabled=store.object_lock_enabled,
+        object_lock_mode=store.object_lock_mode,
+        create_bucket=store.storage.create_bucket,
+        connections=settings.backfill.concurrency,
+    )
+    async with open_s3(options) as s3:
+        yield s3
+
+
+def _key_sets(settings: Settings) -> KeySets:
+    if settings.data_dir is not None:
+        return open_issuer(settings.data_dir).key_sets()
+    issuers = [IssuerOptions(each.issuer, each.jwk_set_uri) for each in settings.resource_server.issuers]
+    return KeySets.fetched(issuers, httpx.AsyncClient)
+
+
+def _resource_server(settings: Settings) -> ResourceServerOptions:
+    server = settings.resource_server
+    issuers = tuple(IssuerOptions(each.issuer, each.jwk_set_uri) for each in server.issuers)
+    audience = None if settings.embedded else server.audience
+    return ResourceServerOptions(system_name=server.system_name, audience=audience, issuers=issuers)

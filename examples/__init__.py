@@ -1,0 +1,1 @@
+"""Runnable examples; nothing of the service needs them."""

@@ -1,0 +1,1 @@
+"""The example source service of `make demo`."""
