@@ -1,0 +1,323 @@
+"""What an answer of the source, or its absence, means for the task."""
+
+import asyncio
+import gzip
+import socket
+import zlib
+
+import pytest
+
+from app.domain.archive_types import ArchiveTypeConfiguration, SchemaName
+from app.domain.artifacts import Document
+from app.domain.errors import NoArchiveData, PermanentFailure, TransientFailure
+from app.domain.jobs import Reference
+from app.sources.http import SourceClient
+from tests.unit.sources.server import (
+    ARCHIVE,
+    TRACEPARENT,
+    Answer,
+    Request,
+    answer,
+    chunked,
+    document,
+    serving,
+    sources,
+)
+
+READ = "Failed reading artifact from source service: "
+
+
+async def fetched(reply: "Answer | bytes", **options: float) -> Document:
+    async with serving(reply) as server, sources(**options) as client:  # type: ignore[arg-type]
+        return await fetch(client, server.configuration())
+
+
+async def fetch(client: SourceClient, configuration: ArchiveTypeConfiguration) -> Document:
+    async with client.fetching(configuration, Reference("1"), TRACEPARENT) as found:
+        return found
+
+
+async def test_headers_and_body_become_a_document() -> None:
+    found = await fetched(
+        document(
+            b'{"a": 1}',
+            Archive_Metadata_Customer="  Zoë ",
+            ARCHIVE_METADATA_Second="",
+            Archive_Storage_Bucket="other",
+            Archive_Storage_Prefix="2024/",
+        )
+    )
+    assert found == Document(
+        b'{"a": 1}', "application/json", SchemaName("PSF", "OsvRecord", 1), (("customer", "Zoë"),), "other", "2024/"
+    )
+
+
+async def test_a_chunked_answer_is_read() -> None:
+    assert (await fetched(chunked(b"[1,", b"2]"))).content == b"[1,2]"
+
+
+async def test_an_answer_without_length_ends_with_the_connection() -> None:
+    async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(document(b"[1]").replace(b"Content-Length: 3\r\n", b""))
+        writer.close()
+
+    assert (await fetched(respond)).content == b"[1]"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        answer(200, {}, b""),
+        answer(200, ARCHIVE, b""),
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        answer(200, {"Content-Encoding": "br"}, b""),
+        answer(200, ARCHIVE | {"Content-Encoding": "gzip"}, gzip.compress(b"")),
+    ],
+)
+async def test_204_and_an_empty_200_are_no_archive_data(reply: bytes) -> None:
+    with pytest.raises(NoArchiveData):
+        await fetched(reply)
+
+
+@pytest.mark.parametrize("status", [301, 302, 304, 400, 401, 403, 404, 410, 422, 600])
+async def test_other_statuses_fail_at_once(status: int) -> None:
+    with pytest.raises(PermanentFailure) as failure:
+        await fetched(answer(status, body=b""))
+    assert failure.value.message == f"{READ}HTTP {status}"
+
+
+@pytest.mark.parametrize(
+    ("status", "unreachable", "throttled"),
+    [
+        (408, False, False),
+        (425, False, False),
+        (429, False, True),
+        (500, True, False),
+        (502, True, False),
+        (503, False, True),
+        (504, True, False),
+    ],
+)
+async def test_transient_statuses_say_what_they_mean_for_pacing(
+    status: int, unreachable: bool, throttled: bool
+) -> None:
+    with pytest.raises(TransientFailure) as failure:
+        await fetched(answer(status, {"Retry-After": "7"}))
+    found = failure.value
+    assert (found.cause, found.unreachable, found.throttled) == (f"HTTP {status}", unreachable, throttled)
+    assert found.retry_after == 7
+
+
+async def test_nobody_listening_is_transient() -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{bound.getsockname()[1]}/{{id}}"
+        async with sources() as client:
+            with pytest.raises(TransientFailure) as failure:
+                await fetch(client, ArchiveTypeConfiguration("M", "t", uri=uri))
+    assert (failure.value.cause, failure.value.unreachable) == ("connection refused", True)
+
+
+async def test_a_port_that_speaks_no_tls_is_transient() -> None:
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+    async with await asyncio.start_server(connected, "127.0.0.1", 0) as server, sources() as client:
+        uri = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/{{id}}"
+        with pytest.raises(TransientFailure, match="the TLS handshake failed") as failure:
+            await fetch(client, ArchiveTypeConfiguration("M", "t", uri=uri))
+        assert failure.value.unreachable
+
+
+async def silence(request: Request, writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(0.6)
+
+
+async def test_a_source_that_does_not_answer_times_out() -> None:
+    with pytest.raises(TransientFailure) as failure:
+        await fetched(silence, timeout=0.1)
+    assert (failure.value.cause, failure.value.unreachable) == ("read timed out after 100ms", True)
+
+
+async def test_a_body_that_stalls_times_out() -> None:
+    async def stall(request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(200, ARCHIVE, b"[1,", length=100))
+        await writer.drain()
+        await asyncio.sleep(0.6)
+
+    with pytest.raises(TransientFailure) as failure:
+        await fetched(stall, timeout=0.1)
+    assert (failure.value.cause, failure.value.unreachable) == ("read timed out after 100ms", True)
+
+
+async def test_a_body_that_trickles_ends_with_the_total_timeout() -> None:
+    async def trickle(request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(200, ARCHIVE, b"", length=1000))
+        for _ in range(30):
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    with pytest.raises(TransientFailure) as failure:
+        await fetched(trickle, timeout=0.1, total_timeout=0.2)
+    assert (failure.value.cause, failure.value.unreachable) == ("fetch took longer than 200ms", True)
+
+
+@pytest.mark.parametrize(
+    "half",
+    [
+        answer(200, ARCHIVE, b"[1,", length=100),
+        chunked(b"[1,")[:-5],
+        chunked(b"[1,", b"2]")[:-9],
+    ],
+)
+async def test_a_body_that_breaks_off_is_transient(half: bytes) -> None:
+    async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(half)
+        writer.close()
+
+    with pytest.raises(TransientFailure) as failure:
+        await fetched(respond)
+    assert (failure.value.cause, failure.value.unreachable) == ("the response body broke off", True)
+
+
+@pytest.mark.parametrize("half", [b"", b"HTTP/1.1 200 OK\r\nContent-Ty"])
+async def test_a_connection_that_drops_before_the_answer_is_transient(half: bytes) -> None:
+    async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(half)
+        writer.close()
+
+    with pytest.raises(TransientFailure) as failure:
+        await fetched(respond)
+    assert (failure.value.cause, failure.value.unreachable) == ("connection closed without an answer", True)
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 20000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: abc\r\n\r\n",
+    ],
+)
+async def test_an_answer_that_is_not_http_fails_at_once(nonsense: bytes) -> None:
+    with pytest.raises(PermanentFailure, match="not valid HTTP"):
+        await fetched(nonsense)
+
+
+async def test_a_chunk_that_is_none_holds_the_fetch_no_longer_than_its_timeout() -> None:
+    async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(chunked(b"[1]")[:-5])
+        await writer.drain()
+        await asyncio.sleep(0.02)
+        writer.write(b"zz\r\n\r\n")
+
+    with pytest.raises(TransientFailure):  # aiohttp closes the connection and tells nobody who waits for the body
+        await fetched(respond, total_timeout=0.2)
+    with pytest.raises(PermanentFailure, match="not valid HTTP"):
+        await fetched(chunked(b"[1]")[:-5] + b"zz\r\n\r\n")
+
+
+async def test_no_failure_tells_the_address_of_the_source() -> None:
+    for reply in (answer(404), answer(503), b"nonsense\r\n\r\n", chunked(b"[1,")[:-5], silence):
+        async with serving(reply) as server, sources(timeout=0.05) as client:
+            with pytest.raises((PermanentFailure, TransientFailure)) as failure:
+                await fetch(client, server.configuration())
+            assert str(server.port) not in str(failure.value)
+            assert "127.0.0.1" not in str(failure.value)
+
+
+async def test_a_document_of_exactly_the_limit_is_read() -> None:
+    body = b"x" * 100_000
+    assert (await fetched(document(body), max_response_size=100_000)).content == body
+    assert (await fetched(chunked(body), max_response_size=100_000)).content == body
+
+
+async def test_a_larger_document_is_refused_by_its_length_alone() -> None:
+    with pytest.raises(PermanentFailure) as failure:
+        await fetched(answer(200, ARCHIVE, b"", length=2 * 1024 * 1024))
+    assert failure.value.message == f"{READ}the document is larger than 1 MiB"
+
+
+async def test_an_endless_document_is_stopped_while_it_streams() -> None:
+    sent = 0
+
+    async def endless(request: Request, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        writer.write(chunked()[:-5])
+        while not writer.is_closing():
+            writer.write(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
+            await writer.drain()
+            sent += 0x10000
+
+    with pytest.raises(PermanentFailure, match="larger than 1 MiB"):
+        await fetched(endless)
+    assert sent < 16 * 1024 * 1024
+
+
+def compressed(kind: str, content: bytes) -> bytes:
+    if kind == "raw deflate":
+        deflater = zlib.compressobj(wbits=-15)
+        return deflater.compress(content) + deflater.flush()
+    return zlib.compress(content) if kind == "deflate" else gzip.compress(content)
+
+
+@pytest.mark.parametrize("kind", ["gzip", "deflate", "raw deflate"])
+async def test_compression_that_was_not_asked_for_is_undone(kind: str) -> None:
+    content = b"0123456789" * 30_000
+    encoding = kind.removeprefix("raw ")
+    body = compressed(kind, content)
+    assert (await fetched(document(body, Content_Encoding=encoding))).content == content
+    pieces = [body[i : i + 7] for i in range(0, len(body), 7)]
+    assert (await fetched(chunked(*pieces, **{"Content-Encoding": encoding}))).content == content
+
+
+async def test_gzip_of_several_members_is_one_document() -> None:
+    body = gzip.compress(b"[1,") + gzip.compress(b"2]")
+    assert (await fetched(document(body, Content_Encoding="gzip"))).content == b"[1,2]"
+
+
+async def test_a_bomb_is_stopped_at_the_limit() -> None:
+    bomb = gzip.compress(bytes(200 * 1024 * 1024), 9)
+    assert len(bomb) < 1024 * 1024
+    with pytest.raises(PermanentFailure, match="larger than 1 MiB"):
+        await fetched(document(bomb, Content_Encoding="gzip"))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "message"),
+    [
+        ("gzip", gzip.compress(b"[1]")[:-4], "corrupt"),
+        ("gzip", b"no gzip", "corrupt"),
+        ("gzip", gzip.compress(b"[1]") + b"garbage", "corrupt"),
+        ("deflate", zlib.compress(b"[1]") + b"x", "corrupt"),
+        ("br", b"x", "unknown content encoding"),
+        ("gzip, gzip", b"x", "unknown content encoding"),
+    ],
+)
+async def test_other_encodings_fail_at_once(encoding: str, body: bytes, message: str) -> None:
+    with pytest.raises(PermanentFailure, match=message):
+        await fetched(document(body, Content_Encoding=encoding))
+
+
+async def test_identity_is_no_encoding() -> None:
+    assert (await fetched(document(b"[1]", Content_Encoding="identity"))).content == b"[1]"
+
+
+async def test_a_wrong_header_fails_before_the_body_is_read() -> None:
+    reply = answer(200, ARCHIVE | {"Archive-Data-Schema-Version": "v1"}, b"x", length=500_000)
+    with pytest.raises(PermanentFailure) as failure:
+        await fetched(reply)
+    assert failure.value.message == f"{READ}header Archive-Data-Schema-Version is not an integer from 1: v1"
+
+
+async def test_a_cancelled_fetch_leaves_nothing_behind() -> None:
+    async with serving(silence) as server, sources() as client:
+        task = asyncio.create_task(fetch(client, server.configuration()))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert client.pacers.of(server.url).in_flight == 0
+        assert client._budget.used == 0
