@@ -1,21 +1,23 @@
 """The registry of archive data types: descriptors and schemas below one folder, read and compiled once at start."""
 
-import asyncio
 import difflib
 import re
 from collections.abc import Mapping
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from app.catalog.archive_types import CatalogError
+from app.catalog.large import Check, LargeChecks
 from app.catalog.schemas import EXTENSIONS, CompiledSchema, compile_schema, parse_strict
 from app.domain.archive_types import ArchiveDataType, SchemaName
-from app.domain.errors import PermanentFailure
+from app.domain.errors import MAX_MESSAGE, PermanentFailure
 
 LARGE_DOCUMENT = 256 * 1024
-"""Bytes above which `check_async` leaves the event loop; a smaller document takes less than about 5 ms."""
+"""Bytes above which `check_async` leaves the process; a document of this size takes about 4 ms."""
 
 MAX_EXPIRATION_DAYS = 36_500
 NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -39,9 +41,10 @@ ROOT_URI = "registry:///"
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """All archive data types with their compiled schemas."""
+    """All archive data types with their compiled schemas; `large` checks large documents where there is one."""
 
     entries: Mapping[SchemaName, tuple[ArchiveDataType, CompiledSchema]]
+    large: LargeChecks | None = field(default=None, compare=False, repr=False)
 
     def find(self, schema: SchemaName) -> ArchiveDataType | None:
         """The type with exactly this system, name and version."""
@@ -53,29 +56,56 @@ class Registry:
 
     def check(self, document: bytes, content_type: str, schema: SchemaName) -> None:
         """Raises PermanentFailure where the document is not what schema and content type say."""
+        problem = self.problem(document, content_type, schema)
+        if problem is not None:
+            raise PermanentFailure(problem)
+
+    async def check_async(self, document: bytes, content_type: str, schema: SchemaName) -> None:
+        """Like `check`, a large document in a process of its own: it would keep the event loop waiting."""
+        if len(document) <= LARGE_DOCUMENT or self.large is None or schema not in self.entries:
+            self.check(document, content_type, schema)
+            return
+        try:
+            problem = await self.large.problem(document, content_type, schema)
+        except BrokenProcessPool:  # no process can be had: better late than not at all
+            problem = self.problem(document, content_type, schema)
+        if problem is not None:
+            raise PermanentFailure(problem)
+
+    def problem(self, document: bytes, content_type: str, schema: SchemaName) -> str | None:
+        """The message of the failure, None for a valid document."""
         found = self.entries.get(schema)
         if found is None:
-            raise PermanentFailure(f"Unknown archive data schema {schema}")
+            return f"Unknown archive data schema {schema}"
         compiled = found[1]
         mismatch = f"Archive data does not match schema {schema}"
         if not compiled.describes(content_type):
             shown = re.sub(r"[^!-~]", "?", content_type.partition(";")[0].strip())[:100] or "(none)"
-            raise PermanentFailure(f"{mismatch}: its {compiled.file.extension} does not describe content type {shown}")
-        problem = compiled.problem(document)
-        if problem is not None:
-            raise PermanentFailure(f"{mismatch}: {problem}"[:1000])
+            return f"{mismatch}: its {compiled.file.extension} does not describe content type {shown}"
+        rule = compiled.problem(document)
+        return None if rule is None else f"{mismatch}: {rule}"[:MAX_MESSAGE]
 
-    async def check_async(self, document: bytes, content_type: str, schema: SchemaName) -> None:
-        """Like `check`, large documents in a thread.
+    def close(self) -> None:
+        """Ends the worker process, if there is one."""
+        if self.large is not None:
+            self.large.close()
 
-        Parsing and checking JSON hold the interpreter lock (measured: 10 MB of numbers 25 ms, 32 MB of small objects
-        up to 1.7 s), so a thread keeps the loop waiting as long; Avro in a thread lets it run. Where large JSON is
-        common, this is the place for a process pool.
-        """
-        if len(document) > LARGE_DOCUMENT:
-            await asyncio.to_thread(self.check, document, content_type, schema)
-        else:
-            self.check(document, content_type, schema)
+
+def problem_of(types: tuple[ArchiveDataType, ...]) -> Check:
+    """The check of a registry, for the worker process: from the schemas as compiled at start, not from the disk."""
+    return Registry(
+        {
+            each.schema: (
+                each,
+                compile_schema(each.file.content, each.file.extension, each.schema.name, ROOT_URI, _refuse),
+            )
+            for each in types
+        }
+    ).problem
+
+
+def _refuse(uri: str) -> Any:  # noqa: ARG001 - a Retrieve
+    raise LookupError("a stored schema holds all it refers to")
 
 
 def load_registry(location: Path) -> Registry:
@@ -89,7 +119,8 @@ def load_registry(location: Path) -> Registry:
             loader.read_folder(folder)
     if loader.mistakes:
         raise CatalogError(loader.mistakes)
-    return Registry(loader.entries)
+    types = tuple(data_type for data_type, _ in loader.entries.values())
+    return Registry(loader.entries, LargeChecks(partial(problem_of, types)))
 
 
 @dataclass(slots=True)

@@ -1,13 +1,16 @@
 """The registry: descriptors, what is refused at start, and the messages of documents that do not match."""
 
+import asyncio
 import json
+import multiprocessing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.catalog.archive_types import CatalogError
-from app.catalog.registry import LARGE_DOCUMENT, Registry, load_registry
+from app.catalog.registry import LARGE_DOCUMENT, Registry, load_registry, problem_of
 from app.domain.archive_types import SchemaName
 from app.domain.errors import PermanentFailure
 
@@ -24,8 +27,10 @@ DESCRIPTOR: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def real() -> Registry:
-    return load_registry(ROOT / "contracts" / "archive-types")
+def real() -> Iterator[Registry]:
+    registry = load_registry(ROOT / "contracts" / "archive-types")
+    yield registry
+    registry.close()
 
 
 def write(root: Path, files: dict[str, Any]) -> Path:
@@ -101,9 +106,45 @@ def test_the_content_type_must_be_one_the_schema_describes(real: Registry) -> No
     assert "content type application/json" in failure(real, b"\x00", DECREE)
 
 
-async def test_large_documents_are_checked_too(real: Registry) -> None:
-    with pytest.raises(PermanentFailure, match="must be object"):
-        await real.check_async(b"[" + b"1," * LARGE_DOCUMENT + b"1]", "application/json", OSV)
+def large_document() -> bytes:
+    document = json.loads((ROOT / "examples/source/documents/PSF-2007-1.json").read_bytes())
+    document["affected"] *= 40_000
+    return json.dumps(document).encode()
+
+
+async def test_large_documents_do_not_keep_the_event_loop_waiting(real: Registry) -> None:
+    good, content_type = large_document(), "application/json"
+    assert len(good) > 4 * 1024**2
+    await real.check_async(good, content_type, OSV)  # starts the worker
+    checks = asyncio.gather(
+        real.check_async(good, content_type, OSV),
+        real.check_async(good.replace(b"ranges", b"rangse", 1), content_type, OSV),
+        real.check_async(b"[" + b"1," * LARGE_DOCUMENT + b"1]", content_type, OSV),
+        return_exceptions=True,
+    )
+    turns = 0
+    while not checks.done():
+        await asyncio.sleep(0.001)
+        turns += 1
+    results = await checks
+    assert results[0] is None
+    assert [str(each).partition(": ")[2] for each in results[2:]] == ["$: must be object"]
+    assert turns > 20  # in this process it would be one for each document
+
+
+async def test_a_worker_that_is_killed_is_replaced(real: Registry) -> None:
+    good = large_document()
+    await real.check_async(good, "application/json", OSV)
+    (worker,) = multiprocessing.active_children()
+    worker.kill()
+    await real.check_async(good, "application/json", OSV)
+
+
+async def test_documents_of_an_unknown_schema_need_no_worker() -> None:
+    registry = load_registry(ROOT / "contracts" / "archive-types")
+    with pytest.raises(PermanentFailure, match="Unknown archive data schema"):
+        await registry.check_async(b" " * 2 * LARGE_DOCUMENT, "application/json", OSV._replace(version=9))
+    registry.close()
 
 
 def test_all_mistakes_are_reported_at_once_with_file_and_key(tmp_path: Path) -> None:
@@ -182,6 +223,9 @@ def test_a_reference_is_resolved_inside_the_registry_and_stored_with_the_schema(
     stored = json.loads(data_type.file.content)
     assert set(stored["$defs"]) == {"registry:///sys/_common/address.schema.json", "https://example.org/money"}
     assert load_registry(tmp_path).types() == (data_type,)
+    in_worker = problem_of(registry.types())
+    assert in_worker(b'{"home":{"street":1},"price":2}', "application/json", name) is None
+    assert str(in_worker(b'{"home":{}}', "application/json", name)).endswith("'street' is missing")
 
 
 @pytest.mark.parametrize(
