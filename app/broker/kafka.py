@@ -8,6 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from app.broker import Consumer, Message
+from app.broker.kafka_connection import ProducerConnection
 from app.broker.kafka_consumer import KafkaConsumer
 from app.broker.kafka_options import KafkaOptions, client_arguments, reason_of
 from app.broker.kafka_producer import Producer
@@ -29,14 +30,15 @@ class KafkaBroker:
 
     def __init__(self, options: KafkaOptions) -> None:
         self._options = options
-        self._producer = Producer(options)
+        self._connection = ProducerConnection(options)
+        self._producer = Producer(options, self._connection)
         self._log_due = OncePer(30.0)
 
     async def start(self) -> None:
         """Connects; returns also when no broker can be reached yet, and goes on trying in the background."""
-        self._producer.connect()
+        self._connection.connect()
         try:
-            await self._producer.connected(START_SECONDS)
+            await self._connection.producer(START_SECONDS)
         except Unavailable as unavailable:
             log.warning("started without Kafka: %s", unavailable.reason, extra={"component": "broker"})
 
@@ -49,7 +51,7 @@ class KafkaBroker:
 
     async def missing_topics(self, topics: Sequence[str]) -> Sequence[str]:
         """Which of these do not exist, or may not be seen; made first where the options allow it."""
-        producer = await self._producer.connected()
+        producer = await self._connection.producer()
         try:
             async with asyncio.timeout(LOOK_SECONDS):
                 cluster = await producer.client.fetch_all_metadata()
@@ -61,7 +63,7 @@ class KafkaBroker:
         return missing
 
     async def close(self) -> None:
-        await self._producer.close()
+        await self._connection.close()
 
     async def _create(self, topics: Sequence[str]) -> list[str]:
         """Makes topics with the broker's default replication; those that it refuses, which is logged."""
