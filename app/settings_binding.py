@@ -126,10 +126,15 @@ def _parse(name: str, given: Given, setting: _Setting, source: Source) -> Any:
 
 
 def _locate(path: Path, file: Path | None) -> Path:
-    """A relative path counts from the working directory, else from the settings file, else from the repository."""
+    """A relative path counts from the working directory, else from the settings file.
+
+    The example of the repository works from every directory; nobody else gets its archive types unasked.
+    """
     if path.is_absolute():
         return path
-    places = [Path.cwd(), *([file.resolve().parent] if file else []), REPOSITORY]
+    places = [Path.cwd(), *([file.resolve().parent] if file else [])]
+    if file is not None and file.resolve().is_relative_to(REPOSITORY):
+        places.append(REPOSITORY)
     return next((place / path for place in places if (place / path).exists()), places[0] / path)
 
 

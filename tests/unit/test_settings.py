@@ -280,6 +280,19 @@ def test_embedded_without_a_file_uses_the_example_of_the_repository() -> None:
     assert settings.registry_location.is_dir()
 
 
+def test_relative_paths_count_from_the_working_directory_then_from_the_settings_file(tmp_path: Path) -> None:
+    folder = tmp_path / "settings"
+    (folder / "config").mkdir(parents=True)
+    (folder / "application.yml").write_text("jeap: {}")
+    assert load_settings(folder / "application.yml", {}).archive_types_location == tmp_path / "config/archive-types.yml"
+    (folder / "config" / "archive-types.yml").touch()
+    assert load_settings(folder / "application.yml", {}).archive_types_location.is_relative_to(folder)
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "archive-types.yml").touch()
+    found = load_settings(folder / "application.yml", {}).archive_types_location
+    assert found == tmp_path / "config/archive-types.yml"
+
+
 def test_the_example_passes_check_config_as_it_is() -> None:
     assert check(EXAMPLE, {}) == []
 
