@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.api.auth import Authenticator, IssuerOptions, KeySets, ResourceServerOptions
 from app.api.dev_issuer import open_issuer
-from app.api.yaml_body import YamlReader
+from app.api.yaml_reader import YamlReader
 from app.archiver.announce import EventOptions
 from app.archiver.describe import Target
 from app.archiver.fetch import Fetcher
@@ -76,6 +76,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
     catalog, registry = load_catalog(settings)
     readiness = Readiness((DATABASE, BROKER, OBJECT_STORE, ISSUER))
     async with AsyncExitStack() as stack:
+        stack.callback(registry.close)
         database = Database(settings.datasource.url.get_secret_value())
         stack.push_async_callback(database.close)
         objects = await stack.enter_async_context(_open_object_store(settings))

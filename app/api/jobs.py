@@ -12,7 +12,7 @@ from app.api.auth import MayReadJobs, MayWriteJobs
 from app.api.body import read_body
 from app.api.models import JobView
 from app.api.problems import ApiProblem, responses
-from app.api.yaml_body import ReadingFailed, YamlReader
+from app.api.yaml_reader import ReadingFailed, YamlReader
 from app.api.yaml_report import report_head, report_tasks
 from app.db.database import Database
 from app.domain.jobs import TaskState

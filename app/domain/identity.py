@@ -1,14 +1,13 @@
 """Names that follow from content: idempotence ids, hashes, object keys, percent-encoding. All deterministic."""
 
 import hashlib
-from collections.abc import Iterable
 from datetime import datetime
 from urllib.parse import quote
 from uuid import UUID
 
 from blake3 import blake3
 
-from app.domain.jobs import Reference, Submission
+from app.domain.jobs import Reference
 
 PREFIX_MODES = {"NONE": "", "DAY": "%Y%m%d/", "MONTH": "%Y%m/", "YEAR": "%Y/"}
 """`storage.prefix-mode` → strftime of the day (UTC) on which the job started."""
@@ -36,15 +35,14 @@ def reference_key(reference: Reference) -> bytes:
     return blake3(version + b":" + reference.id.encode()).digest()[:16]
 
 
-def content_hash(submission: Submission) -> bytes:
-    """32 bytes equal for the same content: order of the references and `num-of-retry` do not matter."""
-    head = "".join(
-        "-" if text is None else f"{len(text)}:{text}"
-        for text in (submission.message, submission.topic, submission.config_id)
-    )
+def content_hash(message: str, topic: str, config_id: str | None, keys: bytes) -> bytes:
+    """32 bytes equal for the same content of a job: order of the references and `num-of-retry` do not matter.
+
+    `keys` has the 16 bytes of `reference_key` for each reference.
+    """
+    head = "".join("-" if text is None else f"{len(text)}:{text}" for text in (message, topic, config_id))
     digest = hashlib.sha256(head.encode())
-    for key in sorted(map(reference_key, submission.references)):
-        digest.update(key)
+    digest.update(b"".join(sorted(keys[place : place + 16] for place in range(0, len(keys), 16))))
     return digest.digest()
 
 
@@ -67,14 +65,3 @@ def expand_uri(template: str, reference: Reference) -> str:
     """The template with `{id}` and `{version}` expanded; no id changes the shape of the URL."""
     version = "" if reference.version is None else str(reference.version)
     return template.replace("{version}", version).replace("{id}", percent_encode(reference.id))
-
-
-def duplicates(references: Iterable[Reference]) -> list[tuple[int, int]]:
-    """Pairs of positions (first, again) of references that stand twice, in order."""
-    seen: dict[Reference, int] = {}
-    found = []
-    for position, reference in enumerate(references):
-        first = seen.setdefault(reference, position)
-        if first != position:
-            found.append((first, position))
-    return found

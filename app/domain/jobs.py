@@ -41,17 +41,6 @@ class TaskId(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Submission:
-    """The content of a submitted job, checked for shape, not yet against the configuration."""
-
-    message: str
-    topic: str
-    config_id: str | None
-    num_of_retry: int | None
-    references: tuple[Reference, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Job:
     """A job as stored. `config_id` is what the submission said, `resolved_config_id` what it resolved to.
 

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.api import yaml_body
-from app.api.yaml_body import ReadingFailed, YamlReader, parse_submission
+from app.api import yaml_reader
+from app.api.yaml_body import parse_submission
+from app.api.yaml_reader import ReadingFailed, YamlReader
 
 BODY = b"message: M\ntopic: t\narchiveDataReferences:\n" + b"".join(
     b"- {id: DOC-%d, version: 1}\n" % number for number in range(3000)
@@ -33,7 +34,7 @@ async def test_mistakes_and_limits_of_a_large_body_come_back(reader: YamlReader)
 
 
 async def test_a_small_body_needs_no_process(reader: YamlReader, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(yaml_body, "_WORKER", "raise SystemExit(1)")
+    monkeypatch.setattr(yaml_reader, "_WORKER", "raise SystemExit(1)")
     assert (await reader.read(b"message: M\n", 10)).message == "M"
 
 
@@ -55,14 +56,14 @@ async def test_a_process_that_dies_is_an_error_and_the_next_body_is_read(
     reader: YamlReader, monkeypatch: pytest.MonkeyPatch, death: str
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(yaml_body, "_WORKER", death)
+        patch.setattr(yaml_reader, "_WORKER", death)
         with pytest.raises(ReadingFailed):
             await reader.read(BODY, 5000)
     assert len((await reader.read(BODY, 5000)).references) == 3000
 
 
 async def test_a_body_that_takes_too_long_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(yaml_body, "_WORKER", ENDLESS)
+    monkeypatch.setattr(yaml_reader, "_WORKER", ENDLESS)
     parsed = await YamlReader(inline=0, timeout=0.3).read(BODY, 5000)
     assert [mistake.message for mistake in parsed.mistakes] == [
         "reading took longer than 0.3 s; split the job, and leave out what is not needed"
@@ -70,7 +71,7 @@ async def test_a_body_that_takes_too_long_is_cut_off(monkeypatch: pytest.MonkeyP
 
 
 async def test_closing_ends_what_is_being_read(reader: YamlReader, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(yaml_body, "_WORKER", ENDLESS)
+    monkeypatch.setattr(yaml_reader, "_WORKER", ENDLESS)
     reading = [asyncio.create_task(reader.read(BODY, 5000)) for _ in range(3)]
     await asyncio.sleep(0.3)
     await reader.close()
@@ -87,7 +88,7 @@ async def test_a_request_that_goes_away_leaves_no_process(reader: YamlReader, mo
         started.put_nowait(process)
         return process
 
-    monkeypatch.setattr(yaml_body, "_WORKER", ENDLESS)
+    monkeypatch.setattr(yaml_reader, "_WORKER", ENDLESS)
     monkeypatch.setattr(asyncio, "create_subprocess_exec", noting)
     reading = asyncio.create_task(reader.read(BODY, 5000))
     process = await started.get()
@@ -103,6 +104,6 @@ async def test_the_process_does_not_get_the_secrets_of_the_environment(
     reader: YamlReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JEAP_SECRET", "s3cret")
-    check = "import os; assert 'JEAP_SECRET' not in os.environ; " + yaml_body._WORKER
-    monkeypatch.setattr(yaml_body, "_WORKER", check)
+    check = "import os; assert 'JEAP_SECRET' not in os.environ; " + yaml_reader._WORKER
+    monkeypatch.setattr(yaml_reader, "_WORKER", check)
     assert len((await reader.read(BODY, 5000)).references) == 3000
