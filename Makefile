@@ -1,25 +1,64 @@
-# Everything a person does with this checkout. Needs Python 3.11 or newer and the package registries.
-PYTHON ?= python3
+# Everything a person does with this checkout. Needs Python 3.11 or newer and the package registries; `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# The first one that is new enough; `make PYTHON=/path/to/python3.12 …` names another.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+    $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: setup demo test check lock clean
+.PHONY: help setup demo test check format servers lock clean
 
-setup: $(VENV)/.runtime ## install the service into .venv
-	@echo "the command line is $(BIN)/pas"
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
-$(VENV)/.runtime: requirements.lock pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@touch $@
+setup: $(VENV)/.runtime ## install the service into .venv; the command line is then .venv/bin/pas
 
-$(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	@touch $@
+demo: $(VENV)/.runtime ## start the service and an example source, archive real documents, print the report, stop both
+	@$(BIN)/python -m examples.demo
+
+test: $(VENV)/.dev ## all tests, on real servers that are fetched into .servers/; ARGS=… goes to pytest
+	@$(BIN)/python -m tests.servers --fetch || [ "$${CI:-}" != true ]
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev ## lint, format, types, import direction, compose.yaml, Dockerfile
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-timings
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+	$(BIN)/hadolint Dockerfile
+
+format: $(VENV)/.dev ## what ruff can put right by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+servers: $(VENV)/.dev ## Kafka, PostgreSQL, S3 and an OAuth server until Ctrl-C; prints their addresses
+	@$(BIN)/python -m tests.servers
 
 lock: ## pin the newest allowed versions, with hashes (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-annotate --no-header --generate-hashes \
 	    pyproject.toml --group build -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-annotate --no-header --generate-hashes \
 	    pyproject.toml --group build --group dev -c requirements.lock -o requirements-dev.lock
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) .servers .pas .mypy_cache .pytest_cache .ruff_cache *.egg-info build
+
+$(BIN)/python:
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed; name one with make PYTHON=…" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
+	@echo "installing the service into $(VENV)"
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	@echo "installing what the tests need into $(VENV)"
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@

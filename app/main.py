@@ -47,7 +47,7 @@ def create_app(settings: Settings, service: Service | None) -> FastAPI:
         app.state.authenticator = service.authenticator
         app.state.database = service.database
         app.state.submissions = service.submissions
-        app.state.relay = service.relay
+        app.state.on_due = service.relay.wake
         app.state.yaml_reader = service.yaml_reader
         app.state.max_body_size = settings.backfill.max_body_size
         app.state.max_references = settings.backfill.max_references

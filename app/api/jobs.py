@@ -18,7 +18,6 @@ from app.db.database import Database
 from app.domain.jobs import TaskState
 from app.jobs import control, report
 from app.jobs.submit import DifferentContent, DoesNotFit, Submissions, Submitter
-from app.messaging.relay import Relay
 from app.telemetry import traces
 
 router = APIRouter(prefix="/api/jobs", tags=["backfill jobs"])
@@ -192,10 +191,10 @@ async def look(request: Request, _caller: MayReadJobs, job_id: JobId) -> JobView
 @router.post("/{job_id}/redrive", summary="Set off what is open again", responses=responses(400, 401, 403, 404, 503))
 async def redrive(request: Request, _caller: MayWriteJobs, job_id: JobId) -> JobView:
     """Publishes the commands of all open tasks again, those whose source had no data too. Harmless to repeat."""
-    relay: Relay = request.app.state.relay
-    if await control.redrive(request.app.state.database, job_id, relay.wake) is None:
+    state = request.app.state
+    if await control.redrive(state.database, job_id, state.on_due) is None:
         raise unknown(job_id)
-    view = await control.view(request.app.state.database, job_id)
+    view = await control.view(state.database, job_id)
     if view is None:
         raise unknown(job_id)
     return JobView.of(view)
