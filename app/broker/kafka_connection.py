@@ -14,7 +14,7 @@ from app.telemetry.logs import OncePer
 
 log = logging.getLogger(__name__)
 
-BATCH_SIZE = 16_384
+BATCH_SIZE = 65_536
 """Bytes of a batch. A larger one has a single message, so a refusal for its size is about that very message."""
 
 CONNECT_SECONDS = 2.0

@@ -7,14 +7,12 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from types import TracebackType
-from typing import Literal, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, Self
 
-from opentelemetry import trace
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import SERVICE_NAME, Resource
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import SpanProcessor
+
+    from app.telemetry.exported import Exporter
 
 log = logging.getLogger(__name__)
 
@@ -22,13 +20,6 @@ Kind = Literal["internal", "server", "client", "producer", "consumer"]
 Value = str | int | float | bool
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL)
-_KINDS: dict[Kind, SpanKind] = {
-    "internal": SpanKind.INTERNAL,
-    "server": SpanKind.SERVER,
-    "client": SpanKind.CLIENT,
-    "producer": SpanKind.PRODUCER,
-    "consumer": SpanKind.CONSUMER,
-}
 
 
 class TraceContext(NamedTuple):
@@ -107,7 +98,9 @@ def configure_traces(service_name: str, environment: Mapping[str, str] = os.envi
     protocol = environment.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or environment.get("OTEL_EXPORTER_OTLP_PROTOCOL")
     if protocol not in (None, "", "http/protobuf"):
         log.warning("traces are sent as OTLP http/protobuf, %s is not supported", protocol)
-    export_to(BatchSpanProcessor(OTLPSpanExporter()), service_name, environment)
+    from app.telemetry.exported import collector
+
+    export_to(collector(), service_name, environment)
     return True
 
 
@@ -123,13 +116,13 @@ def wanted(environment: Mapping[str, str]) -> bool:
     return bool(environment.get("OTEL_EXPORTER_OTLP_ENDPOINT") or environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
 
 
-def export_to(processor: SpanProcessor, service_name: str, environment: Mapping[str, str] = os.environ) -> None:
+def export_to(processor: "SpanProcessor", service_name: str, environment: Mapping[str, str] = os.environ) -> None:
     """Hands all spans to `processor` from now on."""
     global _exporter
+    from app.telemetry.exported import Exporter  # the SDK is loaded only where it is used
+
     named = "OTEL_SERVICE_NAME" in environment or "service.name=" in environment.get("OTEL_RESOURCE_ATTRIBUTES", "")
-    provider = TracerProvider(resource=Resource.create({} if named else {SERVICE_NAME: service_name}))
-    provider.add_span_processor(processor)
-    _exporter = _Exporter(provider)
+    _exporter = Exporter(processor, None if named else service_name)
 
 
 def shutdown_traces() -> None:
@@ -137,7 +130,7 @@ def shutdown_traces() -> None:
     global _exporter
     exporter, _exporter = _exporter, None
     if exporter is not None:
-        exporter.provider.shutdown()
+        exporter.shutdown()
 
 
 class _IdsOnly:
@@ -164,53 +157,4 @@ class _IdsOnly:
     ) -> None: ...
 
 
-class _Exported:
-    """A span of the OpenTelemetry SDK."""
-
-    __slots__ = ("_span", "traceparent")
-
-    def __init__(self, span: trace.Span) -> None:
-        self._span = span
-        context = span.get_span_context()
-        self.traceparent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags & 1:02x}"
-
-    @property
-    def trace_id(self) -> str:
-        return self.traceparent[3:35]
-
-    def set(self, key: str, value: Value) -> None:
-        self._span.set_attribute(key, value)
-
-    def record_error(self, error: BaseException | str) -> None:
-        if isinstance(error, BaseException):
-            self._span.record_exception(error)
-        self._span.set_status(Status(StatusCode.ERROR, str(error)))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if isinstance(error, Exception):
-            self.record_error(error)
-        self._span.end()
-
-
-class _Exporter:
-    def __init__(self, provider: TracerProvider) -> None:
-        self.provider = provider
-        self._tracer = provider.get_tracer("process-archive-service")
-
-    def start(
-        self, name: str, kind: Kind, parent: TraceContext | None, attributes: Mapping[str, Value] | None
-    ) -> _Exported:
-        context = trace.set_span_in_context(trace.INVALID_SPAN)
-        if parent is not None:
-            flags = TraceFlags(TraceFlags.SAMPLED if parent.sampled else TraceFlags.DEFAULT)
-            remote = SpanContext(int(parent.trace_id, 16), int(parent.span_id, 16), True, flags)
-            context = trace.set_span_in_context(NonRecordingSpan(remote))
-        return _Exported(self._tracer.start_span(name, context, _KINDS[kind], attributes))
-
-
-_exporter: _Exporter | None = None
+_exporter: "Exporter | None" = None

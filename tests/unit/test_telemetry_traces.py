@@ -1,7 +1,9 @@
 """Spans have W3C ids below the given parent, whether they are exported or not."""
 
 import re
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -120,3 +122,26 @@ def test_the_service_name_of_the_environment_wins(monkeypatch: pytest.MonkeyPatc
         pass
     traces.shutdown_traces()
     assert exporter.get_finished_spans()[0].resource.attributes["service.name"] == "theirs"
+
+
+def test_spans_reach_the_collector_that_the_variables_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    received: list[tuple[str, str]] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            received.append((self.path, self.headers["content-type"]))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Collector) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        assert traces.configure_traces("pas")
+        with traces.start("work"):
+            pass
+        traces.shutdown_traces()
+        server.shutdown()
+    assert received == [("/v1/traces", "application/x-protobuf")]
