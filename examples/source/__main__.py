@@ -1,15 +1,18 @@
 """An example source service: serves the documents beside it as a source of the Process Archive Service must.
 
 `python -m examples.source [--port 8081]`. It gives tokens to the client of config/application.yml (OAuth client
-credentials, `POST /oauth/token`) and asks for them (`GET /api/osv/<id>`, `GET /api/decrees/<id>?version=<n>`).
+credentials, `POST /oauth/token`) and asks for them (`GET /api/osv/<id>`, `GET /api/decrees/<id>?version=<n>`). Prints
+`listening on http://127.0.0.1:<port>` once it accepts requests. What a source must do: docs/source-services.md.
 """
 
 import argparse
+import asyncio
 import base64
 import binascii
 import io
 import json
 import secrets
+import signal
 import time
 from datetime import date, timedelta
 from pathlib import Path
@@ -17,6 +20,7 @@ from urllib.parse import parse_qs, unquote_plus
 
 import fastavro
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 HERE = Path(__file__).resolve().parent
 DOCUMENTS = HERE / "documents"
@@ -51,7 +55,7 @@ def credentials(request: web.Request) -> tuple[str, str] | None:
 
 
 @web.middleware
-async def check_token(request: web.Request, handler):  # type: ignore[no-untyped-def]
+async def check_token(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Everything below /api needs a bearer token that was given here and has not expired."""
     if request.path.startswith("/api/"):
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -104,15 +108,33 @@ async def decree(request: web.Request) -> web.Response:
     return web.Response(body=content.getvalue(), headers=headers)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m examples.source", description="Example source service.")
-    parser.add_argument("--port", type=int, default=8081)
-    options = parser.parse_args()
+def application() -> web.Application:
     app = web.Application(middlewares=[check_token])
     app.add_routes(
         [web.post("/oauth/token", give_token), web.get("/api/osv/{id}", osv), web.get("/api/decrees/{id}", decree)]
     )
-    web.run_app(app, host="127.0.0.1", port=options.port, print=None)
+    return app
+
+
+async def serve(port: int) -> None:
+    """Until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    runner = web.AppRunner(application())
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        print(f"listening on http://127.0.0.1:{runner.addresses[0][1]}", flush=True)
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m examples.source", description="Example source service.")
+    parser.add_argument("--port", type=int, default=8081, help="0 takes a free one (default: 8081)")
+    asyncio.run(serve(parser.parse_args().port))
 
 
 if __name__ == "__main__":

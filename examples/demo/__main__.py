@@ -1,0 +1,121 @@
+"""The demonstration, `make demo`: archives every document of the example source with a service on embedded defaults.
+
+Starts both on free loopback ports with a data directory of their own, submits a job of all advisories and of two that
+the source does not have, and one of versioned decrees; shows progress, prints the reports, stops both. Ends with 0
+only where reports, stored objects and events are what they must be.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import FrameType
+
+import httpx
+
+from examples.demo.jobs import archive, jobs, wait_until_ready
+from examples.demo.processes import REPOSITORY, DemoFailed, environment, running, tail
+
+CONFIG = REPOSITORY / "config/application.yml"
+ARCHIVE_TYPES = REPOSITORY / "config/archive-types.yml"
+EXAMPLE_SOURCE = "http://127.0.0.1:8081"
+"""Where the example configuration expects the source; the demonstration takes a free port instead."""
+
+
+def main() -> int:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    directory = _new_directory()
+    begin = time.monotonic()
+    print("starting the service on embedded defaults, and an example source", flush=True)
+    try:
+        with running("source", ["-m", "examples.source", "--port", "0"], directory) as source:
+            service_command = ["-m", "app", "serve", "--config", str(CONFIG), "--port", "0"]
+            service_command += ["--embedded", "--data-dir", str(directory)]
+            with running("service", service_command, directory, _settings(directory, source)) as service:
+                print(f"the service listens on {service}, the example source on {source}")
+                _archive_all(service, directory)
+    except DemoFailed as failure:
+        print(f"\nthe demonstration failed: {failure}\nlogs and data: {_shown(directory)}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # whoever read our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        print(f"\ninterrupted; everything is stopped, logs and data: {_shown(directory)}", file=sys.stderr)
+        return 130
+    print(f"done in {time.monotonic() - begin:.1f} s, both are stopped; their logs are in {_shown(directory)}/")
+    return 0
+
+
+def _archive_all(service: str, directory: Path) -> None:
+    headers = {"Authorization": f"Bearer {_dev_token(directory)}"}
+    todo = jobs()
+    with httpx.Client(base_url=service, headers=headers, timeout=30, trust_env=False) as client:
+        try:
+            wait_until_ready(client)
+            for job in todo:
+                archive(client, job, directory)
+        except httpx.HTTPError as error:
+            raise DemoFailed(f"the service does not answer ({error!r})\n{tail(directory / 'service.log')}") from error
+    succeeded = sum(job.succeeded for job in todo)
+    artifacts, events = _artifacts(directory), _events(directory)
+    print(
+        f"\nartifacts: {_shown(directory / 'objects')}/ ({len(artifacts)} with metadata, lock and schema beside them)"
+    )
+    print(f"events:    {_shown(directory / 'topics')}/*.jsonl ({len(events)})")
+    if len(artifacts) != succeeded or len(set(events)) != succeeded:
+        raise DemoFailed(f"{succeeded} artifacts and as many events were expected")
+
+
+def _settings(directory: Path, source: str) -> dict[str, str]:
+    """Variables that send the example configuration to the source on its free port."""
+    archive_types = directory / "archive-types.yml"
+    archive_types.write_text(ARCHIVE_TYPES.read_text().replace(EXAMPLE_SOURCE, source))
+    return {
+        "JEAP_PROCESSARCHIVE_CONFIGURATION_LOCATION": str(archive_types),
+        "JEAP_SECURITY_OAUTH2_CLIENT_EXAMPLE_SOURCE_TOKEN_URI": f"{source}/oauth/token",
+    }
+
+
+def _dev_token(directory: Path) -> str:
+    """What `pas dev-token` prints."""
+    command = [sys.executable, "-m", "app", "dev-token", "--data-dir", str(directory), "--name", "Demo"]
+    done = subprocess.run(command, cwd=REPOSITORY, text=True, capture_output=True, env=environment({}))
+    if done.returncode != 0:
+        raise DemoFailed(f"no token: {done.stderr}")
+    return done.stdout.strip()
+
+
+def _artifacts(directory: Path) -> list[Path]:
+    """The stored documents: `…/<system>/<schema>/<2 digits>/<hash>/v<version>/<version id>`."""
+    found = (directory / "objects").glob("*/*/*/??/*/v*/*.json")
+    return [path for path in found if path.with_suffix("").is_file()]
+
+
+def _events(directory: Path) -> list[str]:
+    """The idempotence ids of the events."""
+    lines = [line for path in (directory / "topics").glob("*.jsonl") for line in path.read_text().splitlines()]
+    return [json.loads(line)["value"]["identity"]["idempotenceId"] for line in lines]
+
+
+def _new_directory() -> Path:
+    parent = REPOSITORY / ".pas"
+    parent.mkdir(exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=time.strftime("demo-%Y%m%d-%H%M%S-"), dir=parent))
+
+
+def _shown(path: Path) -> str:
+    return os.path.relpath(path)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
