@@ -92,6 +92,7 @@ class Sink:
             return error(501, "NotImplemented")
         headers = {"ETag": stored.etag, "x-amz-version-id": stored.version_id, **stored.headers}
         headers["Content-Length"] = str(stored.size)
+        headers["Last-Modified"] = "Thu, 01 Jan 2026 00:00:00 GMT"
         return Answer(200, headers, stored.body if with_body and stored.body else b"")
 
     def _bucket(self, request: Request, bucket: str, query: str) -> Answer:

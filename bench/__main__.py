@@ -1,0 +1,198 @@
+"""`python -m bench`: the service on real servers next to the floor, in some minutes; `--quick` in less than one."""
+
+import argparse
+import asyncio
+import itertools
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.service import Client, Measured
+from bench.world import WARM_UP, World, world
+
+_runs = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured."""
+
+    stores: list[str]
+    concurrencies: list[int]
+    tasks: int
+    repetitions: int
+    small: int
+    large: int
+    submissions: list[int]
+    parts: list[str]
+    against: Path | None
+
+
+def main() -> int:
+    plan, output = _arguments()
+    results: dict[str, Any] = {}
+    begin = time.monotonic()
+    with world(plan.stores) as servers:
+        asyncio.run(measure(servers, plan, results))
+    print(f"\n{time.monotonic() - begin:.0f} s in all; load of the machine at the end {os.getloadavg()[0]:.1f}")
+    if output is not None:
+        output.write_text(json.dumps(results, indent=2) + "\n")
+    return 0
+
+
+async def measure(servers: World, plan: Plan, results: dict[str, Any]) -> None:
+    if "compare" in plan.parts:
+        print(f"Cost of a task (10 KB document, source after 20 ms; medians of {plan.repetitions} runs, alternating)\n")
+        print("| store, concurrency | run | CPU/task | tasks/s | CPU ÷ floor | rate ÷ floor |")
+        print("|---|---|---|---|---|---|", flush=True)
+        for store in plan.stores:
+            for concurrency in plan.concurrencies:
+                results[f"{store}-{concurrency}"] = await compare(servers, plan, store, concurrency)
+    if "growth" in plan.parts:
+        results["growth"] = await growth(servers, plan)
+    if "answers" in plan.parts:
+        results["answers"] = await answers(servers, plan)
+
+
+async def compare(servers: World, plan: Plan, store: str, concurrency: int) -> dict[str, Any]:
+    """Floor and services by turns: what disturbs the machine disturbs them alike."""
+    async with AsyncExitStack() as stack:
+        floor = await stack.enter_async_context(servers.floor(store))
+        runs: dict[str, Callable[[int], Awaitable[Measured]]] = {"floor": lambda n: floor.measure(n, concurrency)}
+        for traces, checkout in ((True, None), (False, None), *(((True, plan.against),) if plan.against else ())):
+            where = {} if checkout is None else {"checkout": checkout}
+            client = await stack.enter_async_context(servers.service(store, concurrency, traces=traces, **where))
+            name = f"service{'' if checkout is None else ' (other)'}, traces {'on' if traces else 'off'}"
+            runs[name] = lambda n, client=client: client.measure(_ids(n))  # type: ignore[misc]
+        for run in runs.values():
+            await run(WARM_UP)
+        found: dict[str, list[Measured]] = {name: [] for name in runs}
+        order = list(runs)
+        for _ in range(plan.repetitions):
+            for name in order:
+                found[name].append(await runs[name](plan.tasks))
+            order = order[1:] + order[:1]
+    ratios = _against_floor(found)
+    for name, measured in found.items():
+        cost, rate = _median(m.cost for m in measured), _median(m.rate for m in measured)
+        cpu_ratio, rate_ratio = ratios[name]
+        print(
+            f"| {store}, {concurrency} | {name} | {cost:.0f} µs | {rate:,.0f} | {cpu_ratio:.2f} | {rate_ratio:.2f} |",
+            flush=True,
+        )
+    return {name: [asdict(each) for each in measured] for name, measured in found.items()}
+
+
+def _against_floor(found: dict[str, list[Measured]]) -> dict[str, tuple[float, float]]:
+    """Medians of the ratios to the floor of the same round."""
+    return {
+        name: (
+            _median(m.cost / f.cost for m, f in zip(measured, found["floor"], strict=True)),
+            _median(m.rate / f.rate for m, f in zip(measured, found["floor"], strict=True)),
+        )
+        for name, measured in found.items()
+    }
+
+
+async def growth(servers: World, plan: Plan) -> dict[str, Any]:
+    """Does a task of a big job cost more? Jobs by turns, everything on; as many tasks in small jobs as in the big."""
+    store = plan.stores[0]
+    small: list[Measured] = []
+    large: list[Measured] = []
+    async with servers.service(store, 64, traces=True) as client:
+        await client.measure(_ids(WARM_UP))
+        for _ in range(2):
+            small += [await client.measure(_ids(plan.small)) for _ in range(max(1, min(5, plan.large // plan.small)))]
+            large.append(await client.measure(_ids(plan.large)))
+    print(f"\nCost of a task by size of the job ({store}, 64, traces on)\n")
+    print("| references | CPU/task | tasks/s |\n|---|---|---|")
+    for measured in (small, large):
+        cost, rate = _median(m.cost for m in measured), _median(m.rate for m in measured)
+        print(f"| {measured[0].tasks:,} | {cost:.0f} µs | {rate:,.0f} |", flush=True)
+    return {"small": [asdict(m) for m in small], "large": [asdict(m) for m in large]}
+
+
+async def answers(servers: World, plan: Plan) -> dict[str, Any]:
+    """What a person waits for: answers of PUT, the report, and a small job behind a big one."""
+    store = plan.stores[0]
+    found: dict[str, float] = {}
+    print(f"\nWhat a person waits for ({store}, 64, traces on)\n\n| what | seconds |\n|---|---|")
+
+    def note(what: str, seconds: float) -> None:
+        found[what] = seconds
+        print(f"| {what} | {seconds:.2f} |", flush=True)
+
+    async with servers.service(store, 64, traces=True) as client:
+        await client.measure(_ids(WARM_UP))
+        for size in plan.submissions:
+            ids = _ids(size)
+            started = time.perf_counter()
+            job_id = await client.submit(ids)
+            note(f"PUT of {size:,} references", time.perf_counter() - started)
+            one = await _one(client)
+            note(f"one reference behind {size:,} of an open job, from PUT to its end", one)
+            started = time.perf_counter()
+            report = await client.report(job_id)
+            note(
+                f"report of {size:,} references ({len(report) / 1e6:.1f} MB), archiving goes on",
+                time.perf_counter() - started,
+            )
+            if size <= 10_000:
+                await client.completed(job_id)
+                started = time.perf_counter()
+                await client.report(job_id)
+                note(f"report of {size:,} references, completed", time.perf_counter() - started)
+    return found
+
+
+async def _one(client: Client) -> float:
+    started = time.perf_counter()
+    await client.completed(await client.submit(_ids(1)))
+    return time.perf_counter() - started
+
+
+def _ids(count: int) -> list[str]:
+    """References that no run had before: objects are written once."""
+    run = next(_runs)
+    return [f"PSF-{run}-{number:06}" for number in range(count)]
+
+
+def _median(values: Any) -> float:
+    return statistics.median(list(values))
+
+
+def _arguments(given: Sequence[str] | None = None) -> tuple[Plan, Path | None]:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a smoke run: few tasks, one repetition")
+    parser.add_argument("--stores", default="sink,seaweedfs", help="which object stores (default: %(default)s)")
+    parser.add_argument("--concurrency", default="64,256", help="tasks in flight (default: %(default)s)")
+    parser.add_argument("--tasks", type=int, help="tasks of one measured run (default: 4000)")
+    parser.add_argument("--repetitions", type=int, help="runs of each kind (default: 3)")
+    parser.add_argument("--only", default="compare,growth,answers", help="parts (default: %(default)s)")
+    parser.add_argument("--against", type=Path, help="another checkout whose service runs as well (before and after)")
+    parser.add_argument("--json", type=Path, help="file for all single results")
+    options = parser.parse_args(given)
+    quick = options.quick
+    plan = Plan(
+        stores=options.stores.split(","),
+        concurrencies=[64] if quick else [int(each) for each in options.concurrency.split(",")],
+        tasks=options.tasks or (1_000 if quick else 4_000),
+        repetitions=options.repetitions or (1 if quick else 3),
+        small=500 if quick else 1_000,
+        large=2_000 if quick else 20_000,
+        submissions=[2_000] if quick else [10_000, 100_000],
+        parts=options.only.split(","),
+        against=options.against.resolve() if options.against else None,
+    )
+    return plan, options.json
+
+
+if __name__ == "__main__":
+    sys.exit(main())
