@@ -1,0 +1,1 @@
+"""One story per file: the service as users and operators meet it."""
