@@ -37,6 +37,21 @@ def compile_avro(root: Any, type_name: str) -> Callable[[bytes], str | None]:
 
     Raises ValueError with the reason when the schema is not valid or has no such record.
     """
+    name, named = read_types(root, type_name)
+    walk = Compiler(named).compile(name)
+
+    def check(document: bytes) -> str | None:
+        try:
+            end = walk(document, 0, MAX_DEPTH)
+        except AvroMismatch as error:
+            return "".join(["$", *reversed(error.path)]) + f": {error.rule}"
+        return None if end == len(document) else f"$: {len(document) - end} bytes behind the record"
+
+    return check
+
+
+def read_types(root: Any, type_name: str) -> tuple[str, dict[str, Any]]:
+    """The full name of the record named like the type, and all named types. Raises ValueError like `compile_avro`."""
     named: dict[str, Any] = {}
     try:
         for each in _types(root):
@@ -48,16 +63,7 @@ def compile_avro(root: Any, type_name: str) -> Callable[[bytes], str | None]:
     found = [name for name, schema in named.items() if name.rpartition(".")[2] == type_name and _is_record(schema)]
     if len(found) != 1:
         raise ValueError(f"has {'no' if not found else 'more than one'} record named {type_name}")
-    walk = _Compiler(named).compile(found[0])
-
-    def check(document: bytes) -> str | None:
-        try:
-            end = walk(document, 0, MAX_DEPTH)
-        except AvroMismatch as error:
-            return "".join(["$", *reversed(error.path)]) + f": {error.rule}"
-        return None if end == len(document) else f"$: {len(document) - end} bytes behind the record"
-
-    return check
+    return found[0], named
 
 
 def _types(root: Any) -> list[Any]:
@@ -75,7 +81,7 @@ def _is_record(schema: Any) -> bool:
     return isinstance(schema, dict) and schema.get("type") in ("record", "error")
 
 
-class _Compiler:
+class Compiler:
     """Turns a parsed schema into nested functions; named types are compiled once and may contain themselves."""
 
     def __init__(self, named: Mapping[str, Any]) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.catalog.templates import path_mistake, template_mistakes
+from app.catalog.templates import template_mistakes
 from app.domain.archive_types import ArchiveTypeConfiguration, ExtractionPath
+from app.domain.paths import parse_path
 
 LIVE_FLOW_KEYS = ("reference", "payload", "condition", "processId")
 PATHS_KEYS = ("metadata_extraction_paths", "metadataExtractionPaths")
@@ -115,7 +116,7 @@ def _extraction_paths(entry: Entry) -> tuple[ExtractionPath, ...]:
             entry.mistake(f"{place}.key", f"must be text of 1 to {MAX_KEY} characters")
         elif key in keys:
             entry.mistake(f"{place}.key", f"{key} stands twice in the list")
-        problem = path_mistake(path) if isinstance(path, str) else "must be text, for example customer.id"
+        problem = _path_mistake(path) if isinstance(path, str) else "must be text, for example customer.id"
         if problem:
             entry.mistake(f"{place}.path", problem)
         elif usable:
@@ -168,6 +169,14 @@ def _check_paths(entry: Entry, key: str, value: Any, *, required: tuple[str, ...
 
 
 def _check_path(entry: Entry, key: str, value: Any) -> None:
-    problem = "missing" if value is None else path_mistake(value) if isinstance(value, str) else "must be text"
+    problem = "missing" if value is None else _path_mistake(value) if isinstance(value, str) else "must be text"
     if problem:
         entry.mistake(key, problem)
+
+
+def _path_mistake(path: str) -> str | None:
+    try:
+        parse_path(path)
+    except ValueError as error:
+        return str(error)
+    return None

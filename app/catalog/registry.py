@@ -15,6 +15,7 @@ from app.catalog.large import Check, LargeChecks
 from app.catalog.schemas import EXTENSIONS, CompiledSchema, compile_schema, parse_strict
 from app.domain.archive_types import ArchiveDataType, SchemaName
 from app.domain.errors import MAX_MESSAGE, PermanentFailure
+from app.domain.extraction import document_values
 
 LARGE_DOCUMENT = 256 * 1024
 """Bytes above which `check_async` leaves the process; a document of this size takes about 4 ms."""
@@ -84,6 +85,18 @@ class Registry:
             return f"{mismatch}: its {compiled.file.extension} does not describe content type {shown}"
         rule = compiled.problem(document)
         return None if rule is None else f"{mismatch}: {rule}"[:MAX_MESSAGE]
+
+    def values(self, document: bytes, content_type: str, schema: SchemaName, *, checked: bool) -> Any:
+        """The plain values of a document for extraction, None where nothing can be extracted. Never raises.
+
+        JSON needs no schema. Avro is read with the schema of that name only; unless it was `checked` with it in this
+        process, that is done first: crafted or foreign bytes would take any amount of memory.
+        """
+        found = self.entries.get(schema)
+        read_avro = found[1].read_avro if found else None
+        if found and read_avro is not None and not checked and found[1].describes(content_type):
+            read_avro = read_avro if found[1].problem(document) is None else None
+        return document_values(document, content_type, read_avro)
 
     def close(self) -> None:
         """Ends the worker process, if there is one."""

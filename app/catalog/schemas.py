@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.catalog.avro import compile_avro
+from app.catalog.avro_values import compile_avro_values
 from app.catalog.json_schema import Retrieve, bundle, compile_json_schema
 from app.domain.archive_types import SchemaFile
 
@@ -18,11 +19,13 @@ EXTENSIONS = ("schema.json", "avsc", "avpr")
 class CompiledSchema:
     """A schema version: the file as it is stored beside the data, and the check of a document.
 
-    `problem(document)` is None for a valid document, else `<path>: <rule>` without any value of it.
+    `problem(document)` is None for a valid document, else `<path>: <rule>` without any value of it. `read_avro` gives
+    the values of a valid one; None for JSON Schema, and for Avro whose documents are not read.
     """
 
     file: SchemaFile
     problem: Callable[[bytes], str | None]
+    read_avro: Callable[[bytes], Any] | None = None
 
     def describes(self, content_type: str) -> bool:
         """JSON Schema describes application/json and +json, Avro avro/binary; parameters do not matter."""
@@ -40,7 +43,8 @@ def compile_schema(content: bytes, extension: str, type_name: str, base_uri: str
     """
     schema = parse_strict(content)
     if extension != "schema.json":
-        return CompiledSchema(_schema_file(content, extension), compile_avro(schema, type_name))
+        check = compile_avro(schema, type_name)
+        return CompiledSchema(_schema_file(content, extension), check, compile_avro_values(schema, type_name))
     problem = compile_json_schema(schema, base_uri, retrieve)
     bundled = bundle(schema, base_uri, retrieve)
     if bundled is not schema:

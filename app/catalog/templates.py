@@ -1,4 +1,4 @@
-"""Checks of what an archive type configuration writes in small languages: source templates and extraction paths."""
+"""Checks of what an archive type configuration writes in a small language: source templates."""
 
 import re
 from collections.abc import Iterator
@@ -6,11 +6,6 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 PLACEHOLDERS = ("id", "version")
-MAX_PATH = 1000
-NAME = r"[^.\[\]\"\s\x00-\x1f]+(?: +[^.\[\]\"\s\x00-\x1f]+)*"
-QUOTED = r"\[\"(?:[^\"\\\x00-\x1f]|\\[\"\\])+\"\]"
-PATH = re.compile(rf"(?:{NAME}|{QUOTED})(?:\.{NAME}|\[(?:[0-9]{{1,6}}|\*)\]|\.?{QUOTED})*")
-"""`customer.id`, `items[0].id`, `items[*].id`, `["a.b"].c`; in quotes `\\"` and `\\\\` are escapes."""
 
 
 def template_mistakes(uri: str, *, allow_insecure: bool) -> Iterator[str]:
@@ -46,19 +41,6 @@ def template_mistakes(uri: str, *, allow_insecure: bool) -> Iterator[str]:
     segments = re.sub(r"\{[^{}]*\}", "x", parts.path).split("/")
     if {".", ".."} & {segment.lower().replace("%2e", ".") for segment in segments}:
         yield "must not have '.' or '..' as a part of its path"
-
-
-def path_mistake(path: str) -> str | None:
-    """Why a path cannot be read, or None where it can."""
-    if not path.strip():
-        return "must not be empty"
-    if len(path) > MAX_PATH:
-        return f"must have at most {MAX_PATH:,} characters"
-    if path == "$" or path.startswith(("$.", "$[")):
-        return "is written without $, for example customer.id"
-    if not PATH.fullmatch(path):
-        return 'must look like customer.id, items[0].id, items[*].id or ["a.b"].c'
-    return None
 
 
 def is_loopback(host: str) -> bool:

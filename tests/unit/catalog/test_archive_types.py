@@ -98,7 +98,7 @@ extra: 1
         "types.yml: archiveTypes[2]: archiveTypes: must be a configuration with messageType, topic and uri",
         "types.yml line 9: archiveTypes[3] (B): uri: has no placeholder {id}",
         "types.yml line 9: archiveTypes[3] (B): metadata_extraction_paths[0].path: must look like customer.id, "
-        'items[0].id, items[*].id or ["a.b"].c',
+        'items[0].id, items[*].id or ["a.b"].c (character 3: a key is missing)',
         "types.yml line 9: archiveTypes[3] (B): metadata_extraction_paths[1].key: a stands twice in the list",
         "types.yml line 9: archiveTypes[3] (B): metadata_extraction_paths[2].pth: unknown key, did you mean path?",
         "types.yml line 9: archiveTypes[3] (B): metadata_extraction_paths[2].path: must be text, for example "

@@ -1,0 +1,184 @@
+"""Avro documents read into plain values, as JSON would have them. Only for documents that their schema's check accepts.
+
+fastavro reads, from a copy of the schema in which each logical type is replaced by one of ours: its own readers raise
+on a date beyond the year 9999, and one such field must not cost the others.
+"""
+
+import base64
+import io
+import struct
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from fastavro import parse_schema, schemaless_reader
+from fastavro.read import LOGICAL_READERS
+from fastavro.schema import SchemaParseException, UnknownType
+
+from app.catalog.avro import PRIMITIVES, Compiler, read_types
+
+EPOCH = datetime(1970, 1, 1)
+"""Of UTC, or of a local time whose zone nobody knows."""
+PREFIX = "pas-"
+"""Of our logical types: fastavro has one register of readers for the whole process."""
+
+SECOND = {"millis": 1_000, "micros": 1_000_000, "nanos": 1_000_000_000}
+
+
+def compile_avro_values(root: Any, type_name: str) -> Callable[[bytes], Any] | None:
+    """A reader `document → value` for the record named like the type; `root` is a schema `compile_avro` accepts.
+
+    Text of dates, times and timestamps is ISO 8601 with as many digits as the type has (`…T10:15:30.123Z`, local
+    ones without Z), decimals are Decimals, bytes and fixed base64; a union is the value of its branch. A date that no
+    calendar has stays the number it is.
+
+    None where the schema has arrays of items that take no bytes (nulls): a document of 32 MiB could hold billions.
+    For all others the values take at most some 60 times the memory of the document.
+    """
+    name, named = read_types(root, type_name)
+    copy = _Copy(named)
+    try:
+        schema = parse_schema(copy.of(name))
+    except (SchemaParseException, UnknownType, KeyError, TypeError, ValueError):
+        return None  # documents can be checked and archived all the same
+    if copy.empty_items:
+        return None
+
+    def read(document: bytes) -> Any:
+        return schemaless_reader(io.BytesIO(document), schema, None)
+
+    return read
+
+
+class _Copy:
+    """A schema in one piece, with new names (no namespaces), without defaults, with our logical types."""
+
+    def __init__(self, named: Mapping[str, Any]) -> None:
+        self.named = named
+        self.names: dict[str, str] = {}
+        self.compiler = Compiler(named)
+        self.empty_items = False
+
+    def of(self, schema: Any) -> Any:
+        if isinstance(schema, list):
+            return [self.of(each) for each in schema]
+        if isinstance(schema, str):
+            return _with_reader({"type": schema}) if schema in PRIMITIVES else self._of_named(schema)
+        kind = schema["type"]
+        if isinstance(kind, dict | list):
+            return self.of(kind)
+        match kind:
+            case "record" | "error" | "enum" | "fixed":
+                return self._of_named(schema["name"])
+            case "array":
+                self.empty_items |= self.compiler.is_empty(schema["items"])
+                return {"type": "array", "items": self.of(schema["items"])}
+            case "map":
+                return {"type": "map", "values": self.of(schema["values"])}
+        return _with_reader(schema) if kind in PRIMITIVES else self.of(kind)
+
+    def _of_named(self, name: str) -> Any:
+        if name in self.names:
+            return self.names[name]
+        new = self.names[name] = f"n{len(self.names)}"
+        schema = self.named[name]
+        match schema["type"]:
+            case "enum":
+                return {"type": "enum", "name": new, "symbols": schema["symbols"]}
+            case "fixed":
+                return {**_with_reader(schema), "name": new, "size": schema["size"]}
+        fields = [{"name": field["name"], "type": self.of(field["type"])} for field in schema["fields"]]
+        return {"type": "record", "name": new, "fields": fields}
+
+
+def _with_reader(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The primitive or fixed type with the name of the reader of its values, where one is needed."""
+    kind, logical, scale = schema["type"], schema.get("logicalType"), schema.get("scale", 0)
+    if kind in ("bytes", "fixed"):
+        if logical == "decimal" and isinstance(scale, int) and 0 <= scale <= MAX_SCALE:
+            return {"type": kind, "logicalType": f"{PREFIX}decimal", "scale": scale}
+        uuid = logical == "uuid" and schema.get("size") == 16
+        return {"type": kind, "logicalType": f"{PREFIX}uuid" if uuid else f"{PREFIX}bytes"}
+    if kind == "float":
+        return {"type": kind, "logicalType": f"{PREFIX}single"}
+    if f"{kind}-{PREFIX}{logical}" in _READERS:
+        return {"type": kind, "logicalType": f"{PREFIX}{logical}"}
+    return {"type": kind}
+
+
+MAX_SCALE = 10_000
+"""Digits behind the point of a decimal; the logical type of a schema with more is not looked at."""
+
+
+def _decimal(data: bytes, schema: Mapping[str, Any], _: Any = None) -> Decimal:
+    sign, digits, _exponent = Decimal(int.from_bytes(data, "big", signed=True)).as_tuple()
+    return Decimal((sign, digits, -schema["scale"]))
+
+
+def _base64(data: bytes, _: Any = None, __: Any = None) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _uuid(data: bytes, _: Any = None, __: Any = None) -> str:
+    return str(UUID(bytes=data))
+
+
+def _single(data: float, _: Any = None, __: Any = None) -> float:
+    """The shortest number that is this one in 32 bits: 0.1, not 0.10000000149011612."""
+    for digits in (6, 7, 8):
+        short = float(f"{data:.{digits}g}")
+        try:
+            if struct.pack("<f", short) == struct.pack("<f", data):
+                return short
+        except OverflowError:
+            continue
+    return data
+
+
+def _date(days: int, _: Any = None, __: Any = None) -> str | int:
+    try:
+        return (date(1970, 1, 1) + timedelta(days=days)).isoformat()
+    except OverflowError:
+        return days
+
+
+def _moment(unit: str, zone: str) -> Callable[..., str | int]:
+    per_second = SECOND[unit]
+    width = len(str(per_second)) - 1
+
+    def read(ticks: int, _: Any = None, __: Any = None) -> str | int:
+        seconds, rest = divmod(ticks, per_second)
+        try:
+            return f"{(EPOCH + timedelta(seconds=seconds)).isoformat()}.{rest:0{width}}{zone}"
+        except OverflowError:
+            return ticks
+
+    return read
+
+
+def _time(unit: str) -> Callable[..., str | int]:
+    moment = _moment(unit, "")
+
+    def read(ticks: int, _: Any = None, __: Any = None) -> str | int:
+        inside = 0 <= ticks < 86_400 * SECOND[unit]
+        return str(moment(ticks)).partition("T")[2] if inside else ticks
+
+    return read
+
+
+_READERS: dict[str, Callable[..., Any]] = {
+    f"bytes-{PREFIX}decimal": _decimal,
+    f"fixed-{PREFIX}decimal": _decimal,
+    f"bytes-{PREFIX}bytes": _base64,
+    f"fixed-{PREFIX}bytes": _base64,
+    f"fixed-{PREFIX}uuid": _uuid,
+    f"float-{PREFIX}single": _single,
+    f"int-{PREFIX}date": _date,
+    f"int-{PREFIX}time-millis": _time("millis"),
+    f"long-{PREFIX}time-micros": _time("micros"),
+    **{f"long-{PREFIX}timestamp-{unit}": _moment(unit, "Z") for unit in SECOND},
+    **{f"long-{PREFIX}local-timestamp-{unit}": _moment(unit, "") for unit in SECOND},
+}
+LOGICAL_READERS.update(_READERS)
