@@ -61,8 +61,11 @@ async def _read(bootstrap: str, topic: str) -> list[Record]:
         found: list[Record] = []
         for partition, end in ends.items():
             while await consumer.position(partition) < end:
-                for each in (await consumer.getmany(partition, timeout_ms=200)).get(partition, []):
-                    found.append(Record(each.partition, each.offset, each.key, each.value, list(each.headers)))
+                polled = await consumer.getmany(partition, timeout_ms=200)
+                found += [
+                    Record(each.partition, each.offset, each.key, each.value, list(each.headers))
+                    for each in polled.get(partition, [])
+                ]
     return sorted(found, key=lambda record: (record.partition, record.offset))
 
 

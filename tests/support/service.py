@@ -69,7 +69,7 @@ class Service(ServerProcess):
 
     def report(self, job_id: UUID) -> dict[str, Any]:
         """The report; every scalar is a text, as it stands there."""
-        return dict(yaml.load(self.report_text(job_id), yaml.BaseLoader))  # noqa: S506 - knows texts only
+        return dict(yaml.load(self.report_text(job_id), yaml.BaseLoader))
 
     def job(self, job_id: UUID) -> dict[str, Any]:
         answer = self.api("GET", f"/api/jobs/{job_id}")
