@@ -27,5 +27,8 @@ async def ready(request: Request) -> JSONResponse:
 
 
 @router.get("/metrics", summary="Metrics in the Prometheus text format", response_class=Response)
-async def show_metrics() -> Response:
+async def show_metrics(request: Request) -> Response:
+    problems = request.app.state.readiness.problems
+    for component, gauge in metrics.UNAVAILABLE.items():
+        gauge.set(component in problems)
     return Response(metrics.render(), media_type=metrics.CONTENT_TYPE)

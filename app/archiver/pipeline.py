@@ -78,10 +78,13 @@ class Archiver:
                 await self._records.settle(PutBack(task.id, datetime.now(UTC), task.attempts))
                 raise
             changed = await self._records.settle(settlement)
-            self._report(task, settlement, span, changed)
             if not changed and isinstance(settlement, Outcome) and settlement.state is TaskState.FAILED:
                 # Too late to fail: if it is open still, an object is stored, and only its announcement is missing.
-                await self._records.settle(PutBack(task.id, datetime.now(UTC) + LATE_FAILURE_PAUSE, task.attempts))
+                late = PutBack(task.id, datetime.now(UTC) + LATE_FAILURE_PAUSE, task.attempts)
+                if changed := await self._records.settle(late):
+                    log.error("stored, but not announced: %s", settlement.message, extra=_about(task, span))
+                settlement = late
+            self._report(task, settlement, span, changed)
 
     async def _settlement_of(self, task: ArchiveTask, span: traces.Span) -> Settlement:
         try:

@@ -4,6 +4,7 @@ import asyncio
 import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from urllib.parse import unquote
 
 from app.archiver.describe import RESERVED
@@ -11,6 +12,7 @@ from app.domain.archive_types import LIFECYCLE_TAG
 from app.domain.artifacts import ArchiveTask, Artifact, StoredArtifact
 from app.domain.errors import STEP_STORE, PermanentFailure, Unavailable, task_message
 from app.objectstore import ObjectRejected, ObjectStore, ObjectVersion, PreconditionFailed, Upload
+from app.telemetry import metrics
 
 RACE_TRIES = 10
 """Conditional puts of one key that others win in a row before the store counts as unavailable."""
@@ -36,7 +38,7 @@ async def store(objects: ObjectStore, artifact: Artifact, task: ArchiveTask, *, 
     try:
         for tries in range(RACE_TRIES):
             try:
-                return _described(await objects.put(upload), artifact)
+                return _described(await _put(objects, upload), artifact)
             except PreconditionFailed:
                 found, condition = await _look(objects, artifact, task)
             if found is not None and (held := await _locked(objects, found, artifact, task, locks=locks)) is not None:
@@ -46,6 +48,20 @@ async def store(objects: ObjectStore, artifact: Artifact, task: ArchiveTask, *, 
     except ObjectRejected as rejected:
         raise PermanentFailure(task_message(STEP_STORE, rejected.cause)) from rejected
     raise Unavailable("objectstore", f"{RACE_TRIES} conditional puts of one key in a row were refused")
+
+
+async def _put(objects: ObjectStore, upload: Upload) -> ObjectVersion:
+    started, outcome = monotonic(), metrics.PUT_FAILED
+    try:
+        version = await objects.put(upload)
+        outcome = metrics.PUT_CREATED
+    except PreconditionFailed:
+        outcome = metrics.PUT_EXISTED
+        raise
+    finally:
+        outcome.observe(monotonic() - started)
+    metrics.BYTES_STORED.inc(len(upload.content))
+    return version
 
 
 async def _look(objects: ObjectStore, artifact: Artifact, task: ArchiveTask) -> tuple[ObjectVersion | None, str | None]:

@@ -114,6 +114,11 @@ async def _room(connection: AsyncConnection, jobs: Sequence[UUID], now: datetime
     return room
 
 
+async def count_outstanding(connection: AsyncConnection) -> int:
+    """Commands published and not yet answered, of all jobs; the partial index holds no others."""
+    return (await connection.execute(select(func.count()).select_from(task).where(text(OUTSTANDING)))).scalar_one()
+
+
 def _shares(jobs: Sequence[UUID], room: dict[UUID, int], batch: int) -> list[tuple[UUID, int]]:
     """Splits `batch` evenly among the jobs with room; what small shares leave goes to those that can take more."""
     able = [job_id for job_id in jobs if room[job_id] > 0]

@@ -6,6 +6,7 @@ import logging
 from app.archiver.outages import through_outages
 from app.broker import Broker, Message, MessageRejected, Record
 from app.domain.readiness import BROKER, Readiness
+from app.telemetry import metrics
 
 KEPT = 64 * 1024
 """Bytes kept of a key, value or header that does not fit."""
@@ -25,6 +26,7 @@ async def send_dead_letter(broker: Broker, readiness: Readiness, record: Record,
     except MessageRejected:
         shortened = as_dead_letter(record, reason, shorten=True)
         await through_outages(readiness, BROKER, lambda: broker.send(shortened))
+    metrics.DEAD_LETTERS.inc()
     log.warning(
         "a record went to the dead letter topic: %s",
         reason,

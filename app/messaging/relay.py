@@ -93,6 +93,7 @@ class Relay:
         note_well(self._readiness, DATABASE)
         if not owed:
             return 0
+        metrics.BATCH_CLAIM.observe(len(owed))
         results = await asyncio.gather(*map(self._send, owed), return_exceptions=True)
         sent = [command.task for command, result in zip(owed, results, strict=True) if result is None]
         failed = [command.task for command, result in zip(owed, results, strict=True) if result is not None]
@@ -118,13 +119,15 @@ class Relay:
                 uuid4(),
             )
             headers = [("traceparent", span.traceparent.encode())]
-            await self._broker.send(Message(self._topic, command_key(owed.reference), encode(command), headers))
+            with metrics.SEND_COMMAND.time():
+                await self._broker.send(Message(self._topic, command_key(owed.reference), encode(command), headers))
 
     async def _owe_again(self) -> None:
         if monotonic() < self._next_owing:
             return
         self._next_owing = monotonic() + OWE_AGAIN_EVERY
         await self.owe_again(self._now() - self._redelivery_after)
+        metrics.COMMANDS_OUTSTANDING.set(await self._database.run(outbox.count_outstanding))
 
     async def owe_again(self, published_before: datetime | None) -> None:
         """Commands without an answer become due again: those of lost topics; all (None) for a broker without memory."""

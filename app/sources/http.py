@@ -17,6 +17,7 @@ from app.sources.memory import ByteBudget, Lease
 from app.sources.oauth import OAuthClientOptions, Token, TokenCache
 from app.sources.pacing import Attempt, Pacers, source_key
 from app.sources.transport import HttpOptions, failure_of, http_session, seconds, source_url
+from app.telemetry import metrics
 
 TRANSIENT = frozenset({408, 425, 429})
 """Statuses below 500 that may pass."""
@@ -171,7 +172,9 @@ async def open_sources(
         tokens = {client.id: TokenCache(client, options, token_session) for client in oauth_clients}
         for cache in tokens.values():
             stack.push_async_callback(cache.close)
-        yield SourceClient(options, session, tokens, Pacers(slots), ByteBudget(max_bytes_in_flight))
+        budget = ByteBudget(max_bytes_in_flight)
+        metrics.BYTES_IN_FLIGHT.set_function(lambda: budget.used)
+        yield SourceClient(options, session, tokens, Pacers(slots), budget)
 
 
 def _with(headers: dict[str, str], token: Token) -> dict[str, str]:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from app.domain.errors import NoArchiveData, PermanentFailure, TransientFailure
 from app.sources.congestion import Congestion
+from app.telemetry import metrics
 
 PATIENCE = 5.0
 """Seconds a task may hold a slot while it waits for its source; longer waits put it back (contract, section 5)."""
@@ -163,6 +164,7 @@ class Pacers:
         pacer = self._pacers.get(source)
         if pacer is None:
             pacer = self._pacers[source] = Pacer(self.slots)
+            metrics.SOURCE_LIMIT.labels(source).set_function(lambda: pacer.limit)
         return pacer
 
     def limit(self, source: str, others_have_work: bool, slots: int) -> int:

@@ -93,7 +93,7 @@ def test_getting_started_goes_as_it_says(checkout: Path, service: str, source: s
     check(commands, checkout, {SERVICE: service, SOURCE: source})
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/source-services.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/source-services.md", "docs/operations.md"])
 def test_commands_print_what_the_document_says(name: str, checkout: Path, service: str, source: str) -> None:
     commands = commands_of(REPOSITORY / name)
     assert commands
