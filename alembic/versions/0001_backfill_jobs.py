@@ -68,7 +68,11 @@ def upgrade() -> None:
         sa.Column("reference_version", sa.Integer),
         sa.Column("state", sa.String(16), nullable=False, server_default=sa.text("'open'")),
         sa.Column(
-            "attempts", sa.Integer, nullable=False, server_default=sa.text("0"), comment="used up before it was put back"
+            "attempts",
+            sa.Integer,
+            nullable=False,
+            server_default=sa.text("0"),
+            comment="used up before it was put back",
         ),
         sa.Column("claimed_until", UtcDateTime, comment="lease of a relay that is sending the command"),
         sa.Column("published_at", UtcDateTime),
@@ -89,9 +93,7 @@ def upgrade() -> None:
         sa.Column("trace_id", sa.String(32)),
         sa.Column("finished_at", UtcDateTime),
         sa.PrimaryKeyConstraint("job_id", "position", name="pk_backfill_task"),
-        sa.ForeignKeyConstraint(
-            ["job_id"], ["backfill_job.id"], name="fk_backfill_task_job_id", ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["job_id"], ["backfill_job.id"], name="fk_backfill_task_job_id", ondelete="CASCADE"),
     )
     op.create_index("uq_backfill_task_reference", "backfill_task", ["job_id", "reference_key"], unique=True)
     for name, condition in (
