@@ -1,10 +1,17 @@
-"""Counts and times every request by route, for the metrics; refuses work while the service stops."""
+"""Counts and times every request by route, for the metrics; ends those that are cut off when the service stops."""
 
+import asyncio
+import logging
 from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.problems import RETRY_AFTER, problem
 from app.telemetry import metrics
+
+_LATER = {"Retry-After": str(RETRY_AFTER), "Connection": "close"}
+
+log = logging.getLogger(__name__)
 
 
 class Measured:
@@ -18,16 +25,24 @@ class Measured:
             await self._app(scope, receive, send)
             return
         status = 500
+        began = False
         started = perf_counter()
 
         async def noting(message: Message) -> None:
-            nonlocal status
+            nonlocal status, began
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, began = message["status"], True
             await send(message)
 
         try:
             await self._app(scope, receive, noting)
+        except asyncio.CancelledError:
+            # Only a stop cancels requests. What has begun breaks off, so that nobody takes it for complete.
+            log.warning("%s %s was cut off: the service stops", scope["method"], scope["path"])
+            if not began:
+                await problem(503, None, "The service stops; send the same again.", headers=_LATER)(
+                    scope, receive, noting
+                )
         finally:
             route = getattr(scope.get("route"), "path", "none")
             metrics.HTTP_REQUESTS.labels(scope["method"], route, status).observe(perf_counter() - started)

@@ -13,6 +13,7 @@ from opentelemetry import trace
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from app.domain.errors import Unavailable
 
@@ -105,11 +106,22 @@ async def _api_problem(_request: Request, error: Exception) -> Response:
     return problem(error.status, error.title, error.detail, error.errors, error.headers)
 
 
-async def _http_exception(_request: Request, error: Exception) -> Response:
+async def _http_exception(request: Request, error: Exception) -> Response:
     """What Starlette raises itself: 404, 405 with its `Allow`, and the like."""
     assert isinstance(error, HTTPException)  # noqa: S101
     detail = error.detail if error.detail != HTTPStatus(error.status_code).phrase else None
-    return problem(error.status_code, None, detail, headers=error.headers)
+    headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers
+    return problem(error.status_code, None, detail, headers=headers)
+
+
+def _allowed(request: Request) -> str:
+    """The methods that some route of this address has; Starlette names those of the first route only."""
+
+    def has(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+    return ", ".join(filter(has, ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS")))
 
 
 async def _validation_error(_request: Request, error: Exception) -> Response:
