@@ -33,7 +33,8 @@ class Stored:
 
 def versions_in(s3: SeaweedFS, bucket: str, prefix: str = "") -> list[Version]:
     """All versions of all keys; those of schemas only where the prefix asks for them."""
-    client, found, marker = s3.client(), [], {}
+    client, found = s3.client(), list[Version]()
+    marker: dict[str, str] = {}
     while True:
         page = client.list_object_versions(Bucket=bucket, Prefix=prefix, **marker)
         assert not page.get("DeleteMarkers")

@@ -45,7 +45,8 @@ def claims(**changes: Any) -> dict[str, Any]:
 def token(key: PrivateKeyTypes | None = None, algorithm: str = "RS256", kid: str | None = "one", **changes: Any) -> str:
     """A signed token; `headers` among the changes are more header members."""
     headers = {**({"kid": kid} if kid is not None else {}), **changes.pop("headers", {})}
-    return jwt.encode(claims(**changes), key or private_key("one"), algorithm=algorithm, headers=headers)
+    signing: Any = key or private_key("one")
+    return jwt.encode(claims(**changes), signing, algorithm=algorithm, headers=headers)
 
 
 def raw_token(header: object, payload: object, sign: Callable[[bytes], bytes] = lambda _: b"x" * 256) -> str:

@@ -150,7 +150,7 @@ def test_a_literal_role_that_is_nearly_one_gives_nothing(role: str) -> None:
     assert allowed({"roles": [role], "realm_access": {"roles": [role]}, "scope": [role]}) == set()
 
 
-WRONG = [
+WRONG: list[Any] = [
     None,
     0,
     1.5,
