@@ -1,11 +1,13 @@
-"""`pas`: serve, migrate, check-config, dev-token."""
+"""`pas`: serve, migrate, check-config, dev-token, verify."""
 
 import argparse
 import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 import uvloop
 
@@ -17,9 +19,14 @@ from app.db.database import Database
 from app.domain.errors import Unavailable
 from app.embedded import DataDirInUse, own
 from app.main import serve
-from app.settings import SettingsError, load_settings
+from app.settings import Settings, SettingsError, load_settings
+from app.settings_values import size
 from app.telemetry.logs import configure_logging
-from app.wiring import StartRefused
+from app.verify.command import Exit, verify
+from app.verify.findings import Report
+from app.verify.progress import StateError, StateFile, fingerprint
+from app.verify.run import Options
+from app.wiring import StartRefused, open_stored
 
 DATA_DIR = Path(".pas")
 
@@ -86,6 +93,49 @@ def _dev_token(options: argparse.Namespace) -> None:
     print(mint(options.data_dir, roles, options.name, options.ext_id, options.ttl))
 
 
+def _verify(options: argparse.Namespace) -> int:
+    configure_logging()
+    try:
+        data_dir = options.data_dir if options.embedded else None
+        settings = load_settings(options.config, os.environ, embedded=data_dir)
+        return asyncio.run(_read_back(settings, options))
+    except (SettingsError, StateError) as error:
+        _refuse(*(error.mistakes if isinstance(error, SettingsError) else [str(error)]))
+        return Exit.USAGE
+    except (StartRefused, Unavailable, OSError) as error:
+        _refuse(str(error))
+        return Exit.UNAVAILABLE  # 1 is said by findings only
+
+
+async def _read_back(settings: Settings, options: argparse.Namespace) -> int:
+    store = settings.object_storage
+    async with open_stored(settings) as archive:
+        what = Options(
+            buckets=archive.buckets,
+            lock_mode=store.object_lock_mode if store.object_lock_enabled else None,
+            job_id=options.job,
+            since=options.since,
+            max_bytes_per_second=options.max_bytes_per_second,
+            stored=options.only != "unknown",
+            unknown=options.only != "stored",
+        )
+        about = fingerprint([archive.name, *what.buckets, what.job_id, what.since, options.only])
+        return await verify(
+            archive.database,
+            archive.objects,
+            what,
+            StateFile(options.state or Path(f".pas-verify-{about}.json"), about),
+            resume=options.resume,
+            report=Report(sys.stdout, as_json=options.json),
+            err=sys.stderr,
+        )
+
+
+def _time(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pas",
@@ -124,7 +174,29 @@ def _parser() -> argparse.ArgumentParser:
         "--ttl", type=int, default=DEFAULT_TTL, metavar="S", help=f"seconds until it expires (default: {DEFAULT_TTL})"
     )
     token.set_defaults(run=_dev_token)
+
+    verify = commands.add_parser("verify", help="read back what is stored and compare it with the database")
+    _verify_arguments(verify)
+    verify.set_defaults(run=_verify)
     return parser
+
+
+def _verify_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "Exit code: 0 all is well, 1 findings, 2 wrong usage, 3 not to be reached. See docs/verify.md."
+    _config(parser)
+    parser.add_argument("--embedded", action="store_true", help="the archive in the data directory; it may be running")
+    _data_dir(parser)
+    parser.add_argument("--job", type=UUID, metavar="ID", help="only what this job archived")
+    parser.add_argument("--since", type=_time, metavar="T", help="only what was archived since, ISO 8601, else UTC")
+    parser.add_argument("--only", choices=("stored", "unknown"), help="one of the two ways; by default both are gone")
+    parser.add_argument(
+        "--max-bytes-per-second", type=size, metavar="N", help="read no faster, for example 20MiB (default: unlimited)"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on where the same command was interrupted")
+    parser.add_argument(
+        "--state", type=Path, metavar="FILE", help="keeps the progress (default: ./.pas-verify-<options>.json)"
+    )
+    parser.add_argument("--json", action="store_true", help="JSON lines instead of text")
 
 
 def _config(parser: argparse.ArgumentParser) -> None:

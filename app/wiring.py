@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import httpx
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -104,6 +105,37 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             readiness=readiness,
             run=run,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class StoredArchive:
+    """What is archived, to be read back; `name` tells archives apart and holds no secret."""
+
+    name: str
+    database: Database
+    objects: ObjectStore
+    buckets: tuple[str, ...]
+
+
+@asynccontextmanager
+async def open_stored(settings: Settings) -> AsyncIterator[StoredArchive]:
+    """Database and object store alone: neither broker nor issuers, and beside a service that runs.
+
+    Raises StartRefused, Unavailable.
+    """
+    if not settings.backfill.enabled:
+        raise StartRefused("backfill is not enabled: there is no database to compare with")
+    if settings.data_dir is not None and not (settings.data_dir / "pas.sqlite").exists():
+        raise StartRefused(f"{settings.data_dir} holds no database: nothing was archived there")
+    url = settings.datasource.url.get_secret_value()
+    address = urlsplit(url)
+    async with AsyncExitStack() as stack:
+        database = Database(url, pool_size=2)
+        stack.push_async_callback(database.close)
+        objects = await stack.enter_async_context(_open_object_store(settings))
+        await check_database(database, migrate=False)
+        name = f"{address.netloc.rpartition('@')[2]}{address.path}"
+        yield StoredArchive(name, database, objects, _target(settings).buckets)
 
 
 async def _run(

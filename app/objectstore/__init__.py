@@ -36,6 +36,19 @@ class ObjectVersion:
     user_metadata: Mapping[str, str]
     last_modified: datetime
     retain_until: datetime | None
+    lock_mode: str | None = None
+    """`COMPLIANCE` or `GOVERNANCE`; None where there is no lock, or where the store knows no modes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedVersion:
+    """One stored version as a listing tells it: without metadata and lock."""
+
+    bucket: str
+    key: str
+    version_id: str
+    size: int
+    last_modified: datetime
 
 
 class ObjectStoreError(Exception):
@@ -65,6 +78,13 @@ class ObjectStore(Protocol):
 
     async def versions(self, bucket: str, key: str) -> Sequence[ObjectVersion]:
         """All versions of exactly this key with their metadata, newest first, delete markers left out."""
+
+    def list_versions(self, bucket: str, after: str | None = None) -> AsyncIterator[Sequence[ListedVersion]]:
+        """Every version in the bucket, in pages, delete markers left out. Raises Unavailable.
+
+        Keys come in an order of the store's own that stays the same, the versions of one key one after the other;
+        `after` goes on behind all versions of that key, whether or not it is still there.
+        """
 
     async def lengthen_lock(self, bucket: str, key: str, version_id: str, until: datetime) -> None:
         """Let the retention of a version end at `until` or, where it is longer already, as it does.

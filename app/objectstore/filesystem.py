@@ -14,12 +14,13 @@ import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from app.domain.archive_types import ArchiveDataType
 from app.domain.errors import Unavailable
-from app.objectstore import ObjectRejected, ObjectVersion, PreconditionFailed, Upload
+from app.objectstore import ListedVersion, ObjectRejected, ObjectVersion, PreconditionFailed, Upload
 from app.objectstore import filesystem_layout as layout
 from app.objectstore.lifecycle import missing_rules
 from app.objectstore.limits import check_upload
@@ -34,6 +35,9 @@ THREADS = 8
 
 LOCKS = 256
 """Keys share this many locks, so that they need not be counted and removed."""
+
+PAGE = 1000
+"""Versions in one page of `list_versions`, as S3 has it."""
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
@@ -59,6 +63,14 @@ class FilesystemObjectStore:
     async def versions(self, bucket: str, key: str) -> Sequence[ObjectVersion]:
         found = await self._run(lambda: layout.read_versions(self._directory(bucket, key), key))
         return [layout.object_version(said) for said in found]
+
+    async def list_versions(self, bucket: str, after: str | None = None) -> AsyncIterator[Sequence[ListedVersion]]:
+        directory = self._directory(bucket, "x").parent
+        await self._run(lambda: self._need(bucket))
+        behind = () if after is None else self._directory(bucket, after).relative_to(directory).parts
+        found = layout.walk_versions(directory, behind)
+        while page := await self._run(lambda: [layout.listed_version(said) for said in islice(found, PAGE)]):
+            yield page
 
     async def lengthen_lock(self, bucket: str, key: str, version_id: str, until: datetime) -> None:
         """Never shortens: a lock that ends later already stays. PreconditionFailed where the version is gone."""
@@ -168,10 +180,14 @@ class FilesystemObjectStore:
             if present is None or datetime.fromisoformat(present) < until:
                 layout.write_said(directory, {**said, "retain_until": until.astimezone(UTC).isoformat()})
 
-    def _check(self, bucket: str) -> None:
+    def _need(self, bucket: str) -> Path:
         directory = self._directory(bucket, "x").parent
         if not directory.is_dir():
             raise Unavailable("objectstore", f"bucket {bucket} does not exist under {self._root}")
+        return directory
+
+    def _check(self, bucket: str) -> None:
+        directory = self._need(bucket)
         if not os.access(directory, os.W_OK | os.X_OK):
             raise Unavailable("objectstore", f"bucket {bucket} under {self._root} cannot be written to")
 

@@ -6,12 +6,13 @@ import os
 import re
 import secrets
 import time
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from app.objectstore import ObjectVersion
+from app.objectstore import ListedVersion, ObjectVersion
 
 MAX_NAME = 200
 """Bytes of a directory name; file systems take 255."""
@@ -60,12 +61,42 @@ def read_version(directory: Path, key: str, version_id: str) -> dict[str, Any] |
     """What is said of a version; None where it is not there or not complete. A name may stand for two long keys."""
     if not re.fullmatch(r"[0-9a-f]{32}", version_id):
         return None
+    said = _read_said(directory, version_id)
+    return said if said is not None and said.get("key") == key else None
+
+
+def _read_said(directory: Path, version_id: str) -> dict[str, Any] | None:
     try:
         said: dict[str, Any] = json.loads((directory / f"{version_id}.json").read_bytes())
         size = (directory / version_id).stat().st_size
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
         return None
-    return said if said.get("key") == key and said.get("size") == size else None
+    return said if said.get("size") == size else None
+
+
+def walk_versions(directory: Path, behind: tuple[str, ...] | None = None) -> Iterator[dict[str, Any]]:
+    """What is said of each complete version in the tree: names in order, a directory before those in it, newest first.
+
+    `behind` are the names that lead to a directory: it goes on after that one's own versions. What vanishes meanwhile
+    is passed over.
+    """
+    try:
+        names = sorted(entry.name for entry in os.scandir(directory) if not entry.name.startswith("."))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if behind is None:
+        yield from _said_in(directory, [found[1] for found in map(_VERSION_FILE.fullmatch, reversed(names)) if found])
+    for name in names:
+        if (not behind or name >= behind[0]) and (directory / name).is_dir():
+            yield from walk_versions(directory / name, behind[1:] if behind and name == behind[0] else None)
+
+
+def _said_in(directory: Path, version_ids: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Of complete versions, whatever their key is."""
+    for version_id in version_ids:
+        said = _read_said(directory, version_id)
+        if said is not None:
+            yield said
 
 
 def write_version(directory: Path, content: bytes, said: dict[str, Any]) -> None:
@@ -131,6 +162,11 @@ def remove_leftovers(directory: Path) -> None:
         whole = f"{name.removesuffix('.json')}.json" in names and not name.endswith(".tmp")
         if _OWN_FILE.fullmatch(name) and not whole:
             (directory / name).unlink(missing_ok=True)
+
+
+def listed_version(said: dict[str, Any]) -> ListedVersion:
+    modified = datetime.fromisoformat(said["last_modified"])
+    return ListedVersion(said["bucket"], said["key"], said["version_id"], said["size"], modified)
 
 
 def object_version(said: dict[str, Any]) -> ObjectVersion:

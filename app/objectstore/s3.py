@@ -8,10 +8,11 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from app.domain.archive_types import ArchiveDataType
-from app.objectstore import ObjectVersion, PreconditionFailed, Upload
+from app.objectstore import ListedVersion, ObjectVersion, PreconditionFailed, Upload
 from app.objectstore.s3_buckets import check_buckets, prepare_buckets
 from app.objectstore.s3_connection import S3Connection, S3Options
 from app.objectstore.s3_errors import code_of, status_of, translated
+from app.objectstore.s3_listing import walk
 from app.objectstore.s3_put import HotPut, whole_second
 
 __all__ = ["S3ObjectStore", "S3Options", "open_s3"]
@@ -63,6 +64,11 @@ class S3ObjectStore:
                 ids += [found["VersionId"] for found in page.get("Versions", ()) if found["Key"] == key]
         heads = [await self.head(bucket, key, version_id) for version_id in ids]
         return [head for head in heads if head is not None]
+
+    async def list_versions(self, bucket: str, after: str | None = None) -> AsyncIterator[Sequence[ListedVersion]]:
+        client = await self._connection.client()
+        async for page in walk(client, bucket, after):
+            yield page
 
     async def lengthen_lock(self, bucket: str, key: str, version_id: str, until: datetime) -> None:
         """Never shortens: a lock that ends later already stays. PreconditionFailed where the version is gone."""
@@ -129,4 +135,5 @@ def _object_version(bucket: str, key: str, head: Mapping[str, Any]) -> ObjectVer
         user_metadata={name.lower(): value for name, value in head["Metadata"].items()},
         last_modified=head["LastModified"].astimezone(UTC),
         retain_until=None if until is None else until.astimezone(UTC),
+        lock_mode=head.get("ObjectLockMode"),
     )

@@ -63,7 +63,15 @@ class HotPut:
         if version_id == "null":
             raise Unavailable(COMPONENT, f"bucket {bucket} keeps no versions: enable versioning")
         return ObjectVersion(
-            bucket, upload.key, version_id, etag, len(content), _lower(upload.user_metadata), now, retain_until
+            bucket=bucket,
+            key=upload.key,
+            version_id=version_id,
+            etag=etag,
+            size=len(content),
+            user_metadata=_lower(upload.user_metadata),
+            last_modified=now,
+            retain_until=retain_until,
+            lock_mode=None if retain_until is None else connection.options.object_lock_mode,
         )
 
     def _signer_of(self, credentials: ReadOnlyCredentials, region: str) -> "PutSigner":

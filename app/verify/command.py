@@ -1,0 +1,114 @@
+"""`pas verify` around a verification: its progress, its signals, its exit code."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+from enum import IntEnum
+from typing import TextIO
+
+from app.db.database import Database
+from app.domain.errors import Unavailable
+from app.objectstore import ObjectStore
+from app.verify.findings import Report
+from app.verify.progress import Progress, StateFile
+from app.verify.run import NoSuchJob, Options, Verification
+
+SAVE_EVERY = 2.0
+"""Seconds between two looks whether there is progress to keep: what a SIGKILL lets be read again."""
+
+TELL_EVERY = 10.0
+"""Seconds between two progress lines."""
+
+
+class Exit(IntEnum):
+    """Interrupted by a signal it is 128 and the signal's number."""
+
+    WELL = 0
+    FINDINGS = 1
+    USAGE = 2
+    UNAVAILABLE = 3
+
+
+async def verify(
+    database: Database,
+    objects: ObjectStore,
+    options: Options,
+    state: StateFile,
+    *,
+    resume: bool,
+    report: Report,
+    err: TextIO,
+) -> int:
+    """Returns the exit code, which covers what was found before an interruption too. Raises StateError."""
+
+    def note(text: str) -> None:
+        err.write(f"pas: {text}\n")
+        err.flush()
+
+    progress = state.load() if resume else None
+    if resume:
+        note("begins at the start: no progress was kept" if progress is None else f"goes on from {state.path}")
+    progress = progress or Progress()
+    state.begin(progress)
+    stop = asyncio.Event()
+    verification = Verification(database, objects, options, progress, report, lambda: state.save(progress), stop, note)
+    with _signals(stop) as received:
+        ticking = asyncio.create_task(_tick(verification, progress, state, note))
+        try:
+            complete = await verification.run()
+        except NoSuchJob as error:
+            state.remove()
+            note(str(error))
+            return Exit.USAGE
+        except Unavailable as error:
+            state.save(progress)
+            note(f"{error}; goes on with --resume")
+            return Exit.UNAVAILABLE
+        finally:
+            ticking.cancel()
+            await asyncio.wait({ticking})
+    if not complete:
+        state.save(progress)
+        note(f"interrupted after {progress.counts['tasks']} tasks; goes on with --resume")
+        return 128 + (received[0] if received else signal.SIGTERM)
+    report.summary(progress.counts, stored=options.stored, unknown=options.unknown)
+    state.remove()
+    return Exit.FINDINGS if progress.counts.findings else Exit.WELL
+
+
+async def _tick(verification: Verification, progress: Progress, state: StateFile, note: Callable[[str], None]) -> None:
+    told = 0.0
+    while True:
+        await asyncio.sleep(SAVE_EVERY)
+        state.save(progress)
+        told += SAVE_EVERY
+        if told >= TELL_EVERY:
+            told = 0.0
+            counts = progress.counts
+            note(
+                f"{counts['tasks']} tasks and {counts['versions']} listed versions looked at, "
+                f"{verification.bytes_read} bytes read, {counts.findings} findings"
+            )
+
+
+@contextlib.contextmanager
+def _signals(stop: asyncio.Event) -> Iterator[list[int]]:
+    """The first signal stops in good order; a second one does what it does without us."""
+    loop = asyncio.get_running_loop()
+    received: list[int] = []
+    numbers = (signal.SIGTERM, signal.SIGINT)
+
+    def ask(number: int) -> None:
+        received.append(number)
+        stop.set()
+        for each in numbers:
+            loop.remove_signal_handler(each)
+
+    for number in numbers:
+        loop.add_signal_handler(number, ask, number)
+    try:
+        yield received
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,115 @@
+"""What the database says of an object beside what the store gave: every difference, as findings. Pure."""
+
+from datetime import datetime, timedelta
+
+from app.db.verify import StoredTask
+from app.domain.artifacts import StoredArtifact
+from app.domain.identity import hash_of_text, percent_encode
+from app.objectstore import ObjectVersion
+from app.verify.findings import Difference, Finding, Kind
+from app.verify.read_back import Seen, Unreadable
+
+NOTHING = "nothing"
+
+
+def compare(task: StoredTask, seen: Seen | Unreadable | None, lock_mode: str | None) -> list[Finding]:
+    """At most one finding of each kind. `lock_mode` is that of the settings, None where locking is off."""
+    stored = task.stored
+    if seen is None:
+        return [finding(task, Kind.MISSING, Difference("object", f"{stored.size} bytes", NOTHING))]
+    if isinstance(seen, Unreadable):
+        return [finding(task, Kind.UNREADABLE, Difference("object", f"{stored.size} bytes", seen.reason))]
+    found = []
+    if differences := [*_content(stored, seen), *_names(task), *_metadata(task, seen.version)]:
+        found.append(finding(task, Kind.DIFFERENT, *differences))
+    if differences := _lock(stored, seen.version, lock_mode):
+        found.append(finding(task, Kind.UNLOCKED, *differences))
+    return found
+
+
+def may_be_gone(stored: StoredArtifact, now: datetime) -> bool:
+    """The lifecycle rule removes objects once their retention is over."""
+    return now >= max(stored.retain_until or stored.archived_at, _due(stored))
+
+
+def finding(task: StoredTask, kind: Kind, *differences: Difference) -> Finding:
+    stored, reference = task.stored, task.reference
+    return Finding(
+        kind=kind,
+        job=str(task.id.job_id),
+        reference=reference.id,
+        version=reference.version,
+        bucket=stored.bucket,
+        key=stored.key,
+        version_id=stored.version_id,
+        differences=differences,
+    )
+
+
+def _content(stored: StoredArtifact, seen: Seen) -> list[Difference]:
+    found = []
+    if seen.size != stored.size:
+        found.append(Difference("size", str(stored.size), str(seen.size)))
+    if seen.sha256 != stored.sha256:
+        found.append(Difference("sha256", stored.sha256, seen.sha256))
+    return found
+
+
+def _names(task: StoredTask) -> list[Difference]:
+    """The key follows from the reference: a row that names the object of another reference is found here."""
+    stored, reference = task.stored, task.reference
+    id_hash = hash_of_text(reference.id, stored.reference_id_type)
+    end = f"{stored.system}/{stored.schema}/{id_hash[:2]}/{id_hash}/v{reference.version or 0}"
+    if f"/{stored.key}".endswith(f"/{end}"):
+        return []
+    return [Difference("key", f"…/{end}", stored.key)]
+
+
+def _metadata(task: StoredTask, version: ObjectVersion) -> list[Difference]:
+    """Not `job-id`: an object that another job stored with the same content serves this one too."""
+    stored, reference = task.stored, task.reference
+    expected = {
+        "hash": stored.sha256,
+        "content-type": stored.content_type,
+        "system": stored.system,
+        "schema": stored.schema,
+        "schema-version": str(stored.schema_version),
+        **{name: percent_encode(value) for name, value in stored.metadata},
+    }
+    if "reference-id" in version.user_metadata:
+        expected["reference-id"] = percent_encode(reference.id)
+    else:  # too long to be there itself
+        expected["reference-id-hash"] = stored.reference_id_hash
+    if reference.version is not None:
+        expected["version"] = str(reference.version)
+    told = version.user_metadata
+    return [
+        Difference(f"metadata {name}", value, told.get(name, NOTHING))
+        for name, value in expected.items()
+        if told.get(name) != value
+    ]
+
+
+def _lock(stored: StoredArtifact, version: ObjectVersion, lock_mode: str | None) -> list[Difference]:
+    """What the database says was promised; what was stored while locking was off is due its days once it is on."""
+    until = stored.retain_until
+    if until is None:
+        if lock_mode is None:
+            return []
+        until = _due(stored)
+    if version.retain_until is None:
+        return [Difference("lock", f"until {_time(until)}", NOTHING)]
+    found = []
+    if version.retain_until < until:
+        found.append(Difference("lock", f"until {_time(until)}", f"until {_time(version.retain_until)}"))
+    if lock_mode == "COMPLIANCE" and version.lock_mode not in (None, lock_mode):
+        found.append(Difference("lock mode", lock_mode, str(version.lock_mode)))
+    return found
+
+
+def _due(stored: StoredArtifact) -> datetime:
+    return stored.archived_at + timedelta(days=stored.expiration_days)
+
+
+def _time(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")

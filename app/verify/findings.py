@@ -1,0 +1,123 @@
+"""What a verification finds, one line each, and what it counts: as text for people or as JSON lines."""
+
+import json
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TextIO
+
+
+class Kind(StrEnum):
+    """Each one is a reason for exit 1."""
+
+    MISSING = "missing"
+    """The version that the database names is not there."""
+    DIFFERENT = "different"
+    """Content, size or metadata are not what the database says."""
+    UNLOCKED = "unlocked"
+    """No lock, a lock that ends too early, or a weaker mode than the settings ask for."""
+    UNREADABLE = "unreadable"
+    """The store is there but does not give the object."""
+    UNKNOWN = "unknown"
+    """An object of ours that no task knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    what: str
+    expected: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`job` and `reference` are None where an unknown object does not say them."""
+
+    kind: Kind
+    job: str | None
+    reference: str | None
+    version: int | None
+    bucket: str
+    key: str
+    version_id: str
+    differences: tuple[Difference, ...]
+
+    def as_text(self) -> str:
+        """One line; what a source could have chosen is quoted, so that it cannot imitate or hide anything."""
+        fields = (
+            ("job", self.job),
+            ("reference", self.reference),
+            ("version", self.version),
+            ("bucket", self.bucket),
+            ("key", self.key),
+            ("version-id", self.version_id),
+        )
+        where = " ".join(f"{name}={_plain(value)}" for name, value in fields)
+        what = "; ".join(
+            f"{each.what}: expected {_plain(each.expected)}, found {_plain(each.found)}" for each in self.differences
+        )
+        return f"{self.kind} {where} {what}"
+
+    def as_json(self) -> str:
+        return json.dumps(
+            {
+                "kind": self.kind,
+                "job": self.job,
+                "reference": self.reference,
+                "version": self.version,
+                "bucket": self.bucket,
+                "key": self.key,
+                "versionId": self.version_id,
+                "differences": [
+                    {"what": each.what, "expected": each.expected, "found": each.found} for each in self.differences
+                ],
+            }
+        )
+
+
+class Counts(dict[str, int]):
+    """Name → how many; what was never counted is 0."""
+
+    def __missing__(self, name: str) -> int:
+        return 0
+
+    @property
+    def findings(self) -> int:
+        return sum(self[kind] for kind in Kind)
+
+
+class Report:
+    """Writes findings as they come, and the counts at the end."""
+
+    def __init__(self, out: TextIO, *, as_json: bool = False) -> None:
+        self._out = out
+        self._as_json = as_json
+
+    def finding(self, finding: Finding) -> None:
+        self._line(finding.as_json() if self._as_json else finding.as_text())
+
+    def summary(self, counts: Counts, *, stored: bool, unknown: bool) -> None:
+        """`stored` and `unknown` say which of the two ways were gone."""
+        if self._as_json:
+            self._line(json.dumps({"summary": {**counts, "findings": counts.findings}}))
+            return
+        if stored:
+            named: tuple[str, ...] = ("ok", Kind.MISSING, Kind.DIFFERENT, Kind.UNLOCKED, Kind.UNREADABLE, "expired")
+            told = ", ".join(f"{counts[name]} {name}" for name in named)
+            self._line(f"stored: {counts['tasks']} tasks, {counts['bytes']} bytes read: {told}")
+        if unknown:
+            named = ("known", Kind.UNKNOWN, "pending", "schema", "other")
+            told = ", ".join(f"{counts[name]} {name}" for name in named)
+            self._line(f"buckets: {counts['versions']} versions: {told}")
+        self._line(f"findings: {counts.findings}")
+
+    def _line(self, text: str) -> None:
+        self._out.write(text + "\n")
+        self._out.flush()
+
+
+def _plain(value: object) -> str:
+    if value is None:
+        return "-"
+    text = str(value)
+    return text if re.fullmatch(r"[!#-\[\]-~]+", text) and text != "-" else json.dumps(text)

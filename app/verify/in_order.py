@@ -1,0 +1,76 @@
+"""Work on several items side by side, with results in the order of the items: what is behind is done, always."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+AHEAD = 8
+"""Times the concurrency: how far quick items may get ahead of a slow one."""
+
+GRACE = 5.0
+"""Seconds that what is in work gets to end once it is to stop."""
+
+
+class _Stopped(Exception):
+    """Not begun, because it is to stop."""
+
+
+async def in_order(
+    items: AsyncIterator[T],
+    work: Callable[[T], Awaitable[R]],
+    stop: asyncio.Event,
+    concurrency: int,
+    grace: float = GRACE,
+) -> AsyncGenerator[tuple[T, R], None]:
+    """After `stop` nothing new is begun, and the first item that is not done within the grace ends it.
+
+    What was done behind that one is thrown away: it will be done again by whoever goes on from the last result.
+    """
+    slots = asyncio.Semaphore(concurrency)
+    window: deque[tuple[T, asyncio.Task[R]]] = deque()
+    stopping = asyncio.create_task(stop.wait())
+    exhausted = False
+
+    async def one(item: T) -> R:
+        async with slots:
+            if stop.is_set():
+                raise _Stopped
+            return await work(item)
+
+    try:
+        while True:
+            while not exhausted and not stop.is_set() and len(window) < concurrency * AHEAD:
+                try:
+                    item = await anext(items)
+                except StopAsyncIteration:
+                    exhausted = True
+                else:
+                    window.append((item, asyncio.create_task(one(item))))
+            if not window:
+                return
+            item, task = window[0]
+            if stop.is_set():
+                # All of them may use the same time, not each its own.
+                await asyncio.wait([task for _, task in window], timeout=grace)
+                grace = 0.0
+                if not task.done():
+                    return
+            else:
+                await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                if not task.done():
+                    continue
+            window.popleft()
+            try:
+                result = task.result()
+            except _Stopped:
+                return
+            yield item, result
+    finally:
+        tasks: list[asyncio.Task[R] | asyncio.Task[bool]] = [stopping, *(task for _, task in window)]
+        for each in tasks:
+            each.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

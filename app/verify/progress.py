@@ -1,0 +1,102 @@
+"""How far a verification got, kept in a file so that it can go on after an interruption."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from app.domain.jobs import TaskId
+from app.verify.findings import Counts
+
+FORMAT = "pas-verify 1"
+
+
+class StateError(ValueError):
+    """The file cannot be used; the message says why and what to do."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """Everything up to these places is done, printed and counted."""
+
+    stored_done: bool = False
+    job: str | None = None
+    position: int = -1
+    bucket: str | None = None
+    key: str | None = None
+    counts: Counts = field(default_factory=Counts)
+
+    @property
+    def task(self) -> TaskId | None:
+        return None if self.job is None else TaskId(UUID(self.job), self.position)
+
+    @task.setter
+    def task(self, place: TaskId) -> None:
+        self.job, self.position = str(place.job_id), place.position
+
+    def copy(self) -> "Progress":
+        return Progress(self.stored_done, self.job, self.position, self.bucket, self.key, Counts(self.counts))
+
+
+def fingerprint(parts: Sequence[object]) -> str:
+    """8 hex digits for what a verification is about: progress of another one is of no use to it."""
+    return hashlib.sha256(json.dumps([str(part) for part in parts]).encode()).hexdigest()[:8]
+
+
+class StateFile:
+    """One verification's file; never one that belongs to something else."""
+
+    def __init__(self, path: Path, about: str) -> None:
+        self.path = path
+        self._about = about
+        self._last: dict[str, Any] | None = None
+
+    def load(self) -> Progress | None:
+        """None where there is nothing to go on from. Raises StateError for the file of another verification."""
+        found = self._read()
+        if found is None:
+            return None
+        if found.get("about") != self._about:
+            raise StateError(f"{self.path} belongs to a verification with other options; name another one with --state")
+        values = found["progress"]
+        return Progress(**{**values, "counts": Counts(values["counts"])})
+
+    def save(self, progress: Progress) -> None:
+        """In one step, and only where something changed. Raises OSError."""
+        values = {"format": FORMAT, "about": self._about, "progress": asdict(progress)}
+        if values == self._last:
+            return
+        temporary = self.path.with_name(f"{self.path.name}.tmp")
+        temporary.write_text(json.dumps(values) + "\n")
+        temporary.replace(self.path)
+        self._last = values
+
+    def begin(self, progress: Progress) -> None:
+        """Makes sure, before hours of work, that progress can be kept. Raises StateError."""
+        self._read()
+        try:
+            self.save(progress)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise StateError(f"{self.path}: {reason}; name a file for the progress with --state") from error
+
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+    def _read(self) -> dict[str, Any] | None:
+        try:
+            text = self.path.read_text()
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise StateError(f"{self.path} cannot be read: {error}") from error
+        try:
+            found = json.loads(text)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or found.get("format") != FORMAT:
+            raise StateError(f"{self.path} is no file of `pas verify`; name another one with --state")
+        return found

@@ -1,0 +1,191 @@
+"""A verification from one end to the other: first what the database names, then what the buckets hold besides."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from app.db import jobs
+from app.db.database import Database
+from app.db.verify import StoredTask, stored_page
+from app.domain.errors import Unavailable
+from app.domain.jobs import TaskId
+from app.objectstore import ObjectStore
+from app.verify.compare import compare, may_be_gone
+from app.verify.findings import Report
+from app.verify.in_order import in_order
+from app.verify.known import KnownVersions
+from app.verify.pace import Pace
+from app.verify.progress import Progress
+from app.verify.read_back import Reader, Unreadable
+from app.verify.unknown import Search, whole_keys
+
+CONCURRENCY = 8
+"""Objects read at once."""
+
+PAGE = 500
+"""Tasks in one page of the database."""
+
+UNREADABLE_IN_A_ROW = 20
+"""So many say that it is not the objects: a right is missing, or the store is ill."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`buckets` are those of the settings; `lock_mode` is None where locking is off."""
+
+    buckets: tuple[str, ...]
+    lock_mode: str | None
+    job_id: UUID | None = None
+    since: datetime | None = None
+    max_bytes_per_second: int | None = None
+    stored: bool = True
+    unknown: bool = True
+
+
+class NoSuchJob(ValueError):
+    pass
+
+
+class Verification:
+    """Goes on behind `progress` and moves it; `save` is called after each finding, and now and then by the caller."""
+
+    def __init__(
+        self,
+        database: Database,
+        objects: ObjectStore,
+        options: Options,
+        progress: Progress,
+        report: Report,
+        save: Callable[[], None],
+        stop: asyncio.Event,
+        note: Callable[[str], None],
+    ) -> None:
+        self._database = database
+        self._objects = objects
+        self._options = options
+        self._progress = progress
+        self._report = report
+        self._save = save
+        self._stop = stop
+        self._note = note
+        self.bytes_read = 0
+        """Now, not with what went before an interruption; for the progress lines."""
+
+    async def run(self) -> bool:
+        """False where it was stopped. Raises Unavailable, NoSuchJob; `progress` has everything until there."""
+        options, progress = self._options, self._progress
+        await self._objects.check(options.buckets)
+        if options.job_id is not None:
+            async with self._database.reading() as connection:
+                if await jobs.find(connection, options.job_id) is None:
+                    raise NoSuchJob(f"there is no job {options.job_id}")
+        if options.stored and not progress.stored_done:
+            await self._read_back()
+            if self._stop.is_set():
+                return False
+            progress.stored_done = True
+            self._save()
+        if options.unknown:
+            await self._search()
+        return not self._stop.is_set()
+
+    async def _tasks(
+        self, after: TaskId | None = None, job_id: UUID | None = None, since: datetime | None = None
+    ) -> AsyncGenerator[StoredTask, None]:
+        first = True
+        while first or after is not None:
+            first = False
+            async with self._database.reading() as connection:
+                page, after = await stored_page(connection, after, PAGE, job_id=job_id, since=since)
+            for task in page:
+                yield task
+
+    async def _read_back(self) -> None:
+        options, progress, counts = self._options, self._progress, self._progress.counts
+        reader = Reader(self._objects, Pace(options.max_bytes_per_second), self._count)
+        tasks = self._tasks(progress.task, options.job_id, options.since)
+        readable, in_a_row = progress.copy(), 0
+        results = in_order(tasks, lambda task: reader.look(task.stored), self._stop, CONCURRENCY)
+        async with aclosing(tasks), aclosing(results):
+            async for task, seen in results:
+                findings = compare(task, seen, options.lock_mode)
+                if seen is None and may_be_gone(task.stored, datetime.now(UTC)):
+                    findings = []
+                    counts["expired"] += 1
+                elif not findings:
+                    counts["ok"] += 1
+                for finding in findings:
+                    counts[finding.kind] += 1
+                    self._report.finding(finding)
+                counts["tasks"] += 1
+                if seen is not None and not isinstance(seen, Unreadable):
+                    counts["bytes"] += seen.size
+                progress.task = task.id
+                if isinstance(seen, Unreadable):
+                    in_a_row += 1
+                    if in_a_row == UNREADABLE_IN_A_ROW:
+                        self._back_to(readable)
+                        raise Unavailable("objectstore", f"{in_a_row} objects in a row cannot be read: {seen.reason}")
+                else:
+                    in_a_row = 0
+                    readable = progress.copy()
+                if findings and not in_a_row:
+                    self._save()
+
+    def _back_to(self, place: Progress) -> None:
+        progress = self._progress
+        progress.job, progress.position, progress.counts = place.job, place.position, place.counts
+
+    def _count(self, size: int) -> None:
+        self.bytes_read += size
+
+    async def _search(self) -> None:
+        options, progress = self._options, self._progress
+        began = datetime.now(UTC)
+        with KnownVersions() as known:
+            await known.fill(self._tasks(), self._stop)
+            search = Search(
+                self._database,
+                self._objects,
+                known,
+                began,
+                concurrency=CONCURRENCY,
+                job_id=options.job_id,
+                since=options.since,
+            )
+            for bucket in await self._buckets(known.buckets):
+                if progress.bucket is None or bucket >= progress.bucket:
+                    await self._search_in(bucket, search, progress.key if bucket == progress.bucket else None)
+                if self._stop.is_set():
+                    return
+
+    async def _buckets(self, named: set[str]) -> Sequence[str]:
+        """Those of the settings, and those that only the database knows any more, where they are still there."""
+        found = set(self._options.buckets)
+        for bucket in sorted(named - found):
+            try:
+                await self._objects.check([bucket])
+                found.add(bucket)
+            except Unavailable as error:
+                self._note(f"not searched, only old tasks name it: {error.reason}")
+        return sorted(found)
+
+    async def _search_in(self, bucket: str, search: Search, after: str | None) -> None:
+        progress = self._progress
+        batches = whole_keys(self._objects.list_versions(bucket, after))
+        async with aclosing(batches):
+            async for batch in batches:
+                judged = None if self._stop.is_set() else await search.judge(batch, self._stop)
+                if judged is None:
+                    return
+                counts, findings = judged
+                for name, number in counts.items():
+                    progress.counts[name] += number
+                for finding in findings:
+                    self._report.finding(finding)
+                progress.bucket, progress.key = bucket, batch[-1].key
+                if findings:
+                    self._save()

@@ -1,0 +1,146 @@
+"""The other way round: objects in the buckets that look like ours and that no task knows."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import unquote
+from uuid import UUID
+
+from app.db import jobs, tasks
+from app.db.database import Database
+from app.db.tasks import TaskKey
+from app.domain.identity import reference_key
+from app.domain.jobs import JobState, Reference, TaskState
+from app.objectstore import ListedVersion, ObjectStore, ObjectVersion
+from app.verify.findings import Counts, Difference, Finding, Kind
+from app.verify.known import KnownVersions
+
+SCHEMAS = "archive-data-schema/"
+"""Schema objects lie here, in every bucket; they are stored once and belong to no task."""
+
+OUR_KEY = re.compile(r"(.+/)?[^/]+/[^/]+/([0-9a-f]{2})/\2[0-9a-f]{62}/v(0|[1-9][0-9]*)", re.DOTALL)
+
+SKEW = timedelta(minutes=5)
+"""How far the clock of a store may be off: what is younger than the search cannot be judged by its age."""
+
+
+class Search:
+    """`job_id` and `since` leave out what belongs to another job, or was stored before."""
+
+    def __init__(
+        self,
+        database: Database,
+        objects: ObjectStore,
+        known: KnownVersions,
+        began: datetime,
+        *,
+        concurrency: int,
+        job_id: UUID | None = None,
+        since: datetime | None = None,
+    ) -> None:
+        self._database = database
+        self._objects = objects
+        self._known = known
+        self._began = began
+        self._concurrency = concurrency
+        self._job_id = job_id
+        self._since = since
+
+    async def judge(self, batch: Sequence[ListedVersion], stop: asyncio.Event) -> tuple[Counts, list[Finding]] | None:
+        """What these versions are; None where it is to stop before that is known."""
+        counts = Counts()
+        if self._since is not None:
+            batch = [found for found in batch if found.last_modified >= self._since]
+        ours = [found for found in batch if not found.key.startswith(SCHEMAS)]
+        strange = await self._known.without(ours)
+        counts["versions"], counts["schema"] = len(batch), len(batch) - len(ours)
+        counts["known"] = len(ours) - len(strange)
+        findings = []
+        for start in range(0, len(strange), self._concurrency):
+            if stop.is_set():
+                return None
+            block = strange[start : start + self._concurrency]
+            heads = await asyncio.gather(
+                *(self._objects.head(each.bucket, each.key, each.version_id) for each in block)
+            )
+            for version in heads:
+                if version is None:  # gone meanwhile
+                    counts["other"] += 1
+                    continue
+                name = await self._standing(version)
+                told = _told(version)
+                if name == Kind.UNKNOWN and self._job_id is not None and told.job_id != self._job_id:
+                    name = "other"
+                counts[name] += 1
+                if name == Kind.UNKNOWN:
+                    findings.append(_finding(version, told))
+        return counts, findings
+
+    async def _standing(self, version: ObjectVersion) -> str:
+        """`known` where it was noted since the search began, `pending` where its task will still find it."""
+        told = _told(version)
+        if told.job_id is None:
+            return Kind.UNKNOWN if OUR_KEY.fullmatch(version.key) or "job-id" in version.user_metadata else "other"
+        async with self._database.reading() as connection:
+            if told.reference is None:  # its id is too long to stand in the metadata
+                job = await jobs.find(connection, told.job_id)
+                young = version.last_modified >= self._began - SKEW
+                return "pending" if job is not None and (young or job.state is JobState.OPEN) else Kind.UNKNOWN
+            place = TaskKey(told.job_id, UUID(bytes=reference_key(told.reference)))
+            row = (await tasks.look_up(connection, [place])).get(place)
+        if row is None:
+            return Kind.UNKNOWN
+        if row.stored is None:
+            return "pending" if row.state is TaskState.OPEN else Kind.UNKNOWN
+        stored = row.stored
+        same = (stored.bucket, stored.key, stored.version_id) == (version.bucket, version.key, version.version_id)
+        return "known" if same else Kind.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What an object says of the task that stored it."""
+
+    job_id: UUID | None
+    reference: Reference | None
+
+
+def _told(version: ObjectVersion) -> _Told:
+    metadata = version.user_metadata
+    try:
+        job_id = UUID(metadata.get("job-id", ""))
+    except ValueError:
+        job_id = None
+    encoded, number = metadata.get("reference-id"), metadata.get("version")
+    if encoded is None or (number is not None and not number.isdecimal()):
+        return _Told(job_id, None)
+    return _Told(job_id, Reference(unquote(encoded), None if number is None else int(number)))
+
+
+def _finding(version: ObjectVersion, told: _Told) -> Finding:
+    return Finding(
+        kind=Kind.UNKNOWN,
+        job=version.user_metadata.get("job-id"),
+        reference=None if told.reference is None else told.reference.id,
+        version=None if told.reference is None else told.reference.version,
+        bucket=version.bucket,
+        key=version.key,
+        version_id=version.version_id,
+        differences=(Difference("database", "a task that names it", "none"),),
+    )
+
+
+async def whole_keys(pages: AsyncIterator[Sequence[ListedVersion]]) -> AsyncGenerator[list[ListedVersion], None]:
+    """The same versions, never divided within a key: behind each batch it can go on by the name of the key."""
+    held: list[ListedVersion] = []
+    async for page in pages:
+        held += page
+        last = held[-1].key
+        cut = next(place for place, found in enumerate(held) if found.key == last)
+        if cut:
+            yield held[:cut]
+            held = held[cut:]
+    if held:
+        yield held

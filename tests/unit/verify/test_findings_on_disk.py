@@ -1,0 +1,166 @@
+"""Everything that can be wrong with an archive on disk is found and named, and nothing else is."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from app.domain.jobs import Reference, TaskId
+from tests.unit.objectstore.uploads import upload_to
+from tests.unit.verify.archived import Archived, documents, files_of, rewrite_row
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "pas" / "objects"
+
+
+async def test_an_archive_as_it_should_be_has_no_findings(archived: Archived) -> None:
+    await archived.put_schema()
+    await archived.job(*documents(5), ("x" * 2000, b"long id"))
+    await archived.job(*documents(3))  # the same documents again: the objects serve both jobs
+    await archived.job(*documents(2, 100), recorded=False)
+    result = await archived.verify()
+    assert (result.code, result.findings) == (0, [])
+    assert result.counts["ok"] == result.counts["tasks"] == 11
+    assert result.counts["bytes"] == 5 * 9 + 7 + 3 * 9 + 2 * 11
+    assert {name: result.counts[name] for name in ("versions", "known", "schema")} == {
+        "versions": 9,
+        "known": 8,
+        "schema": 1,
+    }
+    assert not archived.state.exists()
+
+
+async def test_each_kind_of_damage_is_found_and_named(archived: Archived, root: Path) -> None:
+    stored = await archived.job(*documents(7), days=30)
+    files_of(root, stored[1])[0].unlink()
+    files_of(root, stored[2])[0].write_bytes(b'{"id": x}')
+    for place, until in ((3, None), (4, datetime.now(UTC).isoformat())):
+        said = files_of(root, stored[place])[1]
+        said.write_text(json.dumps({**json.loads(said.read_text()), "retain_until": until}))
+    said = files_of(root, stored[5])[1]
+    before = json.loads(said.read_text())
+    said.write_text(json.dumps({**before, "user_metadata": {**before["user_metadata"], "author": "other"}}))
+    stranger = await archived.put(TaskId(uuid4(), 0), Reference("ORPHAN"), b"nobody knows", datetime.now(UTC), 30)
+
+    result = await archived.verify()
+    assert result.code == 1
+    assert result.kinds == [
+        ("missing", "DOC/1"),
+        ("different", "DOC/2"),
+        ("unlocked", "DOC/3"),
+        ("unlocked", "DOC/4"),
+        ("different", "DOC/5"),
+        ("unknown", "ORPHAN"),
+    ]
+    for finding, place in zip(result.findings, (1, 2, 3, 4, 5), strict=False):
+        assert finding["job"] == str(archived.job_ids[0])
+        assert (finding["bucket"], finding["key"], finding["versionId"]) == (
+            "archive",
+            stored[place].key,
+            stored[place].version_id,
+        )
+    assert result.findings[1]["differences"] == [
+        {"what": "sha256", "expected": stored[2].sha256, "found": result.findings[1]["differences"][0]["found"]}
+    ]
+    assert result.findings[2]["differences"][0]["found"] == "nothing"
+    assert result.findings[4]["differences"] == [
+        {"what": "metadata author", "expected": "Zo%C3%AB%20%26%20Co", "found": "other"}
+    ]
+    assert result.findings[5]["versionId"] == stranger.version_id
+    assert result.counts["ok"] == 2
+    assert result.counts["findings"] == 6
+
+
+async def test_a_row_that_names_the_object_of_another_reference_is_found(archived: Archived) -> None:
+    first, second = await archived.job(*documents(2))
+    await rewrite_row(archived.database, first, second)
+    result = await archived.verify()
+    assert ("different", "DOC/0") in result.kinds
+    assert {each["what"] for each in result.findings[0]["differences"]} == {"key", "metadata reference-id"}
+    assert ("unknown", "DOC/0") in result.kinds
+
+
+async def test_what_was_stored_without_lock_is_named_once_locking_is_on(archived: Archived, root: Path) -> None:
+    (stored,) = await archived.job(*documents(1))
+    said = files_of(root, stored)[1]
+    said.write_text(json.dumps({**json.loads(said.read_text()), "retain_until": None}))
+    await rewrite_row(archived.database, stored, replace(stored, retain_until=None))
+    assert (await archived.verify(lock_mode=None)).code == 0
+    assert (await archived.verify()).kinds == [("unlocked", "DOC/0")]
+
+
+async def test_what_the_lifecycle_rule_may_remove_is_not_missed(archived: Archived, root: Path) -> None:
+    (stored,) = await archived.job(*documents(1), days=1)
+    for path in files_of(root, stored):
+        path.unlink()
+    assert (await archived.verify()).kinds == [("missing", "DOC/0")]
+    old = replace(
+        stored, archived_at=stored.archived_at - timedelta(days=2), retain_until=datetime.now(UTC) - timedelta(days=1)
+    )
+    await rewrite_row(archived.database, stored, old)
+    result = await archived.verify()
+    assert (result.code, result.counts["expired"], result.findings) == (0, 1, [])
+
+
+async def test_an_object_whose_task_is_still_open_is_pending_and_not_unknown(archived: Archived) -> None:
+    await archived.job(*documents(1), stored=False)
+    place = TaskId(archived.job_ids[0], 0)
+    await archived.put(place, Reference("DOC/0"), b"{}", datetime.now(UTC), 30)
+    result = await archived.verify()
+    assert (result.code, result.counts["pending"]) == (0, 1)
+
+
+async def test_a_second_version_of_a_known_key_is_unknown(archived: Archived) -> None:
+    (stored,) = await archived.job(*documents(1))
+    head = await archived.objects.head(stored.bucket, stored.key)
+    assert head is not None
+    await archived.objects.put(upload_to("archive", stored.key, b"forged", if_match=head.etag))
+    result = await archived.verify()
+    assert result.code == 1
+    assert [(each["kind"], each["key"]) for each in result.findings] == [("unknown", stored.key)]
+
+
+async def test_objects_of_others_are_left_alone_and_ours_of_another_shape_are_not(archived: Archived) -> None:
+    await archived.objects.put(upload_to("archive", "logs/today.txt", b"1", user_metadata={}))
+    await archived.objects.put(upload_to("archive", "copy/of/it", b"2", user_metadata={"job-id": "j"}))
+    result = await archived.verify()
+    assert result.counts["other"] == 1
+    assert [(each["kind"], each["key"], each["job"]) for each in result.findings] == [("unknown", "copy/of/it", "j")]
+
+
+async def test_only_one_job_or_what_is_new_is_looked_at(archived: Archived) -> None:
+    await archived.job(*documents(2))
+    await archived.put(TaskId(uuid4(), 0), Reference("ORPHAN"), b"o", datetime.now(UTC), 30)
+    between = datetime.now(UTC)
+    await archived.job(*documents(3, 10))
+    of_one = await archived.verify(job_id=archived.job_ids[0])
+    assert (of_one.code, of_one.counts["tasks"]) == (0, 2)
+    new = await archived.verify(since=between)
+    assert (new.code, new.counts["tasks"], new.counts["versions"]) == (0, 3, 3)
+    assert (await archived.verify(unknown=False)).code == 0
+    assert (await archived.verify(stored=False)).kinds == [("unknown", "ORPHAN")]
+    absent = await archived.verify(job_id=uuid4())
+    assert absent.code == 2
+    assert "there is no job" in absent.err
+
+
+async def test_text_is_one_line_each_and_quotes_what_sources_chose(archived: Archived, root: Path) -> None:
+    stored = await archived.job(('a"\nmissing job=-', b"1"), ("plain", b"2"))
+    for each in stored:
+        files_of(root, each)[0].unlink()
+    result = await archived.verify(as_json=False)
+    job = archived.job_ids[0]
+    assert result.out.splitlines() == [
+        f'missing job={job} reference="a\\"\\nmissing job=-" version=- bucket=archive key={stored[0].key} '
+        f'version-id={stored[0].version_id} object: expected "1 bytes", found nothing',
+        f"missing job={job} reference=plain version=- bucket=archive key={stored[1].key} "
+        f'version-id={stored[1].version_id} object: expected "1 bytes", found nothing',
+        "stored: 2 tasks, 0 bytes read: 0 ok, 2 missing, 0 different, 0 unlocked, 0 unreadable, 0 expired",
+        "buckets: 0 versions: 0 known, 0 unknown, 0 pending, 0 schema, 0 other",
+        "findings: 2",
+    ]
