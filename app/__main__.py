@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -105,6 +106,9 @@ def _verify(options: argparse.Namespace) -> int:
     except (StartRefused, Unavailable, OSError) as error:
         _refuse(str(error))
         return Exit.UNAVAILABLE  # 1 is said by findings only
+    except Exception:
+        traceback.print_exc()
+        return Exit.UNAVAILABLE
 
 
 async def _read_back(settings: Settings, options: argparse.Namespace) -> int:

@@ -65,6 +65,9 @@ async def verify(
             state.save(progress)
             note(f"{error}; goes on with --resume")
             return Exit.UNAVAILABLE
+        except Exception:
+            state.save(progress)
+            raise
         finally:
             ticking.cancel()
             await asyncio.wait({ticking})
@@ -81,7 +84,10 @@ async def _tick(verification: Verification, progress: Progress, state: StateFile
     told = 0.0
     while True:
         await asyncio.sleep(SAVE_EVERY)
-        state.save(progress)
+        try:
+            state.save(progress)
+        except OSError as error:  # the disk may have room again later
+            note(f"progress is not kept: {error}")
         told += SAVE_EVERY
         if told >= TELL_EVERY:
             told = 0.0

@@ -1,6 +1,9 @@
 """`pas verify` as it is called, on an embedded archive."""
 
 import asyncio
+import fcntl
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -49,6 +52,15 @@ def test_exit_1_on_a_finding(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert " sha256: expected " in out
 
 
+def test_a_service_may_run_and_write_meanwhile(tmp_path: Path) -> None:
+    fill(tmp_path, damaged=False)
+    with (tmp_path / "pas" / "lock").open("w") as lock, closing(sqlite3.connect(tmp_path / "pas" / "pas.sqlite")) as db:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        db.execute("BEGIN IMMEDIATE")
+        db.execute("UPDATE backfill_task SET message = 'not yet committed'")
+        assert main(["verify", "--embedded", "--data-dir", "pas"]) == 0
+
+
 def test_exit_2_on_wrong_usage_and_wrong_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for wrong in (["--job", "7"], ["--since", "yesterday"], ["--max-bytes-per-second", "0"], ["--only", "x"]):
         with pytest.raises(SystemExit) as exit_:
@@ -62,3 +74,11 @@ def test_exit_3_where_there_is_nothing(capsys: pytest.CaptureFixture[str]) -> No
     assert main(["verify", "--embedded", "--data-dir", "none"]) == 3
     assert "holds no database" in capsys.readouterr().err
     assert not Path("none").exists()
+
+
+def test_1_is_never_said_by_anything_but_findings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(tmp_path, damaged=False)
+    with closing(sqlite3.connect(tmp_path / "pas" / "pas.sqlite")) as db, db:
+        db.execute("UPDATE backfill_task SET stored = '{}'")
+    assert main(["verify", "--embedded", "--data-dir", "pas"]) == 3
+    assert "Traceback" in capsys.readouterr().err
