@@ -98,6 +98,7 @@ def upgrade() -> None:
     op.create_index("uq_backfill_task_reference", "backfill_task", ["job_id", "reference_key"], unique=True)
     for name, condition in (
         ("waiting", "state = 'open' AND published_at IS NULL"),
+        ("leased", "state = 'open' AND published_at IS NULL AND claimed_until IS NOT NULL"),
         ("outstanding", "state = 'open' AND published_at IS NOT NULL AND NOT answered"),
         ("no_data", "state = 'open' AND no_data_at IS NOT NULL"),
     ):

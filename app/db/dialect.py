@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -17,6 +18,9 @@ from app.db.tables import schema_lock
 
 INSERT_BLOCK = 2_000
 """Rows that are made and inserted in one go, some 10 ms: then other work of the event loop gets its turn."""
+
+ANALYZE_FROM = 1_000
+"""Rows; reading all of a table smaller than this costs nothing."""
 
 Columns = Sequence[tuple[str, "type[TypeEngine[Any]] | TypeEngine[Any]"]]
 
@@ -35,8 +39,13 @@ def open_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
             max_overflow=0,
             pool_timeout=10,
             pool_recycle=1800,
-            # Without JIT: our statements are short. Timeouts bound what a half-dead server can hold.
-            connect_args={"timeout": 5, "command_timeout": 60, "server_settings": {"jit": "off"}},
+            # Without JIT: our statements are short. Timeouts bound what a half-dead server can hold. A plan that is
+            # kept, made while the table was small, would read all of a table that has become large since.
+            connect_args={
+                "timeout": 5,
+                "command_timeout": 60,
+                "server_settings": {"jit": "off", "plan_cache_mode": "force_custom_plan"},
+            },
         )
     engine = create_async_engine(
         "sqlite+aiosqlite://" + url.removeprefix("sqlite:").removeprefix("//"),
@@ -64,22 +73,39 @@ def _begin_sqlite(connection: Any) -> None:
     connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")
 
 
-def rows(connection: AsyncConnection, name: str, columns: Columns, values: Iterable[Sequence[Any]]) -> FromClause:
-    """A FROM clause with these rows: `unnest(…)` on PostgreSQL, `json_each(?)` on SQLite."""
-    values = list(values)
-    if is_postgresql(connection):
-        arrays = [
-            bindparam(f"{name}_{name_of}", [row[i] for row in values], type_=postgresql.ARRAY(_type(kind)), unique=True)
-            for i, (name_of, kind) in enumerate(columns)
+@dataclass(frozen=True)
+class Rows:
+    """Rows of parameters as a FROM clause: `unnest(…)` on PostgreSQL, `json_each(?)` on SQLite.
+
+    The clause is made once and its rows are bound at each execution, so that statements over it can be kept: building
+    one and finding its compiled form again costs more than executing it.
+    """
+
+    name: str
+    columns: Columns
+
+    def clause(self, dialect: str) -> FromClause:
+        """For statements that are kept per dialect (`connection.dialect.name`)."""
+        name, columns = self.name, self.columns
+        if dialect == "postgresql":
+            arrays = [bindparam(f"{name}_{of}", type_=postgresql.ARRAY(_type(kind))) for of, kind in columns]
+            values = func.unnest(*arrays).table_valued(*(column(of, _type(kind)) for of, kind in columns), name=name)
+            return values.render_derived()
+        each = func.json_each(bindparam(f"{name}_json", type_=Text)).table_valued("value")
+        picked = [
+            type_coerce(func.json_extract(each.c.value, f"$[{i}]"), _type(kind)).label(of)
+            for i, (of, kind) in enumerate(columns)
         ]
-        return func.unnest(*arrays).table_valued(*(column(c, _type(k)) for c, k in columns), name=name).render_derived()
-    document = json.dumps([[_plain(value) for value in row] for row in values])
-    each = func.json_each(bindparam(f"{name}_json", document, type_=Text, unique=True)).table_valued("value")
-    picked = [
-        type_coerce(func.json_extract(each.c.value, f"$[{i}]"), _type(kind)).label(name_of)
-        for i, (name_of, kind) in enumerate(columns)
-    ]
-    return select(*picked).select_from(each).subquery(name)
+        return select(*picked).select_from(each).subquery(name)
+
+    def bind(self, connection: AsyncConnection, values: Sequence[Sequence[Any]]) -> dict[str, Any]:
+        """The parameters for these rows; there is at least one."""
+        if is_postgresql(connection):
+            return {
+                f"{self.name}_{of}": list(row)
+                for (of, _), row in zip(self.columns, zip(*values, strict=True), strict=True)
+            }
+        return {f"{self.name}_json": json.dumps([[_plain(value) for value in row] for row in values])}
 
 
 def _type(kind: type[TypeEngine[Any]] | TypeEngine[Any]) -> TypeEngine[Any]:
@@ -119,6 +145,16 @@ async def _with_pauses(records: Iterator[tuple[Any, ...]]) -> AsyncIterator[tupl
         for record in block:
             yield record
         await asyncio.sleep(0)
+
+
+async def refresh_statistics(connection: AsyncConnection, table: Table, added: int) -> None:
+    """After inserts that make a table a tenth larger: PostgreSQL would plan by the old picture for a minute or more."""
+    if not is_postgresql(connection) or added < ANALYZE_FROM:
+        return
+    known = text("SELECT reltuples FROM pg_class WHERE oid = CAST(:name AS regclass)")
+    rows = (await connection.execute(known, {"name": table.name})).scalar_one()
+    if added > rows / 10:
+        await connection.execute(text(f"ANALYZE (SKIP_LOCKED) {table.name}"))
 
 
 async def lock(connection: AsyncConnection, purpose: int) -> None:

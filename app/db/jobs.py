@@ -46,6 +46,7 @@ async def insert_tasks(connection: AsyncConnection, job_id: UUID, references: It
         for position, reference in enumerate(references)
     )
     await dialect.insert_many(connection, task, columns, records)
+    await dialect.refresh_statistics(connection, task, len(keys) // 16)
 
 
 async def find(connection: AsyncConnection, job_id: UUID) -> Job | None:

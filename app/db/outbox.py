@@ -3,17 +3,39 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Integer, Uuid, and_, func, or_, select, text, true, update
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Integer,
+    Select,
+    Update,
+    Uuid,
+    bindparam,
+    func,
+    or_,
+    select,
+    text,
+    true,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from app.db import dialect
-from app.db.tables import OUTSTANDING, WAITING, job, task
+from app.db.tables import LEASED, OUTSTANDING, WAITING, UtcDateTime, job, task
 from app.domain.jobs import JobState, Reference, TaskId, TaskState
 
 JOBS_PER_CLAIM = 100
 """Jobs that get a turn in one claim; those served longest ago come first, so all get theirs."""
+
+
+# Statements are built once per dialect and kept (lru_cache); rows and times are bound when they are executed.
+IDS = dialect.Rows("ids", [("job_id", Uuid), ("position", Integer)])
+NOW = bindparam("now", type_=UtcDateTime)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,55 +58,19 @@ async def claim(
     fill the same window. `lease_until` also marks what this claim took (`mark_published`).
     """
     await dialect.lock(connection, dialect.LOCK_RELAY)
-    waiting = and_(
-        task.c.job_id == job.c.id,
-        text(WAITING),
-        or_(task.c.claimed_until.is_(None), task.c.claimed_until < now),
-        or_(task.c.not_before.is_(None), task.c.not_before <= now),
-    )
-    turn = (
-        select(job.c.id)
-        .where(
-            job.c.state == JobState.OPEN,
-            job.c.paused.is_(False),
-            or_(job.c.held_until.is_(None), job.c.held_until <= now),
-            select(task.c.position).where(waiting).exists(),
-        )
-        .order_by(job.c.relayed_at.nulls_first(), job.c.started)
-        .limit(JOBS_PER_CLAIM)
-    )
-    jobs = list((await connection.execute(turn)).scalars())
+    jobs = list((await connection.execute(_turns(), {"now": now})).scalars())
     room = await _room(connection, jobs, now, window)
-    shares = _shares(jobs, room, batch)
-    if not shares:
-        return []
     taken: list[TaskId] = []
-    for job_id, share in shares:
-        due = (
-            select(task.c.job_id, task.c.position)
-            .where(task.c.job_id == job_id, *waiting.clauses[1:])
-            .order_by(task.c.position)
-            .limit(share)
-            .with_for_update(skip_locked=True)
-        )
-        taken += [TaskId(*row) for row in await connection.execute(due)]
-    taken.sort()
-    ids = dialect.rows(connection, "ids", [("job_id", Uuid), ("position", Integer)], taken)
-    lease = (
-        update(task)
-        .where(task.c.job_id == ids.c.job_id, task.c.position == ids.c.position, text(f"backfill_task.{WAITING}"))
-        .values(claimed_until=lease_until)
-        .returning(task.c.job_id, task.c.position, task.c.reference_id, task.c.reference_version)
-    )
-    leased = (await connection.execute(lease)).all()
-    served = {row.job_id for row in leased}
-    heads = {
-        row.id: row
-        for row in await connection.execute(
-            select(job.c.id, job.c.message, job.c.topic, job.c.traceparent).where(job.c.id.in_(served))
-        )
-    }
-    await connection.execute(update(job).where(job.c.id.in_(served)).values(relayed_at=now))
+    for job_id, share in _shares(jobs, room, batch):
+        due = await connection.execute(_due(), {"now": now, "job": job_id, "share": share})
+        taken += [TaskId(*row) for row in due]
+    if not taken:
+        return []
+    leasing = {**IDS.bind(connection, taken), "lease_until": lease_until}
+    leased = (await connection.execute(_leasing(connection.dialect.name), leasing)).all()
+    served = list({row.job_id for row in leased})
+    heads = {row.id: row for row in await connection.execute(_heads(), {"served": served})}
+    await connection.execute(_served(), {"served": served, "now": now})
     return [
         OwedCommand(
             TaskId(row.job_id, row.position),
@@ -97,21 +83,93 @@ async def claim(
     ]
 
 
+def _waiting() -> list[ColumnElement[bool]]:
+    """Commands that may be sent now."""
+    return [
+        text(WAITING),  # type: ignore[list-item]
+        or_(task.c.claimed_until.is_(None), task.c.claimed_until < NOW),
+        or_(task.c.not_before.is_(None), task.c.not_before <= NOW),
+    ]
+
+
+@lru_cache
+def _turns() -> Select[Any]:
+    # Not EXISTS: PostgreSQL turns that into a join, and then reads all that waits.
+    first = (
+        select(task.c.position).where(task.c.job_id == job.c.id, *_waiting()).order_by(task.c.position).limit(1)
+    ).scalar_subquery()
+    return (
+        select(job.c.id)
+        .where(
+            job.c.state == JobState.OPEN,
+            job.c.paused.is_(False),
+            or_(job.c.held_until.is_(None), job.c.held_until <= NOW),
+            first.is_not(None),
+        )
+        .order_by(job.c.relayed_at.nulls_first(), job.c.started)
+        .limit(JOBS_PER_CLAIM)
+    )
+
+
+@lru_cache
+def _due() -> Select[Any]:
+    return (
+        select(task.c.job_id, task.c.position)
+        .where(task.c.job_id == bindparam("job", type_=Uuid), *_waiting())
+        .order_by(task.c.position)
+        .limit(bindparam("share", type_=Integer))
+        .with_for_update(skip_locked=True)
+    )
+
+
+@lru_cache
+def _leasing(dialect_name: str) -> ReturningUpdate[Any]:
+    """Of rows that are locked, so they are still waiting: said again, PostgreSQL may read all that wait for each."""
+    ids = IDS.clause(dialect_name)
+    return (
+        update(task)
+        .where(task.c.job_id == ids.c.job_id, task.c.position == ids.c.position)
+        .values(claimed_until=bindparam("lease_until", type_=UtcDateTime))
+        .returning(task.c.job_id, task.c.position, task.c.reference_id, task.c.reference_version)
+    )
+
+
+@lru_cache
+def _heads() -> Select[Any]:
+    return select(job.c.id, job.c.message, job.c.topic, job.c.traceparent).where(job.c.id.in_(_SERVED))
+
+
+@lru_cache
+def _served() -> Update:
+    return update(job).where(job.c.id.in_(_SERVED)).values(relayed_at=NOW)
+
+
+_SERVED = bindparam("served", type_=Uuid, expanding=True)
+
+
 async def _room(connection: AsyncConnection, jobs: Sequence[UUID], now: datetime, window: int) -> dict[UUID, int]:
     """How many more commands each job may have out: window − published and unanswered − being sent."""
-    if not jobs:
-        return {}
-    out = select(task.c.job_id, func.count()).where(task.c.job_id.in_(jobs), text(OUTSTANDING)).group_by(task.c.job_id)
-    sending = (
-        select(task.c.job_id, func.count())
-        .where(task.c.job_id.in_(jobs), text(WAITING), task.c.claimed_until >= now)
-        .group_by(task.c.job_id)
-    )
     room = dict.fromkeys(jobs, window)
-    for statement in (out, sending):
-        for job_id, count in await connection.execute(statement):
+    if jobs:
+        for job_id, count in await connection.execute(_out(), {"served": jobs, "now": now}):
             room[job_id] -= count
     return room
+
+
+@lru_cache
+def _out() -> CompoundSelect[Any]:
+    """Two counts, each over its partial index: what waits may be a million rows."""
+    published = (
+        select(task.c.job_id, func.count().label("out"))
+        .where(task.c.job_id.in_(_SERVED), text(OUTSTANDING))
+        .group_by(task.c.job_id)
+    )
+    sending = (
+        select(task.c.job_id, func.count())
+        .where(task.c.job_id.in_(_SERVED), text(LEASED), task.c.claimed_until >= NOW)
+        .group_by(task.c.job_id)
+    )
+    return published.union_all(sending)
 
 
 async def count_outstanding(connection: AsyncConnection) -> int:
@@ -143,20 +201,28 @@ async def release(connection: AsyncConnection, tasks: Sequence[TaskId], lease_un
 
 
 async def _settle_claim(
-    connection: AsyncConnection, tasks: Sequence[TaskId], lease_until: datetime, **values: object
+    connection: AsyncConnection, tasks: Sequence[TaskId], lease_until: datetime, published_at: datetime | None = None
 ) -> int:
-    ids = dialect.rows(connection, "ids", [("job_id", Uuid), ("position", Integer)], sorted(tasks))
-    statement = (
+    values = IDS.bind(connection, sorted(tasks))
+    settled = await connection.execute(
+        _settling_claim(connection.dialect.name), {**values, "lease_until": lease_until, "published": published_at}
+    )
+    return settled.rowcount
+
+
+@lru_cache
+def _settling_claim(dialect_name: str) -> Update:
+    ids = IDS.clause(dialect_name)
+    return (
         update(task)
         .where(
             task.c.job_id == ids.c.job_id,
             task.c.position == ids.c.position,
             task.c.state == TaskState.OPEN,
-            task.c.claimed_until == lease_until,
+            task.c.claimed_until == bindparam("lease_until", type_=UtcDateTime),
         )
-        .values(claimed_until=None, **values)
+        .values(claimed_until=None, published_at=bindparam("published", type_=UtcDateTime))
     )
-    return (await connection.execute(statement)).rowcount
 
 
 async def owe_again(connection: AsyncConnection, published_before: datetime | None, limit: int = 1_000) -> int:
@@ -179,10 +245,14 @@ async def owe_again(connection: AsyncConnection, published_before: datetime | No
     found = [TaskId(*row) for row in await connection.execute(lost)]
     if not found:
         return 0
-    ids = dialect.rows(connection, "ids", [("job_id", Uuid), ("position", Integer)], found)
-    statement = (
+    return (await connection.execute(_owing_again(connection.dialect.name), IDS.bind(connection, found))).rowcount
+
+
+@lru_cache
+def _owing_again(dialect_name: str) -> Update:
+    ids = IDS.clause(dialect_name)
+    return (
         update(task)
         .where(task.c.job_id == ids.c.job_id, task.c.position == ids.c.position, task.c.state == TaskState.OPEN)
         .values(published_at=None, claimed_until=None)
     )
-    return (await connection.execute(statement)).rowcount

@@ -104,12 +104,15 @@ Index("uq_backfill_task_reference", task.c.job_id, task.c.reference_key, unique=
 WAITING = "state = 'open' AND published_at IS NULL"
 """The outbox: commands that the database owes the broker."""
 
+LEASED = f"{WAITING} AND claimed_until IS NOT NULL"
+"""Commands that a relay is sending, or was sending when it died."""
+
 OUTSTANDING = "state = 'open' AND published_at IS NOT NULL AND NOT answered"
 """Published and not yet answered: what the window of a job bounds."""
 
 NO_DATA = "state = 'open' AND no_data_at IS NOT NULL"
 
-for name, condition in (("waiting", WAITING), ("outstanding", OUTSTANDING), ("no_data", NO_DATA)):
+for name, condition in (("waiting", WAITING), ("leased", LEASED), ("outstanding", OUTSTANDING), ("no_data", NO_DATA)):
     Index(
         f"ix_backfill_task_{name}",
         task.c.job_id,
@@ -121,4 +124,4 @@ for name, condition in (("waiting", WAITING), ("outstanding", OUTSTANDING), ("no
 schema_lock = 7250150
 """Key of the PostgreSQL advisory locks of this service: `(schema_lock, purpose)`."""
 
-__all__ = ["NO_DATA", "OUTSTANDING", "WAITING", "UtcDateTime", "job", "metadata", "schema_lock", "task"]
+__all__ = ["LEASED", "NO_DATA", "OUTSTANDING", "WAITING", "UtcDateTime", "job", "metadata", "schema_lock", "task"]

@@ -1,14 +1,16 @@
 """Queries on the tasks that commands name: look up, note where the object lies, settle outcomes. None commits."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Integer, Text, Uuid, case, func, select, update
+import orjson
+from sqlalchemy import FromClause, Integer, Select, Text, Uuid, bindparam, case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from app.db import dialect
 from app.db.tables import UtcDateTime, job, task
@@ -70,18 +72,49 @@ class PutBack:
 
 Settlement = Outcome | NoData | PutBack
 
+# Statements are built once per dialect and kept (lru_cache); rows and times are bound when they are executed.
+NOW = bindparam("now", type_=UtcDateTime)
+
+
+WANTED = dialect.Rows("wanted", [("job_id", Uuid), ("reference_key", Uuid)])
+IDS = dialect.Rows("ids", [("job_id", Uuid), ("position", Integer)])
+OBJECTS = dialect.Rows("objects", [("job_id", Uuid), ("position", Integer), ("stored", Text)])
+OUTCOMES = dialect.Rows(
+    "outcomes", [("job_id", Uuid), ("position", Integer), ("state", Text), ("message", Text), ("trace_id", Text)]
+)
+NO_DATA = dialect.Rows("no_data", [("job_id", Uuid), ("position", Integer), ("trace_id", Text)])
+PUT_BACK = dialect.Rows(
+    "put_back", [("job_id", Uuid), ("position", Integer), ("not_before", UtcDateTime), ("attempts", Integer)]
+)
+
 
 async def look_up(connection: AsyncConnection, keys: Sequence[TaskKey]) -> dict[TaskKey, TaskRow]:
     """The tasks of many commands in one query; unknown ones are absent."""
-    wanted = dialect.rows(connection, "wanted", [("job_id", Uuid), ("reference_key", Uuid)], sorted(set(keys)))
-    statement = select(
+    statement = _look_up(connection.dialect.name)
+    found = await connection.execute(statement, WANTED.bind(connection, list(set(keys))))
+    return {
+        TaskKey(job_id, key): TaskRow(
+            TaskId(job_id, position),
+            _STATES[state],
+            attempts,
+            None if stored is None else from_json(stored),
+            *of_job,
+        )
+        for job_id, position, key, state, attempts, stored, *of_job in found
+    }
+
+
+@lru_cache
+def _look_up(dialect_name: str) -> Select[Any]:
+    wanted = WANTED.clause(dialect_name)
+    return select(
         task.c.job_id,
         task.c.position,
         task.c.reference_key,
         task.c.state,
         task.c.attempts,
         task.c.stored,
-        job.c.message,
+        job.c.message,  # from here on as in TaskRow
         job.c.topic,
         job.c.resolved_config_id,
         job.c.num_of_retry,
@@ -93,35 +126,25 @@ async def look_up(connection: AsyncConnection, keys: Sequence[TaskKey]) -> dict[
         task.c.reference_key == wanted.c.reference_key,
         job.c.id == task.c.job_id,
     )
-    return {
-        TaskKey(row.job_id, row.reference_key): TaskRow(
-            TaskId(row.job_id, row.position),
-            TaskState(row.state),
-            row.attempts,
-            None if row.stored is None else from_json(row.stored),
-            row.message,
-            row.topic,
-            row.resolved_config_id,
-            row.num_of_retry,
-            row.started,
-            row.paused,
-            row.traceparent,
-        )
-        for row in await connection.execute(statement)
-    }
+
+
+_STATES = {str(state): state for state in TaskState}
 
 
 async def note(connection: AsyncConnection, objects: Sequence[tuple[TaskId, StoredArtifact]]) -> set[TaskId]:
-    """Notes where the objects lie; returns those that were open and had none yet. Only these may be announced."""
-    objects = sorted(objects, key=lambda pair: pair[0])
-    values = dialect.rows(
-        connection,
-        "objects",
-        [("job_id", Uuid), ("position", Integer), ("stored", Text)],
-        [(*task_id, to_json(stored)) for task_id, stored in objects],
-    )
-    await _lock(connection, [task_id for task_id, _ in objects])
-    statement = (
+    """Notes where the objects lie; returns those that were open and had none yet. Only these may be announced.
+
+    One statement, so it may be its own transaction (`Database.once`).
+    """
+    values = [(*task_id, to_json(stored)) for task_id, stored in objects]
+    found = await connection.execute(_note(connection.dialect.name), OBJECTS.bind(connection, values))
+    return {TaskId(*row) for row in found}
+
+
+@lru_cache
+def _note(dialect_name: str) -> ReturningUpdate[Any]:
+    values = _in_order(OBJECTS, dialect_name)
+    return (
         update(task)
         .where(
             task.c.job_id == values.c.job_id,
@@ -132,7 +155,21 @@ async def note(connection: AsyncConnection, objects: Sequence[tuple[TaskId, Stor
         .values(stored=values.c.stored)
         .returning(task.c.job_id, task.c.position)
     )
-    return {TaskId(*row) for row in await connection.execute(statement)}
+
+
+def _in_order(rows: dialect.Rows, dialect_name: str) -> FromClause:
+    """The rows of parameters, after the tasks they name were locked in their order: batches that lock in different
+    order would deadlock."""
+    values = rows.clause(dialect_name)
+    if dialect_name != "postgresql":
+        return values
+    return (
+        select(*values.c)
+        .join(task, (task.c.job_id == values.c.job_id) & (task.c.position == values.c.position))
+        .order_by(task.c.job_id, task.c.position)
+        .with_for_update(of=task)
+        .subquery("locked")
+    )
 
 
 async def settle(
@@ -142,8 +179,10 @@ async def settle(
 
     A task that is no longer open stays as it is, and nothing but success is recorded where an object is stored.
     """
-    await _lock(connection, sorted(item.id for item in settlements))
-    changed = await _finish(connection, [item for item in settlements if isinstance(item, Outcome)], now)
+    outcomes = [item for item in settlements if isinstance(item, Outcome)]
+    if 0 < len(outcomes) < len(settlements):  # several statements will follow, one locks in its own order
+        await _lock(connection, [item.id for item in settlements])
+    changed = await _finish(connection, outcomes, now)
     completed = await _count(connection, changed, now)
     done = {task_id for task_id, _ in changed}
     done |= await _remember_no_data(connection, [item for item in settlements if isinstance(item, NoData)], now)
@@ -152,17 +191,14 @@ async def settle(
 
 
 async def _lock(connection: AsyncConnection, ids: Sequence[TaskId]) -> None:
-    """Locks the rows in their order: two batches that lock in different order would deadlock."""
-    if len(ids) < 2 or not dialect.is_postgresql(connection):
-        return
-    wanted = dialect.rows(connection, "ids", [("job_id", Uuid), ("position", Integer)], ids)
-    statement = (
-        select(task.c.position)
-        .where(task.c.job_id == wanted.c.job_id, task.c.position == wanted.c.position)
-        .order_by(task.c.job_id, task.c.position)
-        .with_for_update(of=task)
-    )
-    await connection.execute(statement)
+    """Locks the rows in their order, for several statements."""
+    if dialect.is_postgresql(connection):
+        await connection.execute(_locking(), IDS.bind(connection, ids))
+
+
+@lru_cache
+def _locking() -> Select[Any]:
+    return select(_in_order(IDS, "postgresql").c.position)
 
 
 async def _finish(
@@ -170,13 +206,17 @@ async def _finish(
 ) -> list[tuple[TaskId, TaskState]]:
     if not outcomes:
         return []
-    values = dialect.rows(
-        connection,
-        "outcomes",
-        [("job_id", Uuid), ("position", Integer), ("state", Text), ("message", Text), ("trace_id", Text)],
-        [(*outcome.id, str(outcome.state), outcome.message, outcome.trace_id) for outcome in outcomes],
+    values = [(*outcome.id, str(outcome.state), outcome.message, outcome.trace_id) for outcome in outcomes]
+    found = await connection.execute(
+        _finishing(connection.dialect.name), {**OUTCOMES.bind(connection, values), "now": now}
     )
-    statement = (
+    return [(TaskId(job_id, position), _STATES[state]) for job_id, position, state in found]
+
+
+@lru_cache
+def _finishing(dialect_name: str) -> ReturningUpdate[Any]:
+    values = _in_order(OUTCOMES, dialect_name)
+    return (
         update(task)
         .where(
             task.c.job_id == values.c.job_id,
@@ -188,12 +228,11 @@ async def _finish(
             state=values.c.state,
             message=values.c.message,
             trace_id=values.c.trace_id,
-            finished_at=now,
+            finished_at=NOW,
             claimed_until=None,
         )
         .returning(task.c.job_id, task.c.position, task.c.state)
     )
-    return [(TaskId(row.job_id, row.position), TaskState(row.state)) for row in await connection.execute(statement)]
 
 
 async def _count(connection: AsyncConnection, changed: Sequence[tuple[TaskId, TaskState]], now: datetime) -> list[UUID]:
@@ -204,35 +243,43 @@ async def _count(connection: AsyncConnection, changed: Sequence[tuple[TaskId, Ta
     completed = []
     for job_id in sorted(counts):
         succeeded, failed = counts[job_id]
-        left = job.c.open - (succeeded + failed)
-        statement = (
-            update(job)
-            .where(job.c.id == job_id)
-            .values(
-                open=left,
-                succeeded=job.c.succeeded + succeeded,
-                failed=job.c.failed + failed,
-                last_settled=now,
-                state=case((left == 0, str(JobState.COMPLETED)), else_=job.c.state),
-                completed=case((left == 0, now), else_=job.c.completed),
-            )
-            .returning(job.c.open)
-        )
-        if (await connection.execute(statement)).scalar_one() == 0:
+        values = {"job": job_id, "more_succeeded": succeeded, "more_failed": failed, "now": now}
+        if (await connection.execute(_counting(), values)).scalar_one() == 0:
             completed.append(job_id)
     return completed
+
+
+@lru_cache
+def _counting() -> ReturningUpdate[Any]:
+    succeeded, failed = bindparam("more_succeeded", type_=Integer), bindparam("more_failed", type_=Integer)
+    left = job.c.open - (succeeded + failed)
+    return (
+        update(job)
+        .where(job.c.id == bindparam("job", type_=Uuid))
+        .values(
+            open=left,
+            succeeded=job.c.succeeded + succeeded,
+            failed=job.c.failed + failed,
+            last_settled=NOW,
+            state=case((left == 0, str(JobState.COMPLETED)), else_=job.c.state),
+            completed=case((left == 0, NOW), else_=job.c.completed),
+        )
+        .returning(job.c.open)
+    )
 
 
 async def _remember_no_data(connection: AsyncConnection, items: Sequence[NoData], now: datetime) -> set[TaskId]:
     if not items:
         return set()
-    values = dialect.rows(
-        connection,
-        "items",
-        [("job_id", Uuid), ("position", Integer), ("trace_id", Text)],
-        [(*item.id, item.trace_id) for item in items],
-    )
-    statement = (
+    values = NO_DATA.bind(connection, [(*item.id, item.trace_id) for item in items])
+    found = await connection.execute(_remembering_no_data(connection.dialect.name), {**values, "now": now})
+    return {TaskId(*row) for row in found}
+
+
+@lru_cache
+def _remembering_no_data(dialect_name: str) -> ReturningUpdate[Any]:
+    values = _in_order(NO_DATA, dialect_name)
+    return (
         update(task)
         .where(
             task.c.job_id == values.c.job_id,
@@ -242,27 +289,20 @@ async def _remember_no_data(connection: AsyncConnection, items: Sequence[NoData]
         )
         .values(
             answered=True,
-            no_data_at=now,
+            no_data_at=NOW,
             no_data_count=task.c.no_data_count + 1,
             trace_id=values.c.trace_id,
-            published_at=func.coalesce(task.c.published_at, now),
+            published_at=func.coalesce(task.c.published_at, NOW),
             claimed_until=None,
         )
         .returning(task.c.job_id, task.c.position)
     )
-    return {TaskId(*row) for row in await connection.execute(statement)}
 
 
-async def _put_back(connection: AsyncConnection, items: Sequence[PutBack]) -> set[TaskId]:
-    if not items:
-        return set()
-    values = dialect.rows(
-        connection,
-        "items",
-        [("job_id", Uuid), ("position", Integer), ("not_before", UtcDateTime), ("attempts", Integer)],
-        [(*item.id, item.not_before, item.attempts) for item in items],
-    )
-    statement = (
+@lru_cache
+def _putting_back(dialect_name: str) -> ReturningUpdate[Any]:
+    values = _in_order(PUT_BACK, dialect_name)
+    return (
         update(task)
         .where(
             task.c.job_id == values.c.job_id,
@@ -278,7 +318,13 @@ async def _put_back(connection: AsyncConnection, items: Sequence[PutBack]) -> se
         )
         .returning(task.c.job_id, task.c.position)
     )
-    done = {TaskId(*row) for row in await connection.execute(statement)}
+
+
+async def _put_back(connection: AsyncConnection, items: Sequence[PutBack]) -> set[TaskId]:
+    if not items:
+        return set()
+    values = PUT_BACK.bind(connection, [(*item.id, item.not_before, item.attempts) for item in items])
+    done = {TaskId(*row) for row in await connection.execute(_putting_back(connection.dialect.name), values)}
     holds: dict[UUID, datetime] = {}
     for item in items:
         if item.hold_job and item.id in done:
@@ -290,14 +336,12 @@ async def _put_back(connection: AsyncConnection, items: Sequence[PutBack]) -> se
 
 
 def to_json(stored: StoredArtifact) -> str:
-    values = asdict(stored)
-    values["archived_at"] = stored.archived_at.isoformat()
-    values["retain_until"] = None if stored.retain_until is None else stored.retain_until.isoformat()
-    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+    """Its fields as a JSON object, times in ISO format."""
+    return orjson.dumps(stored).decode()
 
 
 def from_json(document: str) -> StoredArtifact:
-    values = json.loads(document)
+    values = orjson.loads(document)
     values["archived_at"] = datetime.fromisoformat(values["archived_at"])
     values["retain_until"] = None if values["retain_until"] is None else datetime.fromisoformat(values["retain_until"])
     values["metadata"] = tuple((name, value) for name, value in values["metadata"])
