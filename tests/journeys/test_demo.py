@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,6 +41,7 @@ def test_demo_archives_everything_and_stops() -> None:
     assert re.search(r"^events: +\S+/topics/\*\.jsonl \(135\)$", done.stdout, re.MULTILINE)
     assert (REPOSITORY / artifacts / "objects").is_dir()
     assert not remaining(Path(artifacts).name)
+    shutil.rmtree(REPOSITORY / artifacts)
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
@@ -54,8 +56,9 @@ def test_demo_that_is_interrupted_leaves_nothing_running(number: signal.Signals)
         os.killpg(demo.pid, number)
         _, errors = demo.communicate(timeout=60)
     assert demo.returncode == 130, errors
-    [directory] = re.findall(r"logs and data: \S*?(demo-\S+)", errors)
-    assert not remaining(directory)
+    [directory] = re.findall(r"logs and data: (\S+)", errors)
+    assert not remaining(Path(directory).name)
+    shutil.rmtree(REPOSITORY / directory)
 
 
 def test_demo_says_why_the_service_does_not_start(tmp_path: Path) -> None:
