@@ -19,8 +19,11 @@ CONFLICT_TRIES = 5
 """Deadlock and serialization errors are tried again: batches lock in one order, but two statements can still meet."""
 
 _CONFLICTS = {"40001", "40P01", "55P03"}
-_OUTAGES = ("08", "53", "57P", "58", "28", "3D", "25006")
-"""SQLSTATE classes that say nothing about our statement: connection, resources, shutdown, system, login, read-only."""
+_OUTAGES = ("08", "53", "57P", "58", "28", "3D", "25006", "42P01", "42703")
+"""SQLSTATE classes that say nothing about our statement: connection, resources, shutdown, system, login, read-only.
+
+A table or column that is missing is one that has not been migrated yet: requests can come before `--migrate` is done.
+"""
 
 
 class Database:
