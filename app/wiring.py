@@ -143,14 +143,25 @@ async def _run(
 ) -> None:
     """The watch and the keys until the end; relay and command loop from when their servers were seen until `stop`."""
 
+    async def seen(*components: str) -> bool:
+        """False where the stop comes before them: a server that is away must not hold it up."""
+        looking = asyncio.create_task(watch.seen(*components))
+        try:
+            await asyncio.wait({looking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            looking.cancel()
+        return not stop.is_set()
+
     async def relaying() -> None:
-        await watch.seen(DATABASE, BROKER)
+        if not await seen(DATABASE, BROKER):
+            return
         if settings.embedded:
             await relay.owe_again(None)  # its topics do not outlive the process
         await relay.run(stop)
 
     async def working() -> None:
-        await watch.seen(DATABASE, BROKER, OBJECT_STORE)
+        if not await seen(DATABASE, BROKER, OBJECT_STORE):
+            return
         await work.run(stop, max(0.0, settings.shutdown_timeout - SHUTDOWN_RESERVE))
 
     async def keeping_keys() -> None:
@@ -163,7 +174,6 @@ async def _run(
     try:
         await asyncio.wait({stopping, *begun, *always}, return_when=asyncio.FIRST_COMPLETED)
         if stop.is_set():
-            # What has not begun because a server is away cannot end by itself.
             await asyncio.wait(begun, timeout=settings.shutdown_timeout)
         for task in (*begun, *always):
             if task.done():
