@@ -227,6 +227,8 @@ def _watch(
         await database.run(prepare)
 
     async def look_at_keys() -> None:
+        while key_sets.reason() is not None and key_sets.problem() is None:  # noqa: ASYNC110 - there is no event
+            await asyncio.sleep(0.05)  # the first fetch is under way
         reason = key_sets.reason() or key_sets.problem()
         if reason is not None:
             raise Unavailable(ISSUER, reason)
