@@ -102,6 +102,7 @@ def test_ids_in_metadata_are_percent_encoded_utf8(main_job: MainJob) -> None:
 
 def test_the_store_checked_the_content_against_its_sha256(kind: Kind) -> None:
     for _, _, stored in kind.objects():
+        assert stored.sha256 is not None
         assert base64.b64decode(stored.sha256) == hashlib.sha256(stored.content).digest()
 
 

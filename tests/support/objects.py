@@ -23,8 +23,8 @@ class Stored:
     content: bytes
     content_type: str
     metadata: dict[str, str]
-    sha256: str
-    """Of the checksum header, in base64."""
+    sha256: str | None
+    """Of the checksum header, in base64; None where the object was put without."""
     last_modified: datetime
     lock_mode: str | None
     locked_until: datetime | None
@@ -54,7 +54,7 @@ def read_version(s3: SeaweedFS, bucket: str, key: str, version_id: str) -> Store
         content=got["Body"].read(),
         content_type=got["ContentType"],
         metadata=got["Metadata"],
-        sha256=got["ChecksumSHA256"],
+        sha256=got.get("ChecksumSHA256"),
         last_modified=got["LastModified"],
         lock_mode=got.get("ObjectLockMode"),
         locked_until=got.get("ObjectLockRetainUntilDate"),
