@@ -277,7 +277,7 @@ async def _command_loop(
         slots=backfill.concurrency,
         max_bytes_in_flight=backfill.max_bytes_in_flight,
     ) as client:
-        records = Records(database, readiness, relay.wake)
+        records = Records(database, readiness, relay.settled)
         archiver = Archiver(
             ArchiverOptions(_target(settings), settings.object_storage.object_lock_enabled, _events(settings)),
             catalog,

@@ -45,7 +45,7 @@ class Gather(Generic[T, R]):
         """Lives while items wait; a batch leaves when it is full or its first item has waited long enough."""
         try:
             while self._waiting:
-                if len(self._waiting) < self._batch:
+                if self._delay and len(self._waiting) < self._batch:
                     self._full.clear()
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._full.wait(), self._delay)

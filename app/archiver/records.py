@@ -26,18 +26,19 @@ log = logging.getLogger(__name__)
 class Records:
     """The task rows as the archiver sees them. Every call returns once its transaction is committed."""
 
-    def __init__(self, database: Database, readiness: Readiness, on_settled: Callable[[], None]) -> None:
+    def __init__(self, database: Database, readiness: Readiness, on_settled: Callable[[int], None]) -> None:
         self._database = database
         self._readiness = readiness
         self._on_settled = on_settled
         self._notes: Gather[tuple[TaskId, StoredArtifact], bool] = Gather(self._note_all)
         self._settlements: Gather[Settlement, bool] = Gather(self._settle_all)
-        self._looks: Gather[TaskKey, TaskRow | None] = Gather(self._look_up_in_order)
+        # Without delay: slots become free together, so tasks that start come together by themselves.
+        self._looks: Gather[TaskKey, TaskRow | None] = Gather(self._look_up_in_order, delay=0)
 
     async def look_up(self, keys: Sequence[TaskKey]) -> dict[TaskKey, TaskRow]:
         """The tasks of a whole poll; unknown ones are absent."""
         metrics.BATCH_LOOK_UP.observe(len(keys))
-        return await self._run(lambda c: tasks.look_up(c, keys))
+        return await self._run_once(lambda c: tasks.look_up(c, keys))
 
     async def look_again(self, key: TaskKey) -> TaskRow | None:
         """One task as it is now, for a command that waited in hand."""
@@ -57,13 +58,13 @@ class Records:
 
     async def _note_all(self, objects: Sequence[tuple[TaskId, StoredArtifact]]) -> list[bool]:
         metrics.BATCH_NOTE.observe(len(objects))
-        changed = await self._run(lambda c: tasks.note(c, objects))
+        changed = await self._run_once(lambda c: tasks.note(c, objects))
         return [task in changed for task, _ in objects]
 
     async def _settle_all(self, settlements: Sequence[Settlement]) -> list[bool]:
         metrics.BATCH_RECORD.observe(len(settlements))
         changed, completed = await self._run(lambda c: tasks.settle(c, settlements, datetime.now(UTC)))
-        self._on_settled()
+        self._on_settled(len(changed))
         for job_id in completed:
             await self._log_completed(job_id)
         return [settlement.id in changed for settlement in settlements]
@@ -82,3 +83,6 @@ class Records:
 
     async def _run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         return await through_outages(self._readiness, DATABASE, lambda: self._database.run(work))
+
+    async def _run_once(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        return await through_outages(self._readiness, DATABASE, lambda: self._database.once(work))

@@ -34,14 +34,20 @@ class Database:
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
         self.engine: AsyncEngine = open_engine(url, pool_size=pool_size)
+        self._single = self.engine
+        if self.engine.dialect.name == "postgresql":
+            self._single = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._writer = asyncio.Lock() if self.engine.dialect.name == "sqlite" else None
 
     async def run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """`work` in one transaction, committed when it returns. It may be called again: it must not have effects."""
+        return await self._run(self.engine, work)
+
+    async def _run(self, engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         for tries in range(1, CONFLICT_TRIES + 1):
             try:
                 # SQLite has one writer at a time; waiting here is fair and costs no busy-waiting.
-                async with self._writer or contextlib.nullcontext(), self.engine.begin() as connection:
+                async with self._writer or contextlib.nullcontext(), engine.begin() as connection:
                     return await work(connection)
             except Exception as error:
                 if is_conflict(error) and tries < CONFLICT_TRIES:
@@ -49,6 +55,10 @@ class Database:
                     continue
                 raise translate(error) from error
         raise AssertionError("unreachable")
+
+    async def once(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Like `run`, for `work` of a single statement: a transaction by itself, without BEGIN and COMMIT."""
+        return await self._run(self._single, work)
 
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:

@@ -59,21 +59,33 @@ class Relay:
         self._redelivery_after = timedelta(seconds=redelivery_after)
         self._now = now
         self._woken = asyncio.Event()
+        self._settled = 0
+        self._full = False
+        """Whether the last claim was as large as one may be: then more is due. Else all is out, or each window full."""
         self._next_owing = 0.0
 
     def wake(self) -> None:
         self._woken.set()
 
+    def settled(self, count: int) -> None:
+        """So many tasks were answered: worth a look once they made room for a batch. A claim costs as much as 20 tasks.
+
+        Until then at least nine tenths of each window are out, and `IDLE` passes.
+        """
+        self._settled += count
+        if self._settled >= min(BATCH, self._window // 10):
+            self.wake()
+
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; outages only delay it."""
         while not stop.is_set():
             try:
-                sent = await self.publish_once()
+                await self.publish_once()
                 await self._owe_again()
             except Unavailable as outage:
                 note_outage(self._readiness, outage)
-                sent = 0
-            if not sent:
+                self._full = False
+            if not self._full:
                 await self._pause(stop)
 
     async def _pause(self, stop: asyncio.Event) -> None:
@@ -85,12 +97,14 @@ class Relay:
 
     async def publish_once(self) -> int:
         """One claim; returns how many commands were sent. Raises Unavailable after giving the claim back."""
+        self._settled = 0
         now = self._now()
         lease = now + LEASE
         owed = await self._database.run(
             lambda c: outbox.claim(c, now, lease_until=lease, window=self._window, batch=BATCH)
         )
         note_well(self._readiness, DATABASE)
+        self._full = len(owed) >= BATCH or len({command.task.job_id for command in owed}) >= outbox.JOBS_PER_CLAIM
         if not owed:
             return 0
         metrics.BATCH_CLAIM.observe(len(owed))
