@@ -19,8 +19,12 @@ def own(settings: Settings) -> Iterator[None]:
     """Holds the data directory for this process. Raises DataDirInUse, OSError where it cannot be written."""
     if settings.data_dir is None:
         raise ValueError("not embedded")
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    with (settings.data_dir / "lock").open("w") as lock:
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        opened = (settings.data_dir / "lock").open("w")
+    except OSError as error:
+        raise OSError(f"the data directory {settings.data_dir} cannot be used: {error.strerror}") from error
+    with opened as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

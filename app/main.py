@@ -5,9 +5,9 @@ import contextlib
 import gc
 import logging
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -36,11 +36,11 @@ def create_app(settings: Settings, service: Service | None) -> FastAPI:
         title="Process Archive Service",
         version="1",
         summary="Archives the data of business processes for years, provably.",
-        root_path=settings.server.context_path,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # an address that is not there is 404 for everybody, as a problem
     )
+    app.root_path = settings.server.context_path  # as an argument FastAPI warns about it
     install(app)
     app.add_middleware(Measured)
     app.include_router(health.router)
@@ -61,11 +61,17 @@ async def serve(settings: Settings, *, migrate: bool) -> None:
     """Runs until SIGTERM or SIGINT. Raises StartRefused, or what ended it."""
     configure_traces(settings.backfill.service_name or "pas")
     stop = asyncio.Event()
+    with _address(settings) as listener:
+        await _serve(settings, listener, stop, migrate=migrate)
+    await asyncio.to_thread(shutdown_traces)
+
+
+async def _serve(settings: Settings, listener: socket.socket, stop: asyncio.Event, *, migrate: bool) -> None:
     async with _service(settings, migrate=migrate) as service:
         app = create_app(settings, service)
-        server = _server(app, settings)
+        server = _server(app)
         _on_signals(app.state.readiness, stop)
-        http = asyncio.create_task(server.serve())
+        http = asyncio.create_task(server.serve([listener]))
         _spare_the_collector()
         try:
             await _run(service, http, stop)
@@ -73,7 +79,19 @@ async def serve(settings: Settings, *, migrate: bool) -> None:
             app.state.readiness.stopping = True
             server.should_exit = True
             await asyncio.wait({http}, timeout=CLOSE + 3)
-    await asyncio.to_thread(shutdown_traces)
+
+
+def _address(settings: Settings) -> socket.socket:
+    """Takes address and port before anything else is opened; connections are accepted later. Raises StartRefused."""
+    host, port = settings.server.address, settings.server.port
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise StartRefused(f"cannot listen on {host} port {port}: {error.strerror}") from error
+    return listener
 
 
 def _spare_the_collector() -> None:
@@ -130,7 +148,7 @@ def _on_signals(readiness: Readiness, stop: asyncio.Event) -> None:
 class _Server(uvicorn.Server):
     """Says where it listens, and leaves signals to us: health must answer while work is put back."""
 
-    async def startup(self, sockets: list[Any] | None = None) -> None:
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
@@ -141,12 +159,10 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _server(app: FastAPI, settings: Settings) -> _Server:
+def _server(app: FastAPI) -> _Server:
     return _Server(
         uvicorn.Config(
             app,
-            host=settings.server.address,
-            port=settings.server.port,
             http=BoundedHttp,
             ws="none",
             log_config=None,

@@ -408,7 +408,7 @@ def load_settings(path: Path | None, environ: Mapping[str, str], *, embedded: Pa
         if name not in named:  # a value that could not be read is not reported as missing as well
             where = f" ({origins[name]})" if name in origins else ""
             mistakes.append(f"{name}: {problem}{where}")
-    if source.file is None and not settings.given and embedded is None:
+    if source.file is None and embedded is None and not any(name.startswith("jeap.") for name in settings.given):
         mistakes.append(
             "settings file ./application.yml: not there; name one with --config or PAS_CONFIG, or start with --embedded"
         )

@@ -21,11 +21,11 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service
 
 
-def embedded(data_dir: Path) -> Service:
+def embedded(data_dir: Path, **environment: str) -> Service:
     return Service(
         ["--embedded", "--data-dir", str(data_dir)],
         lambda: pas("dev-token", "--data-dir", str(data_dir)).stdout.strip(),
-        {"PAS_LOG_FORMAT": "json"},
+        {"PAS_LOG_FORMAT": "json", **environment},
     )
 
 
@@ -123,3 +123,28 @@ def test_an_upload_that_hangs_is_told_to_come_again_when_the_service_stops(tmp_p
         assert (status, problem["status"]) == (503, 503)
         assert service.exit_code(timeout=10) == 0
         assert not [line for line in service.logged() if "exception" in line]
+
+
+def test_a_port_that_is_taken_is_said_in_one_line_and_nothing_was_opened(service: Service, tmp_path: Path) -> None:
+    port = urlsplit(service.url).port
+    refused = pas("serve", "--embedded", "--data-dir", str(tmp_path), "--port", str(port))
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[-1] == f"pas: cannot listen on 127.0.0.1 port {port}: Address already in use"
+    assert not (tmp_path / "pas.sqlite").exists()
+
+
+def test_a_data_directory_that_is_none_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    refused = pas("serve", "--embedded", "--data-dir", str(file), "--port", "0")
+    assert refused.returncode == 1
+    assert refused.stderr.strip() == f"pas: the data directory {file} cannot be used: File exists"
+
+
+def test_locations_have_the_context_path(tmp_path: Path) -> None:
+    with embedded(tmp_path, SERVER_SERVLET_CONTEXT_PATH="/pas") as service:
+        body = b"message: OsvRecordPublishedEvent\ntopic: psf-osv-record-published\narchiveDataReferences: [{id: a}]\n"
+        answer = service.api("PUT", f"/pas{JOB}", content=body, headers={"Content-Type": "application/yaml"})
+        assert (answer.status_code, answer.headers["Location"]) == (200, f"/pas{JOB}/report")
+        assert httpx.get(f"{service.url}/pas/openapi.json").json()["servers"] == [{"url": "/pas"}]
+        assert not [line for line in service.logged() if line["logger"] == "py.warnings"]

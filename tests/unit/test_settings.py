@@ -236,6 +236,8 @@ def test_a_settings_file_that_is_not_there_is_a_mistake() -> None:
         load_settings(None, {"PAS_CONFIG": "nowhere.yml"})
     with pytest.raises(SettingsError, match="--embedded"):
         load_settings(None, {})
+    with pytest.raises(SettingsError, match="--embedded"):  # `pas serve --port 8080` alone would serve nothing
+        load_settings(None, {"SERVER_PORT": "8080"})
 
 
 def test_without_the_default_file_variables_are_enough() -> None:
