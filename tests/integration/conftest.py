@@ -1,13 +1,17 @@
 """Archives on the real servers, and a source for each file of tests."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, Protocol
+from uuid import uuid4
 
 import pytest
 
+from app.db import migrations
+from app.db.database import Database
 from tests.integration.main_job import MainJob, run_main_job
 from tests.servers import Kafka, Oidc, Postgres, SeaweedFS
+from tests.servers.process import run_sync
 from tests.servers.source import Source
 from tests.support.archive import SOURCE_AUDIENCE, Archive
 
@@ -50,3 +54,31 @@ def main_job(
     with Source(jwks_uri=oidc.jwks_uri, audience=SOURCE_AUDIENCE) as started:
         directory = tmp_path_factory.mktemp("main-job")
         return run_main_job(Archive(directory, kafka, postgres, s3, oidc, started), started)
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: Postgres) -> str:
+    """Name of a PostgreSQL database at the newest migration, to be copied."""
+    name = "migrated"
+
+    async def migrate() -> None:
+        database = Database(postgres.create_database(name))
+        await migrations.migrate(database)
+        await database.close()
+
+    run_sync(migrate())
+    return name
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    """A database of the service, migrated and empty, on each of the two engines."""
+    if request.param == "sqlite":
+        opened = Database(f"sqlite:///{tmp_path / 'pas.sqlite'}")
+        await migrations.migrate(opened)
+    else:
+        postgres: Postgres = request.getfixturevalue("postgres")
+        template = request.getfixturevalue("migrated")
+        opened = Database(postgres.create_database(f"db-{uuid4()}", template))
+    yield opened
+    await opened.close()
