@@ -1,5 +1,7 @@
 """Health, metrics: open to everybody, and never waiting for anything."""
 
+from typing import Any
+
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
@@ -9,12 +11,29 @@ from app.telemetry import metrics
 router = APIRouter(tags=["operation"])
 
 
-@router.get("/health/live", summary="Is the process alive?")
+def _shown(description: str, example: dict[str, Any]) -> dict[str, Any]:
+    schema = {"type": "object", "required": list(example), "properties": {name: {} for name in example}}
+    return {"description": description, "content": {"application/json": {"schema": schema, "example": example}}}
+
+
+_READY: dict[int | str, dict[str, Any]] = {
+    200: _shown("Ready.", {"status": "ready", "problems": {"broker": "missing topic: psf-createartifact"}}),
+    503: _shown("Not now.", {"status": "not ready", "problems": {"database": "not seen yet"}}),
+}
+_METRICS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "All metrics of this process.",
+        "content": {"text/plain": {"schema": {"type": "string"}, "example": "pas_jobs_submitted_total 58.0\n"}},
+    }
+}
+
+
+@router.get("/health/live", summary="Is the process alive?", responses={200: _shown("It is.", {"status": "up"})})
 async def live() -> dict[str, str]:
     return {"status": "up"}
 
 
-@router.get("/health/ready", summary="Can it take submissions?", responses={503: {"description": "Not now."}})
+@router.get("/health/ready", summary="Can it take submissions?", responses=_READY)
 async def ready(request: Request) -> JSONResponse:
     """503 until database, topics, bucket and keys were each seen once, while the database is away, while stopping.
 
@@ -26,7 +45,7 @@ async def ready(request: Request) -> JSONResponse:
     return JSONResponse(body, 200 if readiness.ready else 503, headers={"Cache-Control": "no-store"})
 
 
-@router.get("/metrics", summary="Metrics in the Prometheus text format", response_class=Response)
+@router.get("/metrics", summary="Metrics in the Prometheus text format", response_class=Response, responses=_METRICS)
 async def show_metrics(request: Request) -> Response:
     problems = request.app.state.readiness.problems
     for component, gauge in metrics.UNAVAILABLE.items():

@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from app.api.auth import MayReadJobs, MayWriteJobs
@@ -49,6 +49,28 @@ archiveDataReferences:
     state: succeeded
 """
 
+EXAMPLE_JOB: dict[str, Any] = {
+    "jobId": "88dbb65f-9634-4685-bc86-17b72d715d3e",
+    "message": "JmeDecreeDocumentCreatedEvent",
+    "topic": "jme-process-archive-decreedocumentcreated",
+    "configId": None,
+    "state": "open",
+    "result": None,
+    "paused": False,
+    "counts": {"total": 1000, "open": 400, "succeeded": 598, "failed": 2, "noDataYet": 1},
+    "rate": 120.5,
+    "estimatedEnd": "2026-05-08T07:26:45.511Z",
+    "started": "2026-05-08T07:26:37.123Z",
+    "completed": None,
+    "startedByName": "John Doe",
+    "startedByExtId": "287365",
+    "noDataAt": "2026-05-08T07:26:40.010Z",
+}
+SHOWN: dict[str, Any] = {
+    "description": "The job as it stands.",
+    "content": {"application/json": {"example": EXAMPLE_JOB}},
+}
+
 SUBMISSION_SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["message", "topic", "archiveDataReferences"],
@@ -75,7 +97,11 @@ SUBMISSION_SCHEMA: dict[str, Any] = {
 }
 
 
-def known_job_id(job_id: str) -> UUID:
+def known_job_id(
+    job_id: Annotated[
+        str, Path(json_schema_extra={"format": "uuid"}, examples=["88dbb65f-9634-4685-bc86-17b72d715d3e"])
+    ],
+) -> UUID:
     """The job id of the path; anything but a UUID with hyphens is 400."""
     try:
         parsed = UUID(job_id)
@@ -179,7 +205,7 @@ async def read_report(
     return StreamingResponse(content(), media_type="application/yaml")
 
 
-@router.get("/{job_id}", summary="Look at a job", responses=responses(400, 401, 403, 404, 503))
+@router.get("/{job_id}", summary="Look at a job", responses={200: SHOWN, **responses(400, 401, 403, 404, 503)})
 async def look(request: Request, _caller: MayReadJobs, job_id: JobId) -> JobView:
     """Counts, rate and estimated end while it runs; `noDataYet` are open references whose source had no data."""
     view = await control.view(request.app.state.database, job_id)
@@ -188,7 +214,11 @@ async def look(request: Request, _caller: MayReadJobs, job_id: JobId) -> JobView
     return JobView.of(view)
 
 
-@router.post("/{job_id}/redrive", summary="Set off what is open again", responses=responses(400, 401, 403, 404, 503))
+@router.post(
+    "/{job_id}/redrive",
+    summary="Set off what is open again",
+    responses={200: SHOWN, **responses(400, 401, 403, 404, 503)},
+)
 async def redrive(request: Request, _caller: MayWriteJobs, job_id: JobId) -> JobView:
     """Publishes the commands of all open tasks again, those whose source had no data too. Harmless to repeat."""
     state = request.app.state
