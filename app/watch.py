@@ -37,9 +37,23 @@ class Watch:
             for component, look in self._looks.items():
                 tasks.create_task(self._watch(component, look))
 
-    async def seen(self, *components: str) -> None:
-        for component in components:
-            await self._seen[component].wait()
+    async def seen(self, stop: asyncio.Event, *components: str) -> bool:
+        """Waits until all of them were well once; False when `stop` is set before."""
+
+        async def all_seen() -> None:
+            for component in components:
+                await self._seen[component].wait()
+
+        async def stopped() -> None:
+            await stop.wait()
+
+        waiting, stopping = asyncio.create_task(all_seen()), asyncio.create_task(stopped())
+        try:
+            await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return waiting.done() and not stop.is_set()
+        finally:
+            waiting.cancel()
+            stopping.cancel()
 
     async def _watch(self, component: str, look: Look) -> None:
         while True:

@@ -22,8 +22,8 @@ from app.archiver.resolve import source_of
 from app.broker import Broker
 from app.broker.embedded import EmbeddedBroker
 from app.broker.kafka import KafkaBroker, KafkaOptions
-from app.broker.messages import COMMAND_TYPE
-from app.catalog.archive_types import Catalog
+from app.broker.messages import COMMAND_TYPE, RUN_COMMAND_TYPE
+from app.catalog.live import LiveCatalog
 from app.catalog.registry import Registry
 from app.check_config import load_catalog
 from app.db import dialect, migrations
@@ -31,15 +31,21 @@ from app.db.database import Database
 from app.domain.errors import Unavailable
 from app.domain.readiness import BROKER, DATABASE, ISSUER, OBJECT_STORE, Readiness
 from app.jobs.submit import Submissions
+from app.messaging.backfill_metadata import METADATA, BackfillMetadataHandler
 from app.messaging.consumer import DEAD_LETTERS, PUTTING_BACK, CommandLoop
 from app.messaging.create_artifact import CreateArtifactHandler
 from app.messaging.dead_letters import dead_letter_topic, send_dead_letter
 from app.messaging.dispatch import Dispatcher
+from app.messaging.owed import BackfillMetadataCommands, Commands, CreateArtifactCommands
 from app.messaging.relay import Relay
 from app.messaging.slots import Slots
+from app.metadata.backfill import MetadataBackfill
+from app.metadata.definitions import Definitions, RunOptions
+from app.metadata.extract import Extractor
 from app.objectstore import ObjectStore
 from app.objectstore.filesystem import FilesystemObjectStore
 from app.objectstore.s3 import S3Options, open_s3
+from app.reload import Reload
 from app.settings import Settings
 from app.sources.http import open_sources
 from app.sources.oauth import OAuthClientOptions
@@ -63,7 +69,10 @@ class Service:
 
     database: Database
     submissions: Submissions
+    definitions: Definitions
+    objects: ObjectStore
     relay: Relay
+    run_relay: Relay
     yaml_reader: YamlReader
     authenticator: Authenticator
     readiness: Readiness
@@ -87,18 +96,39 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
         yaml_reader = YamlReader()
         stack.push_async_callback(yaml_reader.close)
         key_sets = _key_sets(settings)
-        watch = _watch(settings, database, broker, objects, registry, key_sets, readiness, migrate=migrate)
-        relay = _relay(settings, database, broker, readiness)
-        work = await stack.enter_async_context(
-            _command_loop(settings, catalog, registry, database, broker, objects, readiness, relay)
+        relay = _relay(settings, database, broker, readiness, _commands(settings))
+        run_relay = _relay(settings, database, broker, readiness, _run_commands(settings))
+        definitions = Definitions(database, _run_options(settings), run_relay.wake)
+        live = LiveCatalog(catalog)
+        reload = Reload(settings.archive_types_location, lambda: load_catalog(settings)[0], live, definitions)
+
+        async def prepare_database() -> None:
+            await check_database(database, migrate=migrate)
+            await definitions.apply(live.now)
+
+        watch = _watch(settings, database, broker, objects, registry, key_sets, readiness, prepare_database)
+        extractor = Extractor(objects, registry, readiness, definitions.of)
+        metadata = MetadataBackfill(
+            database,
+            extractor,
+            readiness,
+            batch_size=settings.metadata_backfill.batch_size,
+            on_due=run_relay.wake,
         )
+        work = await stack.enter_async_context(
+            _command_loop(settings, live, registry, database, broker, objects, readiness, relay, extractor, metadata)
+        )
+        relays = [relay, run_relay] if settings.metadata_backfill.enabled else [relay]
 
         async def run(stop: asyncio.Event) -> None:
-            await _run(settings, watch, key_sets, relay, work, stop)
+            await _run(settings, watch, key_sets, relays, work, reload, stop)
 
         yield Service(
             database=database,
-            submissions=Submissions(database, catalog, relay.wake),
+            submissions=Submissions(database, live, relay.wake),
+            definitions=definitions,
+            run_relay=run_relay,
+            objects=objects,
             relay=relay,
             yaml_reader=yaml_reader,
             authenticator=Authenticator(_resource_server(settings), key_sets),
@@ -139,38 +169,38 @@ async def open_stored(settings: Settings) -> AsyncIterator[StoredArchive]:
 
 
 async def _run(
-    settings: Settings, watch: Watch, key_sets: KeySets, relay: Relay, work: CommandLoop, stop: asyncio.Event
+    settings: Settings,
+    watch: Watch,
+    key_sets: KeySets,
+    relays: Sequence[Relay],
+    work: CommandLoop,
+    reload: Reload,
+    stop: asyncio.Event,
 ) -> None:
-    """The watch and the keys until the end; relay and command loop from when their servers were seen until `stop`."""
+    """The watch and the keys until the end; relays and command loop from when their servers were seen until `stop`."""
 
-    async def seen(*components: str) -> bool:
-        """False where the stop comes before them: a server that is away must not hold it up."""
-        looking = asyncio.create_task(watch.seen(*components))
-        try:
-            await asyncio.wait({looking, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            looking.cancel()
-        return not stop.is_set()
-
-    async def relaying() -> None:
-        if not await seen(DATABASE, BROKER):
-            return
-        if settings.embedded:
-            await relay.owe_again(None)  # its topics do not outlive the process
-        await relay.run(stop)
+    async def relaying(relay: Relay) -> None:
+        if await watch.seen(stop, DATABASE, BROKER):
+            # The topics of the embedded broker do not outlive the process.
+            await relay.run(stop, forgotten=settings.embedded)
 
     async def working() -> None:
-        if not await seen(DATABASE, BROKER, OBJECT_STORE):
-            return
-        await work.run(stop, max(0.0, settings.shutdown_timeout - SHUTDOWN_RESERVE))
+        if await watch.seen(stop, DATABASE, BROKER, OBJECT_STORE):
+            await work.run(stop, max(0.0, settings.shutdown_timeout - SHUTDOWN_RESERVE))
+
+    async def reloading() -> None:
+        if await watch.seen(stop, DATABASE):
+            await reload.run()
 
     async def keeping_keys() -> None:
         await key_sets.run()
         await stop.wait()  # keys that never change need no keeping
 
     stopping = asyncio.create_task(_set(stop))
-    begun: list[asyncio.Task[None]] = [asyncio.create_task(relaying()), asyncio.create_task(working())]
+    begun: list[asyncio.Task[None]] = [asyncio.create_task(relaying(relay)) for relay in relays]
+    begun.append(asyncio.create_task(working()))
     always = [asyncio.create_task(watch.run()), asyncio.create_task(keeping_keys())]
+    always.append(asyncio.create_task(reloading()))
     try:
         await asyncio.wait({stopping, *begun, *always}, return_when=asyncio.FIRST_COMPLETED)
         if stop.is_set():
@@ -198,8 +228,7 @@ def _watch(
     registry: Registry,
     key_sets: KeySets,
     readiness: Readiness,
-    *,
-    migrate: bool,
+    prepare_database: Callable[[], Awaitable[None]],
 ) -> Watch:
     topics = _topics(settings)
     buckets = _target(settings).buckets
@@ -208,7 +237,7 @@ def _watch(
         if readiness.has_seen(DATABASE):
             await database.ping()
         else:
-            await check_database(database, migrate=migrate)
+            await prepare_database()
 
     async def look_at_topics() -> None:
         missing = await broker.missing_topics(topics)
@@ -258,13 +287,15 @@ async def check_database(database: Database, *, migrate: bool) -> None:
 @asynccontextmanager
 async def _command_loop(
     settings: Settings,
-    catalog: Catalog,
+    catalog: LiveCatalog,
     registry: Registry,
     database: Database,
     broker: Broker,
     objects: ObjectStore,
     readiness: Readiness,
     relay: Relay,
+    extractor: Extractor,
+    metadata: MetadataBackfill,
 ) -> AsyncIterator[CommandLoop]:
     backfill = settings.backfill
     http = settings.http
@@ -287,16 +318,23 @@ async def _command_loop(
             broker,
             records,
             readiness,
+            extractor,
         )
         handler = CreateArtifactHandler(
             records,
             archiver,
-            lambda row: source_of(catalog, row.message, row.config_id),
+            lambda row: source_of(catalog.now, row.message, row.config_id),
             backfill.max_attempts,
         )
         yield CommandLoop(
             broker.consumer([backfill.topic], backfill.service_name),
-            Dispatcher({COMMAND_TYPE: handler}, backfill.service_name),
+            Dispatcher(
+                {
+                    COMMAND_TYPE: handler,
+                    RUN_COMMAND_TYPE: BackfillMetadataHandler(database, readiness, metadata),
+                },
+                backfill.service_name,
+            ),
             Slots(backfill.concurrency, _limit(client.pacers, backfill.concurrency)),
             lambda record, reason: send_dead_letter(broker, readiness, record, reason),
             readiness,
@@ -307,6 +345,8 @@ def _limit(pacers: Pacers, slots: int) -> Callable[[str, bool], int]:
     """How many slots a lane may have: as its source takes them; what asks no source shares a few."""
 
     def limit(lane: str, others_have_work: bool) -> int:
+        if lane == METADATA:  # what archiving leaves
+            return 1 if others_have_work else max(1, slots // 4)
         if lane in (DEAD_LETTERS, PUTTING_BACK, ""):
             return max(1, slots // 4) if lane == DEAD_LETTERS else slots
         return pacers.limit(lane, others_have_work, slots)
@@ -314,18 +354,26 @@ def _limit(pacers: Pacers, slots: int) -> Callable[[str, bool], int]:
     return limit
 
 
-def _relay(settings: Settings, database: Database, broker: Broker, readiness: Readiness) -> Relay:
+def _relay(settings: Settings, database: Database, broker: Broker, readiness: Readiness, commands: Commands) -> Relay:
     backfill = settings.backfill
     return Relay(
-        database,
-        broker,
-        readiness,
-        topic=backfill.topic,
-        system=backfill.system_name,
-        service=backfill.service_name,
-        window=backfill.window,
-        redelivery_after=backfill.redelivery_after,
+        database, broker, readiness, commands, window=backfill.window, redelivery_after=backfill.redelivery_after
     )
+
+
+def _commands(settings: Settings) -> CreateArtifactCommands:
+    backfill = settings.backfill
+    return CreateArtifactCommands(backfill.topic, backfill.system_name, backfill.service_name)
+
+
+def _run_commands(settings: Settings) -> BackfillMetadataCommands:
+    backfill = settings.backfill
+    return BackfillMetadataCommands(backfill.topic, backfill.system_name, backfill.service_name)
+
+
+def _run_options(settings: Settings) -> RunOptions:
+    options = settings.metadata_backfill
+    return RunOptions(options.enabled, options.batch_size, options.all_versions)
 
 
 def _topics(settings: Settings) -> Sequence[str]:

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from app.archiver.outages import through_outages
 from app.broker import Broker, Message, MessageRejected
 from app.broker.codec import encode
 from app.broker.messages import archived_artifact_event, event_key
 from app.domain.artifacts import ArchiveTask, StoredArtifact
 from app.domain.errors import STEP_ANNOUNCE, PermanentFailure, task_message
 from app.domain.readiness import BROKER, Readiness
+from app.outages import through_outages
 from app.telemetry import metrics, traces
 
 

@@ -17,12 +17,16 @@ log = logging.getLogger(__name__)
 
 
 class PutBackTask(Exception):
-    """The source should not be asked for `seconds`; `attempts` are used up so far."""
+    """The source should not be asked for `seconds`; `attempts` are used up so far.
 
-    def __init__(self, seconds: float, attempts: int) -> None:
+    `whole_source`: for anything, not only for this record.
+    """
+
+    def __init__(self, seconds: float, attempts: int, *, whole_source: bool = False) -> None:
         super().__init__(f"not before {seconds:.1f} s, after {attempts} attempts")
         self.seconds = seconds
         self.attempts = attempts
+        self.whole_source = whole_source
 
 
 class Fetcher:
@@ -52,7 +56,7 @@ class Fetcher:
             try:
                 return await self._attempt(stack, configuration, task, parent)
             except SourceBusy as busy:
-                raise PutBackTask(busy.not_before_seconds, attempts - 1) from busy
+                raise PutBackTask(busy.not_before_seconds, attempts - 1, whole_source=True) from busy
             except TransientFailure as failure:
                 if attempts >= task.max_attempts:
                     times = "1 attempt" if attempts == 1 else f"{attempts} attempts"

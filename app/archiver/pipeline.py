@@ -2,26 +2,31 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from app.archiver.announce import EventOptions, announce
 from app.archiver.describe import Target, bucket_of, describe
 from app.archiver.fetch import Fetcher, PutBackTask
-from app.archiver.outages import through_outages
 from app.archiver.records import Records
 from app.archiver.resolve import resolve
 from app.archiver.schema_files import SchemaFiles
 from app.archiver.store import store
 from app.broker import Broker
-from app.catalog.archive_types import Catalog
+from app.catalog.live import LiveCatalog
 from app.catalog.registry import Registry
 from app.db.tasks import NoData, Outcome, PutBack, Settlement
-from app.domain.artifacts import ArchiveTask, StoredArtifact
+from app.domain.archive_types import archive_type_name
+from app.domain.artifacts import ArchivedArtifact, ArchiveTask, Artifact, Document, StoredArtifact, StoredObject
+from app.domain.definitions import Definition
 from app.domain.errors import NoArchiveData, PermanentFailure
+from app.domain.extraction import MetadataValue
 from app.domain.jobs import TaskState
 from app.domain.readiness import OBJECT_STORE, Readiness
 from app.objectstore import ObjectStore
+from app.outages import through_outages
 from app.telemetry import metrics, traces
 
 LATE_FAILURE_PAUSE = timedelta(seconds=60)
@@ -42,19 +47,35 @@ class ArchiverOptions:
     events: EventOptions | None
 
 
+Values = Mapping[str, MetadataValue]
+
+
+class Metadata(Protocol):
+    """What is extracted of artifacts, and by which definition."""
+
+    def definition_of(self, archive_type: str) -> Definition: ...
+
+    async def values(self, document: Document, definition: Definition) -> Values:
+        """Of a document in hand. Never fails."""
+
+    async def stored_values(self, stored: StoredObject, definition: Definition) -> Values | None:
+        """Of a stored object, None where it cannot be read. Waits through outages."""
+
+
 class Archiver:
     """The steps of a task in their order, and the one answer that they end in."""
 
     def __init__(
         self,
         options: ArchiverOptions,
-        catalog: Catalog,
+        catalog: LiveCatalog,
         registry: Registry,
         fetcher: Fetcher,
         objects: ObjectStore,
         broker: Broker,
         records: Records,
         readiness: Readiness,
+        metadata: Metadata,
     ) -> None:
         self._options = options
         self._catalog = catalog
@@ -64,6 +85,7 @@ class Archiver:
         self._broker = broker
         self._records = records
         self._readiness = readiness
+        self._metadata = metadata
         self._schema_files = SchemaFiles(objects)
 
     async def archive(self, task: ArchiveTask) -> None:
@@ -88,8 +110,9 @@ class Archiver:
 
     async def _settlement_of(self, task: ArchiveTask, span: traces.Span) -> Settlement:
         try:
-            if await self._archive(task, span):
-                return Outcome(task.id, TaskState.SUCCEEDED)
+            archived = await self._archive(task, span)
+            if archived is not None:
+                return Outcome(task.id, TaskState.SUCCEEDED, archived=archived)
             return PutBack(task.id, datetime.now(UTC), task.attempts)  # another try noted an object meanwhile
         except NoArchiveData:
             return NoData(task.id, span.trace_id)
@@ -98,45 +121,58 @@ class Archiver:
             return Outcome(task.id, TaskState.FAILED, failure.message, span.trace_id)
         except PutBackTask as later:
             not_before = datetime.now(UTC) + timedelta(seconds=later.seconds)
-            return PutBack(task.id, not_before, later.attempts, hold_job=True)
+            return PutBack(task.id, not_before, later.attempts, hold_job=later.whole_source)
         except Exception as error:
             log.exception("unexpected error", extra=_about(task, span))
             span.record_error(error)
             message = f"Internal error: {type(error).__name__}; the log has it under the trace id"
             return Outcome(task.id, TaskState.FAILED, message, span.trace_id)
 
-    async def _archive(self, task: ArchiveTask, span: traces.Span) -> bool:
-        """True once the artifact is stored, noted and announced."""
-        stored = task.stored
+    async def _archive(self, task: ArchiveTask, span: traces.Span) -> ArchivedArtifact | None:
+        """The artifact once it is stored, noted and announced; None where another try noted an object before."""
+        definition = self._metadata.definition_of(archive_type_name(task.message, task.config_id))
+        stored, values = task.stored, None
         if stored is None:
-            stored = await self._store(task, span)
+            stored, values = await self._store(task, span, definition)
             if not await self._records.note(task.id, stored):
-                return False
+                return None
         if self._options.events is not None:
             await announce(self._broker, self._readiness, self._options.events, stored, task, span.traceparent)
-        return True
+        if values is None:
+            values = await self._metadata.stored_values(stored.object, definition)
+        # Without values the artifact is of no revision: the next run reads it again.
+        revision, values = (0, {}) if values is None else (definition.revision, values)
+        return ArchivedArtifact(stored, task.id.job_id, task.reference, task.message, task.config_id, revision, values)
 
-    async def _store(self, task: ArchiveTask, span: traces.Span) -> StoredArtifact:
-        configuration = resolve(self._catalog, task.message, task.config_id, task.reference)
+    async def _store(
+        self, task: ArchiveTask, span: traces.Span, definition: Definition
+    ) -> tuple[StoredArtifact, Values | None]:
+        """Where the object lies, and its values: None where an object was found whose content is not that in hand."""
+        configuration = resolve(self._catalog.now, task.message, task.config_id, task.reference)
         async with self._fetcher.document(configuration, task, span.traceparent) as document:
             await self._registry.check_async(document.content, document.content_type, document.schema)
-            data_type = self._registry.find(document.schema)
-            assert data_type is not None  # noqa: S101 # an unknown schema does not pass the check
-            bucket = bucket_of(document, self._options.target)
+            values = await self._metadata.values(document, definition)
             with traces.start("store artifact", "client", span.traceparent):
-                schema_version_id = await through_outages(
-                    self._readiness, OBJECT_STORE, lambda: self._schema_files.ensure(bucket, data_type)
-                )
-                target = self._options.target
-                if len(document.content) > HASH_IN_THREAD:
-                    artifact = await asyncio.to_thread(describe, document, task, data_type, target, schema_version_id)
-                else:
-                    artifact = describe(document, task, data_type, target, schema_version_id)
-                return await through_outages(
+                artifact = await self._describe(document, task)
+                stored = await through_outages(
                     self._readiness,
                     OBJECT_STORE,
                     lambda: store(self._objects, artifact, task, locks=self._options.locks),
                 )
+        return stored, values if stored.sha256 == artifact.sha256 else None
+
+    async def _describe(self, document: Document, task: ArchiveTask) -> Artifact:
+        """The artifact of a checked document; its schema is stored beside it first."""
+        data_type = self._registry.find(document.schema)
+        assert data_type is not None  # noqa: S101 # an unknown schema does not pass the check
+        target = self._options.target
+        bucket = bucket_of(document, target)
+        schema_version_id = await through_outages(
+            self._readiness, OBJECT_STORE, lambda: self._schema_files.ensure(bucket, data_type)
+        )
+        if len(document.content) > HASH_IN_THREAD:
+            return await asyncio.to_thread(describe, document, task, data_type, target, schema_version_id)
+        return describe(document, task, data_type, target, schema_version_id)
 
     def _report(self, task: ArchiveTask, settlement: Settlement, span: traces.Span, changed: bool) -> None:
         """One log line and one count for what became of the task."""

@@ -9,13 +9,13 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.archiver.gather import Gather
-from app.archiver.outages import through_outages
 from app.db import jobs, tasks
 from app.db.database import Database
 from app.db.tasks import Settlement, TaskKey, TaskRow
 from app.domain.artifacts import StoredArtifact
 from app.domain.jobs import TaskId
 from app.domain.readiness import DATABASE, Readiness
+from app.outages import through_outages
 from app.telemetry import metrics
 
 T = TypeVar("T")

@@ -108,6 +108,18 @@ def command_of(record: Mapping[str, Any]) -> CreateArtifactCommandMessage:
     )
 
 
+def run_batch_of(record: Mapping[str, Any]) -> tuple[UUID, int]:
+    """Run and batch of a decoded `BackfillMetadataCommand`. Raises InvalidMessage."""
+    payload = _part(record, "payload")
+    run_id = _text(payload, "payload", "runId")
+    if _UUID.fullmatch(run_id) is None:
+        raise InvalidMessage("payload.runId is not a UUID")
+    batch = payload.get("batch")
+    if type(batch) is not int or not 0 <= batch <= MAX_VERSION:
+        raise InvalidMessage("payload.batch is not a number of a batch")
+    return UUID(run_id), batch
+
+
 def _part(record: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
     part = record.get(path[-1])
     if type(part) is not dict:

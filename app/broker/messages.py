@@ -16,6 +16,8 @@ from app.domain.jobs import Reference
 COMMAND_TYPE = "CreateArtifactCommand"
 COMMAND_TYPE_VERSION = "1.0.1"
 COMMAND_VERSION = "1.3.0"
+RUN_COMMAND_TYPE = "BackfillMetadataCommand"
+RUN_COMMAND_TYPE_VERSION = "1.0.0"
 EVENT_TYPE = "SharedArchivedArtifactVersionCreatedEvent"
 EVENT_TYPE_VERSION = "2.0.2"
 DOMAIN_EVENT_VERSION = "1.3.0"
@@ -59,6 +61,22 @@ def create_artifact_command(
         },
         "payload": {"jobId": job, "messageName": message, "topicName": topic},
         "processId": job,
+        "commandVersion": COMMAND_VERSION,
+    }
+
+
+def backfill_metadata_command(
+    run_id: UUID, batch: int, system: str, service: str, now: datetime, message_id: UUID
+) -> Json:
+    """The command that brings one batch of a metadata run up to date; the same envelope, without a reference."""
+    run = str(run_id)
+    return {
+        "identity": {"id": str(message_id), "idempotenceId": f"{run}-{batch}", "created": epoch_millis(now)},
+        "type": {"name": RUN_COMMAND_TYPE, "version": RUN_COMMAND_TYPE_VERSION, "variant": None},
+        "publisher": {"system": system, "service": service},
+        "references": {},
+        "payload": {"runId": run, "batch": batch},
+        "processId": run,
         "commandVersion": COMMAND_VERSION,
     }
 
@@ -127,6 +145,11 @@ def archived_artifact_event(
 def command_key(reference: Reference) -> bytes:
     """Kafka key of a command: the reference id, so that one job uses all partitions."""
     return reference.id.encode()
+
+
+def run_key(run_id: UUID, batch: int) -> bytes:
+    """Kafka key of the command of a batch: its own, so that a run uses all partitions."""
+    return b"%s-%d" % (str(run_id).encode(), batch)
 
 
 def event_key(job_id: UUID) -> bytes:

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -117,6 +118,8 @@ def _plain(value: Any) -> Any:
         return value.hex
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    if isinstance(value, Decimal):
+        return float(value)
     return value
 
 
@@ -166,3 +169,5 @@ async def lock(connection: AsyncConnection, purpose: int) -> None:
 LOCK_RELAY = 1
 LOCK_LIFECYCLE = 2
 LOCK_MIGRATION = 3
+LOCK_DEFINITION = 4
+LOCK_RUN_RELAY = 5

@@ -12,9 +12,9 @@ from sqlalchemy import FromClause, Integer, Select, Text, Uuid, bindparam, case,
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from app.db import dialect
+from app.db import artifacts, dialect
 from app.db.tables import UtcDateTime, job, task
-from app.domain.artifacts import StoredArtifact
+from app.domain.artifacts import ArchivedArtifact, StoredArtifact
 from app.domain.jobs import JobState, TaskId, TaskState
 
 
@@ -44,12 +44,13 @@ class TaskRow:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Succeeded, or failed with message and trace id."""
+    """Succeeded, with the row of its artifact, or failed with message and trace id."""
 
     id: TaskId
     state: TaskState
     message: str | None = None
     trace_id: str | None = None
+    archived: ArchivedArtifact | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +184,9 @@ async def settle(
     if 0 < len(outcomes) < len(settlements):  # several statements will follow, one locks in its own order
         await _lock(connection, [item.id for item in settlements])
     changed = await _finish(connection, outcomes, now)
-    completed = await _count(connection, changed, now)
     done = {task_id for task_id, _ in changed}
+    await artifacts.insert(connection, [each.archived for each in outcomes if each.archived and each.id in done])
+    completed = await _count(connection, changed, now)
     done |= await _remember_no_data(connection, [item for item in settlements if isinstance(item, NoData)], now)
     done |= await _put_back(connection, [item for item in settlements if isinstance(item, PutBack)])
     return done, completed

@@ -24,12 +24,21 @@ class ArchiveTypeConfiguration:
     metadata_extraction_paths: tuple[ExtractionPath, ...] = field(default=())
 
     @property
+    def name(self) -> str:
+        return archive_type_name(self.message_type, self.id)
+
+    @property
     def is_remote_data(self) -> bool:
         return self.uri is not None
 
     @property
     def is_versioned(self) -> bool:
         return self.uri is not None and "{version}" in self.uri
+
+
+def archive_type_name(message_type: str, config_id: str | None) -> str:
+    """How the database names a configuration; a message type and an id together are unique."""
+    return message_type if config_id is None else f"{message_type}/{config_id}"
 
 
 class SchemaName(NamedTuple):

@@ -1,9 +1,12 @@
 """What becomes of a task on its way: ArchiveTask, Document, Artifact, StoredArtifact. The type says how far it got."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
-from app.domain.archive_types import ArchiveDataType, SchemaName
+from app.domain.archive_types import ArchiveDataType, SchemaName, archive_type_name
+from app.domain.extraction import MetadataValue
 from app.domain.jobs import Reference, TaskId
 
 
@@ -81,3 +84,40 @@ class StoredArtifact:
     archived_at: datetime
     retain_until: datetime | None
     metadata: tuple[tuple[str, str], ...]
+
+    @property
+    def object(self) -> "StoredObject":
+        schema = SchemaName(self.system, self.schema, self.schema_version)
+        return StoredObject(self.bucket, self.key, self.version_id, self.sha256, self.content_type, schema)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """A stored object to be read again: where it lies, its SHA-256 (hex), and what describes its content."""
+
+    bucket: str
+    key: str
+    version_id: str
+    sha256: str
+    content_type: str
+    schema: SchemaName
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedArtifact:
+    """The row of an archived artifact: where it lies, what it is of, and the metadata values that were extracted.
+
+    `archive_type` names the configuration; `revision` is that of the definition that `values` were made with.
+    """
+
+    stored: StoredArtifact
+    job_id: UUID
+    reference: Reference
+    message_type: str
+    config_id: str | None
+    revision: int
+    values: Mapping[str, MetadataValue]
+
+    @property
+    def archive_type(self) -> str:
+        return archive_type_name(self.message_type, self.config_id)

@@ -10,7 +10,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.catalog.archive_types import Catalog, ResolveError, UnknownMessage
+from app.catalog.archive_types import ResolveError, UnknownMessage
+from app.catalog.live import LiveCatalog
 from app.db import jobs
 from app.db.database import Database
 from app.domain.archive_types import ArchiveTypeConfiguration
@@ -99,7 +100,7 @@ class Submitter:
 class Submissions:
     """`on_new` is called after a new job was committed: its commands are due."""
 
-    def __init__(self, database: Database, catalog: Catalog, on_new: Callable[[], None]) -> None:
+    def __init__(self, database: Database, catalog: LiveCatalog, on_new: Callable[[], None]) -> None:
         self._database = database
         self._catalog = catalog
         self._on_new = on_new
@@ -138,7 +139,7 @@ class Submissions:
         if content.message is None:
             return None, []
         try:
-            configuration = self._catalog.resolve(content.message, content.config_id)
+            configuration = self._catalog.now.resolve(content.message, content.config_id)
         except ResolveError as error:
             path = "message" if isinstance(error, UnknownMessage) or content.config_id is None else "config-id"
             return None, [Mistake(path, content.lines.get(path), str(error))]

@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from time import monotonic
 
-from app.archiver.outages import note_outage, note_well
 from app.broker import Consumer, Partition, Record
 from app.domain.errors import Unavailable
 from app.domain.readiness import BROKER, Readiness
 from app.messaging.dispatch import DeadLetter, Dispatcher, Settled
 from app.messaging.offsets import Offsets
 from app.messaging.slots import Slots, Work
+from app.outages import note_outage, note_well
 
 POLL_RECORDS = 500
 POLL_TIMEOUT = 0.2

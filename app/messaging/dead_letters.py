@@ -3,9 +3,9 @@
 import hashlib
 import logging
 
-from app.archiver.outages import through_outages
 from app.broker import Broker, Message, MessageRejected, Record
 from app.domain.readiness import BROKER, Readiness
+from app.outages import through_outages
 from app.telemetry import metrics
 
 KEPT = 64 * 1024

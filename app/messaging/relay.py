@@ -3,19 +3,19 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic
-from uuid import uuid4
 
-from app.archiver.outages import note_outage, note_well
-from app.broker import Broker, Message
-from app.broker.codec import encode
-from app.broker.messages import command_key, create_artifact_command
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.broker import Broker
 from app.db import outbox
 from app.db.database import Database
-from app.db.outbox import OwedCommand
 from app.domain.errors import Unavailable
 from app.domain.readiness import BROKER, DATABASE, Readiness
+from app.messaging.owed import Commands, Owed
+from app.outages import note_outage, note_well
 from app.telemetry import metrics, traces
 
 BATCH = 500
@@ -34,17 +34,15 @@ log = logging.getLogger(__name__)
 
 
 class Relay:
-    """Publishes commands while it runs; `wake` it when something may be due. `system` and `service` sign them."""
+    """Publishes the commands of one kind while it runs; `wake` it when something may be due."""
 
     def __init__(
         self,
         database: Database,
         broker: Broker,
         readiness: Readiness,
+        commands: Commands,
         *,
-        topic: str,
-        system: str,
-        service: str,
         window: int,
         redelivery_after: float,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -52,9 +50,7 @@ class Relay:
         self._database = database
         self._broker = broker
         self._readiness = readiness
-        self._topic = topic
-        self._system = system
-        self._service = service
+        self._commands = commands
         self._window = window
         self._redelivery_after = timedelta(seconds=redelivery_after)
         self._now = now
@@ -68,7 +64,7 @@ class Relay:
         self._woken.set()
 
     def settled(self, count: int) -> None:
-        """So many tasks were answered: worth a look once they made room for a batch. A claim costs as much as 20 tasks.
+        """So many items were answered: worth a look once they made room for a batch. A claim costs as much as 20 tasks.
 
         Until then at least nine tenths of each window are out, and `IDLE` passes.
         """
@@ -76,10 +72,13 @@ class Relay:
         if self._settled >= min(BATCH, self._window // 10):
             self.wake()
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`; outages only delay it."""
+    async def run(self, stop: asyncio.Event, *, forgotten: bool = False) -> None:
+        """Until `stop`; outages only delay it. `forgotten`: the broker knows nothing of what was published before."""
         while not stop.is_set():
             try:
+                if forgotten:
+                    await self.owe_again(None)
+                    forgotten = False
                 await self.publish_once()
                 await self._owe_again()
             except Unavailable as outage:
@@ -98,55 +97,52 @@ class Relay:
     async def publish_once(self) -> int:
         """One claim; returns how many commands were sent. Raises Unavailable after giving the claim back."""
         self._settled = 0
+        box = self._commands.box
         now = self._now()
         lease = now + LEASE
-        owed = await self._database.run(
-            lambda c: outbox.claim(c, now, lease_until=lease, window=self._window, batch=BATCH)
-        )
+        owed = await self._database.run(lambda c: self._claim(c, now, lease))
         note_well(self._readiness, DATABASE)
-        self._full = len(owed) >= BATCH or len({command.task.job_id for command in owed}) >= outbox.JOBS_PER_CLAIM
+        self._full = len(owed) >= BATCH or len({each.item.owner_id for each in owed}) >= outbox.OWNERS_PER_CLAIM
         if not owed:
             return 0
         metrics.BATCH_CLAIM.observe(len(owed))
         results = await asyncio.gather(*map(self._send, owed), return_exceptions=True)
-        sent = [command.task for command, result in zip(owed, results, strict=True) if result is None]
-        failed = [command.task for command, result in zip(owed, results, strict=True) if result is not None]
+        sent = [command.item for command, result in zip(owed, results, strict=True) if result is None]
+        failed = [command.item for command, result in zip(owed, results, strict=True) if result is not None]
         if sent:
-            await self._database.run(lambda c: outbox.mark_published(c, sent, lease, self._now()))
+            await self._database.run(lambda c: outbox.mark_published(c, box, sent, lease, self._now()))
             metrics.COMMANDS_PUBLISHED.inc(len(sent))
             note_well(self._readiness, BROKER)
         if failed:
-            await self._database.run(lambda c: outbox.release(c, failed, lease))
+            await self._database.run(lambda c: outbox.release(c, box, failed, lease))
             raise next(result for result in results if isinstance(result, BaseException))
         return len(sent)
 
-    async def _send(self, owed: OwedCommand) -> None:
-        with traces.start("publish CreateArtifactCommand", "producer", owed.traceparent) as span:
-            command = create_artifact_command(
-                owed.task.job_id,
-                owed.reference,
-                owed.message,
-                owed.topic,
-                self._system,
-                self._service,
-                self._now(),
-                uuid4(),
-            )
+    async def _claim(self, connection: AsyncConnection, now: datetime, lease: datetime) -> list[Owed]:
+        items = await outbox.claim(
+            connection, self._commands.box, now, lease_until=lease, window=self._window, batch=BATCH
+        )
+        return await self._commands.load(connection, items) if items else []
+
+    async def _send(self, owed: Owed) -> None:
+        with traces.start(f"publish {self._commands.name}", "producer", owed.traceparent) as span:
             headers = [("traceparent", span.traceparent.encode())]
             with metrics.SEND_COMMAND.time():
-                await self._broker.send(Message(self._topic, command_key(owed.reference), encode(command), headers))
+                await self._broker.send(replace(owed.message, headers=headers))
 
     async def _owe_again(self) -> None:
         if monotonic() < self._next_owing:
             return
         self._next_owing = monotonic() + OWE_AGAIN_EVERY
         await self.owe_again(self._now() - self._redelivery_after)
-        metrics.COMMANDS_OUTSTANDING.set(await self._database.run(outbox.count_outstanding))
+        box = self._commands.box
+        outstanding = await self._database.run(lambda c: outbox.count_outstanding(c, box))
+        metrics.COMMANDS_OUTSTANDING.labels(self._commands.name).set(outstanding)
 
     async def owe_again(self, published_before: datetime | None) -> None:
         """Commands without an answer become due again: those of lost topics; all (None) for a broker without memory."""
         total = 0
-        while count := await self._database.run(lambda c: outbox.owe_again(c, published_before)):
+        while count := await self._database.run(lambda c: outbox.owe_again(c, self._commands.box, published_before)):
             total += count
         if total:
             log.warning("%d commands were not answered in time and are published again", total)

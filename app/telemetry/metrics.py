@@ -39,7 +39,10 @@ TASKS_ALREADY_SETTLED = _TASKS.labels("already_settled")
 TASKS_IN_FLIGHT = Gauge("pas_tasks_in_flight", "Tasks being worked on in this process.", registry=REGISTRY)
 BYTES_IN_FLIGHT = Gauge("pas_bytes_in_flight", "Bytes of documents in the memory of this process.", registry=REGISTRY)
 COMMANDS_OUTSTANDING = Gauge(
-    "pas_commands_outstanding", "Commands published and not yet answered, all jobs, as last counted.", registry=REGISTRY
+    "pas_commands_outstanding",
+    "Commands published and not yet answered, by type, as last counted.",
+    ["type"],
+    registry=REGISTRY,
 )
 
 # Messages

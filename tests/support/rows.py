@@ -8,7 +8,6 @@ from sqlalchemy import select, update
 
 from app.db import jobs, outbox
 from app.db.database import Database
-from app.db.outbox import OwedCommand
 from app.db.tables import job, task
 from app.domain.artifacts import StoredArtifact
 from app.domain.identity import content_hash, reference_key
@@ -57,15 +56,18 @@ async def insert_job(database: Database, count: int, *, started: datetime = NOW)
 
 async def claim(
     database: Database, *, now: datetime = NOW, lease: datetime = LEASE, window: int = 100, batch: int = 100
-) -> list[OwedCommand]:
-    return await database.run(lambda c: outbox.claim(c, now, lease_until=lease, window=window, batch=batch))
+) -> list[TaskId]:
+    items = await database.run(
+        lambda c: outbox.claim(c, outbox.TASKS, now, lease_until=lease, window=window, batch=batch)
+    )
+    return [TaskId(*item) for item in items]
 
 
 async def publish(database: Database, **arguments: Any) -> list[TaskId]:
     """Claims and marks, as the relay does when all sends were acknowledged."""
-    tasks = [owed.task for owed in await claim(database, **arguments)]
+    tasks = await claim(database, **arguments)
     lease, now = arguments.get("lease", LEASE), arguments.get("now", NOW)
-    assert await database.run(lambda c: outbox.mark_published(c, tasks, lease, now)) == len(tasks)
+    assert await database.run(lambda c: outbox.mark_published(c, outbox.TASKS, tasks, lease, now)) == len(tasks)
     return tasks
 
 

@@ -1,0 +1,202 @@
+"""Queries on artifacts and their metadata values as they are archived. None commits."""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Boolean, Integer, Select, Text, Uuid, select, update
+from sqlalchemy import insert as insert_into
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningInsert
+
+from app.db import dialect
+from app.db.metadata_tables import Id, Number, artifact, value
+from app.db.tables import UtcDateTime
+from app.domain.artifacts import ArchivedArtifact
+from app.domain.extraction import MetadataValue
+from app.domain.identity import reference_key
+
+TEXT_HEAD = 200
+"""Characters of a text that the index holds."""
+
+ARTIFACTS = dialect.Rows(
+    "artifacts",
+    [
+        ("archive_type", Text),
+        ("message_type", Text),
+        ("config_id", Text),
+        ("reference_id", Text),
+        ("reference_version", Integer),
+        ("reference_key", Uuid),
+        ("system", Text),
+        ("schema_name", Text),
+        ("schema_version", Integer),
+        ("content_type", Text),
+        ("size", Id),
+        ("hash", Text),
+        ("bucket", Text),
+        ("object_key", Text),
+        ("version_id", Text),
+        ("archived_at", UtcDateTime),
+        ("retain_until", UtcDateTime),
+        ("job_id", Uuid),
+        ("revision", Integer),
+        ("superseded", Boolean),
+    ],
+)
+NAMES = dialect.Rows("names", [("bucket", Text), ("object_key", Text), ("version_id", Text)])
+PLACES = dialect.Rows("places", [("archive_type", Text), ("reference_key", Uuid)])
+
+
+class ObjectName(NamedTuple):
+    """What is unique about a stored object."""
+
+    bucket: str
+    key: str
+    version_id: str
+
+
+async def insert(connection: AsyncConnection, archived: Sequence[ArchivedArtifact]) -> None:
+    """One row per stored object that has none yet, with its values; the newest of an id and version is the current one.
+
+    Two processes that archive the same reference at once meet on the unique index of the current ones: one of them
+    is tried again (`database.is_conflict`).
+    """
+    if not archived:
+        return
+    known = await _known(connection, archived)
+    new: dict[ObjectName, ArchivedArtifact] = {}
+    for each in archived:
+        if object_name(each) not in known:
+            new.setdefault(object_name(each), each)
+    if not new:
+        return
+    superseded = await _supersede(connection, list(new.values()))
+    rows = [_row(each, name in superseded) for name, each in new.items()]
+    inserted = await connection.execute(_inserting(connection.dialect.name), ARTIFACTS.bind(connection, rows))
+    ids = {ObjectName(*name): id_ for id_, *name in inserted}
+    records = (
+        value_record(ids[name], key, each.revision, found)
+        for name, each in new.items()
+        for key, found in each.values.items()
+    )
+    await insert_values(connection, records)
+
+
+def object_name(archived: ArchivedArtifact) -> ObjectName:
+    return ObjectName(archived.stored.bucket, archived.stored.key, archived.stored.version_id)
+
+
+async def _known(connection: AsyncConnection, archived: Sequence[ArchivedArtifact]) -> set[ObjectName]:
+    """Objects that an earlier job put: it adopted them, and their row stays as it is."""
+    names = NAMES.bind(connection, sorted({object_name(each) for each in archived}))
+    return {ObjectName(*row) for row in await connection.execute(_knowing(connection.dialect.name), names)}
+
+
+@lru_cache
+def _knowing(dialect_name: str) -> Select[Any]:
+    names = NAMES.clause(dialect_name)
+    return select(artifact.c.bucket, artifact.c.object_key, artifact.c.version_id).where(
+        artifact.c.bucket == names.c.bucket,
+        artifact.c.object_key == names.c.object_key,
+        artifact.c.version_id == names.c.version_id,
+    )
+
+
+@lru_cache
+def _inserting(dialect_name: str) -> ReturningInsert[Any]:
+    rows = ARTIFACTS.clause(dialect_name)
+    names = [name for name, _ in ARTIFACTS.columns]
+    return (
+        insert_into(artifact)
+        .from_select(names, select(*(rows.c[name] for name in names)))
+        .returning(artifact.c.id, artifact.c.bucket, artifact.c.object_key, artifact.c.version_id)
+    )
+
+
+async def _supersede(connection: AsyncConnection, new: Sequence[ArchivedArtifact]) -> set[ObjectName]:
+    """Marks rows that a new one supersedes; returns the new ones that are superseded from the start."""
+    newest: dict[tuple[str, UUID], ArchivedArtifact] = {}
+    for each in new:
+        place = (each.archive_type, UUID(bytes=reference_key(each.reference)))
+        best = newest.setdefault(place, each)
+        if each.stored.archived_at > best.stored.archived_at:
+            newest[place] = each
+    current = await connection.execute(_current(connection.dialect.name), PLACES.bind(connection, sorted(newest)))
+    old = []
+    for id_, archive_type, key, archived_at in current:
+        best = newest[(archive_type, key)]
+        if archived_at > best.stored.archived_at:
+            del newest[(archive_type, key)]
+        else:
+            old.append(id_)
+    if old:
+        await connection.execute(update(artifact).where(artifact.c.id.in_(old)).values(superseded=True))
+    kept = {object_name(each) for each in newest.values()}
+    return {object_name(each) for each in new} - kept
+
+
+@lru_cache
+def _current(dialect_name: str) -> Select[Any]:
+    places = PLACES.clause(dialect_name)
+    return (
+        select(artifact.c.id, artifact.c.archive_type, artifact.c.reference_key, artifact.c.archived_at)
+        .where(
+            artifact.c.archive_type == places.c.archive_type,
+            artifact.c.reference_key == places.c.reference_key,
+            artifact.c.superseded.is_(False),
+        )
+        .order_by(artifact.c.id)
+    )
+
+
+def _row(archived: ArchivedArtifact, superseded: bool) -> tuple[Any, ...]:
+    stored, reference = archived.stored, archived.reference
+    return (
+        archived.archive_type,
+        archived.message_type,
+        archived.config_id,
+        reference.id,
+        reference.version,
+        UUID(bytes=reference_key(reference)),
+        stored.system,
+        stored.schema,
+        stored.schema_version,
+        stored.content_type,
+        stored.size,
+        stored.sha256,
+        stored.bucket,
+        stored.key,
+        stored.version_id,
+        stored.archived_at,
+        stored.retain_until,
+        archived.job_id,
+        archived.revision,
+        superseded,
+    )
+
+
+VALUES = dialect.Rows(
+    "new",
+    [
+        ("artifact_id", Id),
+        ("key", Text),
+        ("revision", Integer),
+        ("json", Text),
+        ("kind", Text),
+        ("text", Text),
+        ("text_head", Text),
+        ("number", Number),
+    ],
+)
+
+
+def value_record(artifact_id: int, key: str, revision: int, found: MetadataValue) -> tuple[Any, ...]:
+    """A row of `artifact_metadata`, in the order of `VALUES`."""
+    head = None if found.text is None else found.text[:TEXT_HEAD]
+    return (artifact_id, key, revision, found.json, found.kind, found.text, head, found.number)
+
+
+async def insert_values(connection: AsyncConnection, records: Iterable[tuple[Any, ...]]) -> None:
+    await dialect.insert_many(connection, value, [name for name, _ in VALUES.columns], records)

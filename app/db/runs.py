@@ -1,0 +1,278 @@
+"""Queries on metadata runs: create with their batches, look up, count up, end. None commits."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, and_, func, insert, literal, or_, select, true, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db.metadata_tables import artifact, batch, definition, error, run, value
+from app.domain.runs import BatchResult, Mode, Run, RunState
+
+
+class BatchId(NamedTuple):
+    run_id: UUID
+    position: int
+
+
+class BatchRow(NamedTuple):
+    """A batch as a command finds it, with its run. It covers the artifacts behind `after_id` up to `to_id`."""
+
+    id: BatchId
+    is_open: bool
+    after_id: int
+    to_id: int
+    run: Run
+
+
+def candidates(new: Run, after_id: int = 0) -> ColumnElement[bool]:
+    """The artifacts that a run is for, behind `after_id`."""
+    scope = and_(
+        artifact.c.archive_type == new.archive_type,
+        artifact.c.id > after_id,
+        true() if new.all_versions else artifact.c.superseded.is_(False),
+    )
+    match new.mode:
+        case Mode.AUTOMATIC:
+            return and_(scope, artifact.c.revision < new.revision)
+        case Mode.MISSING:
+            present = (
+                select(func.count())
+                .where(value.c.artifact_id == artifact.c.id, value.c.key.in_(new.keys))
+                .correlate(artifact)
+                .scalar_subquery()
+            )
+            return and_(scope, present < len(new.keys))
+        case Mode.FAILED:
+            failed = select(error.c.artifact_id).where(
+                error.c.artifact_id == artifact.c.id, error.c.resolved.is_(False)
+            )
+            return and_(scope, failed.exists())
+        case _:
+            return scope
+
+
+async def count(connection: AsyncConnection, new: Run) -> int:
+    statement = select(func.count()).select_from(artifact).where(candidates(new))
+    return (await connection.execute(statement)).scalar_one()
+
+
+async def any_candidate(connection: AsyncConnection, new: Run) -> bool:
+    statement = select(artifact.c.id).where(candidates(new)).limit(1)
+    return (await connection.execute(statement)).first() is not None
+
+
+async def create(connection: AsyncConnection, new: Run, batch_size: int) -> Run:
+    """Stores the run with batches over all its artifacts; one without any is completed at once."""
+    values = {
+        "id": new.id,
+        "archive_type": new.archive_type,
+        "message_type": new.message_type,
+        "config_id": new.config_id,
+        "keys": json.dumps(new.keys),
+        "mode": new.mode,
+        "revision": new.revision,
+        "all_versions": new.all_versions,
+        "state": RunState.OPEN,
+        "started": new.started,
+        "started_by_name": new.started_by_name,
+        "started_by_ext_id": new.started_by_ext_id,
+        "traceparent": new.traceparent,
+        "planned_to": 0,
+        "total": 0,
+        "batches": 0,
+        "open": 0,
+    }
+    await connection.execute(run.insert(), values)
+    await extend(connection, new, batch_size, new.started)
+    created = await find(connection, new.id)
+    assert created is not None  # noqa: S101 # inserted above
+    return created
+
+
+async def extend(connection: AsyncConnection, of: Run, batch_size: int, now: datetime) -> int:
+    """Batches for artifacts behind those planned; where there are none and no batch is open the run is completed.
+
+    Returns how many artifacts were added. The caller holds the run's row, or has just inserted it.
+    """
+    planned = (await connection.execute(select(run.c.planned_to, run.c.batches).where(run.c.id == of.id))).one()
+    numbered = (
+        select(
+            artifact.c.id,
+            ((func.row_number().over(order_by=artifact.c.id) - 1) // batch_size).label("place"),
+        )
+        .where(candidates(of, planned.planned_to))
+        .subquery()
+    )
+    ranges = select(
+        literal(of.id, run.c.id.type),
+        numbered.c.place + planned.batches,
+        func.min(numbered.c.id) - 1,
+        func.max(numbered.c.id),
+    ).group_by(numbered.c.place)
+    total = (await connection.execute(select(func.count()).select_from(numbered))).scalar_one()
+    if total:
+        await connection.execute(
+            insert(batch).from_select([batch.c.run_id, batch.c.position, batch.c.after_id, batch.c.to_id], ranges)
+        )
+    added = -(-total // batch_size)
+    highest = select(func.max(batch.c.to_id)).where(batch.c.run_id == of.id).scalar_subquery()
+    await connection.execute(
+        update(run)
+        .where(run.c.id == of.id)
+        .values(
+            total=run.c.total + total,
+            batches=run.c.batches + added,
+            open=run.c.open + added,
+            planned_to=func.coalesce(highest, planned.planned_to),
+        )
+    )
+    ended = update(run).where(run.c.id == of.id, run.c.open == 0, run.c.state == RunState.OPEN)
+    await connection.execute(ended.values(state=RunState.COMPLETED, completed=now, total=run.c.processed))
+    return total
+
+
+async def find(connection: AsyncConnection, run_id: UUID, *, lock: bool = False) -> Run | None:
+    statement = select(run).where(run.c.id == run_id)
+    row = (await connection.execute(statement.with_for_update() if lock else statement)).first()
+    return None if row is None else as_run(row)
+
+
+async def page(connection: AsyncConnection, before: tuple[datetime, UUID] | None, limit: int) -> list[Run]:
+    """Newest first, behind the run that `before` names."""
+    statement = select(run).order_by(run.c.started.desc(), run.c.id.desc()).limit(limit)
+    if before is not None:
+        started, run_id = before
+        statement = statement.where(or_(run.c.started < started, and_(run.c.started == started, run.c.id < run_id)))
+    return [as_run(row) for row in await connection.execute(statement)]
+
+
+async def open_of(connection: AsyncConnection, archive_type: str) -> list[Run]:
+    """The runs of an archive type that have not ended."""
+    statement = select(run).where(run.c.archive_type == archive_type, run.c.state == RunState.OPEN)
+    return [as_run(row) for row in await connection.execute(statement)]
+
+
+async def look_up(connection: AsyncConnection, ids: Sequence[BatchId]) -> dict[BatchId, BatchRow]:
+    """The batches of many commands; unknown ones are absent."""
+    found: dict[BatchId, BatchRow] = {}
+    for run_id in {id_.run_id for id_ in ids}:
+        of = await find(connection, run_id)
+        if of is None:
+            continue
+        wanted = [id_.position for id_ in ids if id_.run_id == run_id]
+        rows = await connection.execute(
+            select(batch.c.position, batch.c.state, batch.c.after_id, batch.c.to_id).where(
+                batch.c.run_id == run_id, batch.c.position.in_(wanted)
+            )
+        )
+        for position, state, after_id, to_id in rows:
+            place = BatchId(run_id, position)
+            found[place] = BatchRow(place, state == RunState.OPEN, after_id, to_id, of)
+    return found
+
+
+async def is_current(connection: AsyncConnection, of: Run) -> bool:
+    """Whether the definition is still the one that the run was made for. Manual runs too write values of that one."""
+    statement = select(definition.c.revision).where(definition.c.archive_type == of.archive_type)
+    return (await connection.execute(statement)).scalar_one_or_none() == of.revision
+
+
+async def close_batch(connection: AsyncConnection, row: BatchRow, result: BatchResult, now: datetime) -> bool:
+    """Counts the batch; False where it was closed before. The caller holds the run's row."""
+    closed = (
+        update(batch)
+        .where(batch.c.run_id == row.id.run_id, batch.c.position == row.id.position, batch.c.state == RunState.OPEN)
+        .values(state=RunState.COMPLETED, claimed_until=None)
+    )
+    if (await connection.execute(closed)).rowcount == 0:
+        return False
+    await connection.execute(
+        update(run)
+        .where(run.c.id == row.id.run_id)
+        .values(
+            open=run.c.open - 1,
+            processed=run.c.processed + result.processed,
+            updated=run.c.updated + result.updated,
+            nulls=run.c.nulls + result.nulls,
+            failed=run.c.failed + result.failed,
+            last_settled=now,
+        )
+    )
+    return True
+
+
+async def put_back(connection: AsyncConnection, place: BatchId, not_before: datetime) -> None:
+    await connection.execute(
+        update(batch)
+        .where(batch.c.run_id == place.run_id, batch.c.position == place.position, batch.c.state == RunState.OPEN)
+        .values(published_at=None, claimed_until=None, not_before=not_before)
+    )
+
+
+async def end(connection: AsyncConnection, run_id: UUID, state: RunState, now: datetime) -> bool:
+    """Ends an open run; its open batches are never published again. False where it had ended."""
+    ended = (
+        update(run)
+        .where(run.c.id == run_id, run.c.state == RunState.OPEN)
+        .values(state=state, completed=now, paused=False)
+    )
+    if (await connection.execute(ended)).rowcount == 0:
+        return False
+    await connection.execute(
+        update(batch).where(batch.c.run_id == run_id, batch.c.state == RunState.OPEN).values(state=state)
+    )
+    return True
+
+
+async def set_paused(connection: AsyncConnection, run_id: UUID, paused: bool) -> bool:
+    """False where the run is not open, or is paused or not already."""
+    statement = (
+        update(run)
+        .where(run.c.id == run_id, run.c.state == RunState.OPEN, run.c.paused.is_(not paused))
+        .values(paused=paused)
+    )
+    return (await connection.execute(statement)).rowcount > 0
+
+
+async def errors(connection: AsyncConnection, run_id: UUID, after: int, limit: int) -> Sequence[Any]:
+    """(artifact_id, message, at, resolved) of a run, by artifact, behind `after`."""
+    statement = (
+        select(error.c.artifact_id, error.c.message, error.c.at, error.c.resolved)
+        .where(error.c.run_id == run_id, error.c.artifact_id > after)
+        .order_by(error.c.artifact_id)
+        .limit(limit)
+    )
+    return (await connection.execute(statement)).all()
+
+
+def as_run(row: Row[Any]) -> Run:
+    values = row._mapping
+    state = RunState(values["state"])
+    return Run(
+        id=values["id"],
+        archive_type=values["archive_type"],
+        message_type=values["message_type"],
+        config_id=values["config_id"],
+        keys=tuple(json.loads(values["keys"])),
+        mode=Mode(values["mode"]),
+        revision=values["revision"],
+        all_versions=values["all_versions"],
+        state=RunState.PAUSED if values["paused"] and state is RunState.OPEN else state,
+        started=values["started"],
+        completed=values["completed"],
+        last_settled=values["last_settled"],
+        started_by_name=values["started_by_name"],
+        started_by_ext_id=values["started_by_ext_id"],
+        traceparent=values["traceparent"],
+        total=values["total"],
+        batches=values["batches"],
+        open=values["open"],
+        processed=values["processed"],
+        updated=values["updated"],
+        nulls=values["nulls"],
+        failed=values["failed"],
+    )

@@ -1,0 +1,117 @@
+"""Queries of one batch of a run: the artifacts it covers, and the values it writes under the rule of its mode."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import and_, literal_column, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db import dialect
+from app.db.artifacts import VALUES, value_record
+from app.db.metadata_tables import artifact, column, error, value
+from app.db.runs import BatchRow, candidates
+from app.domain.archive_types import SchemaName
+from app.domain.artifacts import StoredObject
+from app.domain.extraction import MetadataValue
+from app.domain.runs import Mode, Run
+
+
+class Covered(NamedTuple):
+    """An artifact that a batch covers."""
+
+    id: int
+    object: StoredObject
+
+
+async def covered(connection: AsyncConnection, row: BatchRow) -> list[Covered]:
+    """The artifacts of a batch that its run is still for; others are up to date already."""
+    statement = (
+        select(
+            artifact.c.id,
+            artifact.c.bucket,
+            artifact.c.object_key,
+            artifact.c.version_id,
+            artifact.c.hash,
+            artifact.c.content_type,
+            artifact.c.system,
+            artifact.c.schema_name,
+            artifact.c.schema_version,
+        )
+        .where(candidates(row.run, row.after_id), artifact.c.id <= row.to_id)
+        .order_by(artifact.c.id)
+    )
+    return [
+        Covered(id_, StoredObject(bucket, key, version_id, digest, content_type, SchemaName(system, name, version)))
+        for id_, bucket, key, version_id, digest, content_type, system, name, version in await connection.execute(
+            statement
+        )
+    ]
+
+
+async def write(
+    connection: AsyncConnection, of: Run, extracted: Mapping[int, Mapping[str, MetadataValue]]
+) -> tuple[set[int], int]:
+    """Writes the values of artifacts (id → key → value); returns the artifacts changed and how many nulls were written.
+
+    A new key fills only what is absent; a stale value, of an older path, is overwritten; mode `all` overwrites; and no
+    value replaces one of a higher revision.
+    """
+    records = [
+        value_record(artifact_id, key, of.revision, found)
+        for artifact_id, values in sorted(extracted.items())
+        for key, found in sorted(values.items())
+    ]
+    if not records:
+        return set(), 0
+    rows = VALUES.clause(connection.dialect.name)
+    names = [name for name, _ in VALUES.columns]
+    # WHERE true: without it SQLite reads ON CONFLICT as a join condition.
+    statement = dialect.insert(connection, value).from_select(
+        names, select(*(rows.c[name] for name in names)).where(rows.c.artifact_id > 0)
+    )
+    excluded = statement.excluded
+    newer = value.c.revision <= excluded.revision
+    stale = value.c.revision < (
+        select(column.c.path_revision)
+        .where(column.c.archive_type == of.archive_type, column.c.key == literal_column("excluded.key"))
+        .scalar_subquery()
+    )
+    match of.mode:
+        case Mode.MISSING:
+            statement = statement.on_conflict_do_nothing(index_elements=[value.c.artifact_id, value.c.key])
+        case _:
+            statement = statement.on_conflict_do_update(
+                index_elements=[value.c.artifact_id, value.c.key],
+                set_={name: excluded[name] for name in names if name not in ("artifact_id", "key")},
+                where=newer if of.mode is Mode.ALL else and_(newer, stale),
+            )
+    written = (
+        await connection.execute(
+            statement.returning(value.c.artifact_id, value.c.kind), VALUES.bind(connection, records)
+        )
+    ).all()
+    return {row.artifact_id for row in written}, sum(row.kind == "null" for row in written)
+
+
+async def raise_revision(connection: AsyncConnection, of: Run, ids: Sequence[int]) -> None:
+    """Notes that artifacts have been brought to the revision of the run."""
+    await connection.execute(
+        update(artifact).where(artifact.c.id.in_(ids), artifact.c.revision < of.revision).values(revision=of.revision)
+    )
+
+
+async def note_errors(
+    connection: AsyncConnection, of: Run, ids: Sequence[int], errors: Mapping[int, str], now: datetime
+) -> None:
+    """Remembers what failed; what failed before is resolved for artifacts that were read now."""
+    well = [id_ for id_ in ids if id_ not in errors]
+    if well:
+        await connection.execute(
+            update(error).where(error.c.artifact_id.in_(well), error.c.resolved.is_(False)).values(resolved=True)
+        )
+    rows: list[dict[str, Any]] = [
+        {"run_id": of.id, "artifact_id": id_, "message": message, "at": now} for id_, message in sorted(errors.items())
+    ]
+    if rows:
+        await connection.execute(error.insert(), rows)

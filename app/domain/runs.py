@@ -1,0 +1,70 @@
+"""Runs that bring the metadata of archived artifacts up to date, and what one batch of them did."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+
+class RunState(StrEnum):
+    OPEN = "open"
+    PAUSED = "paused"
+    """Shown for an open run that is paused; stored as open."""
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    SUPERSEDED = "superseded"
+
+
+class Mode(StrEnum):
+    """What a run may write: `automatic` what a new definition changed, the others what a person chose."""
+
+    AUTOMATIC = "automatic"
+    MISSING = "missing"
+    FAILED = "failed"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as stored. `revision`: artifacts are brought to it. `total`, `processed`, `updated` and `failed` count
+    artifacts, `nulls` values, `open` batches."""
+
+    id: UUID
+    archive_type: str
+    message_type: str
+    config_id: str | None
+    keys: tuple[str, ...]
+    mode: Mode
+    revision: int
+    all_versions: bool
+    state: RunState
+    started: datetime
+    completed: datetime | None
+    last_settled: datetime | None
+    started_by_name: str | None
+    started_by_ext_id: str | None
+    traceparent: str | None
+    total: int
+    batches: int
+    open: int
+    processed: int
+    updated: int
+    nulls: int
+    failed: int
+
+    @property
+    def rate(self) -> float | None:
+        """Artifacts per second from the start to the last batch."""
+        if not self.processed or self.last_settled is None:
+            return None
+        return round(self.processed / max((self.last_settled - self.started).total_seconds(), 0.001), 3)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """Of one batch: artifacts looked at, those with a changed value, null values written, artifacts with an error."""
+
+    processed: int
+    updated: int
+    nulls: int
+    failed: int

@@ -1,0 +1,1 @@
+"""What is known of archived documents: definitions of metadata, runs that bring it up to date, search."""

@@ -1,0 +1,123 @@
+"""One batch of a run: reads the stored objects, extracts, and writes values, counters and the run's end at once."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db import definitions, runs, values
+from app.db.database import Database
+from app.db.runs import BatchRow
+from app.db.values import Covered
+from app.domain.archive_types import ExtractionPath
+from app.domain.extraction import KeyedPath, MetadataValue, compile_paths
+from app.domain.readiness import DATABASE, Readiness
+from app.domain.runs import BatchResult, Mode, Run, RunState
+from app.metadata.extract import Extractor, Unreadable
+from app.outages import through_outages
+
+READS = 8
+"""Objects of one batch that are read at once."""
+
+PROGRESS_EVERY = 100
+"""Batches between two lines of progress in the log."""
+
+log = logging.getLogger(__name__)
+
+
+class MetadataBackfill:
+    """Does batches; any process can do any batch, at any time, again."""
+
+    def __init__(
+        self,
+        database: Database,
+        extractor: Extractor,
+        readiness: Readiness,
+        *,
+        batch_size: int,
+        on_due: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._extractor = extractor
+        self._readiness = readiness
+        self._batch_size = batch_size
+        self._on_due = on_due
+        self._reads = asyncio.Semaphore(READS)
+
+    async def do(self, row: BatchRow) -> None:
+        """Returns once the batch is recorded, or its run has ended. Waits through outages; safe to repeat."""
+        paths, covered = await through_outages(self._readiness, DATABASE, lambda: self._load(row))
+        extracted: dict[int, Mapping[str, MetadataValue]] = {}
+        errors: dict[int, str] = {}
+
+        async def read(artifact: Covered) -> None:
+            try:
+                async with self._reads:
+                    extracted[artifact.id] = await self._extractor.read(artifact.object, paths)
+            except Unreadable as unreadable:
+                errors[artifact.id] = str(unreadable)
+
+        async with asyncio.TaskGroup() as tasks:
+            for artifact in covered:
+                tasks.create_task(read(artifact))
+        ids = [artifact.id for artifact in covered]
+
+        async def record(connection: AsyncConnection) -> Run | None:
+            return await _record(connection, row, ids, extracted, errors, self._batch_size)
+
+        after = await through_outages(self._readiness, DATABASE, lambda: self._database.run(record))
+        if after is not None:
+            self._tell(after, row, errors)
+            self._on_due()
+
+    async def _load(self, row: BatchRow) -> tuple[tuple[KeyedPath, ...], list[Covered]]:
+        """The paths of the run's keys, as applied, and the artifacts that are still to be read."""
+        async with self._database.reading() as connection:
+            applied = await definitions.find(connection, row.run.archive_type)
+            keys = () if applied is None else applied.keys
+            # An automatic run brings artifacts up to date with all keys; it may have overtaken another one.
+            wanted = {key.key for key in keys if key.active} if row.run.mode is Mode.AUTOMATIC else set(row.run.keys)
+            paths = compile_paths(ExtractionPath(key.key, key.path) for key in keys if key.key in wanted)
+            return paths, await values.covered(connection, row)
+
+    def _tell(self, run: Run, row: BatchRow, errors: Mapping[int, str]) -> None:
+        about = {"run_id": str(run.id)}
+        for artifact_id, message in errors.items():
+            log.warning("metadata of artifact %d: %s", artifact_id, message, extra=about)
+        counts = "%d of %d processed, %d updated, %d nulls, %d failed"
+        numbers = (run.processed, run.total, run.updated, run.nulls, run.failed)
+        if run.state is RunState.COMPLETED and run.completed is not None:
+            seconds = (run.completed - run.started).total_seconds()
+            log.info(f"metadata backfill completed: {counts}, %.3f s", *numbers, seconds, extra=about)
+        elif row.id.position % PROGRESS_EVERY == 0:
+            log.info(f"metadata backfill: {counts}", *numbers, extra=about)
+
+
+async def _record(
+    connection: AsyncConnection,
+    row: BatchRow,
+    ids: list[int],
+    extracted: Mapping[int, Mapping[str, MetadataValue]],
+    errors: Mapping[int, str],
+    batch_size: int,
+) -> Run | None:
+    """All that a batch changes, in one transaction; None where its run or the batch itself has ended meanwhile."""
+    run = await runs.find(connection, row.id.run_id, lock=True)
+    if run is None or run.state not in (RunState.OPEN, RunState.PAUSED) or not await runs.is_current(connection, run):
+        return None
+    now = datetime.now(UTC)
+    changed, nulls = await values.write(connection, run, extracted)
+    result = BatchResult(processed=len(ids), updated=len(changed), nulls=nulls, failed=len(errors))
+    if not await runs.close_batch(connection, row, result, now):
+        return None
+    if run.mode is Mode.AUTOMATIC:
+        await values.raise_revision(connection, run, ids)
+    await values.note_errors(connection, run, ids, errors, now)
+    if run.open == 1:  # this was the last one: look for what was archived with an old definition meanwhile
+        if run.mode is Mode.AUTOMATIC:
+            await runs.extend(connection, run, batch_size, now)
+        else:
+            await runs.end(connection, run.id, RunState.COMPLETED, now)
+    return await runs.find(connection, run.id)
