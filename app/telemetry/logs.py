@@ -54,7 +54,7 @@ def configure_logging(environment: Mapping[str, str] = os.environ, stream: TextI
     for name in [*logging.root.manager.loggerDict, *QUIET]:
         logger = logging.getLogger(name)
         logger.handlers.clear()
-        logger.propagate = True
+        logger.propagate, logger.disabled = True, False
     if root.level > logging.DEBUG:
         for name in QUIET:
             logging.getLogger(name).setLevel(max(root.level, logging.WARNING))

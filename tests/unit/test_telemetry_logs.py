@@ -100,7 +100,8 @@ def test_a_library_that_repeats_itself_is_heard_once() -> None:
     logging.getLogger("aiokafka.conn").info("below the level of this library")
     for _ in range(2):
         logging.getLogger("app").error("ours are never held back")
-    assert len(stream.getvalue().splitlines()) == 3
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 3, lines
 
 
 def test_once_per_keeps_a_clock_for_each_key(monkeypatch: pytest.MonkeyPatch) -> None:
