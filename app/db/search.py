@@ -1,0 +1,236 @@
+"""Searches artifacts by what they are and by their metadata: pages by id, newest first. None commits.
+
+A condition that picks few values joins `artifact_metadata` instead of asking whether a row exists: key and artifact
+are unique there, and the index gives the artifacts of one value in the order of their ids. So a page of a value that
+many have is read off the index, and one that few have is looked up, whatever the planner expects of it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, FromClause, Row, and_, exists, func, or_, select, text, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db import dialect
+from app.db.artifacts import TEXT_HEAD
+from app.db.metadata_tables import Id, artifact, value
+from app.domain.archive_types import SchemaName, archive_type_name
+from app.domain.artifacts import StoredObject
+from app.domain.extraction import ValueKind
+
+
+class Operator(StrEnum):
+    EQ = "eq"
+    NE = "ne"
+    CONTAINS = "contains"
+    GT = "gt"
+    GTE = "gte"
+    LT = "lt"
+    LTE = "lte"
+    ISNULL = "isnull"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition on the value of a key.
+
+    `texts` are the ways in which the operand may be written, as it was given first; with `number`, stored numbers are
+    compared with that. `null` is the operand of `isnull`.
+    """
+
+    key: str
+    operator: Operator
+    texts: tuple[str, ...] = ()
+    number: Decimal | None = None
+    null: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Everything given must hold. `archived_from` is included, `archived_to` is not."""
+
+    message_type: str | None = None
+    config_id: str | None = None
+    reference_id: str | None = None
+    version: int | None = None
+    system: str | None = None
+    schema: str | None = None
+    job_id: UUID | None = None
+    archived_from: datetime | None = None
+    archived_to: datetime | None = None
+    conditions: tuple[Condition, ...] = ()
+    all_versions: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FoundValue:
+    """A metadata value; `json` is exact, digit by digit."""
+
+    kind: ValueKind
+    json: str
+
+
+@dataclass(frozen=True, slots=True)
+class FoundArtifact:
+    """An artifact as it is shown."""
+
+    id: int
+    message_type: str
+    config_id: str | None
+    reference_id: str
+    version: int | None
+    object: StoredObject
+    size: int
+    archived_at: datetime
+    retain_until: datetime | None
+    job_id: UUID
+    metadata: Mapping[str, FoundValue]
+
+
+async def page(connection: AsyncConnection, search: Search, before: int | None, limit: int) -> list[FoundArtifact]:
+    """Up to `limit` artifacts with an id below `before`, highest first."""
+    if dialect.is_postgresql(connection):
+        # A plan for all values would treat the one that every second artifact has like one that a single one has.
+        await connection.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
+    return await _found(connection, (await connection.execute(_page(connection, search, before, limit))).all())
+
+
+async def find(connection: AsyncConnection, id_: int) -> FoundArtifact | None:
+    rows = (await connection.execute(select(artifact).where(artifact.c.id == id_))).all()
+    return next(iter(await _found(connection, rows)), None)
+
+
+def _page(connection: AsyncConnection, search: Search, before: int | None, limit: int) -> Any:
+    wanted = [*_is(search), *([] if before is None else [artifact.c.id < before])]
+    source: FromClause = artifact
+    for place, condition in enumerate(search.conditions):
+        if condition.operator is Operator.ISNULL:
+            has = exists().where(
+                value.c.artifact_id == artifact.c.id, value.c.key == condition.key, value.c.kind != ValueKind.NULL
+            )
+            wanted.append(~has if condition.null else has)
+            continue
+        branches = [
+            # The limit is said of the values too: the planner does not carry it over.
+            select(value.c.artifact_id).where(
+                value.c.key == condition.key, branch, *([] if before is None else [value.c.artifact_id < before])
+            )
+            for branch in _branches(connection, condition)
+        ]
+        rows = (branches[0] if len(branches) == 1 else union_all(*branches)).subquery(f"m{place}")
+        source = source.join(rows, rows.c.artifact_id == artifact.c.id)
+    return select(artifact).select_from(source).where(*wanted).order_by(artifact.c.id.desc()).limit(limit)
+
+
+def _is(search: Search) -> list[ColumnElement[bool]]:
+    """What is asked of the artifact itself."""
+    wanted: list[ColumnElement[bool]] = [] if search.all_versions else [artifact.c.superseded.is_(False)]
+    if search.message_type is not None and search.config_id is not None:
+        wanted.append(artifact.c.archive_type == archive_type_name(search.message_type, search.config_id))
+    for column, operand in (
+        (artifact.c.message_type, search.message_type),
+        (artifact.c.config_id, search.config_id),
+        (artifact.c.reference_id, search.reference_id),
+        (artifact.c.reference_version, search.version),
+        (artifact.c.system, search.system),
+        (artifact.c.schema_name, search.schema),
+        (artifact.c.job_id, search.job_id),
+    ):
+        if operand is not None:
+            wanted.append(column == operand)
+    if search.archived_from is not None:
+        wanted.append(artifact.c.archived_at >= search.archived_from)
+    if search.archived_to is not None:
+        wanted.append(artifact.c.archived_at < search.archived_to)
+    return wanted
+
+
+def _branches(connection: AsyncConnection, condition: Condition) -> list[ColumnElement[bool]]:
+    """What is asked of a value, as alternatives of which no two hold for one value: each may use its index."""
+    number = _number(connection, condition.number)
+    match condition.operator:
+        case Operator.EQ:
+            texts = [and_(value.c.text_head == each[:TEXT_HEAD], value.c.text == each) for each in condition.texts]
+            if number is None:
+                return texts
+            return [*(and_(each, value.c.number.is_(None)) for each in texts), value.c.number == number]
+        case Operator.NE:
+            other = value.c.text.not_in(condition.texts)  # not so for null, which has no text
+            return [other if number is None else and_(other, or_(value.c.number.is_(None), value.c.number != number))]
+        case Operator.CONTAINS:
+            return [_contains(connection, condition.texts)]
+        case _:
+            return [_ordered(connection, condition, number)]
+
+
+def _contains(connection: AsyncConnection, texts: Sequence[str]) -> ColumnElement[bool]:
+    """In texts, and in the JSON of lists and objects, where it may be written otherwise.
+
+    `LIKE` would not tell cases apart on SQLite.
+    """
+    place_of = func.strpos if dialect.is_postgresql(connection) else func.instr
+    as_json = or_(*(place_of(value.c.text, each) > 0 for each in texts))
+    as_text = place_of(value.c.text, texts[0]) > 0
+    return or_(and_(value.c.kind == ValueKind.TEXT, as_text), and_(value.c.kind == ValueKind.JSON, as_json))
+
+
+def _ordered(connection: AsyncConnection, condition: Condition, number: Any) -> ColumnElement[bool]:
+    """A number is compared with numbers, any other text with texts, by their characters' code points."""
+    left: Any = value.c.number
+    right: Any = number
+    if number is None:
+        left = value.c.text.collate("C") if dialect.is_postgresql(connection) else value.c.text
+        right = condition.texts[0]
+    compared: ColumnElement[bool] = {
+        Operator.GT: left > right,
+        Operator.GTE: left >= right,
+        Operator.LT: left < right,
+        Operator.LTE: left <= right,
+    }[condition.operator]
+    return compared if number is not None else and_(value.c.kind == ValueKind.TEXT, compared)
+
+
+def _number(connection: AsyncConnection, number: Decimal | None) -> Any:
+    return number if number is None or dialect.is_postgresql(connection) else float(number)
+
+
+async def _found(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> list[FoundArtifact]:
+    metadata: dict[int, dict[str, FoundValue]] = {row.id: {} for row in rows}
+    if metadata:
+        ids = dialect.rows(connection, "ids", [("id", Id)], [(id_,) for id_ in metadata])
+        statement = (
+            select(value.c.artifact_id, value.c.key, value.c.kind, value.c.json)
+            .where(value.c.artifact_id == ids.c.id)
+            .order_by(value.c.artifact_id, value.c.key)
+        )
+        for id_, key, kind, json in await connection.execute(statement):
+            metadata[id_][key] = FoundValue(ValueKind(kind), json)
+    return [_artifact(row, metadata[row.id]) for row in rows]
+
+
+def _artifact(row: Row[Any], metadata: Mapping[str, FoundValue]) -> FoundArtifact:
+    return FoundArtifact(
+        id=row.id,
+        message_type=row.message_type,
+        config_id=row.config_id,
+        reference_id=row.reference_id,
+        version=row.reference_version,
+        object=StoredObject(
+            row.bucket,
+            row.object_key,
+            row.version_id,
+            row.hash,
+            row.content_type,
+            SchemaName(row.system, row.schema_name, row.schema_version),
+        ),
+        size=row.size,
+        archived_at=row.archived_at,
+        retain_until=row.retain_until,
+        job_id=row.job_id,
+        metadata=metadata,
+    )

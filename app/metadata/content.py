@@ -1,0 +1,75 @@
+"""The content of a stored artifact, checked against its hash while it streams."""
+
+import hashlib
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from app.db.search import FoundArtifact
+from app.objectstore import ObjectStore
+
+log = logging.getLogger(__name__)
+
+
+class Gone(Exception):
+    """The object is no longer in the store."""
+
+
+class Altered(Exception):
+    """What the store has is not what was archived; whoever was reading it must not take it for complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Content whose first bytes have come, so that an object that is gone and a store that is away are known.
+
+    `verified` gives the rest and raises Altered before the last piece where the hash is another, Unavailable.
+    """
+
+    artifact: FoundArtifact
+    first: bytes | None
+    rest: AsyncIterator[bytes]
+
+    async def verified(self) -> AsyncIterator[bytes]:
+        """Each piece is given when the next one has come: the last one only when the hash of all is right."""
+        try:
+            async for piece in self._checked():
+                yield piece
+        finally:  # when the reader goes away, so does the connection to the store
+            close = getattr(self.rest, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def _checked(self) -> AsyncIterator[bytes]:
+        digest, size, held = hashlib.sha256(), 0, b""
+        piece = self.first
+        while piece is not None and size <= self.artifact.size:
+            digest.update(piece)
+            size += len(piece)
+            if held:
+                yield held
+            held = piece
+            piece = await anext(self.rest, None)
+        if digest.hexdigest() != self.artifact.object.sha256:
+            stored = self.artifact.object
+            log.error(
+                "artifact %d: the stored object is not what was archived (its SHA-256 differs): %s/%s, version %s",
+                self.artifact.id,
+                stored.bucket,
+                stored.key,
+                stored.version_id,
+            )
+            raise Altered(f"artifact {self.artifact.id}")
+        if held:
+            yield held
+
+
+async def open_content(objects: ObjectStore, artifact: FoundArtifact) -> Content:
+    """Raises Gone, Unavailable."""
+    stored = artifact.object
+    pieces = objects.read(stored.bucket, stored.key, stored.version_id)
+    try:
+        first = await anext(pieces, None)
+    except FileNotFoundError as error:
+        raise Gone(f"{stored.bucket}/{stored.key}") from error
+    return Content(artifact, first, pieces)

@@ -1,0 +1,118 @@
+"""Looks for artifacts: what a condition means, which keys there are, and pages between which no transaction is open."""
+
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import NamedTuple
+
+from app.db import definitions, search
+from app.db.database import Database
+from app.db.search import Condition, FoundArtifact, Operator, Search
+from app.domain.archive_types import ArchiveTypeConfiguration
+from app.domain.exact_json import read_json, write_json
+from app.domain.extraction import comparable, searchable
+
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+"""A number as JSON writes it: `007` and `+1` are texts."""
+
+_RANGES = (Operator.GT, Operator.GTE, Operator.LT, Operator.LTE)
+
+
+class MetadataColumn(NamedTuple):
+    """A key of an archive type; an inactive one was removed from its configuration, its values stayed."""
+
+    message_type: str
+    config_id: str | None
+    key: str
+    active: bool
+
+
+class Page(NamedTuple):
+    """`next` is to be given as `before` for the page behind this one, None where there is none."""
+
+    artifacts: Sequence[FoundArtifact]
+    next: int | None
+
+
+class Artifacts:
+    """The artifacts in the database. `configurations` are those of now: a key has a column before it is applied.
+
+    Everything raises Unavailable.
+    """
+
+    def __init__(self, database: Database, configurations: Callable[[], Sequence[ArchiveTypeConfiguration]]) -> None:
+        self._database = database
+        self._configurations = configurations
+
+    async def columns(self) -> list[MetadataColumn]:
+        """Of each archive type in the order of its configuration; without runs definitions are not applied."""
+        async with self._database.reading() as connection:
+            applied = [MetadataColumn(*row) for row in await definitions.all_keys(connection)]
+        found = {column[:3]: column for column in applied}
+        for each in self._configurations():
+            for path in each.metadata_extraction_paths:
+                column = MetadataColumn(each.message_type, each.id, path.key, active=True)
+                found[column[:3]] = column
+        return sorted(found.values(), key=lambda column: (column.message_type, column.config_id or ""))
+
+    async def find(self, id_: int) -> FoundArtifact | None:
+        async with self._database.reading() as connection:
+            return await search.find(connection, id_)
+
+    async def page(self, wanted: Search, before: int | None, limit: int) -> Page:
+        """Artifacts below `before`, newest first."""
+        async with self._database.reading() as connection:
+            found = await search.page(connection, wanted, before, limit + 1)
+        return Page(found[:limit], found[limit - 1].id if len(found) > limit else None)
+
+    async def pages(self, wanted: Search, before: int | None, limit: int) -> AsyncIterator[Sequence[FoundArtifact]]:
+        """All pages from there. What is archived or superseded meanwhile may or may not be among them."""
+        while True:
+            page = await self.page(wanted, before, limit)
+            if page.artifacts:
+                yield page.artifacts
+            if page.next is None:
+                return
+            before = page.next
+
+
+def condition(key: str, operator: Operator, operand: str) -> Condition:
+    """What was asked of a key. Raises ValueError that says what the operand may be.
+
+    An operand that is a JSON number is one. A list or an object equals one that is written with other blanks; what is
+    looked for inside of one may be written as JSON or as it is.
+    """
+    text = searchable(operand)
+    if operator is Operator.ISNULL:
+        if operand not in ("true", "false"):
+            raise ValueError("must be true or false")
+        return Condition(key, operator, null=operand == "true")
+    if operator is Operator.CONTAINS:
+        if not text:
+            raise ValueError("must not be empty")
+        return Condition(key, operator, texts=tuple(dict.fromkeys((text, write_json(text)[1:-1]))))
+    number = _number(operand)
+    if operator in _RANGES:
+        if number is None and _NUMBER.fullmatch(operand):
+            raise ValueError("is beyond the numbers that can be compared (1.8e308, 1000 digits)")
+        return Condition(key, operator, texts=(text,), number=number)
+    return Condition(key, operator, texts=tuple(dict.fromkeys((text, *_canonical(operand)))), number=number)
+
+
+def _number(text: str) -> Decimal | None:
+    if not _NUMBER.fullmatch(text):
+        return None
+    try:
+        return comparable(Decimal(text))
+    except InvalidOperation:  # an exponent of more than 18 digits
+        return None
+
+
+def _canonical(text: str) -> list[str]:
+    """The list or object as it is kept; nothing for any other text."""
+    if not text.lstrip(" \t\r\n").startswith(("[", "{")):
+        return []
+    try:
+        return [write_json(read_json(text.encode()))]
+    except ValueError:
+        return []

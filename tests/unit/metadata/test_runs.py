@@ -1,0 +1,203 @@
+"""Runs and their batches: what they cover, how they count, how they end."""
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from app.db import runs
+from app.db.database import Database
+from app.db.metadata_tables import artifact, batch
+from app.db.metadata_tables import run as run_table
+from app.domain.runs import RunState
+from tests.support.metadata import (
+    ENABLED,
+    Documents,
+    all_runs,
+    archived,
+    artifact_ids,
+    backfill,
+    catalog,
+    definitions,
+    insert,
+    open_batches,
+    rows,
+    stored_values,
+    work_off,
+)
+
+
+async def revisions(database: Database) -> Counter[int]:
+    return Counter(row.revision for row in await rows(database, select(artifact.c.revision)))
+
+
+def documents(number: int, value: Any = 1) -> Documents:
+    return Documents({f"r{i}": {"x": {"a": value}} for i in range(number)})
+
+
+async def test_batches_cover_every_artifact_exactly_once(database: Database) -> None:
+    for place in range(7):  # other types, superseded ones and up to date ones between
+        await insert(
+            database,
+            *(archived(f"r{place * 10 + i}", minutes=i) for i in range(10)),
+            archived(f"r{place * 10}", minutes=60),
+            archived(f"done{place}", revision=1),
+        )
+    await definitions(database).apply(catalog(a="x.a"))
+    todo = await open_batches(database)
+    seen = [
+        id_
+        for row in todo
+        for id_ in await artifact_ids(database, superseded=False, revision=0)
+        if row.after_id < id_ <= row.to_id
+    ]
+    assert sorted(seen) == await artifact_ids(database, superseded=False, revision=0)
+    assert len(seen) == 70
+    assert [row.id.position for row in todo] == list(range(7))
+    [found] = await all_runs(database)
+    assert (found.total, found.batches) == (70, 7)
+
+
+async def test_superseded_artifacts_are_covered_where_all_versions_are_asked_for(database: Database) -> None:
+    await insert(database, archived("r0"))
+    await insert(database, archived("r0", minutes=1))
+    await definitions(database, type(ENABLED)(True, 10, True)).apply(catalog(a="x.a"))
+    [found] = await all_runs(database)
+    assert found.total == 2
+    await work_off(database, documents(1))
+    assert await revisions(database) == {1: 2}
+
+
+async def test_a_run_counts_and_completes(database: Database) -> None:
+    await insert(database, *(archived(f"r{i}") for i in range(25)))
+    await insert(database, archived("null"), archived("gone"))
+    await definitions(database).apply(catalog(a="x.a", b="x.b"))
+    found = documents(25)
+    found.by_reference["null"] = {}
+    await work_off(database, found)
+    [done] = await all_runs(database)
+    assert done.state is RunState.COMPLETED
+    assert done.completed is not None
+    assert (done.total, done.processed, done.updated, done.nulls, done.failed) == (27, 27, 26, 27, 1)
+    assert done.rate is not None
+    kept = await stored_values(database)
+    assert kept["null"] == {"a": ("null", 1), "b": ("null", 1)}, "data that is not there is stored as null"
+    assert "gone" not in kept
+    assert await revisions(database) == {1: 27}
+    async with database.reading() as connection:
+        [error] = await runs.errors(connection, done.id, 0, 10)
+    assert error.message == "the stored object is gone"
+
+
+async def test_a_batch_done_twice_counts_once(database: Database) -> None:
+    await insert(database, *(archived(f"r{i}") for i in range(15)))
+    await definitions(database).apply(catalog(a="x.a"))
+    first, second = await open_batches(database)
+    work = backfill(database, documents(15))
+    await work.do(first)
+    await work.do(first)
+    [found] = await all_runs(database)
+    assert (found.processed, found.updated, found.open, found.state) == (10, 10, 1, RunState.OPEN)
+    await work.do(second)
+    await work.do(second)
+    await work.do(first)
+    [found] = await all_runs(database)
+    assert (found.processed, found.updated, found.open, found.state) == (15, 15, 0, RunState.COMPLETED)
+
+
+@pytest.mark.parametrize("end", [RunState.SUPERSEDED, RunState.CANCELLED])
+async def test_a_late_batch_of_an_ended_run_writes_nothing(database: Database, end: RunState) -> None:
+    await insert(database, archived("r0"))
+    await definitions(database).apply(catalog(a="x.a"))
+    [late] = await open_batches(database)
+    if end is RunState.SUPERSEDED:
+        await definitions(database).apply(catalog(a="y.a"))
+    else:
+        await database.run(lambda c: runs.end(c, late.run.id, end, late.run.started))
+    await backfill(database, documents(1)).do(late)
+    assert await stored_values(database) == {}
+    old = (await all_runs(database))[0]
+    assert (old.state, old.processed, old.updated) == (end, 0, 0)
+    assert await revisions(database) == {0: 1}
+
+
+async def test_a_batch_that_read_before_the_definition_changed_writes_nothing(database: Database) -> None:
+    await insert(database, archived("r0"))
+    await definitions(database).apply(catalog(a="x.a"))
+    [late] = await open_batches(database)
+
+    class Slow(Documents):
+        async def read(self, *arguments: Any) -> Any:
+            found = await super().read(*arguments)
+            await definitions(database).apply(catalog(a="y.a"))
+            return found
+
+    await backfill(database, Slow({"r0": {"x": {"a": "stale"}}})).do(late)
+    assert await stored_values(database) == {}
+    await work_off(database, Documents({"r0": {"y": {"a": "new"}}}))
+    assert await stored_values(database) == {"r0": {"a": ('"new"', 2)}}
+
+
+async def test_what_is_archived_with_an_old_definition_meanwhile_is_picked_up_at_the_end(database: Database) -> None:
+    await insert(database, *(archived(f"r{i}") for i in range(12)))
+    await definitions(database).apply(catalog(a="x.a"))
+    first, second = await open_batches(database)
+    work = backfill(database, documents(20))
+    await work.do(first)
+    await insert(database, *(archived(f"r{i}") for i in range(12, 17)), archived("r17", revision=1))
+    await work.do(second)
+    [found] = await all_runs(database)
+    assert (found.state, found.total, found.open) == (RunState.OPEN, 17, 1)
+    await work_off(database, documents(20))
+    [found] = await all_runs(database)
+    assert (found.state, found.processed, found.updated) == (RunState.COMPLETED, 17, 17)
+    assert await revisions(database) == {1: 18}
+
+
+async def test_what_is_committed_late_with_a_lower_id_is_picked_up_too(database: Database) -> None:
+    await insert(database, *(archived(f"r{i}") for i in range(6)))
+    [late, *_] = ids = await artifact_ids(database)
+    await database.run(lambda c: c.execute(update(artifact).where(artifact.c.id == late).values(revision=9)))
+    await definitions(database).apply(catalog(a="x.a"))
+    assert (await open_batches(database))[0].after_id == ids[1] - 1
+    await database.run(lambda c: c.execute(update(artifact).where(artifact.c.id == late).values(revision=0)))
+    await work_off(database, documents(6))
+    [found] = await all_runs(database)
+    assert (found.state, found.total, found.processed) == (RunState.COMPLETED, 6, 6)
+
+
+async def test_an_unexpected_error_costs_one_artifact(database: Database) -> None:
+    await insert(database, *(archived(f"r{i}") for i in range(5)))
+    await definitions(database).apply(catalog(a="x.a"))
+    found = documents(5)
+    found.by_reference["r3"] = ZeroDivisionError()
+    await work_off(database, found)
+    [done] = await all_runs(database)
+    assert (done.state, done.processed, done.updated, done.failed) == (RunState.COMPLETED, 5, 4, 1)
+
+
+async def test_a_paused_run_that_is_finished_by_its_last_batch_is_completed(database: Database) -> None:
+    await insert(database, archived("r0"))
+    await definitions(database).apply(catalog(a="x.a"))
+    [row] = await open_batches(database)
+    assert await database.run(lambda c: runs.set_paused(c, row.run.id, True))
+    [found] = await all_runs(database)
+    assert found.state is RunState.PAUSED
+    await backfill(database, documents(1)).do(row)
+    [found] = await all_runs(database)
+    assert found.state is RunState.COMPLETED
+    assert [row.paused for row in await rows(database, select(run_table.c.paused))] == [False]
+
+
+async def test_put_back_batches_are_due_again(database: Database) -> None:
+    await insert(database, archived("r0"))
+    await definitions(database).apply(catalog(a="x.a"))
+    [row] = await open_batches(database)
+    now = datetime.now(UTC)
+    await database.run(lambda c: c.execute(update(batch).values(published_at=now)))
+    await database.run(lambda c: runs.put_back(c, row.id, now))
+    assert [tuple(each) for each in await rows(database, select(batch.c.published_at, batch.c.not_before))] == [
+        (None, now)
+    ]
