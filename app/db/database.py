@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -19,6 +19,8 @@ CONFLICT_TRIES = 5
 """Deadlock and serialization errors are tried again: batches lock in one order, but two statements can still meet."""
 
 _CONFLICTS = {"40001", "40P01", "55P03"}
+_RACES = ("uq_artifact_object", "uq_artifact_current", "uq_metadata_run_automatic")
+"""Unique indexes on which two transactions meet that each looked before the other wrote; the second look finds it."""
 _OUTAGES = ("08", "53", "57P", "58", "28", "3D", "25006", "42P01", "42703")
 """SQLSTATE classes that say nothing about our statement: connection, resources, shutdown, system, login, read-only.
 
@@ -78,7 +80,12 @@ class Database:
 
 
 def is_conflict(error: BaseException) -> bool:
-    return isinstance(error, DBAPIError) and (_sqlstate(error) in _CONFLICTS or "database is locked" in str(error.orig))
+    if not isinstance(error, DBAPIError):
+        return False
+    told = str(error.orig)
+    if isinstance(error, IntegrityError):
+        return any(f'"{index}"' in told for index in _RACES)
+    return _sqlstate(error) in _CONFLICTS or "database is locked" in told
 
 
 def translate(error: BaseException) -> BaseException:

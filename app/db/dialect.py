@@ -10,8 +10,10 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy import FromClause, Table, Text, bindparam, column, event, func, select, text, type_coerce
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.types import TypeEngine
 
@@ -136,7 +138,12 @@ async def insert_many(
     if is_postgresql(connection):
         raw = (await connection.get_raw_connection()).driver_connection
         assert raw is not None  # noqa: S101 # it is open: we are in its transaction
-        await raw.copy_records_to_table(table.name, records=_with_pauses(rest), columns=list(columns))
+        try:
+            await raw.copy_records_to_table(table.name, records=_with_pauses(rest), columns=list(columns))
+        except asyncpg.PostgresError as error:  # past SQLAlchemy: in its words, so that outages are known as such
+            raise DBAPIError(f"COPY {table.name}", None, error) from error
+        except asyncpg.InterfaceError as error:
+            raise InterfaceError(f"COPY {table.name}", None, error) from error
         return
     while block := [dict(zip(columns, record, strict=True)) for record in islice(rest, INSERT_BLOCK)]:
         await connection.execute(table.insert(), block)
