@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, func, insert, literal, or_, select, true, update
+from sqlalchemy import ColumnElement, Row, and_, func, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.db import dialect
 from app.db.metadata_tables import artifact, batch, definition, error, run, value
 from app.domain.runs import BatchResult, Mode, Run, RunState
 
@@ -28,11 +29,10 @@ class BatchRow(NamedTuple):
     run: Run
 
 
-def candidates(new: Run, after_id: int = 0) -> ColumnElement[bool]:
-    """The artifacts that a run is for, behind `after_id`."""
+def candidates(new: Run) -> ColumnElement[bool]:
+    """The artifacts that a run is for; those that it has brought up to date are none any more."""
     scope = and_(
         artifact.c.archive_type == new.archive_type,
-        artifact.c.id > after_id,
         true() if new.all_versions else artifact.c.superseded.is_(False),
     )
     match new.mode:
@@ -94,45 +94,53 @@ async def create(connection: AsyncConnection, new: Run, batch_size: int) -> Run:
 
 
 async def extend(connection: AsyncConnection, of: Run, batch_size: int, now: datetime) -> int:
-    """Batches for artifacts behind those planned; where there are none and no batch is open the run is completed.
+    """Batches for all that the run is still for; where there is nothing the run is completed.
 
-    Returns how many artifacts were added. The caller holds the run's row, or has just inserted it.
+    Returns how many artifacts were added. No batch of the run is open: the run was just inserted, or the caller holds
+    its row and has closed the last one. What was archived meanwhile may have any id: a lower one can be committed
+    later. One statement reads the ranges, so that two looks cannot disagree.
     """
-    planned = (await connection.execute(select(run.c.planned_to, run.c.batches).where(run.c.id == of.id))).one()
     numbered = (
         select(
             artifact.c.id,
             ((func.row_number().over(order_by=artifact.c.id) - 1) // batch_size).label("place"),
         )
-        .where(candidates(of, planned.planned_to))
+        .where(candidates(of))
         .subquery()
     )
-    ranges = select(
-        literal(of.id, run.c.id.type),
-        numbered.c.place + planned.batches,
-        func.min(numbered.c.id) - 1,
-        func.max(numbered.c.id),
-    ).group_by(numbered.c.place)
-    total = (await connection.execute(select(func.count()).select_from(numbered))).scalar_one()
-    if total:
-        await connection.execute(
-            insert(batch).from_select([batch.c.run_id, batch.c.position, batch.c.after_id, batch.c.to_id], ranges)
-        )
-    added = -(-total // batch_size)
-    highest = select(func.max(batch.c.to_id)).where(batch.c.run_id == of.id).scalar_subquery()
+    ranges = (
+        select(func.min(numbered.c.id) - 1, func.max(numbered.c.id), func.count())
+        .group_by(numbered.c.place)
+        .order_by(numbered.c.place)
+    )
+    found = (await connection.execute(ranges)).all()
+    if not found:
+        await complete(connection, of.id, now)
+        return 0
+    first = (await connection.execute(select(run.c.batches).where(run.c.id == of.id))).scalar_one()
+    names = [batch.c.run_id.name, batch.c.position.name, batch.c.after_id.name, batch.c.to_id.name]
+    records = ((of.id, position, after_id, to_id) for position, (after_id, to_id, _) in enumerate(found, first))
+    await dialect.insert_many(connection, batch, names, records)
+    total: int = sum(count for *_, count in found)
     await connection.execute(
         update(run)
         .where(run.c.id == of.id)
         .values(
             total=run.c.total + total,
-            batches=run.c.batches + added,
-            open=run.c.open + added,
-            planned_to=func.coalesce(highest, planned.planned_to),
+            batches=run.c.batches + len(found),
+            open=run.c.open + len(found),
+            planned_to=found[-1][1],
         )
     )
-    ended = update(run).where(run.c.id == of.id, run.c.open == 0, run.c.state == RunState.OPEN)
-    await connection.execute(ended.values(state=RunState.COMPLETED, completed=now, total=run.c.processed))
     return total
+
+
+async def complete(connection: AsyncConnection, run_id: UUID, now: datetime) -> None:
+    """Ends a run whose batches are all closed; some artifacts may have been brought up to date by another run."""
+    ended = update(run).where(run.c.id == run_id, run.c.open == 0, run.c.state == RunState.OPEN)
+    await connection.execute(
+        ended.values(state=RunState.COMPLETED, completed=now, paused=False, total=run.c.processed)
+    )
 
 
 async def find(connection: AsyncConnection, run_id: UUID, *, lock: bool = False) -> Run | None:
@@ -154,6 +162,22 @@ async def open_of(connection: AsyncConnection, archive_type: str) -> list[Run]:
     """The runs of an archive type that have not ended."""
     statement = select(run).where(run.c.archive_type == archive_type, run.c.state == RunState.OPEN)
     return [as_run(row) for row in await connection.execute(statement)]
+
+
+async def count_open(connection: AsyncConnection) -> int:
+    statement = select(func.count()).select_from(run).where(run.c.state == RunState.OPEN)
+    return (await connection.execute(statement)).scalar_one()
+
+
+async def was_cancelled(connection: AsyncConnection, archive_type: str, revision: int) -> bool:
+    """Whether somebody cancelled the automatic run to this revision."""
+    statement = select(run.c.id).where(
+        run.c.archive_type == archive_type,
+        run.c.mode == Mode.AUTOMATIC,
+        run.c.revision == revision,
+        run.c.state == RunState.CANCELLED,
+    )
+    return (await connection.execute(statement.limit(1))).first() is not None
 
 
 async def look_up(connection: AsyncConnection, ids: Sequence[BatchId]) -> dict[BatchId, BatchRow]:
@@ -181,18 +205,21 @@ async def is_current(connection: AsyncConnection, of: Run) -> bool:
     return (await connection.execute(statement)).scalar_one_or_none() == of.revision
 
 
-async def close_batch(connection: AsyncConnection, row: BatchRow, result: BatchResult, now: datetime) -> bool:
-    """Counts the batch; False where it was closed before. The caller holds the run's row."""
+async def close_batch(connection: AsyncConnection, row: BatchRow) -> bool:
+    """False where it was closed before. The caller holds the run's row."""
     closed = (
         update(batch)
         .where(batch.c.run_id == row.id.run_id, batch.c.position == row.id.position, batch.c.state == RunState.OPEN)
         .values(state=RunState.COMPLETED, claimed_until=None)
     )
-    if (await connection.execute(closed)).rowcount == 0:
-        return False
+    return (await connection.execute(closed)).rowcount > 0
+
+
+async def count_batch(connection: AsyncConnection, run_id: UUID, result: BatchResult, now: datetime) -> None:
+    """Counts a batch that was closed in the same transaction."""
     await connection.execute(
         update(run)
-        .where(run.c.id == row.id.run_id)
+        .where(run.c.id == run_id)
         .values(
             open=run.c.open - 1,
             processed=run.c.processed + result.processed,
@@ -202,7 +229,6 @@ async def close_batch(connection: AsyncConnection, row: BatchRow, result: BatchR
             last_settled=now,
         )
     )
-    return True
 
 
 async def put_back(connection: AsyncConnection, place: BatchId, not_before: datetime) -> None:

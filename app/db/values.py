@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, literal_column, select, update
+from sqlalchemy import and_, literal_column, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import dialect
@@ -38,7 +38,7 @@ async def covered(connection: AsyncConnection, row: BatchRow) -> list[Covered]:
             artifact.c.schema_name,
             artifact.c.schema_version,
         )
-        .where(candidates(row.run, row.after_id), artifact.c.id <= row.to_id)
+        .where(candidates(row.run), artifact.c.id > row.after_id, artifact.c.id <= row.to_id)
         .order_by(artifact.c.id)
     )
     return [
@@ -54,8 +54,8 @@ async def write(
 ) -> tuple[set[int], int]:
     """Writes the values of artifacts (id → key → value); returns the artifacts changed and how many nulls were written.
 
-    A new key fills only what is absent; a stale value, of an older path, is overwritten; mode `all` overwrites; and no
-    value replaces one of a higher revision.
+    A new key fills only what is absent; a stale value, of an older path, is overwritten; mode `all` overwrites what
+    differs; and no value replaces one of a higher revision.
     """
     records = [
         value_record(artifact_id, key, of.revision, found)
@@ -77,6 +77,7 @@ async def write(
         .where(column.c.archive_type == of.archive_type, column.c.key == literal_column("excluded.key"))
         .scalar_subquery()
     )
+    differs = value.c.json != excluded.json
     match of.mode:
         case Mode.MISSING:
             statement = statement.on_conflict_do_nothing(index_elements=[value.c.artifact_id, value.c.key])
@@ -84,7 +85,7 @@ async def write(
             statement = statement.on_conflict_do_update(
                 index_elements=[value.c.artifact_id, value.c.key],
                 set_={name: excluded[name] for name in names if name not in ("artifact_id", "key")},
-                where=newer if of.mode is Mode.ALL else and_(newer, stale),
+                where=and_(newer, or_(stale, differs) if of.mode is Mode.ALL else stale),
             )
     written = (
         await connection.execute(

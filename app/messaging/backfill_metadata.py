@@ -14,6 +14,7 @@ from app.messaging.dispatch import Answer, DeadLetter, Received, Settled
 from app.messaging.slots import Work
 from app.metadata.backfill import MetadataBackfill
 from app.outages import through_outages
+from app.telemetry import metrics
 
 METADATA = "metadata"
 """Lane of the batches."""
@@ -27,6 +28,7 @@ class BackfillMetadataHandler:
 
     async def receive(self, messages: Sequence[Received]) -> list[Answer]:
         """One look-up for all of them."""
+        metrics.COMMANDS_RECEIVED.inc(len(messages))
         ids = [self._checked(received) for received in messages]
         found = await self._look_up([place for place in ids if isinstance(place, BatchId)])
         return [self._answer(place, found) if isinstance(place, BatchId) else place for place in ids]

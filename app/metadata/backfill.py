@@ -17,6 +17,7 @@ from app.domain.readiness import DATABASE, Readiness
 from app.domain.runs import BatchResult, Mode, Run, RunState
 from app.metadata.extract import Extractor, Unreadable
 from app.outages import through_outages
+from app.telemetry import metrics
 
 READS = 8
 """Objects of one batch that are read at once."""
@@ -58,17 +59,24 @@ class MetadataBackfill:
                     extracted[artifact.id] = await self._extractor.read(artifact.object, paths)
             except Unreadable as unreadable:
                 errors[artifact.id] = str(unreadable)
+            except Exception as error:  # a bug: it costs this artifact, not the batch and the run
+                log.exception("unexpected error", extra={"run_id": str(row.id.run_id)})
+                errors[artifact.id] = f"Internal error: {type(error).__name__}; the log has it"
 
         async with asyncio.TaskGroup() as tasks:
             for artifact in covered:
                 tasks.create_task(read(artifact))
         ids = [artifact.id for artifact in covered]
 
-        async def record(connection: AsyncConnection) -> Run | None:
+        async def record(connection: AsyncConnection) -> tuple[Run, BatchResult] | None:
             return await _record(connection, row, ids, extracted, errors, self._batch_size)
 
-        after = await through_outages(self._readiness, DATABASE, lambda: self._database.run(record))
-        if after is not None:
+        recorded = await through_outages(self._readiness, DATABASE, lambda: self._database.run(record))
+        if recorded is not None:
+            after, result = recorded
+            metrics.ARTIFACTS_PROCESSED.inc(result.processed)
+            metrics.ARTIFACTS_UPDATED.inc(result.updated)
+            metrics.ARTIFACTS_FAILED.inc(result.failed)
             self._tell(after, row, errors)
             self._on_due()
 
@@ -78,8 +86,8 @@ class MetadataBackfill:
             applied = await definitions.find(connection, row.run.archive_type)
             keys = () if applied is None else applied.keys
             # An automatic run brings artifacts up to date with all keys; it may have overtaken another one.
-            wanted = {key.key for key in keys if key.active} if row.run.mode is Mode.AUTOMATIC else set(row.run.keys)
-            paths = compile_paths(ExtractionPath(key.key, key.path) for key in keys if key.key in wanted)
+            wanted = {key.key for key in keys} if row.run.mode is Mode.AUTOMATIC else set(row.run.keys)
+            paths = compile_paths(ExtractionPath(key.key, key.path) for key in keys if key.active and key.key in wanted)
             return paths, await values.covered(connection, row)
 
     def _tell(self, run: Run, row: BatchRow, errors: Mapping[int, str]) -> None:
@@ -91,6 +99,7 @@ class MetadataBackfill:
         if run.state is RunState.COMPLETED and run.completed is not None:
             seconds = (run.completed - run.started).total_seconds()
             log.info(f"metadata backfill completed: {counts}, %.3f s", *numbers, seconds, extra=about)
+            metrics.METADATA_RUNS_OPEN.dec()
         elif row.id.position % PROGRESS_EVERY == 0:
             log.info(f"metadata backfill: {counts}", *numbers, extra=about)
 
@@ -102,16 +111,17 @@ async def _record(
     extracted: Mapping[int, Mapping[str, MetadataValue]],
     errors: Mapping[int, str],
     batch_size: int,
-) -> Run | None:
+) -> tuple[Run, BatchResult] | None:
     """All that a batch changes, in one transaction; None where its run or the batch itself has ended meanwhile."""
     run = await runs.find(connection, row.id.run_id, lock=True)
     if run is None or run.state not in (RunState.OPEN, RunState.PAUSED) or not await runs.is_current(connection, run):
         return None
+    if not await runs.close_batch(connection, row):
+        return None
     now = datetime.now(UTC)
     changed, nulls = await values.write(connection, run, extracted)
     result = BatchResult(processed=len(ids), updated=len(changed), nulls=nulls, failed=len(errors))
-    if not await runs.close_batch(connection, row, result, now):
-        return None
+    await runs.count_batch(connection, run.id, result, now)
     if run.mode is Mode.AUTOMATIC:
         await values.raise_revision(connection, run, ids)
     await values.note_errors(connection, run, ids, errors, now)
@@ -119,5 +129,6 @@ async def _record(
         if run.mode is Mode.AUTOMATIC:
             await runs.extend(connection, run, batch_size, now)
         else:
-            await runs.end(connection, run.id, RunState.COMPLETED, now)
-    return await runs.find(connection, run.id)
+            await runs.complete(connection, run.id, now)
+    after = await runs.find(connection, run.id)
+    return None if after is None else (after, result)

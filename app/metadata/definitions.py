@@ -16,6 +16,7 @@ from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.definitions import NOTHING, Definition, change
 from app.domain.extraction import compile_paths
 from app.domain.runs import Mode, Run, RunState
+from app.telemetry import metrics
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,11 @@ class Definitions:
             self._tell(run)
 
     async def sweep(self) -> None:
-        """Owes a run where artifacts of an older revision are and none is open: an old process archived them."""
+        """Owes a run where artifacts of an older revision are and none is open: an old process archived them.
+
+        Not where somebody cancelled the run to this revision: that holds until the definition changes again.
+        """
+        metrics.METADATA_RUNS_OPEN.set(await self._database.run(runs.count_open))
         if not self._options.enabled:
             return
         for archive_type in self._applied:
@@ -93,6 +98,8 @@ class Definitions:
             if applied is None:
                 return None
             if any(run.mode is Mode.AUTOMATIC for run in await runs.open_of(connection, archive_type)):
+                return None
+            if await runs.was_cancelled(connection, archive_type, applied.revision):
                 return None
             keys = tuple(key.key for key in applied.keys if key.active)
             return await self._create(connection, applied, keys, datetime.now(UTC))
@@ -118,6 +125,7 @@ class Definitions:
             ", ".join(run.keys),
             extra={"run_id": str(run.id)},
         )
+        metrics.METADATA_RUNS_OPEN.inc()
         self._on_run()
 
 

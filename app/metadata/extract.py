@@ -10,7 +10,7 @@ from app.domain.artifacts import Document, StoredObject
 from app.domain.definitions import Definition
 from app.domain.extraction import KeyedPath, MetadataValue, metadata_values
 from app.domain.readiness import OBJECT_STORE, Readiness
-from app.objectstore import ObjectStore
+from app.objectstore import ObjectRejected, ObjectStore
 from app.outages import through_outages
 
 LARGE = 256 * 1024
@@ -77,3 +77,5 @@ class Extractor:
             return b"".join([chunk async for chunk in self._objects.read(stored.bucket, stored.key, stored.version_id)])
         except FileNotFoundError as error:
             raise Unreadable("the stored object is gone") from error
+        except ObjectRejected as error:
+            raise Unreadable(error.cause) from error

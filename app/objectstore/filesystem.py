@@ -82,7 +82,9 @@ class FilesystemObjectStore:
         if said is None:
             raise FileNotFoundError(f"{bucket}/{key}")
         path = self._directory(bucket, key) / said["version_id"]
-        file = await self._run(lambda: path.open("rb"))
+        file = await self._run(lambda: path.open("rb") if path.exists() else None)
+        if file is None:
+            raise FileNotFoundError(f"{bucket}/{key}")
         try:
             while chunk := await self._run(lambda: file.read(CHUNK)):
                 yield chunk

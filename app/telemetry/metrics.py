@@ -105,6 +105,22 @@ BATCH_NOTE = _BATCHES.labels("note")
 BATCH_RECORD = _BATCHES.labels("record")
 BATCH_LOOK_UP = _BATCHES.labels("look_up")
 
+# Metadata
+
+METADATA_RUNS_OPEN = Gauge(
+    "pas_metadata_runs_open", "Metadata runs that have not ended, paused ones too, as last counted.", registry=REGISTRY
+)
+
+_ARTIFACTS = Counter(
+    "pas_metadata_artifacts",
+    "Artifacts of recorded batches: processed (all of them), updated (a value changed), failed (an error).",
+    ["what"],
+    registry=REGISTRY,
+)
+ARTIFACTS_PROCESSED = _ARTIFACTS.labels("processed")
+ARTIFACTS_UPDATED = _ARTIFACTS.labels("updated")
+ARTIFACTS_FAILED = _ARTIFACTS.labels("failed")
+
 # The parts around the service
 
 COMPONENTS = ("database", "broker", "objectstore", "issuer")
