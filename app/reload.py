@@ -12,8 +12,8 @@ from app.catalog.live import LiveCatalog
 from app.domain.errors import Unavailable
 from app.metadata.definitions import Definitions
 
-LOOK_EVERY = 2.0
-"""Seconds between two looks at the file."""
+LOOK_EVERY = 1.0
+"""Seconds between two looks at the file. A change counts once two looks see the same: then it is written to its end."""
 
 SWEEP_EVERY = 30.0
 """Seconds between two looks for artifacts that a process with an older definition archived."""
@@ -24,12 +24,15 @@ log = logging.getLogger(__name__)
 class Reload:
     """`load` reads and checks the file; what is invalid is refused with its places, and the old one stays in force."""
 
-    def __init__(self, path: Path, load: Callable[[], Catalog], catalog: LiveCatalog, definitions: Definitions) -> None:
+    def __init__(
+        self, path: Path, seen: bytes, load: Callable[[], Catalog], catalog: LiveCatalog, definitions: Definitions
+    ) -> None:
+        """`seen` is the digest of the file, taken before `catalog` was read from it."""
         self._path = path
         self._load = load
         self._catalog = catalog
         self._definitions = definitions
-        self._seen = self._digest()
+        self._taken = self._seen = seen
         self._owed = False
         self._swept = monotonic()
 
@@ -44,9 +47,9 @@ class Reload:
 
     async def look(self) -> None:
         """One look at the file and, when it is time, at the artifacts. Raises Unavailable; nothing is forgotten."""
-        digest = await asyncio.to_thread(self._digest)
-        if digest != self._seen:
-            self._seen = digest
+        before, self._seen = self._seen, await asyncio.to_thread(digest, self._path)
+        if before == self._seen != self._taken:
+            self._taken = self._seen
             await self._take_over()
         if self._owed:
             await self._definitions.apply(self._catalog.now)
@@ -62,12 +65,16 @@ class Reload:
             for mistake in error.mistakes:
                 log.error("archive types not taken over, the former ones stay in force: %s", mistake)
             return
+        except Exception:  # whatever a file makes the reader run into
+            log.exception("archive types not taken over, the former ones stay in force")
+            return
         log.info("archive types taken over from %s", self._path)
         self._owed = True
 
-    def _digest(self) -> bytes:
-        """Of the content: a file that is written again unchanged is no change. A file that is away counts as such."""
-        try:
-            return hashlib.sha256(self._path.read_bytes()).digest()
-        except OSError:
-            return b""
+
+def digest(path: Path) -> bytes:
+    """Of the content: a file that is written again unchanged is no change. A file that is away counts as such."""
+    try:
+        return hashlib.sha256(path.read_bytes()).digest()
+    except OSError:
+        return b""

@@ -45,7 +45,7 @@ from app.metadata.extract import Extractor
 from app.objectstore import ObjectStore
 from app.objectstore.filesystem import FilesystemObjectStore
 from app.objectstore.s3 import S3Options, open_s3
-from app.reload import Reload
+from app.reload import Reload, digest
 from app.settings import Settings
 from app.sources.http import open_sources
 from app.sources.oauth import OAuthClientOptions
@@ -83,6 +83,7 @@ class Service:
 @asynccontextmanager
 async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Service]:
     """Everything open, nothing connected yet: what cannot be reached now is waited for by `run`."""
+    seen = digest(settings.archive_types_location)
     catalog, registry = load_catalog(settings)
     readiness = Readiness((DATABASE, BROKER, OBJECT_STORE, ISSUER))
     async with AsyncExitStack() as stack:
@@ -100,7 +101,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
         run_relay = _relay(settings, database, broker, readiness, _run_commands(settings))
         definitions = Definitions(database, _run_options(settings), run_relay.wake)
         live = LiveCatalog(catalog)
-        reload = Reload(settings.archive_types_location, lambda: load_catalog(settings)[0], live, definitions)
+        reload = Reload(settings.archive_types_location, seen, lambda: load_catalog(settings)[0], live, definitions)
 
         async def prepare_database() -> None:
             await check_database(database, migrate=migrate)
