@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 import uvicorn
 from fastapi import FastAPI
 
-from app.api import health, jobs
+from app.api import health, jobs, metadata_backfills
 from app.api.measure import Measured
 from app.api.problems import install
 from app.api.protocol import BoundedHttp
@@ -47,9 +47,11 @@ def create_app(settings: Settings, service: Service | None) -> FastAPI:
     app.state.readiness = Readiness(()) if service is None else service.readiness
     if service is not None:
         app.include_router(jobs.router)
+        app.include_router(metadata_backfills.router)
         app.state.authenticator = service.authenticator
         app.state.database = service.database
         app.state.submissions = service.submissions
+        app.state.run_control = service.run_control
         app.state.on_due = service.relay.wake
         app.state.yaml_reader = service.yaml_reader
         app.state.max_body_size = settings.backfill.max_body_size

@@ -40,6 +40,7 @@ from app.messaging.owed import BackfillMetadataCommands, Commands, CreateArtifac
 from app.messaging.relay import Relay
 from app.messaging.slots import Slots
 from app.metadata.backfill import MetadataBackfill
+from app.metadata.control import RunControl
 from app.metadata.definitions import Definitions, RunOptions
 from app.metadata.extract import Extractor
 from app.objectstore import ObjectStore
@@ -70,6 +71,7 @@ class Service:
     database: Database
     submissions: Submissions
     definitions: Definitions
+    run_control: RunControl
     objects: ObjectStore
     relay: Relay
     run_relay: Relay
@@ -128,6 +130,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             database=database,
             submissions=Submissions(database, live, relay.wake),
             definitions=definitions,
+            run_control=RunControl(database, extractor, _run_options(settings), run_relay.wake),
             run_relay=run_relay,
             objects=objects,
             relay=relay,

@@ -1,0 +1,168 @@
+"""The endpoints of metadata runs: look, start by hand, try without writing, pause, resume, cancel."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from app.api.auth import Caller, MayReadJobs, MayWriteJobs
+from app.api.body import read_body
+from app.api.problems import ApiProblem, responses
+from app.api.run_models import (
+    DryRunView,
+    RunDetail,
+    RunError,
+    RunErrorPage,
+    RunPage,
+    RunRequest,
+    RunView,
+    dry_run_json,
+    read_error_cursor,
+    read_request,
+    read_run_cursor,
+    run_cursor,
+)
+from app.domain.runs import Run
+from app.metadata.control import Impossible, RunControl, UnknownRun
+from app.metadata.wanted import Misfit, Starter
+from app.telemetry import traces
+
+router = APIRouter(prefix="/api/metadata-backfills", tags=["metadata runs"])
+
+MAX_BODY = 64 * 1024
+FIRST_ERRORS = 20
+"""Errors that a run is shown with."""
+
+PROPERTY = "jeap.processarchive.metadata-backfill.enabled"
+
+
+def control_of(request: Request) -> RunControl:
+    control: RunControl = request.app.state.run_control
+    return control
+
+
+def known_run_id(run_id: str) -> UUID:
+    """The id of the path; anything but a UUID with hyphens is 400."""
+    try:
+        parsed = UUID(run_id)
+    except ValueError:
+        parsed = None
+    if parsed is None or str(parsed) != run_id.lower():
+        raise ApiProblem(
+            400, "The run id of the address is not a UUID with hyphens, like 88dbb65f-9634-4685-bc86-17b72d715d3e."
+        )
+    return parsed
+
+
+RunId = Annotated[UUID, Depends(known_run_id)]
+Control = Annotated[RunControl, Depends(control_of)]
+Cursor = Annotated[str | None, Query(description="`next` of the page before", max_length=200)]
+Limit = Annotated[int, Query(ge=1, le=1000, description="items of a page")]
+
+
+@router.get("", summary="List the runs", responses=responses(400, 401, 403, 503))
+async def list_runs(_caller: MayReadJobs, control: Control, cursor: Cursor = None, limit: Limit = 50) -> RunPage:
+    """Newest first, automatic ones and those by hand."""
+    found, more = await control.page(None if cursor is None else read_run_cursor(cursor), limit)
+    return RunPage(items=[RunView.of(run) for run in found], next=run_cursor(found[-1]) if more else None)
+
+
+@router.post(
+    "",
+    summary="Start a run by hand",
+    response_class=Response,
+    status_code=202,
+    responses={
+        202: {
+            "model": RunView,
+            "description": "The run; where there was nothing to do it is completed.",
+            "headers": {"Location": {"description": "the run", "schema": {"type": "string"}}},
+        },
+        200: {"model": DryRunView, "description": "What a run would do (`dryRun`)."},
+        **responses(400, 401, 403, 409, 413, 415, 503),
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": RunRequest.model_json_schema(),
+                    "example": {"messageType": "JmeDecreeDocumentCreatedEvent", "keys": ["customer_id"], "mode": "all"},
+                }
+            },
+        }
+    },
+)
+async def start(request: Request, caller: MayWriteJobs, control: Control) -> Response:
+    """Fills keys of artifacts that are archived already. With `dryRun` nothing is written: the answer tells how many
+    artifacts a run would read, and the values of the newest ones before and after. 409 where runs are switched off."""
+    body = read_request(await read_body(request, MAX_BODY, ["application/json"]))
+    if not control.enabled:
+        raise ApiProblem(409, f"Metadata runs are switched off; set {PROPERTY} to true.")
+    with traces.start("POST /api/metadata-backfills", "server", request.headers.get("traceparent")) as span:
+        try:
+            if body.dry_run:
+                return Response(dry_run_json(await control.try_out(body.wanted)), media_type="application/json")
+            run = await control.start(body.wanted, Starter(caller.name, caller.ext_id, span.traceparent))
+        except Misfit as misfit:
+            raise ApiProblem(400, "No such run can be made.", errors=misfit.mistakes) from misfit
+    root = request.scope.get("root_path", "")
+    headers = {"Location": f"{root}/api/metadata-backfills/{run.id}"}
+    return JSONResponse(RunView.of(run).model_dump(mode="json", by_alias=True), 202, headers)
+
+
+@router.get("/{run_id}", summary="Look at a run", responses=responses(400, 401, 403, 404, 503))
+async def look(_caller: MayReadJobs, control: Control, run_id: RunId) -> RunDetail:
+    """Counts, rate and estimated end while it goes on, and the first errors."""
+    run = await _known(run_id, control.find)
+    return RunDetail.with_errors(run, (await _errors(control, run_id, 0, FIRST_ERRORS)).items)
+
+
+@router.get("/{run_id}/errors", summary="List the errors of a run", responses=responses(400, 401, 403, 404, 503))
+async def list_errors(
+    _caller: MayReadJobs, control: Control, run_id: RunId, cursor: Cursor = None, limit: Limit = 50
+) -> RunErrorPage:
+    """The artifacts that could not be read, by their id."""
+    after = 0 if cursor is None else read_error_cursor(cursor)
+    await _known(run_id, control.find)
+    return await _errors(control, run_id, after, limit)
+
+
+@router.post("/{run_id}/pause", summary="Pause a run", responses=responses(400, 401, 403, 404, 409, 503))
+async def pause(_caller: MayWriteJobs, control: Control, run_id: RunId) -> RunView:
+    """No further batch starts; nothing is lost. 409 unless it is open."""
+    return RunView.of(await _known(run_id, control.pause))
+
+
+@router.post("/{run_id}/resume", summary="Resume a run", responses=responses(400, 401, 403, 404, 409, 503))
+async def resume(_caller: MayWriteJobs, control: Control, run_id: RunId) -> RunView:
+    """409 unless it is paused."""
+    return RunView.of(await _known(run_id, control.resume))
+
+
+@router.post("/{run_id}/cancel", summary="Cancel a run", responses=responses(400, 401, 403, 404, 409, 503))
+async def cancel(caller: MayWriteJobs, control: Control, run_id: RunId) -> RunView:
+    """Ends it; what it wrote stays. An automatic run is owed again only when its definition changes. 409 where it has
+    ended."""
+    return RunView.of(await _known(run_id, lambda id_: control.cancel(id_, _who(caller))))
+
+
+def _who(caller: Caller) -> Starter:
+    return Starter(caller.name or caller.subject or None, caller.ext_id)
+
+
+async def _known(run_id: UUID, act: Callable[[UUID], Awaitable[Run]]) -> Run:
+    try:
+        return await act(run_id)
+    except UnknownRun:
+        raise ApiProblem(404, f"There is no metadata run {run_id}.") from None
+    except Impossible as impossible:
+        raise ApiProblem(409, f"The run is {impossible.state}; nothing was changed.") from None
+
+
+async def _errors(control: RunControl, run_id: UUID, after: int, limit: int) -> RunErrorPage:
+    found, more = await control.errors(run_id, after, limit)
+    items = [RunError(artifact=row.artifact_id, message=row.message, at=row.at, resolved=row.resolved) for row in found]
+    return RunErrorPage(items=items, next=str(items[-1].artifact) if more else None)

@@ -1,0 +1,207 @@
+"""The JSON that metadata runs are shown as, the body that asks for one, and the cursors of their lists."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from app.api.problems import MAX_ERRORS, ApiProblem, FieldMistake
+from app.domain.runs import Mode, Run, RunState
+from app.metadata.control import DryRun, Tried, estimated_end
+from app.metadata.wanted import WantedRun
+
+MAX_KEYS = 1000
+
+_CAMEL = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+Key = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class RunRequest(BaseModel):
+    """A run by hand. Without `configId` the only configuration of the message type, without `keys` all active keys."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True)
+
+    message_type: Annotated[str, Field(min_length=1, description="name of the message, as configured")]
+    config_id: Annotated[str | None, Field(description="selects among several configurations")] = None
+    keys: Annotated[list[Key], Field(max_length=MAX_KEYS, description="of its active keys")] = []
+    mode: Annotated[
+        Literal["missing", "failed", "all"],
+        Field(
+            description="`missing`: artifacts that lack a key, whose values are filled; `failed`: those whose last "
+            "reading failed; `all`: every one, values that differ are overwritten"
+        ),
+    ] = "missing"
+    dry_run: Annotated[bool, Field(description="writes nothing and tells what would be done")] = False
+
+    @property
+    def wanted(self) -> WantedRun:
+        return WantedRun(self.message_type, self.config_id, tuple(self.keys), Mode(self.mode))
+
+
+class RunView(BaseModel):
+    """A run as it stands. `total`, `processed`, `updated` and `failed` count artifacts, `null` counts values."""
+
+    model_config = _CAMEL
+
+    id: UUID
+    message_type: str
+    config_id: str | None
+    keys: list[str]
+    mode: Annotated[Mode, Field(description="`automatic` where a changed definition owed it")]
+    revision: Annotated[int, Field(description="of the definition that artifacts are brought to")]
+    all_versions: Annotated[bool, Field(description="superseded objects too")]
+    state: RunState
+    total: int
+    processed: int
+    updated: Annotated[int, Field(description="artifacts of which at least one value was written")]
+    null: Annotated[int, Field(description="values written as null: the document has nothing at the path")]
+    failed: Annotated[int, Field(description="artifacts that could not be read: see `errors`")]
+    started: datetime
+    completed: Annotated[datetime | None, Field(description="when it ended, in whatever way")]
+    rate: Annotated[float | None, Field(description="artifacts per second since the start")]
+    estimated_end: datetime | None
+    started_by_name: str | None
+    started_by_ext_id: str | None
+
+    @classmethod
+    def of(cls, run: Run) -> "RunView":
+        return cls(**_shown(run))
+
+
+class RunError(BaseModel):
+    """An artifact that could not be read. `resolved`: a later run read it."""
+
+    artifact: Annotated[int, Field(description="its id: `/api/artifacts/{id}`")]
+    message: str
+    at: datetime
+    resolved: bool
+
+
+class RunDetail(RunView):
+    errors: Annotated[list[RunError], Field(description="the first ones; all are under `/errors`")]
+
+    @classmethod
+    def with_errors(cls, run: Run, errors: list[RunError]) -> "RunDetail":
+        return cls(**_shown(run), errors=errors)
+
+
+class RunPage(BaseModel):
+    items: list[RunView]
+    next: Annotated[str | None, Field(description="`cursor` of the next page")]
+
+
+class RunErrorPage(BaseModel):
+    items: list[RunError]
+    next: Annotated[str | None, Field(description="`cursor` of the next page")]
+
+
+class SampleView(BaseModel):
+    """What a run would do to one artifact; `new` is null where it cannot be read, and `error` says why."""
+
+    artifact: int
+    old: Annotated[dict[str, Any], Field(description="the values it has of these keys; a key that is absent has none")]
+    new: Annotated[dict[str, Any] | None, Field(description="the values that it would have")]
+    error: Annotated[str | None, Field(description="only where it cannot be read")] = None
+
+
+class DryRunView(BaseModel):
+    total: Annotated[int, Field(description="artifacts that the run would read")]
+    sample: Annotated[list[SampleView], Field(description="the newest of them, at most 10")]
+
+
+def _shown(run: Run) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "message_type": run.message_type,
+        "config_id": run.config_id,
+        "keys": list(run.keys),
+        "mode": run.mode,
+        "revision": run.revision,
+        "all_versions": run.all_versions,
+        "state": run.state,
+        "total": run.total,
+        "processed": run.processed,
+        "updated": run.updated,
+        "null": run.nulls,
+        "failed": run.failed,
+        "started": run.started,
+        "completed": run.completed,
+        "rate": run.rate,
+        "estimated_end": estimated_end(run),
+        "started_by_name": run.started_by_name,
+        "started_by_ext_id": run.started_by_ext_id,
+    }
+
+
+def dry_run_json(dry_run: DryRun) -> bytes:
+    """A `DryRunView`; the values are the JSON that is kept, exact."""
+    return orjson.dumps({"total": dry_run.total, "sample": [_sample(each) for each in dry_run.sample]})
+
+
+def _sample(tried: Tried) -> dict[str, Any]:
+    error = {} if tried.error is None else {"error": tried.error}
+    return {"artifact": tried.artifact_id, "old": _exact(tried.old), "new": _exact(tried.new), **error}
+
+
+def _exact(values: dict[str, str] | None) -> dict[str, orjson.Fragment] | None:
+    return None if values is None else {key: orjson.Fragment(json) for key, json in values.items()}
+
+
+def read_request(body: bytes) -> RunRequest:
+    """Raises ApiProblem 400 with every mistake and its place."""
+    try:
+        return RunRequest.model_validate_json(body)
+    except ValidationError as error:
+        mistakes = [FieldMistake(_path(each["loc"]), None, _said(each)) for each in error.errors()[:MAX_ERRORS]]
+        raise ApiProblem(400, "The body has mistakes.", errors=mistakes) from None
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path
+
+
+def _said(error: Any) -> str:
+    match error["type"]:
+        case "extra_forbidden":
+            known = ", ".join(field.alias or name for name, field in RunRequest.model_fields.items())
+            return f"is not known; there are {known}"
+        case "missing":
+            return "is missing"
+        case _:
+            return str(error["msg"])
+
+
+def run_cursor(run: Run) -> str:
+    return urlsafe_b64encode(f"{run.started.isoformat()} {run.id}".encode()).decode().rstrip("=")
+
+
+def read_run_cursor(text: str) -> tuple[datetime, UUID]:
+    """Raises ApiProblem 400."""
+    try:
+        started, _, run_id = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().partition(" ")
+        begin = datetime.fromisoformat(started)
+        if begin.tzinfo is None:
+            raise ValueError
+        return begin, UUID(run_id)
+    except ValueError:
+        raise _bad_cursor() from None
+
+
+def read_error_cursor(text: str) -> int:
+    """Raises ApiProblem 400."""
+    if not text.isascii() or not text.isdigit() or int(text[:20]) >= 2**63:
+        raise _bad_cursor()
+    return int(text)
+
+
+def _bad_cursor() -> ApiProblem:
+    return ApiProblem(
+        400, errors=[FieldMistake("cursor", None, "must be the `next` of an earlier page of the same list")]
+    )

@@ -1,0 +1,200 @@
+"""Runs as people see and steer them: look, start by hand, try without writing, pause, resume, cancel."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db import dialect, runs, samples
+from app.db.database import Database
+from app.db.definitions import AppliedDefinition
+from app.db.samples import Sampled
+from app.domain.archive_types import ExtractionPath
+from app.domain.errors import Unavailable
+from app.domain.extraction import KeyedPath, MetadataValue, compile_paths
+from app.domain.readiness import OBJECT_STORE
+from app.domain.runs import Mode, Run, RunState
+from app.metadata.definitions import RunOptions, new_run
+from app.metadata.extract import Extractor, Unreadable
+from app.metadata.wanted import Starter, WantedRun, resolve
+from app.telemetry import metrics
+
+SAMPLE = 10
+"""Artifacts that a dry run reads."""
+
+PATIENCE = 20.0
+"""Seconds that a dry run waits for the object store: somebody waits for the answer."""
+
+log = logging.getLogger(__name__)
+
+
+class UnknownRun(Exception):
+    """There is no run of this id."""
+
+
+class Impossible(Exception):
+    """A run in this state cannot be paused, resumed or cancelled."""
+
+    def __init__(self, state: RunState) -> None:
+        super().__init__(f"the run is {state}")
+        self.state = state
+
+
+class Tried(NamedTuple):
+    """What a run would do to one artifact: key → JSON before and after; `new` is None where it cannot be read."""
+
+    artifact_id: int
+    old: dict[str, str]
+    new: dict[str, str] | None
+    error: str | None
+
+
+class DryRun(NamedTuple):
+    """How many artifacts a run would read, and what it would do to the newest of them."""
+
+    total: int
+    sample: Sequence[Tried]
+
+
+class RunControl:
+    """Everything raises Unavailable. `enabled`: whether runs are made and done at all."""
+
+    def __init__(
+        self, database: Database, extractor: Extractor, options: RunOptions, on_due: Callable[[], None]
+    ) -> None:
+        self.enabled = options.enabled
+        self._database = database
+        self._extractor = extractor
+        self._options = options
+        self._on_due = on_due
+
+    async def page(self, before: tuple[datetime, UUID] | None, limit: int) -> tuple[list[Run], bool]:
+        """Newest first, behind the run that `before` names; and whether there are more."""
+        async with self._database.reading() as connection:
+            found = await runs.page(connection, before, limit + 1)
+        return found[:limit], len(found) > limit
+
+    async def find(self, run_id: UUID) -> Run:
+        """Raises UnknownRun."""
+        async with self._database.reading() as connection:
+            found = await runs.find(connection, run_id)
+        if found is None:
+            raise UnknownRun
+        return found
+
+    async def errors(self, run_id: UUID, after: int, limit: int) -> tuple[Sequence[Any], bool]:
+        """Rows of `runs.errors` by artifact; and whether there are more."""
+        async with self._database.reading() as connection:
+            found = await runs.errors(connection, run_id, after, limit + 1)
+        return found[:limit], len(found) > limit
+
+    async def start(self, wanted: WantedRun, by: Starter) -> Run:
+        """A run by hand; one over nothing is completed at once. Raises Misfit."""
+
+        async def create(connection: AsyncConnection) -> Run:
+            await dialect.lock(connection, dialect.LOCK_DEFINITION)
+            applied, keys = await resolve(connection, wanted)
+            new = self._new_run(applied, keys, wanted.mode, by)
+            return await runs.create(connection, new, self._options.batch_size)
+
+        run = await self._database.run(create)
+        about = {"run_id": str(run.id)}
+        text = "metadata backfill started by hand (%s): %d artifacts of %s, keys %s"
+        log.info(text, run.mode, run.total, run.archive_type, ", ".join(run.keys), extra=about)
+        if run.state is RunState.COMPLETED:
+            log.info("metadata backfill completed: there was nothing to do", extra=about)
+        else:
+            metrics.METADATA_RUNS_OPEN.inc()
+            self._on_due()
+        return run
+
+    async def try_out(self, wanted: WantedRun) -> DryRun:
+        """What such a run would do; nothing is written. Raises Misfit."""
+        async with self._database.reading() as connection:
+            applied, keys = await resolve(connection, wanted)
+            run = self._new_run(applied, keys, wanted.mode, Starter(None, None))
+            total = await runs.count(connection, run)
+            sample = await samples.sample(connection, run, SAMPLE)
+        paths = compile_paths(ExtractionPath(key.key, key.path) for key in applied.keys if key.key in keys)
+        since = {key.key: key.path_revision for key in applied.keys}
+        try:
+            async with asyncio.timeout(PATIENCE):
+                tried = await asyncio.gather(*(self._try(each, paths, since, wanted.mode) for each in sample))
+        except TimeoutError:
+            raise Unavailable(OBJECT_STORE, f"the sample was not read within {PATIENCE:.0f} s") from None
+        return DryRun(total, tried)
+
+    async def pause(self, run_id: UUID) -> Run:
+        """No further batch starts; what was read is recorded. Raises UnknownRun, Impossible."""
+        return await self._steer(run_id, lambda c: runs.set_paused(c, run_id, True), "paused")
+
+    async def resume(self, run_id: UUID) -> Run:
+        """Raises UnknownRun, Impossible."""
+        run = await self._steer(run_id, lambda c: runs.set_paused(c, run_id, False), "resumed")
+        self._on_due()
+        return run
+
+    async def cancel(self, run_id: UUID, by: Starter) -> Run:
+        """What was written stays. Raises UnknownRun, Impossible."""
+        now = datetime.now(UTC)
+        what = f"cancelled by {by.name or by.ext_id or 'somebody without a name'}"
+        run = await self._steer(run_id, lambda c: runs.end(c, run_id, RunState.CANCELLED, now), what)
+        metrics.METADATA_RUNS_OPEN.dec()
+        return run
+
+    async def _steer(self, run_id: UUID, act: Callable[[AsyncConnection], Any], what: str) -> Run:
+        async def work(connection: AsyncConnection) -> Run:
+            found = await runs.find(connection, run_id, lock=True)
+            if found is None:
+                raise UnknownRun
+            if not await act(connection):
+                raise Impossible(found.state)
+            after = await runs.find(connection, run_id)
+            assert after is not None  # noqa: S101 # its row is held
+            return after
+
+        run = await self._database.run(work)
+        log.info("metadata backfill %s", what, extra={"run_id": str(run_id)})
+        return run
+
+    def _new_run(self, applied: AppliedDefinition, keys: tuple[str, ...], mode: Mode, by: Starter) -> Run:
+        return new_run(
+            applied,
+            keys,
+            mode,
+            datetime.now(UTC),
+            all_versions=self._options.all_versions,
+            name=by.name,
+            ext_id=by.ext_id,
+            traceparent=by.traceparent,
+        )
+
+    async def _try(self, sampled: Sampled, paths: Sequence[KeyedPath], since: dict[str, int], mode: Mode) -> Tried:
+        old = {key: kept.json for key, kept in sampled.values.items()}
+        try:
+            found = await self._extractor.read(sampled.object, paths)
+        except Unreadable as unreadable:
+            return Tried(sampled.id, old, None, str(unreadable))
+        return Tried(sampled.id, old, _after(sampled, found, since, mode), None)
+
+
+def _after(sampled: Sampled, found: dict[str, MetadataValue], since: dict[str, int], mode: Mode) -> dict[str, str]:
+    """The values after a run, by the rule of `db.values.write`."""
+    after = {}
+    for key, new in found.items():
+        kept = sampled.values.get(key)
+        stale = kept is not None and kept.revision < since[key]
+        takes = kept is None or mode is Mode.ALL or (mode is Mode.FAILED and stale)
+        after[key] = new.json if takes or kept is None else kept.json
+    return after
+
+
+def estimated_end(run: Run) -> datetime | None:
+    """None where nothing can be said: nothing processed yet, paused, ended."""
+    if run.state is not RunState.OPEN or not run.rate or run.total <= run.processed:
+        return None
+    return datetime.now(UTC) + timedelta(seconds=(run.total - run.processed) / run.rate)
