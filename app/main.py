@@ -47,10 +47,13 @@ def create_app(settings: Settings, service: Service | None) -> FastAPI:
     app.state.readiness = Readiness(()) if service is None else service.readiness
     if service is not None:
         app.include_router(jobs.router)
+        app.include_router(artifacts.router)
         app.include_router(metadata_backfills.router)
         app.state.authenticator = service.authenticator
         app.state.database = service.database
         app.state.submissions = service.submissions
+        app.state.artifacts = service.artifacts
+        app.state.objects = service.objects
         app.state.run_control = service.run_control
         app.state.on_due = service.relay.wake
         app.state.yaml_reader = service.yaml_reader

@@ -43,6 +43,7 @@ from app.metadata.backfill import MetadataBackfill
 from app.metadata.control import RunControl
 from app.metadata.definitions import Definitions, RunOptions
 from app.metadata.extract import Extractor
+from app.metadata.search import Artifacts
 from app.objectstore import ObjectStore
 from app.objectstore.filesystem import FilesystemObjectStore
 from app.objectstore.s3 import S3Options, open_s3
@@ -70,6 +71,7 @@ class Service:
 
     database: Database
     submissions: Submissions
+    artifacts: Artifacts
     definitions: Definitions
     run_control: RunControl
     objects: ObjectStore
@@ -129,6 +131,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
         yield Service(
             database=database,
             submissions=Submissions(database, live, relay.wake),
+            artifacts=Artifacts(database, lambda: live.now.configurations),
             definitions=definitions,
             run_control=RunControl(database, extractor, _run_options(settings), run_relay.wake),
             run_relay=run_relay,

@@ -23,6 +23,9 @@ from app.domain.archive_types import SchemaName, archive_type_name
 from app.domain.artifacts import StoredObject
 from app.domain.extraction import ValueKind
 
+HAS_VALUE = value.c.text_head.is_not(None)
+"""Of all but null: the index knows."""
+
 
 class Operator(StrEnum):
     EQ = "eq"
@@ -109,11 +112,10 @@ def _page(connection: AsyncConnection, search: Search, before: int | None, limit
     wanted = [*_is(search), *([] if before is None else [artifact.c.id < before])]
     source: FromClause = artifact
     for place, condition in enumerate(search.conditions):
-        if condition.operator is Operator.ISNULL:
-            has = exists().where(
-                value.c.artifact_id == artifact.c.id, value.c.key == condition.key, value.c.kind != ValueKind.NULL
+        if condition.operator is Operator.ISNULL and condition.null:
+            wanted.append(
+                ~exists().where(value.c.artifact_id == artifact.c.id, value.c.key == condition.key, HAS_VALUE)
             )
-            wanted.append(~has if condition.null else has)
             continue
         branches = [
             # The limit is said of the values too: the planner does not carry it over.
@@ -155,7 +157,7 @@ def _branches(connection: AsyncConnection, condition: Condition) -> list[ColumnE
     number = _number(connection, condition.number)
     match condition.operator:
         case Operator.EQ:
-            texts = [and_(value.c.text_head == each[:TEXT_HEAD], value.c.text == each) for each in condition.texts]
+            texts = [_is_text(each) for each in condition.texts]
             if number is None:
                 return texts
             return [*(and_(each, value.c.number.is_(None)) for each in texts), value.c.number == number]
@@ -164,8 +166,16 @@ def _branches(connection: AsyncConnection, condition: Condition) -> list[ColumnE
             return [other if number is None else and_(other, or_(value.c.number.is_(None), value.c.number != number))]
         case Operator.CONTAINS:
             return [_contains(connection, condition.texts)]
+        case Operator.ISNULL:
+            return [HAS_VALUE]
         case _:
             return [_ordered(connection, condition, number)]
+
+
+def _is_text(text: str) -> ColumnElement[bool]:
+    """A text shorter than the head is all of it. Saying so twice would make the planner expect fewer rows."""
+    head = value.c.text_head == text[:TEXT_HEAD]
+    return head if len(text) < TEXT_HEAD else and_(head, value.c.text == text)
 
 
 def _contains(connection: AsyncConnection, texts: Sequence[str]) -> ColumnElement[bool]:

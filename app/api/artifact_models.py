@@ -1,0 +1,262 @@
+"""The parameters of a search for artifacts, read and documented, and the JSON that artifacts are shown as."""
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from app.api.problems import MAX_ERRORS, ApiProblem, FieldMistake
+from app.db.search import Condition, Operator, Search
+from app.metadata.search import condition
+
+MAX_ID = 2**63 - 1
+MAX_LIMIT = 1000
+MAX_CONDITIONS = 20
+"""Conditions on metadata in one search: each is a join."""
+
+SHOWN_KEYS = 30
+"""Keys that the answer to an unknown one names."""
+
+METADATA = "metadata."
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactQuery:
+    """A search, where its page begins (artifacts below `before`), and the format that was asked for by name."""
+
+    search: Search
+    before: int | None
+    limit: int
+    format: str | None
+
+
+class Parameter(NamedTuple):
+    """How a parameter is read (ValueError says what it may be) and shown in the OpenAPI document."""
+
+    read: Callable[[str], Any]
+    schema: dict[str, Any]
+    about: str
+
+
+def _text(text: str) -> str:
+    if not text or "\0" in text:
+        raise ValueError("must be a text that is not empty, without NUL")
+    return text
+
+
+def _version(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,9}", text) or int(text) > 2**31 - 1:
+        raise ValueError("must be an integer from 1 to 2147483647")
+    return int(text)
+
+
+def _limit(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,3}", text) or int(text) > MAX_LIMIT:
+        raise ValueError(f"must be an integer from 1 to {MAX_LIMIT}")
+    return int(text)
+
+
+def _job_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise ValueError("must be a UUID") from None
+
+
+def _time(text: str) -> datetime:
+    """A date is its beginning in UTC. A `+` that was not percent-encoded arrives as a blank."""
+    text = re.sub(r" (?=[0-9]{2}:?[0-9]{2}$)", "+", text) if "T" in text else text
+    try:
+        found = datetime.fromisoformat(text)
+        if len(text) > 10 and found.tzinfo is None:
+            raise ValueError
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise ValueError("must be a time with its offset, like 2026-05-08T07:26:37Z, or a date (UTC)") from None
+
+
+def _boolean(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError("must be true or false")
+    return text == "true"
+
+
+def _format(text: str) -> str:
+    if text not in ("json", "csv", "ndjson"):
+        raise ValueError("must be json, csv or ndjson")
+    return text
+
+
+def cursor_of(before: int | None) -> str | None:
+    return None if before is None else urlsafe_b64encode(f"artifact:{before}".encode()).decode().rstrip("=")
+
+
+def _cursor(text: str) -> int:
+    try:
+        found = re.fullmatch(r"artifact:([1-9][0-9]{0,18})", urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode())
+    except ValueError:
+        found = None
+    if found is None or int(found[1]) > MAX_ID:
+        raise ValueError("must be the `next` of an earlier page")
+    return int(found[1])
+
+
+_STRING = {"type": "string", "minLength": 1}
+_TIME = {"type": "string", "format": "date-time"}
+
+PARAMETERS: dict[str, Parameter] = {
+    "messageType": Parameter(_text, _STRING, "name of the message that it was archived for"),
+    "configId": Parameter(_text, _STRING, "id of the archive type configuration"),
+    "referenceId": Parameter(_text, _STRING, "id of the archive data reference, exactly"),
+    "version": Parameter(_version, {"type": "integer", "minimum": 1}, "version of the reference"),
+    "system": Parameter(_text, _STRING, "system of the schema"),
+    "schema": Parameter(_text, _STRING, "name of the schema"),
+    "jobId": Parameter(_job_id, {"type": "string", "format": "uuid"}, "job that archived it"),
+    "archivedFrom": Parameter(_time, _TIME, "archived then or later; a date is its beginning in UTC"),
+    "archivedTo": Parameter(_time, _TIME, "archived before that"),
+    "allVersions": Parameter(
+        _boolean,
+        {"type": "boolean", "default": False},
+        "also objects that a newer one of the same id and version superseded",
+    ),
+    "cursor": Parameter(_cursor, _STRING, "the `next` of the page before"),
+    "limit": Parameter(
+        _limit,
+        {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": 100},
+        "artifacts of a page; CSV and NDJSON have all pages",
+    ),
+    "format": Parameter(
+        _format, {"type": "string", "enum": ["json", "csv", "ndjson"]}, "instead of an `Accept` header"
+    ),
+}
+
+_ABOUT_METADATA = """\
+Conditions on metadata, all of which must hold: `metadata.customer_id=4711`, `metadata.amount[gt]=100`. Operators: `eq`
+(the default), `ne`, `contains`, `gt`, `gte`, `lt`, `lte`, `isnull` (`true` or `false`). A number is compared with
+stored numbers as a number; other texts with stored texts by code points. docs/search.md has the details."""
+
+OPENAPI_PARAMETERS: list[dict[str, Any]] = [
+    *(
+        {"name": name, "in": "query", "required": False, "schema": each.schema, "description": each.about}
+        for name, each in PARAMETERS.items()
+    ),
+    {
+        "name": "metadata",
+        "in": "query",
+        "required": False,
+        "style": "form",
+        "explode": True,
+        "schema": {"type": "object", "additionalProperties": {"type": "string"}},
+        "example": {"metadata.customer_id": "4711", "metadata.amount[gt]": "100"},
+        "description": _ABOUT_METADATA,
+    },
+]
+
+
+def asks_for_metadata(items: Iterable[tuple[str, str]]) -> bool:
+    return any(name.startswith(METADATA) for name, _ in items)
+
+
+def read_query(items: Iterable[tuple[str, str]], keys: Collection[str]) -> ArtifactQuery:
+    """The query of a request; `keys` are those that there are. Raises ApiProblem 400 with all mistakes."""
+    mistakes: list[FieldMistake] = []
+    plain: dict[str, Any] = {}
+    conditions: list[Condition] = []
+    for name, text in items:
+        try:
+            if name.startswith(METADATA):
+                key, operator = _key_and_operator(name.removeprefix(METADATA), keys)
+                conditions.append(condition(key, operator, text))
+            elif name not in PARAMETERS:
+                raise ValueError(f"is no parameter; there are {', '.join(PARAMETERS)}, metadata.<key>[<operator>]")
+            elif name in plain:
+                raise ValueError("is given twice")
+            else:
+                plain[name] = PARAMETERS[name].read(text)
+        except ValueError as mistake:
+            plain.setdefault(name, None)
+            mistakes.append(FieldMistake(name, None, str(mistake)))
+    if len(conditions) > MAX_CONDITIONS:
+        mistakes.append(FieldMistake("metadata", None, f"at most {MAX_CONDITIONS} conditions are possible"))
+    if mistakes:
+        raise ApiProblem(400, "The search has mistakes.", errors=mistakes[:MAX_ERRORS])
+    search = Search(
+        message_type=plain.get("messageType"),
+        config_id=plain.get("configId"),
+        reference_id=plain.get("referenceId"),
+        version=plain.get("version"),
+        system=plain.get("system"),
+        schema=plain.get("schema"),
+        job_id=plain.get("jobId"),
+        archived_from=plain.get("archivedFrom"),
+        archived_to=plain.get("archivedTo"),
+        conditions=tuple(conditions),
+        all_versions=plain.get("allVersions", False),
+    )
+    return ArtifactQuery(search, plain.get("cursor"), plain.get("limit", 100), plain.get("format"))
+
+
+def _key_and_operator(text: str, keys: Collection[str]) -> tuple[str, Operator]:
+    """`amount[gt]` → amount, gt; a key that ends in brackets itself can be followed by `[eq]`."""
+    key, bracket, operator = text[:-1].rpartition("[") if text.endswith("]") else ("", "", "")
+    if bracket and key in keys:
+        if operator in list(Operator):
+            return key, Operator(operator)
+        if text not in keys:
+            raise ValueError(f"has an unknown operator; there are {', '.join(Operator)}")
+    if text in keys:
+        return text, Operator.EQ
+    shown = sorted(keys)[:SHOWN_KEYS]
+    more = ", …" if len(keys) > SHOWN_KEYS else ""
+    there = f"there are {', '.join(shown)}{more}" if shown else "there are no keys"
+    raise ValueError(f"is a key of no archive type; {there} (GET /api/artifacts/columns)")
+
+
+class ArtifactView(BaseModel):
+    """An artifact. Values of metadata are those of the document, numbers digit by digit."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+    id: int
+    message_type: str
+    config_id: str | None
+    reference_id: str
+    version: int | None
+    system: str
+    schema_: str = Field(alias="schema")
+    schema_version: int
+    content_type: str
+    size: int = Field(description="bytes")
+    hash: str = Field(description="SHA-256, hex")
+    bucket: str
+    key: str
+    version_id: str
+    archived_at: datetime
+    retain_until: datetime | None
+    job_id: UUID
+    metadata: dict[str, Any]
+
+
+class ArtifactPage(BaseModel):
+    items: list[ArtifactView]
+    next: str | None = Field(description="cursor of the next page")
+
+
+class ColumnView(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+    message_type: str
+    config_id: str | None
+    key: str
+    active: bool = Field(description="false once it was removed from the configuration; its values stay")
+
+
+class ColumnPage(BaseModel):
+    items: list[ColumnView]
+    next: str | None = None

@@ -1,0 +1,205 @@
+"""The endpoints of artifacts: search, columns, one artifact and its content."""
+
+import re
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+from unicodedata import category
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi.responses import StreamingResponse
+
+from app.api import tables_out
+from app.api.artifact_models import (
+    MAX_ID,
+    OPENAPI_PARAMETERS,
+    ArtifactPage,
+    ArtifactQuery,
+    ArtifactView,
+    ColumnPage,
+    ColumnView,
+    asks_for_metadata,
+    cursor_of,
+    read_query,
+)
+from app.api.auth import MayReadArtifacts
+from app.api.problems import ApiProblem, responses
+from app.db.search import FoundArtifact
+from app.metadata.content import Gone, open_content
+from app.metadata.search import Artifacts, MetadataColumn
+
+router = APIRouter(prefix="/api/artifacts", tags=["artifacts"])
+
+_ALIASES = {"application/ndjson": "ndjson", "application/jsonl": "ndjson", "*/*": "json", "application/*": "json"}
+_FORMATS = {**{media: name for name, media in tables_out.MEDIA_TYPES.items()}, **_ALIASES, "text/*": "csv"}
+
+_WORD = r"[\w!#$&^.+-]+"
+_CONTENT_TYPE = re.compile(rf"{_WORD}/{_WORD}( *; *{_WORD}=({_WORD}|\"[ -~]*\"))*", re.ASCII)
+
+_SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+"""Documents are confidential, and nothing a browser may guess about."""
+
+
+def _artifacts(request: Request) -> Artifacts:
+    artifacts: Artifacts = request.app.state.artifacts
+    return artifacts
+
+
+async def _known(
+    _caller: MayReadArtifacts, request: Request, artifact_id: Annotated[int, Path(ge=1, le=MAX_ID)]
+) -> FoundArtifact:
+    """The artifact of the path, once the caller may see it."""
+    artifact = await _artifacts(request).find(artifact_id)
+    if artifact is None:
+        raise ApiProblem(404, f"There is no artifact {artifact_id}.")
+    return artifact
+
+
+KnownArtifact = Annotated[FoundArtifact, Depends(_known)]
+
+
+@router.get(
+    "",
+    summary="Search artifacts",
+    response_model=ArtifactPage,
+    responses={
+        200: {
+            "description": "Newest first: a page as JSON, everything as CSV or NDJSON.",
+            "content": {
+                "text/csv": {"schema": {"type": "string"}, "example": "id,messageType,…,metadata.customer_id\r\n"},
+                "application/x-ndjson": {"schema": {"type": "string"}},
+            },
+        },
+        **responses(400, 401, 403, 503),
+    },
+    openapi_extra={"parameters": OPENAPI_PARAMETERS},
+)
+async def search(request: Request, _caller: MayReadArtifacts) -> Response:
+    """For each id and version the newest stored object. `Accept: text/csv` or `application/x-ndjson`, or `format`,
+    streams all pages; CSV has a column for each metadata key, and a `'` before what a spreadsheet would execute."""
+    artifacts = _artifacts(request)
+    items = request.query_params.multi_items()
+    columns = await artifacts.columns() if asks_for_metadata(items) else []
+    query = read_query(items, {column.key for column in columns})
+    form = query.format or _preferred(request.headers.get("accept", ""))
+    if form == "json":
+        page = await artifacts.page(query.search, query.before, query.limit)
+        return Response(
+            tables_out.json_page(page.artifacts, cursor_of(page.next)), media_type="application/json", headers=_SAFE
+        )
+    keys = _keys(columns or await artifacts.columns(), query) if form == "csv" else []
+    pages = artifacts.pages(query.search, query.before, query.limit)
+    first = await anext(pages, None)
+
+    async def content() -> AsyncIterator[bytes]:
+        if form == "csv":
+            yield tables_out.csv_header(keys)
+        page = first
+        while page is not None:
+            yield tables_out.csv_rows(page, keys) if form == "csv" else tables_out.ndjson_rows(page)
+            page = await anext(pages, None)
+
+    media_type = "text/csv; charset=utf-8; header=present" if form == "csv" else tables_out.MEDIA_TYPES[form]
+    return StreamingResponse(
+        content(),
+        headers={
+            **_SAFE,
+            "Content-Type": media_type,
+            "Content-Disposition": f'attachment; filename="artifacts.{form}"',
+        },
+    )
+
+
+@router.get("/columns", summary="List the metadata keys", responses=responses(401, 403, 503))
+async def columns(request: Request, _caller: MayReadArtifacts) -> ColumnPage:
+    """The keys of each archive type, those that were removed from its configuration too."""
+    found = await _artifacts(request).columns()
+    return ColumnPage(items=[ColumnView(**column._asdict()) for column in found])
+
+
+@router.get(
+    "/{artifact_id}",
+    summary="Look at an artifact",
+    response_model=ArtifactView,
+    responses=responses(400, 401, 403, 404, 503),
+)
+async def look(artifact: KnownArtifact) -> Response:
+    return Response(tables_out.json_artifact(artifact), media_type="application/json", headers=_SAFE)
+
+
+@router.get(
+    "/{artifact_id}/content",
+    summary="Read the content of an artifact",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The stored bytes, as an attachment, with the content type they were archived with.",
+            "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
+            "headers": {
+                "Repr-Digest": {"description": "SHA-256 (RFC 9530)", "schema": {"type": "string"}},
+                "Content-Disposition": {"schema": {"type": "string"}},
+            },
+        },
+        **responses(400, 401, 403, 404, 410, 503),
+    },
+)
+async def content(request: Request, artifact: KnownArtifact) -> Response:
+    """Read by its version id and checked against the stored SHA-256 while it streams: the end is sent only once the
+    hash is right, else the answer breaks off."""
+    try:
+        opened = await open_content(request.app.state.objects, artifact)
+    except Gone as gone:
+        until = artifact.retain_until
+        ended = f"; it was retained until {until:%Y-%m-%d}" if until else ""
+        raise ApiProblem(410, f"The object of artifact {artifact.id} is no longer in the store{ended}.") from gone
+    return StreamingResponse(opened.verified(), headers=_content_headers(artifact))
+
+
+def _content_headers(artifact: FoundArtifact) -> dict[str, str]:
+    stored = artifact.object
+    known = _CONTENT_TYPE.fullmatch(stored.content_type)
+    digest = b64encode(bytes.fromhex(stored.sha256)).decode()
+    return {
+        **_SAFE,
+        "Content-Type": stored.content_type if known else "application/octet-stream",
+        "Content-Length": str(artifact.size),
+        "Content-Disposition": _disposition(artifact),
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "Repr-Digest": f"sha-256=:{digest}:",
+    }
+
+
+def _disposition(artifact: FoundArtifact) -> str:
+    """A name made of the reference, without what a file system or a reader could take for something else."""
+    media_type = artifact.object.content_type.partition(";")[0].strip().lower()
+    is_json = media_type == "application/json" or media_type.endswith("+json")
+    extension = "json" if is_json else "avro" if media_type == "avro/binary" else "bin"
+    name = "".join("_" if category(c)[0] in "CZ" or c in '/\\:*?"<>|' else c for c in artifact.reference_id[:150])
+    version = "" if artifact.version is None else f"_v{artifact.version}"
+    full = quote(f"{name.strip('.') or '_'}{version}.{extension}", safe="")
+    return f"attachment; filename=\"artifact-{artifact.id}.{extension}\"; filename*=UTF-8''{full}"
+
+
+def _preferred(accept: str) -> str:
+    """The format that an `Accept` header likes best, the first of several; JSON where it names none."""
+    best, best_quality = "json", 0.0
+    for entry in accept.split(","):
+        media, *parameters = (part.strip().lower() for part in entry.split(";"))
+        stated = [part[2:] for part in parameters if part.startswith("q=")]
+        quality = float(stated[0]) if stated and re.fullmatch(r"[01](\.[0-9]{0,3})?", stated[0]) else 1.0
+        if media in _FORMATS and quality > best_quality:
+            best, best_quality = _FORMATS[media], quality
+    return best
+
+
+def _keys(columns: list[MetadataColumn], query: ArtifactQuery) -> list[str]:
+    """The keys that the artifacts of a search can have, each once, in the order of the configurations."""
+    search: Any = query.search
+    return list(
+        dict.fromkeys(
+            column.key
+            for column in columns
+            if search.message_type in (None, column.message_type) and search.config_id in (None, column.config_id)
+        )
+    )

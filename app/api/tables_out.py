@@ -1,0 +1,120 @@
+"""Artifacts as JSON, NDJSON and CSV, written by hand: stored values go out as they are, no number loses a digit."""
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from app.db.search import FoundArtifact, FoundValue
+from app.domain.exact_json import read_json, write_json
+from app.domain.extraction import ValueKind, searchable
+
+MEDIA_TYPES = {"json": "application/json", "csv": "text/csv", "ndjson": "application/x-ndjson"}
+
+_QUOTED = re.compile(r'[",;\t\r\n]|^\s|\s$')
+"""RFC 4180, and semicolon and tab too, at which some spreadsheets divide."""
+
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+"""What a spreadsheet takes for the beginning of a formula."""
+
+HEAD = (
+    "id",
+    "messageType",
+    "configId",
+    "referenceId",
+    "version",
+    "system",
+    "schema",
+    "schemaVersion",
+    "contentType",
+    "size",
+    "hash",
+    "bucket",
+    "key",
+    "versionId",
+    "archivedAt",
+    "retainUntil",
+    "jobId",
+)
+
+
+def _head(artifact: FoundArtifact) -> tuple[Any, ...]:
+    """The values of `HEAD`."""
+    stored = artifact.object
+    return (
+        artifact.id,
+        artifact.message_type,
+        artifact.config_id,
+        artifact.reference_id,
+        artifact.version,
+        *stored.schema,
+        stored.content_type,
+        artifact.size,
+        stored.sha256,
+        stored.bucket,
+        stored.key,
+        stored.version_id,
+        _time(artifact.archived_at),
+        _time(artifact.retain_until),
+        str(artifact.job_id),
+    )
+
+
+def _time(time: datetime | None) -> str | None:
+    return None if time is None else time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def json_artifact(artifact: FoundArtifact) -> bytes:
+    head = orjson.dumps(dict(zip(HEAD, _head(artifact), strict=True)))
+    values = ",".join(f"{write_json(key)}:{value.json}" for key, value in artifact.metadata.items())
+    return head[:-1] + f',"metadata":{{{values}}}}}'.encode()
+
+
+def json_page(artifacts: Iterable[FoundArtifact], cursor: str | None) -> bytes:
+    items = b",".join(json_artifact(artifact) for artifact in artifacts)
+    return b'{"items":[' + items + b'],"next":' + orjson.dumps(cursor) + b"}"
+
+
+def ndjson_rows(artifacts: Iterable[FoundArtifact]) -> bytes:
+    return b"".join(json_artifact(artifact) + b"\n" for artifact in artifacts)
+
+
+def csv_header(keys: Sequence[str]) -> bytes:
+    return _row([*HEAD, *(f"metadata.{key}" for key in keys)])
+
+
+def csv_rows(artifacts: Iterable[FoundArtifact], keys: Sequence[str]) -> bytes:
+    """A row for each; the values of `keys` at its end, empty where one is null or absent."""
+    return b"".join(
+        _row(
+            [
+                *(_guarded(each) if isinstance(each, str) else each for each in _head(artifact)),
+                *(_cell(artifact.metadata.get(key)) for key in keys),
+            ]
+        )
+        for artifact in artifacts
+    )
+
+
+def _cell(value: FoundValue | None) -> str | None:
+    """A text as it is, anything else as JSON."""
+    if value is None or value.kind is ValueKind.NULL:
+        return None
+    if value.kind is ValueKind.TEXT:
+        return _guarded(searchable(read_json(value.json.encode())))
+    return value.json
+
+
+def _guarded(text: str) -> str:
+    """A text that no spreadsheet executes; numbers are no texts, a minus before them is harmless."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _row(values: Iterable[str | int | None]) -> bytes:
+    return (",".join("" if value is None else _quoted(str(value)) for value in values) + "\r\n").encode()
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if _QUOTED.search(text) else text
