@@ -11,7 +11,7 @@ from uuid import UUID
 import fastavro
 import orjson
 
-from app.broker.messages import COMMAND_TYPE
+from app.broker.messages import COMMAND_TYPE, RUN_COMMAND_TYPE
 from app.domain.errors import InvalidMessage
 from app.domain.jobs import Reference
 
@@ -155,18 +155,34 @@ def _without_logical_types(schema: Any) -> Any:
     return schema
 
 
-_COMMAND_SCHEMA = fastavro.parse_schema(
-    _without_logical_types(orjson.loads((CONTRACTS / "CreateArtifactCommand.avsc").read_bytes()))
+def _schema_of(name: str) -> Any:
+    return _without_logical_types(orjson.loads((CONTRACTS / f"{name}.avsc").read_bytes()))
+
+
+_AVRO = {name: fastavro.parse_schema(_schema_of(name)) for name in (COMMAND_TYPE, RUN_COMMAND_TYPE)}
+
+_BEGINNING = fastavro.parse_schema(
+    {"type": "record", "name": "Beginning", "fields": _schema_of(COMMAND_TYPE)["fields"][:2]}
 )
+"""Identity and type, with which each command begins: they tell which one it is."""
 
 
 def _from_avro(value: bytes) -> Mapping[str, Any]:
+    name = _avro(value, _BEGINNING, "command")[0]["type"]["name"]
+    if name not in _AVRO:
+        raise InvalidMessage(f"unknown message type {name[:100]!r}")
+    record, end = _avro(value, _AVRO[name], name)
+    if end != len(value):
+        raise InvalidMessage(f"framed Avro with {len(value) - end} bytes after a {name}")
+    return record
+
+
+def _avro(value: bytes, schema: Any, what: str) -> tuple[Mapping[str, Any], int]:
+    """A record behind the frame, and where it ends."""
     body = BytesIO(value)
     body.seek(_FRAME)
     try:
-        record = fastavro.schemaless_reader(body, _COMMAND_SCHEMA)
+        record = fastavro.schemaless_reader(body, schema, None)
     except Exception as error:  # fastavro raises whatever the bytes make it run into
-        raise InvalidMessage(f"framed Avro, but not a {COMMAND_TYPE}: {type(error).__name__}") from None
-    if body.tell() != len(value):
-        raise InvalidMessage(f"framed Avro with {len(value) - body.tell()} bytes after a {COMMAND_TYPE}")
-    return cast("Mapping[str, Any]", record)
+        raise InvalidMessage(f"framed Avro, but not a {what}: {type(error).__name__}") from None
+    return cast("Mapping[str, Any]", record), body.tell()

@@ -19,7 +19,12 @@ from app.domain.jobs import Reference
 from tests.unit.broker.golden import commands, events, value_of
 
 CONTRACTS = Path(__file__).resolve().parents[2] / "contracts" / "messages"
-NAMES = ["CreateArtifactCommand", "SharedArchivedArtifactVersionCreatedEvent", "ProcessIdMessageKey"]
+NAMES = [
+    "CreateArtifactCommand",
+    "SharedArchivedArtifactVersionCreatedEvent",
+    "ProcessIdMessageKey",
+    "BackfillMetadataCommand",
+]
 NOW = datetime(2026, 11, 22, 7, 28, 37, 294_000, tzinfo=UTC)
 JOB = uuid4()
 REFERENCES = [Reference("ä/ö ?&=+%", 1), Reference("😀"), Reference("0123", 2**31 - 1), Reference("x" * 512, None)]
@@ -64,7 +69,8 @@ def built(reference: Reference) -> list[tuple[str, dict[str, Any]]]:
         uuid4(),
     )
     key = json.loads(messages.event_key(JOB))
-    return list(zip(NAMES, [command, event, key], strict=True))
+    batch = messages.backfill_metadata_command(JOB, 2**31 - 1, "SYS", "pas", NOW, uuid4())
+    return list(zip(NAMES, [command, event, key, batch], strict=True))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -186,6 +192,18 @@ def test_the_asyncapi_document_names_sender_and_receiver_of_every_channel() -> N
     for channel in document["channels"].values():
         assert channel["x-sender"]
         assert channel["x-receiver"]
+
+
+def test_the_command_topic_carries_both_commands_in_both_directions() -> None:
+    document = asyncapi()
+    channel = document["channels"]["createArtifactCommand"]
+    assert channel["messages"].keys() == {"CreateArtifactCommand", "BackfillMetadataCommand"}
+    seen = {
+        (operation["action"], message["$ref"].rsplit("/", 1)[1])
+        for operation in document["operations"].values()
+        for message in operation["messages"]
+    }
+    assert {(action, name) for action in ("send", "receive") for name in channel["messages"]} <= seen
 
 
 def test_headers_are_described() -> None:
