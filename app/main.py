@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 import uvicorn
 from fastapi import FastAPI
 
-from app.api import health, jobs, metadata_backfills
+from app.api import artifacts, health, jobs, metadata_backfills
 from app.api.measure import Measured
 from app.api.problems import install
 from app.api.protocol import BoundedHttp

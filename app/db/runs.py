@@ -138,9 +138,7 @@ async def extend(connection: AsyncConnection, of: Run, batch_size: int, now: dat
 async def complete(connection: AsyncConnection, run_id: UUID, now: datetime) -> None:
     """Ends a run whose batches are all closed; some artifacts may have been brought up to date by another run."""
     ended = update(run).where(run.c.id == run_id, run.c.open == 0, run.c.state == RunState.OPEN)
-    await connection.execute(
-        ended.values(state=RunState.COMPLETED, completed=now, paused=False, total=run.c.processed)
-    )
+    await connection.execute(ended.values(state=RunState.COMPLETED, completed=now, paused=False, total=run.c.processed))
 
 
 async def find(connection: AsyncConnection, run_id: UUID, *, lock: bool = False) -> Run | None:

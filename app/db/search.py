@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, FromClause, Row, and_, exists, func, or_, select, text, union_all
+from sqlalchemy import ColumnElement, FromClause, Row, Select, and_, exists, func, or_, select, text, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import dialect
@@ -212,15 +213,23 @@ def _number(connection: AsyncConnection, number: Decimal | None) -> Any:
 async def _found(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> list[FoundArtifact]:
     metadata: dict[int, dict[str, FoundValue]] = {row.id: {} for row in rows}
     if metadata:
-        ids = dialect.rows(connection, "ids", [("id", Id)], [(id_,) for id_ in metadata])
-        statement = (
-            select(value.c.artifact_id, value.c.key, value.c.kind, value.c.json)
-            .where(value.c.artifact_id == ids.c.id)
-            .order_by(value.c.artifact_id, value.c.key)
-        )
-        for id_, key, kind, json in await connection.execute(statement):
+        parameters = IDS.bind(connection, [(id_,) for id_ in metadata])
+        for id_, key, kind, json in await connection.execute(_values(connection.dialect.name), parameters):
             metadata[id_][key] = FoundValue(ValueKind(kind), json)
     return [_artifact(row, metadata[row.id]) for row in rows]
+
+
+@lru_cache
+def _values(dialect_name: str) -> Select[Any]:
+    ids = IDS.clause(dialect_name)
+    return (
+        select(value.c.artifact_id, value.c.key, value.c.kind, value.c.json)
+        .where(value.c.artifact_id == ids.c.id)
+        .order_by(value.c.artifact_id, value.c.key)
+    )
+
+
+IDS = dialect.Rows("ids", [("id", Id)])
 
 
 def _artifact(row: Row[Any], metadata: Mapping[str, FoundValue]) -> FoundArtifact:
