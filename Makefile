@@ -17,7 +17,7 @@ help: ## this list
 
 setup: $(VENV)/.runtime ## install the service into .venv; the command line is then .venv/bin/pas
 
-demo: $(VENV)/.runtime ## start the service and an example source, archive real documents, print the report, stop both
+demo: $(VENV)/.runtime ## start the service and an example source, archive real documents, print reports and metadata, stop both
 	@$(BIN)/python -m examples.demo
 
 test: $(VENV)/.dev ## all tests, on real servers that are fetched into .servers/; ARGS=… goes to pytest

@@ -1,8 +1,9 @@
 """The demonstration, `make demo`: archives every document of the example source with a service on embedded defaults.
 
 Starts both on free loopback ports with a data directory of their own, submits a job of all advisories and of two that
-the source does not have, and one of versioned decrees; shows progress, prints the reports, stops both. Ends with 0
-only where reports, stored objects and events are what they must be.
+the source does not have, and one of versioned decrees; shows progress, prints the reports. Then adds a metadata path to
+the configuration, waits until the values of what is archived are there, and prints some. Stops both. Ends with 0 only
+where reports, stored objects, events and values are what they must be.
 """
 
 import json
@@ -17,7 +18,8 @@ from types import FrameType
 
 import httpx
 
-from examples.demo.jobs import archive, jobs, wait_until_ready
+from examples.demo.jobs import archive, jobs, wait_until_ready, without
+from examples.demo.metadata import KEY, backfill_metadata
 from examples.demo.processes import REPOSITORY, DemoFailed, environment, running, tail
 
 CONFIG = REPOSITORY / "config/application.yml"
@@ -60,6 +62,7 @@ def _archive_all(service: str, directory: Path) -> None:
             wait_until_ready(client)
             for job in todo:
                 archive(client, job, directory)
+            backfill_metadata(client, directory / ARCHIVE_TYPES.name, todo[0].succeeded, without(KEY))
         except httpx.HTTPError as error:
             raise DemoFailed(f"the service does not answer ({error!r})\n{tail(directory / 'service.log')}") from error
     succeeded = sum(job.succeeded for job in todo)
@@ -74,7 +77,7 @@ def _archive_all(service: str, directory: Path) -> None:
 
 def _settings(directory: Path, source: str) -> dict[str, str]:
     """Variables that send the example configuration to the source on its free port."""
-    archive_types = directory / "archive-types.yml"
+    archive_types = directory / ARCHIVE_TYPES.name
     archive_types.write_text(ARCHIVE_TYPES.read_text().replace(EXAMPLE_SOURCE, source))
     return {
         "JEAP_PROCESSARCHIVE_CONFIGURATION_LOCATION": str(archive_types),

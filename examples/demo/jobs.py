@@ -66,6 +66,11 @@ def jobs() -> list[Job]:
     ]
 
 
+def without(member: str) -> int:
+    """How many advisories lack it."""
+    return sum(member not in json.loads(path.read_text()) for path in DOCUMENTS.glob("*.json"))
+
+
 def wait_until_ready(client: httpx.Client) -> None:
     deadline = time.monotonic() + START
     while True:

@@ -40,6 +40,9 @@ def test_demo_archives_everything_and_stops() -> None:
     [artifacts] = re.findall(r"^artifacts: (\S+)/objects/ \(135 ", done.stdout, re.MULTILINE)
     assert re.search(r"^events: +\S+/topics/\*\.jsonl \(135\)$", done.stdout, re.MULTILINE)
     assert (REPOSITORY / artifacts / "objects").is_dir()
+    assert "total 132, processed 132, updated 132, null 13, failed 0\n" in done.stdout
+    assert len(re.findall(r"^  PSF-\S+ +null$", done.stdout, re.MULTILINE)) == 5
+    assert len(re.findall(r"^  PSF-\S+ +(?!null$)\S", done.stdout, re.MULTILINE)) == 5
     assert not remaining(Path(artifacts).name)
     shutil.rmtree(REPOSITORY / artifacts)
 
