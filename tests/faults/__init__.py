@@ -1,0 +1,1 @@
+"""What the service does when something breaks for real: processes, servers, disks, clocks and sources."""
