@@ -124,6 +124,7 @@ class Exporter:
         self._provider = TracerProvider(resource=self._resource)
         self._provider.add_span_processor(processor)
         self._processor = processor
+        self._decisions: dict[tuple[int, bool], bool] = {}
         self._scope = InstrumentationScope("process-archive-service")
 
     def shutdown(self) -> None:
@@ -147,9 +148,16 @@ class Exporter:
         kind: Kind,
         attributes: Mapping[str, Value] | None,
     ) -> bool:
-        context = set_span_in_context(INVALID_SPAN if parent is None else NonRecordingSpan(parent))
-        found = self._provider.sampler.should_sample(context, trace_id, name, _KINDS[kind], attributes)
-        return found.decision is Decision.RECORD_AND_SAMPLE
+        """Asked once per trace and flag of the parent: all spans of a job are of one trace."""
+        asked = (trace_id, parent is not None and parent.trace_flags.sampled)
+        known = self._decisions.get(asked)
+        if known is None:
+            context = set_span_in_context(INVALID_SPAN if parent is None else NonRecordingSpan(parent))
+            found = self._provider.sampler.should_sample(context, trace_id, name, _KINDS[kind], attributes)
+            if len(self._decisions) >= _MOST_DECISIONS:
+                self._decisions.clear()
+            known = self._decisions[asked] = found.decision is Decision.RECORD_AND_SAMPLE
+        return known
 
     def ended(
         self,
@@ -179,6 +187,7 @@ class Exporter:
         )
 
 
+_MOST_DECISIONS = 1024
 _UNSET = Status(StatusCode.UNSET)
 _SAMPLED, _NOT_SAMPLED = TraceFlags(TraceFlags.SAMPLED), TraceFlags(TraceFlags.DEFAULT)
 
