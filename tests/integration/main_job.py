@@ -110,7 +110,7 @@ def run_main_job(archive: Archive, source: Source) -> MainJob:
         first = next(iter(submitted))
         different = service.put(first, submission(OSV, OSV_REFERENCES[1:]))
         again = uuid4()
-        service.submit(again, unversioned("PSF-2024-0"))  # when this one is done, a repeat would have been done too
+        service.submit(again, unversioned("later"))  # when this one is done, a repeat would have been done too
         service.wait_completed(again)
         reports = {job_id: service.report_text(job_id) for job_id in submitted}
         views = {job_id: service.job(job_id) for job_id in submitted}

@@ -65,7 +65,8 @@ def test_the_content_is_what_the_source_served_byte_for_byte(kind: Kind) -> None
             assert stored.content == Documents().of(identifier, None)
         else:
             assert stored.content == decree(identifier.removesuffix(" ä"), 1)
-        assert stored.content_type == kind.content_type
+    types = {reference: stored.content_type for reference, _, stored in kind.objects()}
+    assert types == dict.fromkeys(kind.job.succeeded(), kind.content_type)
 
 
 def test_user_metadata_says_where_the_content_comes_from(main_job: MainJob, kind: Kind) -> None:
