@@ -1,12 +1,13 @@
 """`python -m bench.metadata_search`: latency of a search at 1,000,000 metadata rows on PostgreSQL, in a minute.
 
 100,000 artifacts with ten keys each: `customer_id` has 20,000 texts, `order` a number of its own for each, `status` is
-the same for nine of ten, `old` is there in the oldest tenth only, the rest fill the table. Exit 1 where the p99 of an
-indexed equality is not below 50 ms.
+the same text and `level` the same number for nine of ten, `old` is there in the oldest tenth only, the rest fill the
+table. Exit 1 where the p99 of an indexed equality is not below 50 ms.
 """
 
 import argparse
 import asyncio
+import os
 import random
 import statistics
 import sys
@@ -47,8 +48,9 @@ def value_rows(count: int) -> Iterator[tuple[Any, ...]]:
             "order": id_,
             "status": "open" if id_ % 10 == 0 else "closed",
             "amount": random.randrange(10_000) / 100,
+            "level": 2 if id_ % 10 == 0 else 1,
             "old": "yes" if id_ < count // 10 else None,
-            **{f"filler{place}": f"{place}-{random.randrange(1000)}" for place in range(KEYS - 5)},
+            **{f"filler{place}": f"{place}-{random.randrange(1000)}" for place in range(KEYS - 6)},
         }
         for key, value in metadata.items():
             yield artifacts.value_record(id_, key, 1, metadata_value(value))
@@ -73,9 +75,24 @@ async def measure(found: Artifacts, name: str, make: Any, times: int, before: in
         begin = time.perf_counter()
         rows += len((await found.page(search, before, 100)).artifacts)
         seconds.append(time.perf_counter() - begin)
+    return _show(name, f"{rows / times:.1f}", seconds)
+
+
+async def measure_floor(database: Database, times: int) -> None:
+    """What the machine adds to anything: as many statements as a search sends, asking nothing."""
+    seconds = []
+    for _ in range(times):
+        begin = time.perf_counter()
+        async with database.reading() as connection:
+            for _ in range(3):
+                await connection.execute(text("SELECT 1"))
+        seconds.append(time.perf_counter() - begin)
+    _show("(statements that ask nothing)", "–", seconds)
+
+
+def _show(name: str, found: str, seconds: list[float]) -> float:
     p99 = statistics.quantiles(seconds, n=100)[98]
-    median = statistics.median(seconds)
-    print(f"| {name} | {rows / times:.1f} | {median * 1e3:.1f} | {p99 * 1e3:.1f} |", flush=True)
+    print(f"| {name} | {found} | {statistics.median(seconds) * 1e3:.1f} | {p99 * 1e3:.1f} |", flush=True)
     return p99
 
 
@@ -97,11 +114,14 @@ async def main_async(url: str, count: int, times: int) -> float:
 
     print("| search (pages of 100) | found | median ms | p99 ms |")
     print("|---|---|---|---|")
+    await measure_floor(database, times)
     indexed = [
         await measure(found, "text, few have it", customer, times),
         await measure(found, "number, one has it", order, times),
         await measure(found, "text, most have it", lambda: [("status", "eq", "closed")], times),
-        await measure(found, "the same, far behind", lambda: [("status", "eq", "closed")], times, count // 2),
+        await measure(found, "number, most have it", lambda: [("level", "eq", "1")], times),
+        await measure(found, "number, most have it, far behind", lambda: [("level", "eq", "1")], times, count // 2),
+        await measure(found, "text, most have it, far behind", lambda: [("status", "eq", "closed")], times, count // 2),
         await measure(found, "text, only the oldest have it", lambda: [("old", "eq", "yes")], times),
         await measure(found, "text, none has it", lambda: [("status", "eq", "lost")], times),
         await measure(found, "few and most and a range", few_of_many, times),
@@ -135,7 +155,8 @@ def main() -> int:
             slowest = asyncio.run(main_async(url, arguments.artifacts, arguments.times))
         finally:
             server.close()
-    print(f"\nslowest p99 of an equality: {slowest * 1e3:.1f} ms, to be below {LIMIT * 1e3:.0f} ms")
+    print(f"\nload of the machine at the end {os.getloadavg()[0]:.1f}")
+    print(f"slowest p99 of an equality: {slowest * 1e3:.1f} ms, to be below {LIMIT * 1e3:.0f} ms")
     return 0 if slowest < LIMIT else 1
 
 

@@ -1,8 +1,8 @@
 """Searches artifacts by what they are and by their metadata: pages by id, newest first. None commits.
 
-A condition that picks few values joins `artifact_metadata` instead of asking whether a row exists: key and artifact
-are unique there, and the index gives the artifacts of one value in the order of their ids. So a page of a value that
-many have is read off the index, and one that few have is looked up, whatever the planner expects of it.
+A condition joins `artifact_metadata` instead of asking whether a row exists: key and artifact are unique there, and the
+index gives the artifacts of one value in the order of their ids. So a page of equal values is read off the index, be it
+the value of one artifact, of most, or of the oldest only; other conditions look at values until the page is full.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,10 +11,23 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, FromClause, Row, Select, and_, exists, func, or_, select, text, union_all
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    FromClause,
+    Row,
+    Select,
+    and_,
+    exists,
+    func,
+    or_,
+    select,
+    text,
+    union_all,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import dialect
@@ -26,6 +39,13 @@ from app.domain.extraction import ValueKind
 
 HAS_VALUE = value.c.text_head.is_not(None)
 """Of all but null: the index knows."""
+
+
+PLANNING = text(
+    "SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_mergejoin', 'off', true)"
+)
+"""A plan for all operands would treat a value that most have like one that nobody has. A merge begins with the newest
+artifact and walks to where the first match is; a value that only old ones have makes that long."""
 
 
 class Operator(StrEnum):
@@ -71,8 +91,7 @@ class Search:
     all_versions: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class FoundValue:
+class FoundValue(NamedTuple):
     """A metadata value; `json` is exact, digit by digit."""
 
     kind: ValueKind
@@ -99,8 +118,7 @@ class FoundArtifact:
 async def page(connection: AsyncConnection, search: Search, before: int | None, limit: int) -> list[FoundArtifact]:
     """Up to `limit` artifacts with an id below `before`, highest first."""
     if dialect.is_postgresql(connection):
-        # A plan for all values would treat the one that every second artifact has like one that a single one has.
-        await connection.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
+        await connection.execute(PLANNING)
     return await _found(connection, (await connection.execute(_page(connection, search, before, limit))).all())
 
 
@@ -125,9 +143,17 @@ def _page(connection: AsyncConnection, search: Search, before: int | None, limit
             )
             for branch in _branches(connection, condition)
         ]
-        rows = (branches[0] if len(branches) == 1 else union_all(*branches)).subquery(f"m{place}")
+        rows = (branches[0] if len(branches) == 1 else _merged(branches)).subquery(f"m{place}")
         source = source.join(rows, rows.c.artifact_id == artifact.c.id)
-    return select(artifact).select_from(source).where(*wanted).order_by(artifact.c.id.desc()).limit(limit)
+    # Grouped, because the alternatives of a condition may find an artifact twice; in the order of ids that is no work.
+    found = select(artifact).select_from(source).where(*wanted).group_by(artifact.c.id)
+    return found.order_by(artifact.c.id.desc()).limit(limit)
+
+
+def _merged(branches: Sequence[Select[tuple[int]]]) -> CompoundSelect[tuple[int]]:
+    """All of them, each in the order of ids: the planner does not look for one in an alternative by itself."""
+    ordered = [each.order_by(value.c.artifact_id.desc()).subquery() for each in branches]
+    return union_all(*(select(each.c.artifact_id) for each in ordered))
 
 
 def _is(search: Search) -> list[ColumnElement[bool]]:
@@ -154,14 +180,12 @@ def _is(search: Search) -> list[ColumnElement[bool]]:
 
 
 def _branches(connection: AsyncConnection, condition: Condition) -> list[ColumnElement[bool]]:
-    """What is asked of a value, as alternatives of which no two hold for one value: each may use its index."""
+    """What is asked of a value, as alternatives that each have their index; a number is found as text and number."""
     number = _number(connection, condition.number)
     match condition.operator:
         case Operator.EQ:
             texts = [_is_text(each) for each in condition.texts]
-            if number is None:
-                return texts
-            return [*(and_(each, value.c.number.is_(None)) for each in texts), value.c.number == number]
+            return texts if number is None else [*texts, value.c.number == number]
         case Operator.NE:
             other = value.c.text.not_in(condition.texts)  # not so for null, which has no text
             return [other if number is None else and_(other, or_(value.c.number.is_(None), value.c.number != number))]
@@ -210,12 +234,15 @@ def _number(connection: AsyncConnection, number: Decimal | None) -> Any:
     return number if number is None or dialect.is_postgresql(connection) else float(number)
 
 
+_KINDS = {kind.value: kind for kind in ValueKind}
+
+
 async def _found(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> list[FoundArtifact]:
     metadata: dict[int, dict[str, FoundValue]] = {row.id: {} for row in rows}
     if metadata:
         parameters = IDS.bind(connection, [(id_,) for id_ in metadata])
-        for id_, key, kind, json in await connection.execute(_values(connection.dialect.name), parameters):
-            metadata[id_][key] = FoundValue(ValueKind(kind), json)
+        for id_, key, kind, json in (await connection.execute(_values(connection.dialect.name), parameters)).all():
+            metadata[id_][key] = FoundValue(_KINDS[kind], json)
     return [_artifact(row, metadata[row.id]) for row in rows]
 
 
