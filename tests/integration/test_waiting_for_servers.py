@@ -50,6 +50,7 @@ def test_missing_topics_and_a_missing_bucket_are_named_and_picked_up_when_they_a
         service.wait("bucket named", lambda: archive.bucket in service.problem("objectstore"))
         problem = service.problem("broker")
         assert all(topic in problem for topic in (archive.commands, archive.dead_letters, archive.events))
+        service.wait("the database is migrated", lambda: not service.problem("database"))
         assert_not_ready(service)
         service.submit(job_id, unversioned(*REFERENCES))
         archive.make_topics()
@@ -72,6 +73,7 @@ def test_a_bucket_without_lock_is_named_and_used_when_it_has_one(make_archive: M
         s3 = archive.s3.client()
         s3.put_bucket_versioning(Bucket=archive.bucket, VersioningConfiguration={"Status": "Enabled"})
         service.wait("named", lambda: "lock" in service.problem("objectstore"))
+        service.wait("the database is migrated", lambda: not service.problem("database"))
         assert_not_ready(service)
         service.submit(job_id, unversioned(*REFERENCES))
         assert archive.task_states(job_id) == {"open": len(REFERENCES)}
