@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from app.api.models import Moment
 from app.api.problems import MAX_ERRORS, ApiProblem, FieldMistake
 from app.db.search import Condition, Operator, Search
 from app.metadata.search import condition
@@ -237,8 +238,8 @@ class ArtifactView(BaseModel):
     bucket: str
     key: str
     version_id: str
-    archived_at: datetime
-    retain_until: datetime | None
+    archived_at: Moment
+    retain_until: Moment | None
     job_id: UUID
     metadata: dict[str, Any]
 

@@ -1,14 +1,20 @@
 """The JSON that jobs are shown as."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
+from app.api.yaml_report import timestamp
 from app.domain.jobs import JobResult, JobState
 from app.jobs import control
+
+_DATE_TIME: dict[str, Any] = {"type": "string", "format": "date-time", "examples": ["2026-05-08T07:26:37.123Z"]}
+
+Moment = Annotated[datetime, PlainSerializer(timestamp, when_used="json"), WithJsonSchema(_DATE_TIME)]
+"""A time as JSON shows it, and as reports do: UTC, milliseconds."""
 
 
 class Counts(BaseModel):
@@ -37,12 +43,12 @@ class JobView(BaseModel):
     paused: bool
     counts: Counts
     rate: Annotated[float | None, Field(description="references finished per second since the start")]
-    estimated_end: datetime | None
-    started: datetime
-    completed: datetime | None
+    estimated_end: Moment | None
+    started: Moment
+    completed: Moment | None
     started_by_name: str | None
     started_by_ext_id: str | None
-    no_data_at: Annotated[datetime | None, Field(description="when a source last had no data")]
+    no_data_at: Annotated[Moment | None, Field(description="when a source last had no data")]
 
     @classmethod
     def of(cls, view: control.JobView) -> "JobView":

@@ -9,6 +9,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from app.api.models import Moment
 from app.api.problems import MAX_ERRORS, ApiProblem, FieldMistake
 from app.domain.runs import Mode, Run, RunState
 from app.metadata.control import DryRun, Tried, estimated_end
@@ -60,10 +61,10 @@ class RunView(BaseModel):
     updated: Annotated[int, Field(description="artifacts of which at least one value was written")]
     null: Annotated[int, Field(description="values written as null: the document has nothing at the path")]
     failed: Annotated[int, Field(description="artifacts that could not be read: see `errors`")]
-    started: datetime
-    completed: Annotated[datetime | None, Field(description="when it ended, in whatever way")]
+    started: Moment
+    completed: Annotated[Moment | None, Field(description="when it ended, in whatever way")]
     rate: Annotated[float | None, Field(description="artifacts per second since the start")]
-    estimated_end: datetime | None
+    estimated_end: Moment | None
     started_by_name: str | None
     started_by_ext_id: str | None
 
@@ -77,7 +78,7 @@ class RunError(BaseModel):
 
     artifact: Annotated[int, Field(description="its id: `/api/artifacts/{id}`")]
     message: str
-    at: datetime
+    at: Moment
     resolved: bool
 
 

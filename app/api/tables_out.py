@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
 
+from app.api.yaml_report import timestamp
 from app.db.search import FoundArtifact, FoundValue
 from app.domain.exact_json import read_json, write_json
 from app.domain.extraction import ValueKind, searchable
@@ -63,7 +64,7 @@ def _head(artifact: FoundArtifact) -> tuple[Any, ...]:
 
 
 def _time(time: datetime | None) -> str | None:
-    return None if time is None else time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return None if time is None else timestamp(time)
 
 
 def json_artifact(artifact: FoundArtifact) -> bytes:
