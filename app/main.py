@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import resource
 import signal
 import socket
 import sys
@@ -13,9 +14,12 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.api import artifacts, health, jobs, metadata_backfills
+from app.api.body import Uploads
+from app.api.head import HeadAsGet
 from app.api.measure import Measured
+from app.api.pace import Paced
 from app.api.problems import install
-from app.api.protocol import BoundedHttp
+from app.api.protocol import bounded_http
 from app.domain.readiness import Readiness
 from app.settings import Settings
 from app.telemetry.traces import configure_traces, shutdown_traces
@@ -26,6 +30,9 @@ KEEP_ALIVE = 65
 
 CLOSE = 2
 """Seconds that open requests get to end once everything else has stopped."""
+
+FILES = 4096
+"""Open files that are asked for: 1,000 connections of clients, and those to sources, broker, database and store."""
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +49,9 @@ def create_app(settings: Settings, service: Service | None) -> FastAPI:
     )
     app.root_path = settings.server.context_path  # as an argument FastAPI warns about it
     install(app)
+    app.add_middleware(Paced)
     app.add_middleware(Measured)
+    app.add_middleware(HeadAsGet)  # the last one is the first that a request meets
     app.include_router(health.router)
     app.state.readiness = Readiness(()) if service is None else service.readiness
     if service is not None:
@@ -57,7 +66,7 @@ def create_app(settings: Settings, service: Service | None) -> FastAPI:
         app.state.run_control = service.run_control
         app.state.on_due = service.relay.wake
         app.state.yaml_reader = service.yaml_reader
-        app.state.max_body_size = settings.backfill.max_body_size
+        app.state.uploads = Uploads(settings.backfill.max_body_size)
         app.state.max_references = settings.backfill.max_references
     return app
 
@@ -65,6 +74,7 @@ def create_app(settings: Settings, service: Service | None) -> FastAPI:
 async def serve(settings: Settings, *, migrate: bool) -> None:
     """Runs until SIGTERM or SIGINT. Raises StartRefused, or what ended it."""
     configure_traces(settings.backfill.service_name or "pas")
+    _allow_connections()
     stop = asyncio.Event()
     with _address(settings) as listener:
         await _serve(settings, listener, stop, migrate=migrate)
@@ -83,7 +93,10 @@ async def _serve(settings: Settings, listener: socket.socket, stop: asyncio.Even
         finally:
             app.state.readiness.stopping = True
             server.should_exit = True
-            await asyncio.wait({http}, timeout=CLOSE + 3)
+            await asyncio.wait({http}, timeout=CLOSE)
+            for request in tuple(server.server_state.tasks):
+                request.cancel()  # ours to do: uvicorn calls it an error
+            await asyncio.wait({http}, timeout=3)
 
 
 def _address(settings: Settings) -> socket.socket:
@@ -97,6 +110,14 @@ def _address(settings: Settings) -> socket.socket:
         listener.close()
         raise StartRefused(f"cannot listen on {host} port {port}: {error.strerror}") from error
     return listener
+
+
+def _allow_connections() -> None:
+    """As many open files as connections need, and our own: systems that allow 1,024 mostly allow more when asked."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _spare_the_collector() -> None:
@@ -168,13 +189,13 @@ def _server(app: FastAPI) -> _Server:
     return _Server(
         uvicorn.Config(
             app,
-            http=BoundedHttp,
+            http=bounded_http(),
             ws="none",
             log_config=None,
             access_log=False,
             lifespan="off",
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE,
-            timeout_graceful_shutdown=CLOSE,
+            timeout_graceful_shutdown=CLOSE + 2,
         )
     )

@@ -1,14 +1,83 @@
 """Reads the body of a request up to a limit: what is too large is refused before or while it comes."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 
 from fastapi import Request
 
-from app.api.problems import ApiProblem
+from app.api.problems import RETRY_AFTER, ApiProblem
+
+AT_ONCE = 8
+"""Submissions that are read and stored at the same time."""
+
+WAITING = 100
+"""Submissions that wait for their turn, with nothing of them in memory but what one read of the socket brought."""
+
+PATIENCE = 5.0
+"""Seconds that one waits for its turn."""
+
+BODIES = 4
+"""Bodies of the largest size that may be in memory together; small ones count as what they have."""
 
 
 async def read_body(request: Request, limit: int, media_types: Sequence[str]) -> bytes:
     """The body. Raises ApiProblem 415 for another media type, 413 for more than `limit` bytes, announced or sent."""
+    check_head(request, limit, media_types)
+    return bytes(await _read(request, limit))
+
+
+class Uploads:
+    """Admits the bodies of submissions: a flood of them is answered with 503 instead of filling the memory."""
+
+    def __init__(self, limit: int, *, at_once: int = AT_ONCE, waiting: int = WAITING, patience: float = PATIENCE):
+        """`limit` is the size of one body."""
+        self._limit = limit
+        self._turns = asyncio.Semaphore(at_once)
+        self._may_wait = waiting
+        self._patience = patience
+        self._free = BODIES * limit
+
+    @asynccontextmanager
+    async def body(self, request: Request, media_types: Sequence[str]) -> AsyncIterator[bytearray]:
+        """As `read_body`; turn and memory are held until the block ends. Raises ApiProblem 503 where there is neither.
+
+        What the request announces is set aside before anything of the body is read, the rest while it comes.
+        """
+        announced = check_head(request, self._limit, media_types)
+        await self._turn()
+        kept = 0
+
+        def keep(size: int) -> None:
+            nonlocal kept
+            if (more := size - kept) > 0:
+                if more > self._free:
+                    raise busy()
+                self._free -= more
+                kept = size
+
+        try:
+            keep(announced)
+            yield await _read(request, self._limit, keep)
+        finally:
+            self._free += kept
+            self._turns.release()
+
+    async def _turn(self) -> None:
+        if self._may_wait <= 0 and self._turns.locked():
+            raise busy()
+        self._may_wait -= 1
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise busy() from None
+        finally:
+            self._may_wait += 1
+
+
+def check_head(request: Request, limit: int, media_types: Sequence[str]) -> int:
+    """Bytes that the request announces, 0 where it does not. Raises ApiProblem 415 and 413."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in media_types:
         given = f"not {media_type[:80]}" if media_type else "and none was given"
@@ -16,15 +85,29 @@ async def read_body(request: Request, limit: int, media_types: Sequence[str]) ->
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise ApiProblem(415, "The body must be sent without Content-Encoding.")
     announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > limit:
+    if not announced.isdecimal():
+        return 0
+    if int(announced) > limit:
         raise too_large(limit)
+    return int(announced)
+
+
+async def _read(request: Request, limit: int, keep: Callable[[int], None] | None = None) -> bytearray:
     body = bytearray()
     async for chunk in request.stream():
-        if len(body) + len(chunk) > limit:
+        size = len(body) + len(chunk)
+        if size > limit:
             raise too_large(limit)
+        if keep is not None:
+            keep(size)
         body += chunk
-    return bytes(body)
+    return body
 
 
 def too_large(limit: int) -> ApiProblem:
     return ApiProblem(413, f"The body is larger than {limit} bytes; split the job.", headers={"Connection": "close"})
+
+
+def busy() -> ApiProblem:
+    headers = {"Retry-After": str(RETRY_AFTER)}
+    return ApiProblem(503, "Too many submissions at once; send the same again.", headers=headers)

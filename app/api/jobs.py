@@ -1,7 +1,6 @@
 """The endpoints of backfill jobs: submit, report, look, redrive."""
 
 from collections.abc import AsyncIterator
-from itertools import islice
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -9,11 +8,12 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from app.api.auth import MayReadJobs, MayWriteJobs
-from app.api.body import read_body
+from app.api.body import Uploads
 from app.api.models import JobView
 from app.api.problems import ApiProblem, responses
 from app.api.yaml_reader import ReadingFailed, YamlReader
 from app.api.yaml_report import report_head, report_tasks
+from app.api.yaml_scalars import listed
 from app.db.database import Database
 from app.domain.jobs import TaskState
 from app.jobs import control, report
@@ -22,7 +22,6 @@ from app.telemetry import traces
 
 router = APIRouter(prefix="/api/jobs", tags=["backfill jobs"])
 
-MAX_MISTAKES = 20
 MEDIA_TYPES = ("application/yaml", "application/x-yaml")
 
 EXAMPLE = """\
@@ -126,7 +125,7 @@ JobId = Annotated[UUID, Depends(known_job_id)]
             "description": "Accepted, or the same job was submitted before with the same content.",
             "headers": {"Location": {"description": "the report", "schema": {"type": "string"}}},
         },
-        **responses(400, 401, 403, 409, 413, 415, 503),
+        **responses(400, 401, 403, 408, 409, 413, 415, 503),
     },
     openapi_extra={
         "requestBody": {
@@ -142,27 +141,28 @@ async def submit(request: Request, caller: MayWriteJobs, job_id: JobId) -> Respo
     """
     state = request.app.state
     submissions: Submissions = state.submissions
-    body = await read_body(request, state.max_body_size, MEDIA_TYPES)
-    with traces.start("PUT /api/jobs/{job_id}", "server", request.headers.get("traceparent")) as span:
-        span.set("pas.job_id", str(job_id))
-        reader: YamlReader = state.yaml_reader
-        try:
-            content = await reader.read(body, state.max_references)
-        except ReadingFailed as error:
-            raise ApiProblem(503, "The body could not be read now; send the same again.", headers=RETRY) from error
-        del body
-        if content.too_many:
-            raise ApiProblem(413, f"A job may have at most {state.max_references} references; split it.")
-        if content.mistakes:
-            found = [*content.mistakes, *submissions.mistakes(content)]
-            raise ApiProblem(400, "The submission has mistakes.", errors=list(islice(found, MAX_MISTAKES)))
-        try:
-            await submissions.submit(job_id, content, Submitter(caller.name, caller.ext_id, span.traceparent))
-        except DoesNotFit as error:
-            mistakes = list(islice(error.mistakes, MAX_MISTAKES))
-            raise ApiProblem(400, "The submission does not fit the configuration.", errors=mistakes) from error
-        except DifferentContent as error:
-            raise ApiProblem(409, f"Job {job_id} exists with different content; nothing was changed.") from error
+    uploads: Uploads = state.uploads
+    async with uploads.body(request, MEDIA_TYPES) as body:
+        traceparent = request.headers.get("traceparent")
+        with traces.start("PUT /api/jobs/{job_id}", "server", traceparent) as span:
+            span.set("pas.job_id", str(job_id))
+            reader: YamlReader = state.yaml_reader
+            try:
+                content = await reader.read(body, state.max_references)
+            except ReadingFailed as error:
+                raise ApiProblem(503, "The body could not be read now; send the same again.", headers=RETRY) from error
+            if content.too_many:
+                raise ApiProblem(413, f"A job may have at most {state.max_references} references; split it.")
+            if content.mistakes:
+                mistakes = listed([*content.mistakes, *submissions.mistakes(content)])
+                raise ApiProblem(400, "The submission has mistakes.", errors=mistakes)
+            try:
+                await submissions.submit(job_id, content, Submitter(caller.name, caller.ext_id, span.traceparent))
+            except DoesNotFit as error:
+                mistakes = listed(error.mistakes)
+                raise ApiProblem(400, "The submission does not fit the configuration.", errors=mistakes) from error
+            except DifferentContent as error:
+                raise ApiProblem(409, f"Job {job_id} exists with different content; nothing was changed.") from error
     return Response(headers={"Location": f"{request.scope.get('root_path', '')}/api/jobs/{job_id}/report"})
 
 

@@ -121,7 +121,8 @@ def _allowed(request: Request) -> str:
         scope = {**request.scope, "method": method}
         return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
 
-    return ", ".join(filter(has, ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS")))
+    methods = filter(has, ("GET", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"))
+    return ", ".join("GET, HEAD" if method == "GET" else method for method in methods)
 
 
 async def _validation_error(_request: Request, error: Exception) -> Response:
@@ -208,6 +209,7 @@ _MEANINGS = {
     401: "No token, or one that is not accepted",
     403: "The role is missing",
     404: "There is no such thing",
+    408: "The body came too slowly",
     409: "Contradicts what is there",
     413: "Too large",
     415: "Media type not accepted",

@@ -1,28 +1,131 @@
-"""HTTP/1.1 as uvicorn speaks it, with a bound on what comes before a body; what is no HTTP is a problem too."""
+"""HTTP/1.1 as uvicorn speaks it, with bounds: what one connection may cost, and how many there may be."""
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import asyncio
+import logging
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
 
-from app.api.problems import problem
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from app.api.problems import RETRY_AFTER, problem
+from app.telemetry import metrics
 
 MAX_HEAD = 64 * 1024
 """Bytes of a request line with its headers, or of trailers. The parser takes any number, in quadratic time: 100 MB of
 one header, which need no token, would keep the event loop busy for half a minute."""
 
+OPEN = ("/health/live", "/health/ready", "/metrics")
+"""Answered however many connections there are: who watches the service must see it, most of all then."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What clients get: connections in all, seconds, bytes."""
+
+    connections: int = 1_000
+    """At one more, the one that has been without a request for longest is closed."""
+    head: float = 10.0
+    """For a complete request head, from the connection or from its first byte."""
+    stalled: float = 60.0
+    """Without taking what is to be sent (64 KiB and more are waiting)."""
+    linger: float = 2.0
+    linger_bytes: int = 1024 * 1024
+    """What still comes of a body that nobody reads, so that a client which is sending sees the answer."""
+
 
 class BoundedHttp(HttpToolsProtocol):
-    """Counts the bytes that came since the parser last got anywhere; one read of the socket more may pass."""
+    """One connection. Bodies have their own clock (`pace.py`): it runs only while somebody waits for them."""
+
+    limits: ClassVar[Limits]
+    waiting: ClassVar["dict[BoundedHttp, None]"]
+    """Connections without a request, the longest waiting first."""
 
     _since = 0
+    """Bytes since the parser last got anywhere; one read of the socket more may pass the limit."""
+    _begun = False
+    _in_message = False
+    _open_cycles = 0
+    _over = False
+    _lingering: int | None = None
+    """Bytes read over since the last answer was sent; None while all is well."""
+    _stopping = False
+    _head_timer: asyncio.TimerHandle | None = None
+    _stall_timer: asyncio.TimerHandle | None = None
+
+    # --- connections
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.waiting[self] = None
+        self._await_head()
+        if len(self.connections) > self.limits.connections:
+            oldest = next(iter(self.waiting))
+            self._over = oldest is self
+            if not self._over:
+                oldest._drop("too many")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.waiting.pop(self, None)
+        for timer in (self._head_timer, self._stall_timer):
+            if timer is not None:
+                timer.cancel()
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        self._stopping = True
+        super().shutdown()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stall_timer = self.loop.call_later(self.limits.stalled, self._stalled)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+
+    def _stalled(self) -> None:
+        metrics.CONNECTIONS_CLOSED.labels("reads nothing").inc()
+        self.transport.abort()
+
+    def _drop(self, reason: str) -> None:
+        self.waiting.pop(self, None)
+        metrics.CONNECTIONS_CLOSED.labels(reason).inc()
+        self.transport.close()
+
+    # --- heads
 
     def data_received(self, data: bytes) -> None:
+        if self._lingering is not None:
+            self._lingering += len(data)
+            if self._lingering > self.limits.linger_bytes:
+                self.transport.close()
+            return
+        if not self._in_message:
+            self._await_head()
         self._since += len(data)
         super().data_received(data)
         if self._since > MAX_HEAD and not self.transport.is_closing():
-            self.logger.warning("a request with more than %d bytes of headers was refused", MAX_HEAD)
             self._refuse(431, "Request Header Fields Too Large", f"At most {MAX_HEAD} bytes of headers are read.")
+            metrics.CONNECTIONS_CLOSED.labels("head too large").inc()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._begun = True
+        self._await_head()
 
     def on_headers_complete(self) -> None:
         self._since = 0
+        self._begun = False
+        self._in_message = True
+        self._open_cycles += 1
+        self.waiting.pop(self, None)
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -31,7 +134,24 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._since = 0
+        self._in_message = False
         super().on_message_complete()
+
+    def _await_head(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.limits.head, self._head_late)
+
+    def _head_late(self) -> None:
+        self._head_timer = None
+        if self.transport.is_closing() or self._lingering is not None:
+            return
+        if self._open_cycles:  # it waits for our answer, and may send as slowly meanwhile as it likes
+            self._await_head()
+        elif self._begun:
+            self._refuse(408, "Request Timeout", f"The head of the request took longer than {self.limits.head:g} s.")
+            metrics.CONNECTIONS_CLOSED.labels("head too slow").inc()
+        else:
+            self._drop("head too slow")
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(400, "Bad Request", msg)
@@ -40,4 +160,73 @@ class BoundedHttp(HttpToolsProtocol):
         answer = problem(status, title, detail, headers={"Connection": "close"})
         head = [f"HTTP/1.1 {status} {title}".encode(), *(b"%b: %b" % header for header in answer.raw_headers)]
         self.transport.write(b"\r\n".join([*head, b"", bytes(answer.body)]))
-        self.transport.close()
+        self._linger()
+
+    # --- answers
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if self._over:
+            cycle.keep_alive = False
+            if not cycle.scope["path"].endswith(OPEN):
+                app = _full
+        super()._start_asgi_task(cycle, partial(self._run, cycle, app))
+
+    async def _run(self, cycle: RequestResponseCycle, app: Any, scope: Any, receive: Any, send: Any) -> None:
+        async def answering(message: Any) -> None:
+            if message["type"] == "http.response.start" and cycle.more_body:
+                # Nobody will read the rest of the body: the answer closes the connection.
+                cycle.keep_alive = False
+                cycle.transport = _Lingering(self)  # type: ignore[assignment]
+            await send(message)
+
+        await app(scope, receive, answering)
+        if self._stopping and cycle.response_started and not cycle.response_complete:
+            cycle.disconnected = True  # it was cut off, which uvicorn would call an error of ours
+            self.transport.abort()
+
+    def on_response_complete(self) -> None:
+        self._open_cycles -= 1
+        if self._lingering is not None:
+            self.server_state.total_requests += 1
+            return
+        super().on_response_complete()
+        if not self._open_cycles and not self.transport.is_closing():
+            self.waiting[self] = None
+
+    def _linger(self) -> None:
+        """Ends our side and reads over what still comes: a close at once would discard the answer on its way."""
+        if self._lingering is not None or self.transport.is_closing():
+            return
+        self._lingering = 0
+        self.flow.resume_reading()
+        self.transport.write_eof()
+        self.loop.call_later(0.1 if self._stopping else self.limits.linger, self.transport.close)
+
+
+class _Lingering:
+    """The transport of an answer to a request that was not read to its end."""
+
+    def __init__(self, protocol: BoundedHttp) -> None:
+        self._protocol = protocol
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._protocol.transport, name)
+
+    def close(self) -> None:
+        self._protocol._linger()
+
+
+async def _full(scope: Any, receive: Any, send: Any) -> None:
+    metrics.CONNECTIONS_CLOSED.labels("too many").inc()
+    headers = {"Retry-After": str(RETRY_AFTER), "Connection": "close"}
+    await problem(503, None, "Too many connections; send the same again.", headers=headers)(scope, receive, send)
+
+
+def bounded_http(limits: Limits | None = None) -> type[BoundedHttp]:
+    """The protocol of one server: it counts the connections of that server only."""
+
+    class Http(BoundedHttp):
+        pass
+
+    Http.limits, Http.waiting = limits or Limits(), {}
+    return Http

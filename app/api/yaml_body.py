@@ -7,8 +7,8 @@ from itertools import islice
 from _ruamel_yaml import YAMLError
 
 from app.api.yaml_events import REFERENCES, Stop, Walk, line, line_of, syntax_mistake
-from app.api.yaml_scalars import BLOCK, MAX_MISTAKES, UNREADABLE, Mistake, ReferenceColumns, listed, shown
-from app.domain.identity import content_hash
+from app.api.yaml_scalars import BLOCK, MAX_MISTAKES, UNREADABLE, Mistake, MistakeLike, ReferenceColumns, listed, shown
+from app.domain.identity import content_hash, repeated_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Parsed:
     num_of_retry: int | None = None
     references: ReferenceColumns = field(default_factory=ReferenceColumns)
     lines: Mapping[str, int] = field(default_factory=dict)
-    mistakes: tuple[Mistake, ...] = ()
+    mistakes: tuple[MistakeLike, ...] = ()
     too_many: bool = False
     content_hash: bytes | None = None
 
@@ -70,15 +70,16 @@ def _refused_at_once(body: bytes) -> Mistake | None:
 
 def _duplicates(columns: ReferenceColumns) -> Iterator[Mistake]:
     """References that stand twice. `keys` stand for them."""
-    keys = [columns.key(place) for place in range(len(columns))]
-    if len(set(keys)) == len(keys):
+    repeated = repeated_keys(columns.keys)
+    if not repeated:
         return
     first: dict[bytes, int] = {}
     for block in range(len(columns.blocks)):
         for place, reference in enumerate(columns.block(block), block * BLOCK):
-            if not reference.id or reference.version == UNREADABLE:
+            key = columns.key(place)
+            if key not in repeated or not reference.id or reference.version == UNREADABLE:
                 continue
-            same = first.setdefault(keys[place], place)
+            same = first.setdefault(key, place)
             if same != place:
                 text = f"{shown(reference.id)} is the same as {REFERENCES}[{same}]; leave one out"
                 yield Mistake(f"{REFERENCES}[{place}]", columns.lines[place], text)

@@ -25,17 +25,44 @@ _REFERENCE_KEYS: Final = ("id", "version")
 _SKIPPED_EVENTS = 1_000
 """Parts of a misplaced value that are read over before reading stops: it may be the whole body."""
 _SKIPPED_DEPTH = 8
+MAX_STRETCH = 4 * 1024 * 1024
+"""Bytes from one entry or reference to the next. Of these the values have 16 KB at most, the rest are comments."""
 
 
 class Stop(Exception):
     """Reading ends here; what is to be said about it has been noted."""
 
 
+class _Feed:
+    """Gives libyaml the body bit by bit, and ends the reading where none of it leads anywhere.
+
+    A single value may be the whole body: libyaml would hold it twice, and as a text it can be four times as large.
+    """
+
+    def __init__(self, body: bytes, walk: "Walk") -> None:
+        self._body = body
+        self._walk = walk
+        self._read = self._read_at_progress = self._progress = 0
+
+    def read(self, size: int) -> bytes:
+        progress = self._walk.progress()
+        if progress != self._progress:
+            self._progress, self._read_at_progress = progress, self._read
+        elif self._read - self._read_at_progress > MAX_STRETCH:
+            count = len(self._walk.columns.versions)
+            path = f"{REFERENCES}[{count}]" if REFERENCES in self._walk.keys else ""
+            self._walk.note(path, None, f"is more than {MAX_STRETCH} bytes long, comments included; leave them out")
+            raise Stop
+        piece = self._body[self._read : self._read + size]
+        self._read += len(piece)
+        return piece
+
+
 class Walk:
     """One pass over the events of a body. Never recursive: what is nested deeper than the shape is read over."""
 
     def __init__(self, body: bytes, max_references: int) -> None:
-        self.next: Callable[[], Any] = CParser(body).get_event
+        self.next: Callable[[], Any] = CParser(_Feed(body, self)).get_event
         self.max_references = max_references
         self.mistakes: list[Mistake] = []
         self.texts: dict[str, str] = {}
@@ -43,6 +70,10 @@ class Walk:
         self.keys: dict[str, Any] = {}
         self.columns = ColumnsBuilder()
         self.too_many = False
+
+    def progress(self) -> int:
+        """More whenever an entry or a reference was read, or something was noted."""
+        return len(self.keys) + len(self.columns.versions) + len(self.mistakes)
 
     def note(self, path: str, line: int | None, message: str) -> None:
         self.mistakes.append(Mistake(path, line, message))

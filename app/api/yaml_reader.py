@@ -1,16 +1,18 @@
 """Reads the body of a submission without holding up the event loop: a large one in a process of its own."""
 
 import asyncio
+import json
 import os
-import pickle
 import resource
 import sys
+from array import array
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, BinaryIO
 
 from app.api.yaml_body import Parsed, parse_submission
-from app.api.yaml_scalars import Mistake
+from app.api.yaml_scalars import Mistake, ReferenceColumns
 
 
 class ReadingFailed(Exception):
@@ -32,16 +34,19 @@ class YamlReader:
         self._running: set[asyncio.subprocess.Process] = set()
         self._closed = False
 
-    async def read(self, body: bytes, max_references: int) -> Parsed:
-        """As `parse_submission`; a body that takes too long is a mistake. Raises ReadingFailed."""
+    async def read(self, body: bytearray, max_references: int) -> Parsed:
+        """As `parse_submission`; a body that takes too long is a mistake. Raises ReadingFailed.
+
+        `body` is emptied as soon as the process has it: a large one is never in memory twice for longer than needed.
+        """
         if len(body) <= self._inline:
-            return parse_submission(body, max_references)
+            return parse_submission(bytes(body), max_references)
         async with self._slots:
             if self._closed:
                 raise ReadingFailed("the service is stopping")
             return await self._read_apart(body, max_references)
 
-    async def _read_apart(self, body: bytes, max_references: int) -> Parsed:
+    async def _read_apart(self, body: bytearray, max_references: int) -> Parsed:
         try:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-c", _WORKER, str(max_references), str(len(body))),
@@ -53,20 +58,26 @@ class YamlReader:
         except OSError as error:
             raise ReadingFailed(f"no process can be started: {error.strerror}") from error
         self._running.add(process)
+        size = len(body)
         try:
-            answer, _ = await asyncio.wait_for(process.communicate(body), self._timeout)
+            async with asyncio.timeout(self._timeout):
+                await _send(process, body)
+                return await _received(process)
         except TimeoutError:
             text = f"reading took longer than {self._timeout:g} s; split the job, and leave out what is not needed"
             return Parsed(mistakes=(Mistake("", None, text),))
+        except (OSError, RuntimeError, asyncio.IncompleteReadError, ValueError) as error:  # whatever a dead pipe is
+            with suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), 1)
+            raise ReadingFailed(
+                f"the process that read a body of {size} bytes ended with {process.returncode}"
+            ) from error
         finally:
             self._running.discard(process)
             if process.returncode is None:
                 with suppress(ProcessLookupError):
                     process.kill()
                 await process.wait()
-        if process.returncode or not answer:
-            raise ReadingFailed(f"the process that read a body of {len(body)} bytes ended with {process.returncode}")
-        return cast("Parsed", pickle.loads(answer))  # noqa: S301 - made by our own code from our own dataclasses
 
     async def close(self) -> None:
         """Ends what is being read; those who wait for it get ReadingFailed."""
@@ -76,6 +87,66 @@ class YamlReader:
                 process.kill()
 
 
+_PIECE = 256 * 1024
+"""Bytes that go to the process, or come from it, at a time."""
+
+
+async def _send(process: asyncio.subprocess.Process, body: bytearray) -> None:
+    """Writes the body and empties it."""
+    assert process.stdin is not None  # noqa: S101 # it is a pipe
+    for begin in range(0, len(body), _PIECE):
+        process.stdin.write(bytes(body[begin : begin + _PIECE]))
+        await process.stdin.drain()
+    body.clear()
+    process.stdin.close()
+
+
+async def _received(process: asyncio.subprocess.Process) -> Parsed:
+    """What `_write` wrote there. JSON and plain arrays: a process that reads strangers' bytes is not to be trusted
+    with objects of ours. Raises asyncio.IncompleteReadError, ValueError."""
+    pipe = process.stdout
+    assert pipe is not None  # noqa: S101 # it is a pipe
+    head: dict[str, Any] = json.loads(await pipe.readexactly(int.from_bytes(await pipe.readexactly(4), "big")))
+    count = head.pop("count")
+    versions, lines = array("i"), array("I")
+    for column in (versions, lines):
+        rest = count * column.itemsize
+        while rest:
+            column.frombytes(await pipe.readexactly(size := min(rest, _PIECE)))
+            rest -= size
+    keys = await pipe.readexactly(16 * count)
+    blocks = tuple([await pipe.readexactly(size) for size in head.pop("blocks")])
+    hash_ = head.pop("content_hash")
+    return Parsed(
+        references=ReferenceColumns(blocks, versions, lines, keys),
+        mistakes=tuple(Mistake(*each) for each in head.pop("mistakes")),
+        content_hash=None if hash_ is None else bytes.fromhex(hash_),
+        **head,
+    )
+
+
+def _write(parsed: Parsed, pipe: BinaryIO) -> None:
+    columns = parsed.references
+    head = {
+        "message": parsed.message,
+        "topic": parsed.topic,
+        "config_id": parsed.config_id,
+        "num_of_retry": parsed.num_of_retry,
+        "lines": dict(parsed.lines),
+        "mistakes": [(each.path, each.line, each.message) for each in parsed.mistakes],
+        "too_many": parsed.too_many,
+        "content_hash": None if parsed.content_hash is None else parsed.content_hash.hex(),
+        "count": len(columns),
+        "blocks": [len(block) for block in columns.blocks],
+    }
+    encoded = json.dumps(head).encode()
+    for part in (len(encoded).to_bytes(4, "big"), encoded, columns.versions, columns.lines, columns.keys):
+        pipe.write(part)
+    for block in columns.blocks:
+        pipe.write(block)
+    pipe.flush()
+
+
 _ROOT = str(Path(__file__).resolve().parents[2])
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "LANG")
 """All of the environment that the reading process gets: no secrets beside a parser of strangers' bytes."""
@@ -83,11 +154,16 @@ _WORKER = "from app.api.yaml_reader import read_from_stdin; read_from_stdin()"
 
 
 def read_from_stdin() -> None:
-    """The process of one body: bytes on stdin, a pickled Parsed on stdout. Arguments: max_references and size."""
+    """The process of one body: bytes on stdin, what was read on stdout. Arguments: max_references and size."""
     max_references, size = map(int, sys.argv[1:3])
-    memory = 256 * 1024 * 1024 + 16 * size
+    memory = 256 * 1024 * 1024 + 4 * size
     with suppress(OSError, ValueError):  # not every system has this limit
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     body = sys.stdin.buffer.read(size)
-    if len(body) == size:
-        pickle.dump(parse_submission(body, max_references), sys.stdout.buffer, pickle.HIGHEST_PROTOCOL)
+    if len(body) < size:
+        return
+    parsed = parse_submission(body, max_references)
+    del body
+    if parsed.too_many:  # nobody will look at the references then
+        parsed = replace(parsed, references=ReferenceColumns())
+    _write(parsed, sys.stdout.buffer)

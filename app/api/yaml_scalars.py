@@ -4,6 +4,7 @@ import re
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from app.domain.identity import reference_key
 from app.domain.jobs import Reference
@@ -36,10 +37,21 @@ class Mistake:
     message: str
 
 
+class MistakeLike(Protocol):
+    """A mistake of a body, wherever it was found."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def line(self) -> int | None: ...
+    @property
+    def message(self) -> str: ...
+
+
 MORE = Mistake("", None, f"there are more mistakes; the first {MAX_MISTAKES} are listed")
 
 
-def listed(mistakes: Iterable[Mistake]) -> tuple[Mistake, ...]:
+def listed(mistakes: Iterable[MistakeLike]) -> tuple[MistakeLike, ...]:
     """In the order of the lines (unknown ones last), at most 20 and then a note that there are more."""
     everything = list(mistakes)
     kept = sorted((each for each in everything if each != MORE), key=lambda each: (each.line is None, each.line or 0))
@@ -154,4 +166,6 @@ class ColumnsBuilder:
     def build(self) -> ReferenceColumns:
         if self._ids:
             self._pack()
-        return ReferenceColumns(tuple(self._blocks), self.versions, self.lines, bytes(self._keys))
+        keys = bytes(self._keys)
+        self._keys.clear()
+        return ReferenceColumns(tuple(self._blocks), self.versions, self.lines, keys)

@@ -136,6 +136,9 @@ HTTP_REQUESTS = Histogram(
     buckets=_SECONDS,
     registry=REGISTRY,
 )
+CONNECTIONS_CLOSED = Counter(
+    "pas_http_connections_closed", "Connections closed for a limit, by reason.", ["reason"], registry=REGISTRY
+)
 
 
 def render(registry: CollectorRegistry = REGISTRY) -> bytes:

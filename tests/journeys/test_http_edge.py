@@ -1,8 +1,11 @@
 """What a client meets at the HTTP edge of a real embedded service beside the answers of the endpoints."""
 
 import json
+import re
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -10,9 +13,11 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from tests.support.archive_types import YAML_TYPE
 from tests.support.service import Service, pas
 
 JOB = f"/api/jobs/{uuid4()}"
+OSV_JOB = b"message: OsvRecordPublishedEvent\ntopic: psf-osv-record-published\narchiveDataReferences: [{id: a}]\n"
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +29,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def embedded(data_dir: Path, **environment: str) -> Service:
     return Service(
         ["--embedded", "--data-dir", str(data_dir)],
-        lambda: pas("dev-token", "--data-dir", str(data_dir)).stdout.strip(),
+        cache(lambda: pas("dev-token", "--data-dir", str(data_dir)).stdout.strip()),
         {"PAS_LOG_FORMAT": "json", **environment},
     )
 
@@ -50,8 +55,8 @@ def received(connection: socket.socket) -> tuple[int, dict[str, object]]:
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("DELETE", JOB, "GET, PUT"),
-        ("OPTIONS", f"{JOB}/report", "GET"),
+        ("DELETE", JOB, "GET, HEAD, PUT"),
+        ("OPTIONS", f"{JOB}/report", "GET, HEAD"),
         ("GET", f"{JOB}/redrive", "POST"),
         ("POST", "/openapi.json", "GET, HEAD"),
     ],
@@ -95,34 +100,101 @@ def test_headers_without_end_are_refused(service: Service, begin: bytes, more: b
     assert httpx.get(f"{service.url}/health/live").status_code == 200
 
 
+def request_head(service: Service, method: str, path: str, *lines: str) -> bytes:
+    """With a token that may do everything."""
+    head = [f"{method} {path} HTTP/1.1", "Host: x", f"Authorization: Bearer {service.token()}", *lines]
+    return "\r\n".join([*head, "", ""]).encode()
+
+
 def test_a_long_body_is_no_long_header(service: Service) -> None:
     with connect(service) as connection:
-        connection.sendall(b"PUT /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+        connection.sendall(
+            request_head(service, "PUT", JOB, "Content-Type: application/yaml", "Content-Length: 1000000")
+        )
         for _ in range(20):
             connection.sendall(b"a" * 50_000)
         connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         answer = b""
         while data := connection.recv(65536):
             answer += data
-    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"HTTP/1.1 200 OK" in answer
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/metrics", "/openapi.json"])
+def test_head_is_answered_as_get_without_its_body(service: Service, path: str) -> None:
+    asked, got = httpx.head(service.url + path), httpx.get(service.url + path)
+    assert (asked.status_code, asked.content) == (200, b"")
+    assert asked.headers["Content-Type"] == got.headers["Content-Type"]
+
+
+def test_head_of_a_report_needs_the_role_and_finds_the_job(service: Service) -> None:
+    assert httpx.head(f"{service.url}{JOB}/report").status_code == 401
+    assert service.api("HEAD", f"{JOB}/report").status_code == 404
+    job = f"/api/jobs/{uuid4()}"
+    assert service.api("PUT", job, content=OSV_JOB, headers=YAML_TYPE).status_code == 200
+    answer = service.api("HEAD", f"{job}/report")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["Content-Type"] == "application/yaml"
+
+
+def test_times_have_milliseconds(service: Service) -> None:
+    job = f"/api/jobs/{uuid4()}"
+    assert service.api("PUT", job, content=OSV_JOB, headers=YAML_TYPE).status_code == 200
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", service.api("GET", job).json()["started"])
+
+
+def test_mistakes_of_body_and_configuration_come_in_the_order_of_the_lines(service: Service) -> None:
+    body = b"message: OsvRecordPublishedEvent\ntopic: other\narchiveDataReferences:\n" + b"- id: x\n  version: a\n" * 25
+    errors = service.api("PUT", JOB, content=body, headers=YAML_TYPE).json()["errors"]
+    assert len(errors) == 21
+    assert errors[0]["path"] == "topic"
+    lines = [error["line"] for error in errors[:-1]]
+    assert lines == sorted(lines)
+    assert errors[-1] == {"path": "", "message": "there are more mistakes; the first 20 are listed"}
+
+
+def sent_until_closed(connection: socket.socket, size: int) -> int:
+    """Bytes that could be sent, of `size`."""
+    sent = 0
+    with suppress(OSError):
+        while sent < size:
+            sent += connection.send(b"a" * 65536)
+    return sent
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "lines", "status"),
+    [
+        ("PUT", JOB, ["Content-Type: application/yaml"], 401),
+        ("PUT", JOB, ["Content-Type: text/plain"], 415),
+        ("PUT", "/nowhere", [], 404),
+        ("GET", JOB, [], 404),
+        ("PUT", JOB, ["Content-Type: application/yaml", "Expect: 100-continue"], 401),
+    ],
+)
+def test_an_answer_that_needs_no_body_ends_the_connection_instead_of_reading_it(
+    service: Service, method: str, path: str, lines: list[str], status: int
+) -> None:
+    with connect(service) as connection:
+        head = request_head(service, method, path, "Content-Length: 60000000", *lines)
+        connection.sendall(head if status != 401 else head.replace(b"Bearer ", b"Bearer x"))
+        found, problem = received(connection)
+        assert (found, problem["status"]) == (status, status)
+        assert sent_until_closed(connection, 60_000_000) < 30_000_000  # buffers, and 1 MiB that is read over
 
 
 def test_an_upload_that_hangs_is_told_to_come_again_when_the_service_stops(tmp_path: Path) -> None:
     with embedded(tmp_path) as service, connect(service) as connection:
-        token = pas("dev-token", "--data-dir", str(tmp_path)).stdout.strip()
-        head = (
-            f"PUT {JOB} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
-            "Content-Type: application/yaml\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n\r\n"
-        )
-        connection.sendall(head.encode())
+        lines = ["Content-Type: application/yaml", "Content-Length: 1000", "Expect: 100-continue"]
+        connection.sendall(request_head(service, "PUT", JOB, *lines))
         assert connection.recv(1000).startswith(b"HTTP/1.1 100 ")
         connection.sendall(b"message: ")
         service.terminate()
         status, problem = received(connection)
         assert (status, problem["status"]) == (503, 503)
         assert service.exit_code(timeout=10) == 0
-        assert not [line for line in service.logged() if "exception" in line]
+        assert not [line for line in service.logged() if "exception" in line or line["level"] == "ERROR"]
 
 
 def test_a_port_that_is_taken_is_said_in_one_line_and_nothing_was_opened(service: Service, tmp_path: Path) -> None:
@@ -143,8 +215,7 @@ def test_a_data_directory_that_is_none_is_named(tmp_path: Path) -> None:
 
 def test_locations_have_the_context_path(tmp_path: Path) -> None:
     with embedded(tmp_path, SERVER_SERVLET_CONTEXT_PATH="/pas") as service:
-        body = b"message: OsvRecordPublishedEvent\ntopic: psf-osv-record-published\narchiveDataReferences: [{id: a}]\n"
-        answer = service.api("PUT", f"/pas{JOB}", content=body, headers={"Content-Type": "application/yaml"})
+        answer = service.api("PUT", f"/pas{JOB}", content=OSV_JOB, headers=YAML_TYPE)
         assert (answer.status_code, answer.headers["Location"]) == (200, f"/pas{JOB}/report")
         assert httpx.get(f"{service.url}/pas/openapi.json").json()["servers"] == [{"url": "/pas"}]
         assert not [line for line in service.logged() if line["logger"] == "py.warnings"]

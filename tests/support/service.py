@@ -52,6 +52,10 @@ class Service(ServerProcess):
         headers = {"Authorization": f"Bearer {token or self._token()}", **arguments.pop("headers", {})}
         return httpx.request(method, f"{self.url}{path}", headers=headers, timeout=60, **arguments)
 
+    def token(self) -> str:
+        """A bearer token that may do everything."""
+        return self._token()
+
     def put(self, job_id: UUID, body: bytes) -> httpx.Response:
         return self.api("PUT", f"/api/jobs/{job_id}", content=body, headers=YAML_TYPE)
 

@@ -25,21 +25,21 @@ async def reader() -> AsyncIterator[YamlReader]:
 
 
 async def test_a_large_body_is_read_as_a_small_one(reader: YamlReader) -> None:
-    assert await reader.read(BODY, 5000) == parse_submission(BODY, 5000)
+    assert await reader.read(bytearray(BODY), 5000) == parse_submission(BODY, 5000)
 
 
 async def test_mistakes_and_limits_of_a_large_body_come_back(reader: YamlReader) -> None:
-    assert (await reader.read(BODY, 2999)).too_many
-    assert (await reader.read(BODY + b"- id: DOC-1\n  version: 1\n", 5000)).mistakes[0].line == 3004
+    assert (await reader.read(bytearray(BODY), 2999)).too_many
+    assert (await reader.read(bytearray(BODY + b"- id: DOC-1\n  version: 1\n"), 5000)).mistakes[0].line == 3004
 
 
 async def test_a_small_body_needs_no_process(reader: YamlReader, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(yaml_reader, "_WORKER", "raise SystemExit(1)")
-    assert (await reader.read(b"message: M\n", 10)).message == "M"
+    assert (await reader.read(bytearray(b"message: M\n"), 10)).message == "M"
 
 
 async def test_several_large_bodies_are_read_side_by_side(reader: YamlReader) -> None:
-    results = await asyncio.gather(*(reader.read(BODY, 5000) for _ in range(4)))
+    results = await asyncio.gather(*(reader.read(bytearray(BODY), 5000) for _ in range(4)))
     assert [len(parsed.references) for parsed in results] == [3000] * 4
 
 
@@ -58,13 +58,13 @@ async def test_a_process_that_dies_is_an_error_and_the_next_body_is_read(
     with monkeypatch.context() as patch:
         patch.setattr(yaml_reader, "_WORKER", death)
         with pytest.raises(ReadingFailed):
-            await reader.read(BODY, 5000)
-    assert len((await reader.read(BODY, 5000)).references) == 3000
+            await reader.read(bytearray(BODY), 5000)
+    assert len((await reader.read(bytearray(BODY), 5000)).references) == 3000
 
 
 async def test_a_body_that_takes_too_long_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(yaml_reader, "_WORKER", ENDLESS)
-    parsed = await YamlReader(inline=0, timeout=0.3).read(BODY, 5000)
+    parsed = await YamlReader(inline=0, timeout=0.3).read(bytearray(BODY), 5000)
     assert [mistake.message for mistake in parsed.mistakes] == [
         "reading took longer than 0.3 s; split the job, and leave out what is not needed"
     ]
@@ -72,7 +72,7 @@ async def test_a_body_that_takes_too_long_is_cut_off(monkeypatch: pytest.MonkeyP
 
 async def test_closing_ends_what_is_being_read(reader: YamlReader, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(yaml_reader, "_WORKER", ENDLESS)
-    reading = [asyncio.create_task(reader.read(BODY, 5000)) for _ in range(3)]
+    reading = [asyncio.create_task(reader.read(bytearray(BODY), 5000)) for _ in range(3)]
     await asyncio.sleep(0.3)
     await reader.close()
     results = await asyncio.gather(*reading, return_exceptions=True)
@@ -90,7 +90,7 @@ async def test_a_request_that_goes_away_leaves_no_process(reader: YamlReader, mo
 
     monkeypatch.setattr(yaml_reader, "_WORKER", ENDLESS)
     monkeypatch.setattr(asyncio, "create_subprocess_exec", noting)
-    reading = asyncio.create_task(reader.read(BODY, 5000))
+    reading = asyncio.create_task(reader.read(bytearray(BODY), 5000))
     process = await started.get()
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -106,4 +106,4 @@ async def test_the_process_does_not_get_the_secrets_of_the_environment(
     monkeypatch.setenv("JEAP_SECRET", "s3cret")
     check = "import os; assert 'JEAP_SECRET' not in os.environ; " + yaml_reader._WORKER
     monkeypatch.setattr(yaml_reader, "_WORKER", check)
-    assert len((await reader.read(BODY, 5000)).references) == 3000
+    assert len((await reader.read(bytearray(BODY), 5000)).references) == 3000

@@ -1,0 +1,178 @@
+"""What one connection may cost, on a real server in the loop of the test with limits that are reached at once."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+
+from app.api.protocol import Limits, bounded_http
+from app.telemetry import metrics
+
+GET = b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n"
+HEALTH = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+class App:
+    """Answers at once, except `/slow`, until `go`; `/large` has a body that no buffer takes."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.gone = asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/slow":
+            await self.go.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        if scope["path"] == "/large":
+            for _ in range(2000):
+                await send({"type": "http.response.body", "body": b"a" * 65536, "more_body": True})
+            self.gone.set()
+        await send({"type": "http.response.body", "body": b"ok"})
+
+
+@asynccontextmanager
+async def served(app: Any, **limits: Any) -> AsyncIterator[int]:
+    protocol = bounded_http(Limits(**limits))
+    config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None)
+    config.load()
+    state = uvicorn.Server(config).server_state
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: protocol(config, state, {}), "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for connection in tuple(state.connections):
+            connection.transport.abort()
+
+
+class Client:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    @classmethod
+    async def connected(cls, port: int) -> "Client":
+        return cls(*await asyncio.open_connection("127.0.0.1", port))
+
+    async def rest(self) -> bytes:
+        """What comes until the server closes."""
+        try:
+            return await asyncio.wait_for(self.reader.read(), 10)
+        except ConnectionError:
+            return b""
+
+    async def ask(self, request: bytes) -> bytes:
+        """The answer, which has the body of `App`."""
+        self.writer.write(request)
+        return await asyncio.wait_for(self.reader.readuntil(b"ok\r\n0\r\n\r\n"), 10)
+
+
+def closed(reason: str) -> float:
+    return metrics.REGISTRY.get_sample_value("pas_http_connections_closed_total", {"reason": reason}) or 0
+
+
+async def test_a_connection_that_says_nothing_is_closed_without_a_word() -> None:
+    async with served(App(), head=0.05) as port:
+        client = await Client.connected(port)
+        assert await client.rest() == b""
+
+
+@pytest.mark.parametrize("begin", [b"GET /x HT", b"GET /x HTTP/1.1\r\nHost: x\r\nX-A"])
+async def test_a_head_that_does_not_end_is_408(begin: bytes) -> None:
+    before = closed("head too slow")
+    async with served(App(), head=0.05) as port:
+        client = await Client.connected(port)
+        client.writer.write(begin)
+        head, _, body = (await client.rest()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert json.loads(body)["title"] == "Request Timeout"
+    assert closed("head too slow") == before + 1
+
+
+async def test_the_second_request_of_a_connection_has_the_same_time() -> None:
+    async with served(App(), head=0.2) as port:
+        client = await Client.connected(port)
+        assert (await client.ask(GET)).startswith(b"HTTP/1.1 200 ")
+        client.writer.write(b"GET /x")
+        assert (await client.rest()).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_who_waits_for_an_answer_is_not_late() -> None:
+    app = App()
+    async with served(app, head=0.02) as port:
+        client = await Client.connected(port)
+        client.writer.write(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\nGET /x")  # and half of the next
+        await asyncio.sleep(0.1)
+        app.go.set()
+        answer = await client.rest()
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b"HTTP/1.1 408 " in answer
+
+
+async def test_one_connection_too_many_closes_the_one_that_waited_longest() -> None:
+    before = closed("too many")
+    async with served(App(), connections=2) as port:
+        first, second = await Client.connected(port), await Client.connected(port)
+        await first.ask(GET)  # now the second has waited longer
+        third = await Client.connected(port)
+        assert await second.rest() == b""
+        assert (await first.ask(GET)).startswith(b"HTTP/1.1 200 ")
+        assert (await third.ask(GET)).startswith(b"HTTP/1.1 200 ")
+    assert closed("too many") == before + 1
+
+
+async def test_where_all_connections_are_busy_only_health_and_metrics_are_answered() -> None:
+    app = App()
+    async with served(app, connections=1) as port:
+        busy = await Client.connected(port)
+        busy.writer.write(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.sleep(0.05)
+        refused = await Client.connected(port)
+        refused.writer.write(GET)
+        answer = await refused.rest()
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"retry-after: 5\r\n" in answer
+        health = await Client.connected(port)
+        answer = await health.ask(HEALTH)
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b"connection: close" in answer
+        app.go.set()
+        assert (await busy.ask(b"")).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_who_reads_nothing_of_an_answer_is_cut_off() -> None:
+    app, before = App(), closed("reads nothing")
+    async with served(app, stalled=0.1) as port:
+        client = await Client.connected(port)
+        client.writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.wait_for(app.gone.wait(), 10)  # the rest of the answer goes nowhere
+    assert closed("reads nothing") == before + 1
+
+
+async def test_a_body_that_nobody_reads_ends_the_connection_when_the_client_has_the_answer() -> None:
+    async with served(App(), linger=0.05) as port:
+        client = await Client.connected(port)
+        client.writer.write(b"PUT /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n" + b"a" * 1000)
+        answer = await client.rest()
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in answer
+
+
+async def test_a_body_that_was_there_in_time_does_not_end_the_connection() -> None:
+    async with served(App()) as port:
+        client = await Client.connected(port)
+        put = b"PUT /x HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"
+        for _ in range(3):
+            assert b"connection: close" not in await client.ask(put)
+
+
+async def test_pipelined_requests_are_answered_in_their_order() -> None:
+    async with served(App()) as port:
+        client = await Client.connected(port)
+        assert (await client.ask(GET * 3)).count(b"HTTP/1.1 200 ") == 1
+        assert (await client.ask(b"")).startswith(b"HTTP/1.1 200 ")
+        assert (await client.ask(b"")).startswith(b"HTTP/1.1 200 ")
