@@ -1,7 +1,7 @@
-"""The object store in an S3: puts by hand (`s3_put`), everything rare through aioboto3."""
+"""The object store in an S3: puts and reads by hand (`s3_put`, `s3_read`), everything rare through aioboto3."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,13 +14,9 @@ from app.objectstore.s3_connection import S3Connection, S3Options
 from app.objectstore.s3_errors import code_of, status_of, translated
 from app.objectstore.s3_listing import walk
 from app.objectstore.s3_put import HotPut, whole_second
+from app.objectstore.s3_read import HotRead
 
 __all__ = ["S3ObjectStore", "S3Options", "open_s3"]
-
-CHUNK = 256 * 1024
-"""Bytes of one piece of `read`."""
-
-_GONE = ("NoSuchKey", "NoSuchVersion")
 
 
 @asynccontextmanager
@@ -39,10 +35,11 @@ class S3ObjectStore:
     def __init__(self, options: S3Options) -> None:
         self._options = options
         self._connection = S3Connection(options)
-        self._hot = HotPut(self._connection)
+        self._hot_put = HotPut(self._connection)
+        self._hot_read = HotRead(self._connection)
 
     async def put(self, upload: Upload) -> ObjectVersion:
-        return await self._hot.put(upload)
+        return await self._hot_put.put(upload)
 
     async def head(self, bucket: str, key: str, version_id: str | None = None) -> ObjectVersion | None:
         client = await self._connection.client()
@@ -91,24 +88,8 @@ class S3ObjectStore:
                     raise PreconditionFailed(f"version {version_id} is gone") from error
                 raise
 
-    async def read(self, bucket: str, key: str, version_id: str | None) -> AsyncIterator[bytes]:
-        client = await self._connection.client()
-        answer = None
-        with translated(bucket):
-            try:
-                answer = await client.get_object(Bucket=bucket, Key=key, **_version(version_id))
-            except ClientError as error:
-                if code_of(error) not in _GONE and status_of(error) != 405:
-                    raise
-        if answer is None:
-            raise FileNotFoundError(f"{bucket}/{key}")
-        with closing(answer["Body"]) as body:
-            while True:
-                with translated(bucket):
-                    chunk = await body.read(CHUNK)
-                if not chunk:
-                    return
-                yield chunk
+    def read(self, bucket: str, key: str, version_id: str | None) -> AsyncIterator[bytes]:
+        return self._hot_read.read(bucket, key, version_id)
 
     async def prepare(self, buckets: Sequence[str], types: Sequence[ArchiveDataType]) -> None:
         await prepare_buckets(self._connection, buckets, types)

@@ -1,4 +1,4 @@
-"""The ways to an S3: botocore's client for everything rare, an HTTP session and credentials for the hot put."""
+"""The ways to an S3: botocore's client for everything rare, HTTP sessions and credentials for the hot put and read."""
 
 import asyncio
 import re
@@ -65,6 +65,7 @@ class S3Connection:
         self._open = AsyncExitStack()
         self._client: Any = None
         self._http: aiohttp.ClientSession | None = None
+        self._http_for_reads: aiohttp.ClientSession | None = None
         self._credentials: Any = None
         self._addresses: dict[str, BucketAddress] = {}
 
@@ -89,18 +90,29 @@ class S3Connection:
         if self._http is None:
             await self.client()
         if self._http is None:  # not in between by another task
-            ca = str(get_cert_path(self._session._session.get_config_variable("ca_bundle") or True))
-            options = self.options
-            self._http = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=options.connections, ssl=ssl.create_default_context(cafile=ca)),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(
-                    total=options.put_timeout, sock_connect=options.connect_timeout, sock_read=options.read_timeout
-                ),
-                auto_decompress=False,
-                skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent"),
-            )
+            self._http = self._new_session(self.options.put_timeout)
         return self._http
+
+    async def http_for_reads(self) -> aiohttp.ClientSession:
+        """The shared session of the reads: a reader who takes his time holds up no put, and may take any time."""
+        if self._http_for_reads is None:
+            await self.client()
+        if self._http_for_reads is None:
+            self._http_for_reads = self._new_session(None)
+        return self._http_for_reads
+
+    def _new_session(self, total: float | None) -> aiohttp.ClientSession:
+        options = self.options
+        ca = str(get_cert_path(self._session._session.get_config_variable("ca_bundle") or True))
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=options.connections, ssl=ssl.create_default_context(cafile=ca)),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(
+                total=total, sock_connect=options.connect_timeout, sock_read=options.read_timeout
+            ),
+            auto_decompress=False,
+            skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent"),
+        )
 
     async def address(self, bucket: str) -> BucketAddress:
         """Where botocore would send a put of this bucket: path-style, virtual host, dual-stack, FIPS and the rest.
@@ -125,10 +137,11 @@ class S3Connection:
         return known
 
     async def close(self) -> None:
-        if self._http is not None:
-            await self._http.close()
+        for session in (self._http, self._http_for_reads):
+            if session is not None:
+                await session.close()
         await self._open.aclose()
-        self._client = self._http = self._credentials = None
+        self._client = self._http = self._http_for_reads = self._credentials = None
 
     async def _connect(self) -> None:
         with translated():

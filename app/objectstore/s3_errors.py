@@ -97,6 +97,16 @@ def error_of(body: bytes) -> tuple[str, str]:
     return _element(text, "Code"), _element(text, "Message")
 
 
+async def start_of(body: aiohttp.StreamReader) -> bytes:
+    """All of an error body, or the part of an endless one in which a code would stand."""
+    start = b""
+    async for piece in body.iter_any():
+        start += piece
+        if len(start) >= MAX_ERROR_BODY:
+            break
+    return start
+
+
 def code_of(error: ClientError) -> str:
     """The S3 code of a botocore error; empty for a HEAD, where botocore puts the status in its place."""
     code = str(error.response.get("Error", {}).get("Code", ""))
