@@ -19,6 +19,7 @@ from app.db import migrations
 from app.db.database import Database
 from app.domain.errors import Unavailable
 from app.embedded import DataDirInUse, own
+from app.looks import StartRefused
 from app.main import serve
 from app.settings import Settings, SettingsError, load_settings
 from app.settings_values import size
@@ -27,7 +28,7 @@ from app.verify.command import Exit, verify
 from app.verify.findings import Report
 from app.verify.progress import StateError, StateFile, fingerprint
 from app.verify.run import Options
-from app.wiring import StartRefused, open_stored
+from app.wiring import open_stored
 
 DATA_DIR = Path(".pas")
 

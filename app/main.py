@@ -21,9 +21,10 @@ from app.api.pace import Paced
 from app.api.problems import install
 from app.api.protocol import bounded_http
 from app.domain.readiness import Readiness
+from app.looks import StartRefused
 from app.settings import Settings
 from app.telemetry.traces import configure_traces, shutdown_traces
-from app.wiring import Service, StartRefused, open_service
+from app.wiring import Service, open_service
 
 KEEP_ALIVE = 65
 """Seconds that an idle connection stays open: longer than the usual load balancer's 60."""

@@ -10,11 +10,11 @@ from app.domain.readiness import Readiness
 SOON = 2.0
 """Seconds between two looks at a component that was not seen yet or is not well."""
 
-LATER = 15.0
+LATER = 5.0
 """Seconds between two looks at one that is well; work notices outages earlier."""
 
 LOOK = 20.0
-"""Seconds that one look may take."""
+"""Seconds that a look may take at a component that was seen; the first may have to migrate a large database."""
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Watch:
     async def _watch(self, component: str, look: Look) -> None:
         while True:
             try:
-                async with asyncio.timeout(LOOK):
+                async with asyncio.timeout(LOOK if self._readiness.has_seen(component) else None):
                     await look()
             except Unavailable as outage:
                 self._ill(component, outage.reason)

@@ -7,46 +7,36 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-import httpx
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from app.api.auth import Authenticator, IssuerOptions, KeySets, ResourceServerOptions
-from app.api.dev_issuer import open_issuer
+from app import adapters
+from app.api.auth import Authenticator, KeySets
 from app.api.yaml_reader import YamlReader
-from app.archiver.announce import EventOptions
-from app.archiver.describe import Target
 from app.archiver.fetch import Fetcher
 from app.archiver.pipeline import Archiver, ArchiverOptions
 from app.archiver.records import Records
 from app.archiver.resolve import source_of
 from app.broker import Broker
-from app.broker.embedded import EmbeddedBroker
-from app.broker.kafka import KafkaBroker, KafkaOptions
 from app.broker.messages import COMMAND_TYPE, RUN_COMMAND_TYPE
 from app.catalog.live import LiveCatalog
 from app.catalog.registry import Registry
 from app.check_config import load_catalog
-from app.db import dialect, migrations
 from app.db.database import Database
-from app.domain.errors import Unavailable
 from app.domain.readiness import BROKER, DATABASE, ISSUER, OBJECT_STORE, Readiness
 from app.jobs.submit import Submissions
+from app.looks import StartRefused, check_database, looks
 from app.messaging.backfill_metadata import METADATA, BackfillMetadataHandler
 from app.messaging.consumer import DEAD_LETTERS, PUTTING_BACK, CommandLoop
 from app.messaging.create_artifact import CreateArtifactHandler
-from app.messaging.dead_letters import dead_letter_topic, send_dead_letter
+from app.messaging.dead_letters import send_dead_letter
 from app.messaging.dispatch import Dispatcher
-from app.messaging.owed import BackfillMetadataCommands, Commands, CreateArtifactCommands
+from app.messaging.owed import Commands
 from app.messaging.relay import Relay
 from app.messaging.slots import Slots
 from app.metadata.backfill import MetadataBackfill
 from app.metadata.control import RunControl
-from app.metadata.definitions import Definitions, RunOptions
+from app.metadata.definitions import Definitions
 from app.metadata.extract import Extractor
 from app.metadata.search import Artifacts
 from app.objectstore import ObjectStore
-from app.objectstore.filesystem import FilesystemObjectStore
-from app.objectstore.s3 import S3Options, open_s3
 from app.reload import Reload, digest
 from app.settings import Settings
 from app.sources.http import open_sources
@@ -55,14 +45,10 @@ from app.sources.pacing import Pacers
 from app.sources.transport import HttpOptions
 from app.watch import Watch
 
-SHUTDOWN_RESERVE = 3.0
-"""Seconds of the shutdown timeout that are kept for committing, leaving the group and closing."""
+SHUTDOWN_RESERVE = 8.0
+"""Seconds of the shutdown timeout that are kept for putting back what has not ended, committing, and leaving."""
 
 log = logging.getLogger(__name__)
-
-
-class StartRefused(Exception):
-    """The service cannot run like this; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +80,16 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
         stack.callback(registry.close)
         database = Database(settings.datasource.url.get_secret_value())
         stack.push_async_callback(database.close)
-        objects = await stack.enter_async_context(_open_object_store(settings))
-        broker = _broker(settings)
+        objects = await stack.enter_async_context(adapters.open_object_store(settings))
+        broker = adapters.open_broker(settings)
         await broker.start()
         stack.push_async_callback(broker.close)
         yaml_reader = YamlReader()
         stack.push_async_callback(yaml_reader.close)
-        key_sets = _key_sets(settings)
-        relay = _relay(settings, database, broker, readiness, _commands(settings))
-        run_relay = _relay(settings, database, broker, readiness, _run_commands(settings))
-        definitions = Definitions(database, _run_options(settings), run_relay.wake)
+        key_sets = adapters.key_sets_of(settings)
+        relay = _relay(settings, database, broker, readiness, adapters.commands(settings))
+        run_relay = _relay(settings, database, broker, readiness, adapters.run_commands(settings))
+        definitions = Definitions(database, adapters.run_options(settings), run_relay.wake)
         live = LiveCatalog(catalog)
         reload = Reload(settings.archive_types_location, seen, lambda: load_catalog(settings)[0], live, definitions)
 
@@ -111,7 +97,18 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             await check_database(database, migrate=migrate)
             await definitions.apply(live.now)
 
-        watch = _watch(settings, database, broker, objects, registry, key_sets, readiness, prepare_database)
+        looking = looks(
+            adapters.topics_of(settings),
+            adapters.target(settings).buckets,
+            database,
+            broker,
+            objects,
+            registry,
+            key_sets,
+            readiness,
+            prepare_database,
+        )
+        watch = Watch(readiness, looking)
         extractor = Extractor(objects, registry, readiness, definitions.of)
         metadata = MetadataBackfill(
             database,
@@ -133,12 +130,12 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             submissions=Submissions(database, live, relay.wake),
             artifacts=Artifacts(database, lambda: live.now.configurations),
             definitions=definitions,
-            run_control=RunControl(database, extractor, _run_options(settings), run_relay.wake),
+            run_control=RunControl(database, extractor, adapters.run_options(settings), run_relay.wake),
             run_relay=run_relay,
             objects=objects,
             relay=relay,
             yaml_reader=yaml_reader,
-            authenticator=Authenticator(_resource_server(settings), key_sets),
+            authenticator=Authenticator(adapters.resource_server(settings), key_sets),
             readiness=readiness,
             run=run,
         )
@@ -169,10 +166,10 @@ async def open_stored(settings: Settings) -> AsyncIterator[StoredArchive]:
     async with AsyncExitStack() as stack:
         database = Database(url, pool_size=2)
         stack.push_async_callback(database.close)
-        objects = await stack.enter_async_context(_open_object_store(settings))
+        objects = await stack.enter_async_context(adapters.open_object_store(settings))
         await check_database(database, migrate=False)
         name = f"{address.netloc.rpartition('@')[2]}{address.path}"
-        yield StoredArchive(name, database, objects, _target(settings).buckets)
+        yield StoredArchive(name, database, objects, adapters.target(settings).buckets)
 
 
 async def _run(
@@ -193,7 +190,8 @@ async def _run(
 
     async def working() -> None:
         if await watch.seen(stop, DATABASE, BROKER, OBJECT_STORE):
-            await work.run(stop, max(0.0, settings.shutdown_timeout - SHUTDOWN_RESERVE))
+            timeout = settings.shutdown_timeout
+            await work.run(stop, max(timeout / 2, timeout - SHUTDOWN_RESERVE))
 
     async def reloading() -> None:
         if await watch.seen(stop, DATABASE):
@@ -227,70 +225,6 @@ async def _set(event: asyncio.Event) -> None:
     await event.wait()
 
 
-def _watch(
-    settings: Settings,
-    database: Database,
-    broker: Broker,
-    objects: ObjectStore,
-    registry: Registry,
-    key_sets: KeySets,
-    readiness: Readiness,
-    prepare_database: Callable[[], Awaitable[None]],
-) -> Watch:
-    topics = _topics(settings)
-    buckets = _target(settings).buckets
-
-    async def look_at_database() -> None:
-        if readiness.has_seen(DATABASE):
-            await database.ping()
-        else:
-            await prepare_database()
-
-    async def look_at_topics() -> None:
-        missing = await broker.missing_topics(topics)
-        if missing:
-            raise Unavailable(BROKER, f"missing topic: {', '.join(missing)}; create it, or set create-topics")
-
-    async def look_at_buckets() -> None:
-        if readiness.has_seen(OBJECT_STORE):
-            await objects.check(buckets)
-            return
-
-        async def prepare(connection: AsyncConnection) -> None:
-            await dialect.lock(connection, dialect.LOCK_LIFECYCLE)
-            await objects.prepare(buckets, registry.types())
-
-        await database.run(prepare)
-
-    async def look_at_keys() -> None:
-        while key_sets.reason() is not None and key_sets.problem() is None:  # noqa: ASYNC110 - there is no event
-            await asyncio.sleep(0.05)  # the first fetch is under way
-        reason = key_sets.reason() or key_sets.problem()
-        if reason is not None:
-            raise Unavailable(ISSUER, reason)
-
-    return Watch(
-        readiness,
-        {
-            DATABASE: look_at_database,
-            BROKER: look_at_topics,
-            OBJECT_STORE: look_at_buckets,
-            ISSUER: look_at_keys,
-        },
-    )
-
-
-async def check_database(database: Database, *, migrate: bool) -> None:
-    """Brings an older database to this release where allowed. Raises StartRefused, Unavailable."""
-    if migrate:
-        await migrations.migrate(database)
-    match await migrations.standing(database):
-        case migrations.Standing.OLDER:
-            raise StartRefused("the database is older than this release: run `pas migrate`, or start with --migrate")
-        case migrations.Standing.NEWER:
-            log.warning("the database was migrated by a newer release; it is used as it is")
-
-
 @asynccontextmanager
 async def _command_loop(
     settings: Settings,
@@ -317,7 +251,9 @@ async def _command_loop(
     ) as client:
         records = Records(database, readiness, relay.settled)
         archiver = Archiver(
-            ArchiverOptions(_target(settings), settings.object_storage.object_lock_enabled, _events(settings)),
+            ArchiverOptions(
+                adapters.target(settings), settings.object_storage.object_lock_enabled, adapters.events(settings)
+            ),
             catalog,
             registry,
             Fetcher(client, backfill.retry_backoff),
@@ -366,104 +302,3 @@ def _relay(settings: Settings, database: Database, broker: Broker, readiness: Re
     return Relay(
         database, broker, readiness, commands, window=backfill.window, redelivery_after=backfill.redelivery_after
     )
-
-
-def _commands(settings: Settings) -> CreateArtifactCommands:
-    backfill = settings.backfill
-    return CreateArtifactCommands(backfill.topic, backfill.system_name, backfill.service_name)
-
-
-def _run_commands(settings: Settings) -> BackfillMetadataCommands:
-    backfill = settings.backfill
-    return BackfillMetadataCommands(backfill.topic, backfill.system_name, backfill.service_name)
-
-
-def _run_options(settings: Settings) -> RunOptions:
-    options = settings.metadata_backfill
-    return RunOptions(options.enabled, options.batch_size, options.all_versions)
-
-
-def _topics(settings: Settings) -> Sequence[str]:
-    topic = settings.backfill.topic
-    events = [settings.archived_artifact.event_topic] if settings.archived_artifact.enabled else []
-    return [topic, dead_letter_topic(topic), *events]
-
-
-def _events(settings: Settings) -> EventOptions | None:
-    if not settings.archived_artifact.enabled:
-        return None
-    return EventOptions(
-        topic=settings.archived_artifact.event_topic,
-        system=settings.archived_artifact.system_name,
-        service=settings.kafka.service_name or settings.backfill.service_name,
-    )
-
-
-def _target(settings: Settings) -> Target:
-    storage = settings.object_storage.storage
-    return Target(
-        bucket=storage.bucket,
-        prefix_mode=storage.prefix_mode,
-        allowed_buckets=frozenset(storage.allowed_buckets),
-        allowed_prefixes=frozenset(prefix.strip("/") for prefix in storage.allowed_prefixes),
-    )
-
-
-def _broker(settings: Settings) -> Broker:
-    if settings.data_dir is not None:
-        return EmbeddedBroker(settings.data_dir, {settings.backfill.topic})
-    kafka = settings.kafka
-    return KafkaBroker(
-        KafkaOptions(
-            bootstrap_servers=kafka.bootstrap_servers,
-            client_id=settings.backfill.service_name,
-            security_protocol=kafka.security_protocol,
-            sasl_mechanism=kafka.sasl_mechanism or "PLAIN",
-            sasl_username=kafka.username,
-            sasl_password=None if kafka.password is None else kafka.password.get_secret_value(),
-            ssl_ca_file=None if kafka.ssl_ca_file is None else str(kafka.ssl_ca_file),
-            ssl_cert_file=None if kafka.ssl_cert_file is None else str(kafka.ssl_cert_file),
-            ssl_key_file=None if kafka.ssl_key_file is None else str(kafka.ssl_key_file),
-            ssl_key_password=None if kafka.ssl_key_password is None else kafka.ssl_key_password.get_secret_value(),
-            create_topics=kafka.create_topics,
-        )
-    )
-
-
-@asynccontextmanager
-async def _open_object_store(settings: Settings) -> AsyncIterator[ObjectStore]:
-    store = settings.object_storage
-    if settings.data_dir is not None:
-        files = FilesystemObjectStore(settings.data_dir / "objects", store.object_lock_enabled)
-        try:
-            yield files
-        finally:
-            await files.close()
-        return
-    connection = store.connection
-    options = S3Options(
-        access_url=connection.access_url,
-        region=connection.region,
-        access_key=connection.access_key,
-        secret_key=None if connection.secret_key is None else connection.secret_key.get_secret_value(),
-        object_lock_enabled=store.object_lock_enabled,
-        object_lock_mode=store.object_lock_mode,
-        create_bucket=store.storage.create_bucket,
-        connections=settings.backfill.concurrency,
-    )
-    async with open_s3(options) as s3:
-        yield s3
-
-
-def _key_sets(settings: Settings) -> KeySets:
-    if settings.data_dir is not None:
-        return open_issuer(settings.data_dir).key_sets()
-    issuers = [IssuerOptions(each.issuer, each.jwk_set_uri) for each in settings.resource_server.issuers]
-    return KeySets.fetched(issuers, httpx.AsyncClient)
-
-
-def _resource_server(settings: Settings) -> ResourceServerOptions:
-    server = settings.resource_server
-    issuers = tuple(IssuerOptions(each.issuer, each.jwk_set_uri) for each in server.issuers)
-    audience = None if settings.embedded else server.audience
-    return ResourceServerOptions(system_name=server.system_name, audience=audience, issuers=issuers)

@@ -34,12 +34,17 @@ class Database:
     Raises `Unavailable("database", reason)` when the server cannot be reached or refuses everyone.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
-        self.engine: AsyncEngine = open_engine(url, pool_size=pool_size)
+    def __init__(self, url: str, *, pool_size: int = 10, patient: bool = False) -> None:
+        self._url = url
+        self.engine: AsyncEngine = open_engine(url, pool_size=pool_size, patient=patient)
         self._single = self.engine
         if self.engine.dialect.name == "postgresql":
             self._single = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._writer = asyncio.Lock() if self.engine.dialect.name == "sqlite" else None
+
+    def patient(self) -> "Database":
+        """Another engine to the same database, whose statements may take as long as they take. To be closed."""
+        return Database(self._url, pool_size=1, patient=True)
 
     async def run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """`work` in one transaction, committed when it returns. It may be called again: it must not have effects."""

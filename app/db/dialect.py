@@ -32,8 +32,11 @@ def is_postgresql(connection: AsyncConnection) -> bool:
     return connection.dialect.name == "postgresql"
 
 
-def open_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
-    """Engine for `postgresql://…` or `sqlite:///file`; connects lazily, checks a pooled connection before use."""
+def open_engine(url: str, *, pool_size: int = 10, patient: bool = False) -> AsyncEngine:
+    """Engine for `postgresql://…` or `sqlite:///file`; connects lazily.
+
+    A statement may take 60 s, for a `patient` one as long as it takes.
+    """
     if url.startswith(("postgresql://", "postgres://")):
         address = "postgresql+asyncpg://" + url.split("://", 1)[1]
         return create_async_engine(
@@ -46,7 +49,7 @@ def open_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
             # kept, made while the table was small, would read all of a table that has become large since.
             connect_args={
                 "timeout": 5,
-                "command_timeout": 60,
+                "command_timeout": None if patient else 60,
                 "server_settings": {"jit": "off", "plan_cache_mode": "force_custom_plan"},
             },
         )

@@ -37,9 +37,13 @@ async def migrate(database: Database) -> None:
     """
     if await standing(database) is Standing.NEWER:
         return
-    async with database.engine.begin() as connection:
-        await dialect.lock(connection, dialect.LOCK_MIGRATION)
-        await connection.run_sync(lambda sync: command.upgrade(_config(sync), "head"))
+    patient = database.patient()  # a large table takes its time, and so does another process that migrates it
+    try:
+        async with patient.engine.begin() as connection:
+            await dialect.lock(connection, dialect.LOCK_MIGRATION)
+            await connection.run_sync(lambda sync: command.upgrade(_config(sync), "head"))
+    finally:
+        await patient.close()
 
 
 async def standing(database: Database) -> Standing:

@@ -6,6 +6,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Iterator
 from dataclasses import dataclass
 
+PUT_BACK = 3.0
+"""Seconds for cancelled work to put its tasks back; without a database it cannot, and its commands come again."""
+
 log = logging.getLogger(__name__)
 
 
@@ -141,7 +144,7 @@ class Slots:
         for task in late:
             task.cancel()
         if late:
-            await asyncio.wait(late, timeout=5)
+            await asyncio.wait(late, timeout=PUT_BACK)
 
     async def stop(self, timeout: float) -> None:
         """Starts nothing more; what runs may end within `timeout` seconds, then it is put back."""

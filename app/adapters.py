@@ -1,0 +1,122 @@
+"""From settings to what talks to the outside: broker, object store, keys, and the values that the stories are given."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import httpx
+
+from app.api.auth import IssuerOptions, KeySets, ResourceServerOptions
+from app.api.dev_issuer import open_issuer
+from app.archiver.announce import EventOptions
+from app.archiver.describe import Target
+from app.broker import Broker
+from app.broker.embedded import EmbeddedBroker
+from app.broker.kafka import KafkaBroker, KafkaOptions
+from app.messaging.dead_letters import dead_letter_topic
+from app.messaging.owed import BackfillMetadataCommands, CreateArtifactCommands
+from app.metadata.definitions import RunOptions
+from app.objectstore import ObjectStore
+from app.objectstore.filesystem import FilesystemObjectStore
+from app.objectstore.s3 import S3Options, open_s3
+from app.settings import Settings
+
+
+def commands(settings: Settings) -> CreateArtifactCommands:
+    backfill = settings.backfill
+    return CreateArtifactCommands(backfill.topic, backfill.system_name, backfill.service_name)
+
+
+def run_commands(settings: Settings) -> BackfillMetadataCommands:
+    backfill = settings.backfill
+    return BackfillMetadataCommands(backfill.topic, backfill.system_name, backfill.service_name)
+
+
+def run_options(settings: Settings) -> RunOptions:
+    options = settings.metadata_backfill
+    return RunOptions(options.enabled, options.batch_size, options.all_versions)
+
+
+def topics_of(settings: Settings) -> Sequence[str]:
+    topic = settings.backfill.topic
+    events = [settings.archived_artifact.event_topic] if settings.archived_artifact.enabled else []
+    return [topic, dead_letter_topic(topic), *events]
+
+
+def events(settings: Settings) -> EventOptions | None:
+    if not settings.archived_artifact.enabled:
+        return None
+    return EventOptions(
+        topic=settings.archived_artifact.event_topic,
+        system=settings.archived_artifact.system_name,
+        service=settings.kafka.service_name or settings.backfill.service_name,
+    )
+
+
+def target(settings: Settings) -> Target:
+    storage = settings.object_storage.storage
+    return Target(
+        bucket=storage.bucket,
+        prefix_mode=storage.prefix_mode,
+        allowed_buckets=frozenset(storage.allowed_buckets),
+        allowed_prefixes=frozenset(prefix.strip("/") for prefix in storage.allowed_prefixes),
+    )
+
+
+def open_broker(settings: Settings) -> Broker:
+    if settings.data_dir is not None:
+        return EmbeddedBroker(settings.data_dir, {settings.backfill.topic})
+    kafka = settings.kafka
+    return KafkaBroker(
+        KafkaOptions(
+            bootstrap_servers=kafka.bootstrap_servers,
+            client_id=settings.backfill.service_name,
+            security_protocol=kafka.security_protocol,
+            sasl_mechanism=kafka.sasl_mechanism or "PLAIN",
+            sasl_username=kafka.username,
+            sasl_password=None if kafka.password is None else kafka.password.get_secret_value(),
+            ssl_ca_file=None if kafka.ssl_ca_file is None else str(kafka.ssl_ca_file),
+            ssl_cert_file=None if kafka.ssl_cert_file is None else str(kafka.ssl_cert_file),
+            ssl_key_file=None if kafka.ssl_key_file is None else str(kafka.ssl_key_file),
+            ssl_key_password=None if kafka.ssl_key_password is None else kafka.ssl_key_password.get_secret_value(),
+            create_topics=kafka.create_topics,
+        )
+    )
+
+
+@asynccontextmanager
+async def open_object_store(settings: Settings) -> AsyncIterator[ObjectStore]:
+    store = settings.object_storage
+    if settings.data_dir is not None:
+        files = FilesystemObjectStore(settings.data_dir / "objects", store.object_lock_enabled)
+        try:
+            yield files
+        finally:
+            await files.close()
+        return
+    connection = store.connection
+    options = S3Options(
+        access_url=connection.access_url,
+        region=connection.region,
+        access_key=connection.access_key,
+        secret_key=None if connection.secret_key is None else connection.secret_key.get_secret_value(),
+        object_lock_enabled=store.object_lock_enabled,
+        object_lock_mode=store.object_lock_mode,
+        create_bucket=store.storage.create_bucket,
+        connections=settings.backfill.concurrency,
+    )
+    async with open_s3(options) as s3:
+        yield s3
+
+
+def key_sets_of(settings: Settings) -> KeySets:
+    if settings.data_dir is not None:
+        return open_issuer(settings.data_dir).key_sets()
+    issuers = [IssuerOptions(each.issuer, each.jwk_set_uri) for each in settings.resource_server.issuers]
+    return KeySets.fetched(issuers, httpx.AsyncClient)
+
+
+def resource_server(settings: Settings) -> ResourceServerOptions:
+    server = settings.resource_server
+    issuers = tuple(IssuerOptions(each.issuer, each.jwk_set_uri) for each in server.issuers)
+    audience = None if settings.embedded else server.audience
+    return ResourceServerOptions(system_name=server.system_name, audience=audience, issuers=issuers)

@@ -1,0 +1,84 @@
+"""How the service looks at what it needs from others: database, topics, buckets, keys."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.api.auth import KeySets
+from app.broker import Broker
+from app.catalog.registry import Registry
+from app.db import dialect, migrations
+from app.db.database import Database
+from app.domain.errors import Unavailable
+from app.domain.readiness import BROKER, DATABASE, ISSUER, OBJECT_STORE, Readiness
+from app.objectstore import ObjectStore
+from app.watch import Look
+
+log = logging.getLogger(__name__)
+
+
+class StartRefused(Exception):
+    """The service cannot run like this; the message says why and what to do."""
+
+
+def looks(
+    topics: Sequence[str],
+    buckets: Sequence[str],
+    database: Database,
+    broker: Broker,
+    objects: ObjectStore,
+    registry: Registry,
+    key_sets: KeySets,
+    readiness: Readiness,
+    prepare_database: Callable[[], Awaitable[None]],
+) -> dict[str, Look]:
+    """How each component is looked at. `prepare_database` is called until it succeeded once."""
+
+    async def look_at_database() -> None:
+        if readiness.has_seen(DATABASE):
+            await database.ping()
+        else:
+            await prepare_database()
+
+    async def look_at_topics() -> None:
+        missing = await broker.missing_topics(topics)
+        if missing:
+            raise Unavailable(BROKER, f"missing topic: {', '.join(missing)}; create it, or set create-topics")
+
+    async def look_at_buckets() -> None:
+        if readiness.has_seen(OBJECT_STORE):
+            await objects.check(buckets)
+            return
+
+        async def prepare(connection: AsyncConnection) -> None:
+            await dialect.lock(connection, dialect.LOCK_LIFECYCLE)
+            await objects.prepare(buckets, registry.types())
+
+        await database.run(prepare)
+
+    async def look_at_keys() -> None:
+        while key_sets.reason() is not None and key_sets.problem() is None:  # noqa: ASYNC110 - there is no event
+            await asyncio.sleep(0.05)  # the first fetch is under way
+        reason = key_sets.reason() or key_sets.problem()
+        if reason is not None:
+            raise Unavailable(ISSUER, reason)
+
+    return {
+        DATABASE: look_at_database,
+        BROKER: look_at_topics,
+        OBJECT_STORE: look_at_buckets,
+        ISSUER: look_at_keys,
+    }
+
+
+async def check_database(database: Database, *, migrate: bool) -> None:
+    """Brings an older database to this release where allowed. Raises StartRefused, Unavailable."""
+    if migrate:
+        await migrations.migrate(database)
+    match await migrations.standing(database):
+        case migrations.Standing.OLDER:
+            raise StartRefused("the database is older than this release: run `pas migrate`, or start with --migrate")
+        case migrations.Standing.NEWER:
+            log.warning("the database was migrated by a newer release; it is used as it is")
