@@ -10,7 +10,7 @@ from time import monotonic
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.broker import Broker
-from app.db import outbox
+from app.db import ahead, outbox
 from app.db.database import Database
 from app.domain.errors import Unavailable
 from app.domain.readiness import BROKER, DATABASE, Readiness
@@ -26,6 +26,9 @@ LEASE = timedelta(seconds=30)
 
 IDLE = 0.5
 """Seconds between looks at the database when nothing wakes the relay (other processes submit and settle too)."""
+
+SKEW = timedelta(seconds=60)
+"""By how much clocks may differ, and the time of day be set back, without anything to be mended."""
 
 OWE_AGAIN_EVERY = 30.0
 """Seconds between looks for commands that nobody answered."""
@@ -46,6 +49,7 @@ class Relay:
         window: int,
         redelivery_after: float,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._database = database
         self._broker = broker
@@ -54,6 +58,9 @@ class Relay:
         self._window = window
         self._redelivery_after = timedelta(seconds=redelivery_after)
         self._now = now
+        self._clock = clock
+        self._wall: float | None = None
+        """What the time of day was ahead of the steady clock when it was last looked at."""
         self._woken = asyncio.Event()
         self._settled = 0
         self._full = False
@@ -79,6 +86,7 @@ class Relay:
                 if forgotten:
                     await self.owe_again(None)
                     forgotten = False
+                await self.look_at_clock()
                 await self.publish_once()
                 await self._owe_again()
             except Unavailable as outage:
@@ -117,6 +125,23 @@ class Relay:
             await self._database.run(lambda c: outbox.release(c, box, failed, lease))
             raise next(result for result in results if isinstance(result, BaseException))
         return len(sent)
+
+    async def look_at_clock(self) -> None:
+        """Where the time of day went back, what was held until a time after that would be held for too long."""
+        now = self._now()
+        wall = now.timestamp() - self._clock()
+        is_first, went_back = self._wall is None, self._wall is not None and wall < self._wall - SKEW.total_seconds()
+        if is_first or went_back:
+            served_after = now + SKEW if is_first else None  # before our time: only what shows that it happened
+            total = 0
+            while count := await self._database.run(
+                lambda c: ahead.bring_back(c, self._commands.box, now, lease=LEASE, served_after=served_after)
+            ):
+                total += count
+            await self._database.run(lambda c: ahead.release_owners(c, self._commands.box, now, served_after))
+            if went_back or total:
+                log.warning("the clock went back: %d commands were held until a time after that", total)
+        self._wall = wall
 
     async def _claim(self, connection: AsyncConnection, now: datetime, lease: datetime) -> list[Owed]:
         items = await outbox.claim(
