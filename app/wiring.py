@@ -24,7 +24,7 @@ from app.domain.readiness import BROKER, DATABASE, ISSUER, OBJECT_STORE, Readine
 from app.jobs.submit import Submissions
 from app.looks import StartRefused, check_database, looks
 from app.messaging.backfill_metadata import METADATA, BackfillMetadataHandler
-from app.messaging.consumer import DEAD_LETTERS, PUTTING_BACK, CommandLoop
+from app.messaging.consumer import DEAD_LETTERS, LAST_COMMIT, LEAVE, PUTTING_BACK, CommandLoop
 from app.messaging.create_artifact import CreateArtifactHandler
 from app.messaging.dead_letters import send_dead_letter
 from app.messaging.dispatch import Dispatcher
@@ -45,8 +45,9 @@ from app.sources.pacing import Pacers
 from app.sources.transport import HttpOptions
 from app.watch import Watch
 
-SHUTDOWN_RESERVE = 8.0
-"""Seconds of the shutdown timeout that are kept for putting back what has not ended, committing, and leaving."""
+LEAVING, CLOSING = LAST_COMMIT + LEAVE, 2.5
+"""Seconds of the shutdown timeout that are kept for committing and leaving the group, then for closing everything; half
+of it at most. Only servers that are away make them necessary."""
 
 log = logging.getLogger(__name__)
 
@@ -182,6 +183,7 @@ async def _run(
     stop: asyncio.Event,
 ) -> None:
     """The watch and the keys until the end; relays and command loop from when their servers were seen until `stop`."""
+    timeout = settings.shutdown_timeout
 
     async def relaying(relay: Relay) -> None:
         if await watch.seen(stop, DATABASE, BROKER):
@@ -190,8 +192,7 @@ async def _run(
 
     async def working() -> None:
         if await watch.seen(stop, DATABASE, BROKER, OBJECT_STORE):
-            timeout = settings.shutdown_timeout
-            await work.run(stop, max(timeout / 2, timeout - SHUTDOWN_RESERVE))
+            await work.run(stop, max(timeout - LEAVING - CLOSING, timeout / 2))
 
     async def reloading() -> None:
         if await watch.seen(stop, DATABASE):
@@ -209,7 +210,7 @@ async def _run(
     try:
         await asyncio.wait({stopping, *begun, *always}, return_when=asyncio.FIRST_COMPLETED)
         if stop.is_set():
-            await asyncio.wait(begun, timeout=settings.shutdown_timeout)
+            await asyncio.wait(begun, timeout=max(timeout - CLOSING, timeout * 3 / 4))
         for task in (*begun, *always):
             if task.done():
                 task.result()

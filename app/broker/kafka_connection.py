@@ -22,6 +22,9 @@ CONNECT_SECONDS = 2.0
 
 STOP_SECONDS = 5.0
 
+CLOSE_SECONDS = 1.0
+"""For the last producer: who sends has waited for the acknowledgement, so nothing that counts is pending."""
+
 
 class ProducerConnection:
     """Holds the producer in use, or the reason why there is none."""
@@ -71,13 +74,15 @@ class ProducerConnection:
         self.connect()
 
     async def close(self) -> None:
-        """Sends what is pending, for a few seconds."""
+        """Ends the producer, without waiting long for a broker that is away."""
         if self._connector is not None:
             self._connector.cancel()
             await asyncio.gather(self._connector, return_exceptions=True)
         current, self._current = self._current, None
         if current is not None:
-            await _discard(current)
+            await _discard(current, CLOSE_SECONDS)
+        for discard in self._discards:
+            discard.cancel()
         await asyncio.gather(*self._discards, return_exceptions=True)
 
     async def _connect(self) -> None:
@@ -113,11 +118,11 @@ class ProducerConnection:
             pause = min(2 * pause, 5.0)
 
 
-async def _discard(producer: AIOKafkaProducer) -> None:
+async def _discard(producer: AIOKafkaProducer, seconds: float = STOP_SECONDS) -> None:
     """Stops a producer. Its own `stop` waits without end for a broker that is away."""
-    if await ended(producer.stop(), STOP_SECONDS):
+    if await ended(producer.stop(), seconds):
         return
     sender = producer._sender.sender_task
     if sender is not None:
         sender.cancel()
-    await ended(producer.client.close(), STOP_SECONDS)
+    await ended(producer.client.close(), seconds)

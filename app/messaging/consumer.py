@@ -1,6 +1,7 @@
 """The command loop: poll, look up, hand out, commit what is settled. It polls on while work is slow or waits."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -26,6 +27,9 @@ COMMIT_EVERY = 0.5
 
 SETTLE_ON_REVOKE = 5.0
 """Seconds that running work may take to end when its partition is taken away; longer, and the group expels us."""
+
+LAST_COMMIT, LEAVE = 1.0, 1.5
+"""Seconds for the last commit and for leaving the group: milliseconds, unless the broker is away."""
 
 PUT_BACK_OVERFLOW = 30.0
 """Seconds for which commands of a stalled source are put back when they fill the hand."""
@@ -58,7 +62,10 @@ class CommandLoop:
         self._last_commit = 0.0
 
     async def run(self, stop: asyncio.Event, shutdown_timeout: float) -> None:
-        """Until `stop`: then starts nothing more, gives what runs `shutdown_timeout` seconds, commits and leaves."""
+        """Until `stop`: then starts nothing more, gives what runs `shutdown_timeout` seconds, commits and leaves.
+
+        The last two take up to `LAST_COMMIT` and `LEAVE` seconds more.
+        """
         await self._consumer.start(self._revoked)
         receiving: asyncio.Task[None] | None = None
         try:
@@ -79,8 +86,8 @@ class CommandLoop:
             if receiving is not None:
                 receiving.cancel()
             await self._slots.stop(shutdown_timeout)
-            await self._commit()
-            await self._consumer.stop()
+            await _within(LAST_COMMIT, self._commit())
+            await _within(LEAVE, self._consumer.stop())
 
     async def _poll(self) -> Sequence[Record]:
         try:
@@ -188,3 +195,9 @@ class CommandLoop:
         await self._commit_offsets({o.partition: o.due for o in gone if o.due is not None})
         for offsets in gone:
             self._offsets.pop(offsets.partition, None)
+
+
+async def _within(seconds: float, work: Awaitable[None]) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await work

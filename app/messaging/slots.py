@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Iterator
 from dataclasses import dataclass
 
-PUT_BACK = 3.0
+PUT_BACK = 2.0
 """Seconds for cancelled work to put its tasks back; without a database it cannot, and its commands come again."""
 
 log = logging.getLogger(__name__)
@@ -128,8 +128,11 @@ class Slots:
         count = lane.queued // 2
         return [work for work, _ in zip(lane.newest(), range(count), strict=False)]
 
-    async def drain(self, select: Callable[[Work], bool], timeout: float) -> None:
-        """Forgets selected work that has not started, waits for what runs, cancels what has not ended in time."""
+    async def drain(self, select: Callable[[Work], bool], timeout: float, putting_back: float = PUT_BACK) -> None:
+        """Forgets selected work that has not started, waits for what runs, cancels what has not ended in time.
+
+        What is cancelled has `putting_back` more seconds: without a database it would wait for that without end.
+        """
         for lane in self._lanes.values():
             lane.turns = {
                 turn: kept
@@ -144,9 +147,10 @@ class Slots:
         for task in late:
             task.cancel()
         if late:
-            await asyncio.wait(late, timeout=PUT_BACK)
+            await asyncio.wait(late, timeout=putting_back)
 
     async def stop(self, timeout: float) -> None:
-        """Starts nothing more; what runs may end within `timeout` seconds, then it is put back."""
+        """Starts nothing more; within `timeout` seconds what runs ends or is put back."""
         self._stopped = True
-        await self.drain(lambda _: True, timeout)
+        putting_back = min(PUT_BACK, timeout / 3)
+        await self.drain(lambda _: True, timeout - putting_back, putting_back)

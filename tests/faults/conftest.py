@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.faults.making import MakeArchive
+from tests.integration.conftest import database, migrated  # noqa: F401 # fixtures here too
 from tests.servers import Kafka, Oidc, Postgres, SeaweedFS
 from tests.servers.source import Source
 from tests.support.archive import SOURCE_AUDIENCE, Archive
@@ -35,7 +36,7 @@ class Scale:
 def scale() -> Scale:
     if FULL:
         return Scale(references=5000, kills=20, outage=60, source_outage=30, soak=50_000, retry_after=60)
-    return Scale(references=800, kills=3, outage=10, source_outage=12, soak=3000, retry_after=20)
+    return Scale(references=300, kills=3, outage=10, source_outage=12, soak=3000, retry_after=20)
 
 
 @pytest.fixture
