@@ -49,6 +49,9 @@ LEAVING, CLOSING = LAST_COMMIT + LEAVE, 2.5
 """Seconds of the shutdown timeout that are kept for committing and leaving the group, then for closing everything; half
 of it at most. Only servers that are away make them necessary."""
 
+BATCHES_AT_ONCE = 4
+"""Batches of metadata runs that a process does at once when it has nothing to archive; more made a run no faster."""
+
 log = logging.getLogger(__name__)
 
 
@@ -290,7 +293,7 @@ def _limit(pacers: Pacers, slots: int) -> Callable[[str, bool], int]:
 
     def limit(lane: str, others_have_work: bool) -> int:
         if lane == METADATA:  # what archiving leaves
-            return 1 if others_have_work else max(1, slots // 4)
+            return 1 if others_have_work else max(1, min(BATCHES_AT_ONCE, slots // 4))
         if lane in (DEAD_LETTERS, PUTTING_BACK, ""):
             return max(1, slots // 4) if lane == DEAD_LETTERS else slots
         return pacers.limit(lane, others_have_work, slots)

@@ -130,7 +130,12 @@ def _plain(value: Any) -> Any:
 
 def insert(connection: AsyncConnection, table: Table) -> Any:
     """An INSERT that knows `on_conflict_do_nothing`."""
-    return postgresql.insert(table) if is_postgresql(connection) else sqlite.insert(table)
+    return insert_on(connection.dialect.name, table)
+
+
+def insert_on(dialect: str, table: Table) -> Any:
+    """The same for statements that are kept per dialect."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
 async def insert_many(

@@ -213,9 +213,9 @@ async def close_batch(connection: AsyncConnection, row: BatchRow) -> bool:
     return (await connection.execute(closed)).rowcount > 0
 
 
-async def count_batch(connection: AsyncConnection, run_id: UUID, result: BatchResult, now: datetime) -> None:
-    """Counts a batch that was closed in the same transaction."""
-    await connection.execute(
+async def count_batch(connection: AsyncConnection, run_id: UUID, result: BatchResult, now: datetime) -> Run:
+    """Counts a batch that was closed in the same transaction; the run then."""
+    counted = await connection.execute(
         update(run)
         .where(run.c.id == run_id)
         .values(
@@ -226,7 +226,9 @@ async def count_batch(connection: AsyncConnection, run_id: UUID, result: BatchRe
             failed=run.c.failed + result.failed,
             last_settled=now,
         )
+        .returning(run)
     )
+    return as_run(counted.one())
 
 
 async def put_back(connection: AsyncConnection, place: BatchId, not_before: datetime) -> None:

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, literal_column, or_, select, update
+from sqlalchemy import Integer, Text, Update, and_, bindparam, literal_column, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningInsert
 
 from app.db import dialect
 from app.db.artifacts import VALUES, value_record
-from app.db.metadata_tables import artifact, column, error, value
+from app.db.metadata_tables import Id, artifact, column, error, value
 from app.db.runs import BatchRow, candidates
 from app.domain.archive_types import SchemaName
 from app.domain.artifacts import StoredObject
@@ -64,42 +66,58 @@ async def write(
     ]
     if not records:
         return set(), 0
-    rows = VALUES.clause(connection.dialect.name)
+    parameters = {**VALUES.bind(connection, records), "archive_type": of.archive_type}
+    written = (await connection.execute(_writing(connection.dialect.name, of.mode), parameters)).all()
+    return {row.artifact_id for row in written}, sum(row.kind == "null" for row in written)
+
+
+@lru_cache
+def _writing(dialect_name: str, mode: Mode) -> ReturningInsert[Any]:
+    rows = VALUES.clause(dialect_name)
     names = [name for name, _ in VALUES.columns]
     # WHERE true: without it SQLite reads ON CONFLICT as a join condition.
-    statement = dialect.insert(connection, value).from_select(
+    statement = dialect.insert_on(dialect_name, value).from_select(
         names, select(*(rows.c[name] for name in names)).where(rows.c.artifact_id > 0)
     )
+    key = [value.c.artifact_id, value.c.key]
     excluded = statement.excluded
     newer = value.c.revision <= excluded.revision
     stale = value.c.revision < (
         select(column.c.path_revision)
-        .where(column.c.archive_type == of.archive_type, column.c.key == literal_column("excluded.key"))
+        .where(
+            column.c.archive_type == bindparam("archive_type", type_=Text),
+            column.c.key == literal_column("excluded.key"),
+        )
         .scalar_subquery()
     )
     differs = value.c.json != excluded.json
-    match of.mode:
+    match mode:
         case Mode.MISSING:
-            statement = statement.on_conflict_do_nothing(index_elements=[value.c.artifact_id, value.c.key])
+            statement = statement.on_conflict_do_nothing(index_elements=key)
         case _:
             statement = statement.on_conflict_do_update(
-                index_elements=[value.c.artifact_id, value.c.key],
+                index_elements=key,
                 set_={name: excluded[name] for name in names if name not in ("artifact_id", "key")},
-                where=and_(newer, or_(stale, differs) if of.mode is Mode.ALL else stale),
+                where=and_(newer, or_(stale, differs) if mode is Mode.ALL else stale),
             )
-    written = (
-        await connection.execute(
-            statement.returning(value.c.artifact_id, value.c.kind), VALUES.bind(connection, records)
-        )
-    ).all()
-    return {row.artifact_id for row in written}, sum(row.kind == "null" for row in written)
+    writing: ReturningInsert[Any] = statement.returning(value.c.artifact_id, value.c.kind)
+    return writing
+
+
+IDS = dialect.Rows("ids", [("id", Id)])
 
 
 async def raise_revision(connection: AsyncConnection, of: Run, ids: Sequence[int]) -> None:
     """Notes that artifacts have been brought to the revision of the run."""
-    await connection.execute(
-        update(artifact).where(artifact.c.id.in_(ids), artifact.c.revision < of.revision).values(revision=of.revision)
-    )
+    if ids:
+        parameters = {**IDS.bind(connection, [(id_,) for id_ in ids]), "raised": of.revision}
+        await connection.execute(_raising(connection.dialect.name), parameters)
+
+
+@lru_cache
+def _raising(dialect_name: str) -> Update:
+    ids, revision = IDS.clause(dialect_name), bindparam("raised", type_=Integer)
+    return update(artifact).where(artifact.c.id == ids.c.id, artifact.c.revision < revision).values(revision=revision)
 
 
 async def note_errors(
@@ -108,11 +126,15 @@ async def note_errors(
     """Remembers what failed; what failed before is resolved for artifacts that were read now."""
     well = [id_ for id_ in ids if id_ not in errors]
     if well:
-        await connection.execute(
-            update(error).where(error.c.artifact_id.in_(well), error.c.resolved.is_(False)).values(resolved=True)
-        )
+        await connection.execute(_resolving(connection.dialect.name), IDS.bind(connection, [(id_,) for id_ in well]))
     rows: list[dict[str, Any]] = [
         {"run_id": of.id, "artifact_id": id_, "message": message, "at": now} for id_, message in sorted(errors.items())
     ]
     if rows:
         await connection.execute(error.insert(), rows)
+
+
+@lru_cache
+def _resolving(dialect_name: str) -> Update:
+    ids = IDS.clause(dialect_name)
+    return update(error).where(error.c.artifact_id == ids.c.id, error.c.resolved.is_(False)).values(resolved=True)

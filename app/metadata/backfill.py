@@ -20,7 +20,7 @@ from app.outages import through_outages
 from app.telemetry import metrics
 
 READS = 8
-"""Objects of one batch that are read at once."""
+"""Objects of one batch that are read at once: all that a run asks of the store while archiving has work."""
 
 PROGRESS_EVERY = 100
 """Batches between two lines of progress in the log."""
@@ -45,7 +45,7 @@ class MetadataBackfill:
         self._readiness = readiness
         self._batch_size = batch_size
         self._on_due = on_due
-        self._reads = asyncio.Semaphore(READS)
+        self._recording = asyncio.Lock()
 
     async def do(self, row: BatchRow) -> None:
         """Returns once the batch is recorded, or its run has ended. Waits through outages; safe to repeat."""
@@ -55,23 +55,30 @@ class MetadataBackfill:
 
         async def read(artifact: Covered) -> None:
             try:
-                async with self._reads:
-                    extracted[artifact.id] = await self._extractor.read(artifact.object, paths)
+                extracted[artifact.id] = await self._extractor.read(artifact.object, paths)
             except Unreadable as unreadable:
                 errors[artifact.id] = str(unreadable)
             except Exception as error:  # a bug: it costs this artifact, not the batch and the run
                 log.exception("unexpected error", extra={"run_id": str(row.id.run_id)})
                 errors[artifact.id] = f"Internal error: {type(error).__name__}; the log has it"
 
+        rest = iter(covered)
+
+        async def reader() -> None:
+            for artifact in rest:
+                await read(artifact)
+
         async with asyncio.TaskGroup() as tasks:
-            for artifact in covered:
-                tasks.create_task(read(artifact))
+            for _ in range(READS):
+                tasks.create_task(reader())
         ids = [artifact.id for artifact in covered]
 
         async def record(connection: AsyncConnection) -> tuple[Run, BatchResult] | None:
             return await _record(connection, row, ids, extracted, errors, self._batch_size)
 
-        recorded = await through_outages(self._readiness, DATABASE, lambda: self._database.run(record))
+        # Batches of a run wait for its row: one connection does that, the others are left to those who archive.
+        async with self._recording:
+            recorded = await through_outages(self._readiness, DATABASE, lambda: self._database.run(record))
         if recorded is not None:
             after, result = recorded
             metrics.ARTIFACTS_PROCESSED.inc(result.processed)
@@ -121,14 +128,16 @@ async def _record(
     now = datetime.now(UTC)
     changed, nulls = await values.write(connection, run, extracted)
     result = BatchResult(processed=len(ids), updated=len(changed), nulls=nulls, failed=len(errors))
-    await runs.count_batch(connection, run.id, result, now)
+    after = await runs.count_batch(connection, run.id, result, now)
     if run.mode is Mode.AUTOMATIC:
         await values.raise_revision(connection, run, ids)
     await values.note_errors(connection, run, ids, errors, now)
-    if run.open == 1:  # this was the last one: look for what was archived with an old definition meanwhile
-        if run.mode is Mode.AUTOMATIC:
-            await runs.extend(connection, run, batch_size, now)
-        else:
-            await runs.complete(connection, run.id, now)
-    after = await runs.find(connection, run.id)
-    return None if after is None else (after, result)
+    if after.open:
+        return after, result
+    # This was the last one: look for what was archived with an old definition meanwhile.
+    if run.mode is Mode.AUTOMATIC:
+        await runs.extend(connection, run, batch_size, now)
+    else:
+        await runs.complete(connection, run.id, now)
+    ended = await runs.find(connection, run.id)
+    return None if ended is None else (ended, result)
