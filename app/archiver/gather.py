@@ -19,7 +19,8 @@ class Gather(Generic[T, R]):
     """`add` returns what `flush` answered for its item, once the transaction of its batch is committed.
 
     One flush is under way at a time: while the database is slow, batches grow instead of queueing up. `flush` returns
-    one answer per item, in order; what it raises is raised in every `add` of the batch.
+    one answer per item, in order. Where it raises, each item of the batch is tried alone, so that one that cannot be
+    written harms no other; what it raises then is raised in `add`.
     """
 
     def __init__(
@@ -62,6 +63,10 @@ class Gather(Generic[T, R]):
                 future.cancel()
             raise
         except Exception as error:
+            if len(batch) > 1:
+                for each in batch:
+                    await self._answer([each])
+                return
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)

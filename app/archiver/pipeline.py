@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -99,7 +99,7 @@ class Archiver:
             except asyncio.CancelledError:
                 await self._records.settle(PutBack(task.id, datetime.now(UTC), task.attempts))
                 raise
-            changed = await self._records.settle(settlement)
+            settlement, changed = await self._settle(settlement, task, span)
             if not changed and isinstance(settlement, Outcome) and settlement.state is TaskState.FAILED:
                 # Too late to fail: if it is open still, an object is stored, and only its announcement is missing.
                 late = PutBack(task.id, datetime.now(UTC) + LATE_FAILURE_PAUSE, task.attempts)
@@ -107,6 +107,18 @@ class Archiver:
                     log.error("stored, but not announced: %s", settlement.message, extra=_about(task, span))
                 settlement = late
             self._report(task, settlement, span, changed)
+
+    async def _settle(self, settlement: Settlement, task: ArchiveTask, span: traces.Span) -> tuple[Settlement, bool]:
+        """What was recorded, and whether it changed anything: an answer that cannot be written is made a plainer one.
+
+        Nothing that a document holds may keep its task open and its partition waiting.
+        """
+        try:
+            return settlement, await self._records.settle(settlement)
+        except Exception as error:
+            log.exception("an answer cannot be recorded", extra=_about(task, span))
+            plainer = _without_what_may_not_fit(settlement, error, span)
+        return plainer, await self._records.settle(plainer)
 
     async def _settlement_of(self, task: ArchiveTask, span: traces.Span) -> Settlement:
         try:
@@ -125,8 +137,7 @@ class Archiver:
         except Exception as error:
             log.exception("unexpected error", extra=_about(task, span))
             span.record_error(error)
-            message = f"Internal error: {type(error).__name__}; the log has it under the trace id"
-            return Outcome(task.id, TaskState.FAILED, message, span.trace_id)
+            return Outcome(task.id, TaskState.FAILED, _unexpected(error), span.trace_id)
 
     async def _archive(self, task: ArchiveTask, span: traces.Span) -> ArchivedArtifact | None:
         """The artifact once it is stored, noted and announced; None where another try noted an object before."""
@@ -193,6 +204,21 @@ class Archiver:
             case PutBack(not_before=not_before):
                 metrics.TASKS_PUT_BACK.inc()
                 log.info("put back until %s", not_before.isoformat(timespec="seconds"), extra=about)
+
+
+def _without_what_may_not_fit(settlement: Settlement, error: Exception, span: traces.Span) -> Settlement:
+    """Without values of the document: an artifact without them is of no revision, the next metadata run reads it."""
+    match settlement:
+        case Outcome(state=TaskState.SUCCEEDED, archived=ArchivedArtifact() as archived):
+            return replace(settlement, archived=replace(archived, revision=0, values={}))
+        case Outcome(state=TaskState.FAILED):
+            return Outcome(settlement.id, TaskState.FAILED, _unexpected(error), span.trace_id)
+        case _:
+            return settlement
+
+
+def _unexpected(error: Exception) -> str:
+    return f"Failed archiving: internal error {type(error).__name__}; the log has it under the trace id"
 
 
 def _about(task: ArchiveTask, span: traces.Span) -> dict[str, object]:

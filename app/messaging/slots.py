@@ -5,6 +5,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 PUT_BACK = 2.0
 """Seconds for cancelled work to put its tasks back; without a database it cannot, and its commands come again."""
@@ -126,7 +127,7 @@ class Slots:
             return []
         lane = self._lanes[name]
         count = lane.queued // 2
-        return [work for work, _ in zip(lane.newest(), range(count), strict=False)]
+        return list(islice(lane.newest(), count))
 
     async def drain(self, select: Callable[[Work], bool], timeout: float, putting_back: float = PUT_BACK) -> None:
         """Forgets selected work that has not started, waits for what runs, cancels what has not ended in time.

@@ -1,0 +1,120 @@
+"""Whose turn it is: sources side by side, jobs in turn, and nothing more than a source takes."""
+
+import asyncio
+from collections.abc import Callable
+
+from app.messaging.slots import Slots, Work
+
+
+class Desk:
+    """Work that runs until it is told to end; `running` are the names in the order in which they began."""
+
+    def __init__(self, capacity: int, limit: Callable[[str, bool], int] = lambda _lane, _others: 1000) -> None:
+        self.slots = Slots(capacity, limit)
+        self.running: list[str] = []
+        self.cancelled: list[str] = []
+        self._ends: dict[str, asyncio.Event] = {}
+
+    def add(self, lane: str, turn: str, name: str, *, void: bool = False) -> None:
+        async def run() -> None:
+            self.running.append(name)
+            self._ends[name] = asyncio.Event()
+            try:
+                await self._ends[name].wait()
+            except asyncio.CancelledError:
+                self.cancelled.append(name)
+                raise
+
+        self.slots.add(Work(lane, turn, run, is_void=lambda: void))
+
+    async def fill(self) -> list[str]:
+        self.slots.fill()
+        await asyncio.sleep(0)
+        return self.running
+
+    async def end(self, name: str) -> None:
+        self._ends[name].set()
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+
+async def test_jobs_of_one_source_take_turns() -> None:
+    desk = Desk(3)
+    for number in range(5):
+        desk.add("source", "large", f"large {number}")
+    desk.add("source", "small", "small 0")
+    assert await desk.fill() == ["large 0", "small 0", "large 1"]
+
+
+async def test_a_source_runs_no_more_than_its_limit_while_others_go_on() -> None:
+    desk = Desk(4, lambda lane, _others: 1 if lane == "slow" else 1000)
+    for number in range(4):
+        desk.add("slow", "job", f"slow {number}")
+    for number in range(4):
+        desk.add("fast", "job", f"fast {number}")
+    assert sorted(await desk.fill()) == ["fast 0", "fast 1", "fast 2", "slow 0"]
+
+
+async def test_the_limit_is_told_whether_others_have_work() -> None:
+    told: list[tuple[str, bool]] = []
+
+    def limit(lane: str, others: bool) -> int:
+        told.append((lane, others))
+        return 1
+
+    desk = Desk(4, limit)
+    desk.add("a", "job", "a")
+    await desk.fill()
+    desk.add("a", "job", "a2")
+    desk.add("b", "job", "b")
+    await desk.fill()
+    assert told[0] == ("a", False)
+    assert ("b", True) in told
+
+
+async def test_the_next_one_begins_when_one_ends() -> None:
+    desk = Desk(1)
+    desk.add("source", "job", "first")
+    desk.add("source", "job", "second")
+    assert await desk.fill() == ["first"]
+    await desk.end("first")
+    assert desk.running == ["first", "second"]
+    assert desk.slots.in_hand == 1
+
+
+async def test_work_of_a_partition_that_was_taken_away_is_not_begun() -> None:
+    desk = Desk(4)
+    desk.add("source", "job", "gone", void=True)
+    desk.add("source", "job", "ours")
+    assert await desk.fill() == ["ours"]
+    assert desk.slots.in_hand == 1
+
+
+async def test_a_stop_waits_and_then_cancels_what_has_not_ended() -> None:
+    desk = Desk(2)
+    for name in ("ends", "late", "never begun"):
+        desk.add("source", "job", name)
+    await desk.fill()
+    stopping = asyncio.create_task(desk.slots.stop(0.05))
+    await asyncio.sleep(0)
+    await desk.end("ends")
+    await stopping
+    assert desk.cancelled == ["late"]
+    assert desk.running == ["ends", "late"]
+    assert desk.slots.in_hand == 0
+
+
+async def test_a_source_that_hardly_runs_gives_half_of_the_hand_back() -> None:
+    desk = Desk(1, lambda lane, _others: 1 if lane == "stalled" else 1000)
+    for number in range(11):
+        desk.add("stalled", "job", f"stalled {number}")
+    desk.add("other", "job", "other")
+    assert len(desk.slots.overflow()) == 5
+    assert desk.slots.in_hand == 7
+
+
+async def test_a_source_that_runs_well_keeps_what_it_has_in_hand() -> None:
+    desk = Desk(1)
+    for number in range(11):
+        desk.add("well", "job", f"well {number}")
+    assert desk.slots.overflow() == []
