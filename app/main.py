@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import logging
 import resource
 import signal
@@ -88,7 +87,6 @@ async def _serve(settings: Settings, listener: socket.socket, stop: asyncio.Even
         server = _server(app)
         _on_signals(app.state.readiness, stop)
         http = asyncio.create_task(server.serve([listener]))
-        _spare_the_collector()
         try:
             await _run(service, http, stop)
         finally:
@@ -119,15 +117,6 @@ def _allow_connections() -> None:
     wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _spare_the_collector() -> None:
-    """Takes what was loaded at start out of the garbage collector's rounds.
-
-    It stays anyway; looking at all of it again stops the event loop for 150 ms, once a second under load.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 async def _run(service: Service | None, http: "asyncio.Task[None]", stop: asyncio.Event) -> None:
