@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.machine import Foreign, until_quiet
 from bench.service import Client, Measured
 from bench.world import WARM_UP, World, world
 
@@ -33,6 +34,7 @@ class Plan:
     submissions: list[int]
     parts: list[str]
     against: Path | None
+    patience: float
 
 
 def main() -> int:
@@ -50,8 +52,8 @@ def main() -> int:
 async def measure(servers: World, plan: Plan, results: dict[str, Any]) -> None:
     if "compare" in plan.parts:
         print(f"Cost of a task (10 KB document, source after 20 ms; medians of {plan.repetitions} runs, alternating)\n")
-        print("| store, concurrency | run | CPU/task | tasks/s | CPU ÷ floor | rate ÷ floor |")
-        print("|---|---|---|---|---|---|", flush=True)
+        print("| store, concurrency | run | CPU/task | tasks/s | CPU ÷ floor | rate ÷ floor | others |")
+        print("|---|---|---|---|---|---|---|", flush=True)
         for store in plan.stores:
             for concurrency in plan.concurrencies:
                 results[f"{store}-{concurrency}"] = await compare(servers, plan, store, concurrency)
@@ -74,17 +76,22 @@ async def compare(servers: World, plan: Plan, store: str, concurrency: int) -> d
         for run in runs.values():
             await run(WARM_UP)
         found: dict[str, list[Measured]] = {name: [] for name in runs}
+        foreign: dict[str, list[float]] = {name: [] for name in runs}
         order = list(runs)
         for _ in range(plan.repetitions):
             for name in order:
+                await until_quiet(plan.patience)
+                others = Foreign()
                 found[name].append(await runs[name](plan.tasks))
+                foreign[name].append(others.share())
             order = order[1:] + order[:1]
     ratios = _against_floor(found)
     for name, measured in found.items():
         cost, rate = _median(m.cost for m in measured), _median(m.rate for m in measured)
         cpu_ratio, rate_ratio = ratios[name]
         print(
-            f"| {store}, {concurrency} | {name} | {cost:.0f} µs | {rate:,.0f} | {cpu_ratio:.2f} | {rate_ratio:.2f} |",
+            f"| {store}, {concurrency} | {name} | {cost:.0f} µs | {rate:,.0f} | {cpu_ratio:.2f} | {rate_ratio:.2f} "
+            f"| {_median(foreign[name]):.0%} |",
             flush=True,
         )
     return {name: [asdict(each) for each in measured] for name, measured in found.items()}
@@ -177,6 +184,9 @@ def _arguments(given: Sequence[str] | None = None) -> tuple[Plan, Path | None]:
     parser.add_argument("--repetitions", type=int, help="runs of each kind (default: 3)")
     parser.add_argument("--only", default="compare,growth,answers", help="parts (default: %(default)s)")
     parser.add_argument("--against", type=Path, help="another checkout whose service runs as well (before and after)")
+    parser.add_argument(
+        "--patience", type=float, default=0, help="seconds to wait before each run for a machine that is idle otherwise"
+    )
     parser.add_argument("--json", type=Path, help="file for all single results")
     options = parser.parse_args(given)
     quick = options.quick
@@ -189,6 +199,7 @@ def _arguments(given: Sequence[str] | None = None) -> tuple[Plan, Path | None]:
         large=2_000 if quick else 20_000,
         submissions=[2_000] if quick else [10_000, 100_000],
         parts=options.only.split(","),
+        patience=options.patience,
         against=options.against.resolve() if options.against else None,
     )
     return plan, options.json
