@@ -24,6 +24,10 @@ test: $(VENV)/.dev ## all tests, on real servers that are fetched into .servers/
 	@$(BIN)/python -m tests.servers --fetch || [ "$${CI:-}" != true ]
 	$(BIN)/python -m pytest $(ARGS)
 
+.PHONY: test-faults
+test-faults: $(VENV)/.dev ## crashes and outages in their full form (about an hour); PAS_FAULTS_SEED=… repeats a run
+	PAS_FAULTS=full $(BIN)/python -m pytest tests/faults --durations=0 $(ARGS)
+
 check: $(VENV)/.dev ## lint, format, types, import direction, compose.yaml, Dockerfile
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
