@@ -10,7 +10,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup demo test check format servers lock clean
+AUDIT := .venv-audit
+
+.PHONY: help setup demo test check audit sbom format servers lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -36,6 +38,14 @@ check: $(VENV)/.dev ## lint, format, types, import direction, compose.yaml, Dock
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 	$(BIN)/hadolint Dockerfile
 
+audit: $(AUDIT)/.audit ## known vulnerabilities of what the service is installed from (asks pypi.org; exceptions: docs/security.md)
+	$(AUDIT)/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip --strict $(AUDIT_ARGS)
+
+sbom: $(AUDIT)/.audit ## software bill of materials of the service: build/sbom.cdx.json (CycloneDX)
+	@mkdir -p build
+	$(AUDIT)/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-reproducible \
+	    --output-file build/sbom.cdx.json
+
 format: $(VENV)/.dev ## what ruff can put right by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -48,9 +58,11 @@ lock: ## pin the newest allowed versions, with hashes (needs uv)
 	    pyproject.toml --group build -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-annotate --no-header --generate-hashes \
 	    pyproject.toml --group build --group dev -c requirements.lock -o requirements-dev.lock
+	uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-annotate --no-header --generate-hashes \
+	    --group audit -o requirements-audit.lock
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) .servers .pas .mypy_cache .pytest_cache .ruff_cache *.egg-info build
+	rm -rf $(VENV) $(AUDIT) .servers .pas .mypy_cache .pytest_cache .ruff_cache *.egg-info build
 
 $(BIN)/python:
 	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed; name one with make PYTHON=…" >&2; exit 1; }
@@ -65,4 +77,11 @@ $(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	@echo "installing what the tests need into $(VENV)"
 	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(AUDIT)/.audit: requirements-audit.lock
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed; name one with make PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -m venv $(AUDIT)
+	@echo "installing the audit tools into $(AUDIT)"
+	@$(AUDIT)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-audit.lock
 	@touch $@
