@@ -5,13 +5,13 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Boolean, Integer, Select, Text, Uuid, select, update
+from sqlalchemy import Boolean, Integer, Select, Text, Uuid, select, text, update
 from sqlalchemy import insert as insert_into
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningInsert
 
 from app.db import dialect
-from app.db.metadata_tables import Id, Number, artifact, value
+from app.db.metadata_tables import CURRENT, Id, Number, artifact, value
 from app.db.tables import UtcDateTime
 from app.domain.artifacts import ArchivedArtifact
 from app.domain.extraction import MetadataValue
@@ -145,7 +145,7 @@ def _current(dialect_name: str) -> Select[Any]:
         .where(
             artifact.c.archive_type == places.c.archive_type,
             artifact.c.reference_key == places.c.reference_key,
-            artifact.c.superseded.is_(False),
+            text(CURRENT),
         )
         .order_by(artifact.c.id)
     )

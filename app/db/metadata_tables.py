@@ -50,14 +50,17 @@ artifact = Table(
     Column("revision", Integer, nullable=False, comment="of the definition that its metadata was made with"),
     Column("superseded", Boolean, nullable=False, comment="a newer object of the same id and version is stored"),
 )
+CURRENT = "NOT superseded"
+"""The newest of an id and version. Said in these very words: PostgreSQL does not see that `IS false` is the same."""
+
 Index("uq_artifact_object", artifact.c.bucket, artifact.c.object_key, artifact.c.version_id, unique=True)
 Index(
     "uq_artifact_current",
     artifact.c.archive_type,
     artifact.c.reference_key,
     unique=True,
-    postgresql_where=text("NOT superseded"),
-    sqlite_where=text("NOT superseded"),
+    postgresql_where=text(CURRENT),
+    sqlite_where=text(CURRENT),
 )
 Index("ix_artifact_revision", artifact.c.archive_type, artifact.c.revision, artifact.c.id)
 Index("ix_artifact_archive_type", artifact.c.archive_type, artifact.c.id)

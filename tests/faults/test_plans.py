@@ -1,0 +1,133 @@
+"""No hot statement reads a whole table: the plan of each that runs, on PostgreSQL with 154,000 tasks, as it runs."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import event, text
+
+from app.db import ahead, jobs, migrations, outbox, reports, tasks
+from app.db.database import Database
+from app.db.tasks import NoData, Outcome, PutBack, TaskKey
+from app.domain.artifacts import ArchivedArtifact
+from app.domain.identity import reference_key
+from app.domain.jobs import Reference, TaskId, TaskState
+from app.messaging.owed import CreateArtifactCommands
+from tests.servers import Postgres
+from tests.servers.process import run_sync
+from tests.support.rows import LEASE, NOW, insert_job, stored_artifact
+
+LARGE = 150_000
+"""500 commands of 24,000 are found fastest by reading all; of a large table they must not be."""
+
+DONE = 40_000
+TABLES = {"backfill_task", "artifact"}
+
+
+class Plans:
+    """Explains each statement before it runs; what reads one of the tables from end to end is kept."""
+
+    def __init__(self) -> None:
+        self.explained = 0
+        self.scans: list[str] = []
+
+    @contextmanager
+    def of(self, database: Database) -> Iterator[None]:
+        def explain(connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
+            if many or not statement.lstrip().upper().startswith(("SELECT", "UPDATE", "INSERT", "WITH")):
+                return
+            if not any(table in statement for table in TABLES) or "pg_class" in statement:
+                return
+            self.explained += 1
+            found = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters).scalar_one()
+            plan = json.loads(found) if isinstance(found, str) else found
+            scanned = sorted(set(scans(plan[0]["Plan"])) & TABLES)
+            if scanned:
+                self.scans.append(f"{', '.join(scanned)}: {statement}")
+
+        event.listen(database.engine.sync_engine, "before_cursor_execute", explain)
+        try:
+            yield
+        finally:
+            event.remove(database.engine.sync_engine, "before_cursor_execute", explain)
+
+
+def scans(plan: dict[str, Any]) -> list[str]:
+    own = [plan["Relation Name"]] if plan["Node Type"] == "Seq Scan" else []
+    return own + [name for below in plan.get("Plans", []) for name in scans(below)]
+
+
+@pytest.fixture(scope="module")
+def url(postgres: Postgres) -> str:
+    return postgres.create_database(f"plans-{uuid4().hex[:8]}")
+
+
+@pytest.fixture(scope="module")
+def large(url: str) -> UUID:
+    """A large job in all states beside four smaller ones, with an artifact for each task that has ended."""
+
+    async def fill() -> UUID:
+        database = Database(url)
+        await migrations.migrate(database)
+        job_id = await insert_job(database, LARGE)
+        for _ in range(4):
+            await insert_job(database, 1000)
+        for start in range(0, DONE, 2000):
+            ids = [TaskId(job_id, position) for position in range(start, start + 2000)]
+            await database.run(lambda c, ids=ids: tasks.settle(c, [succeeded(each) for each in ids], NOW))  # type: ignore[misc]
+        async with database.engine.begin() as connection:
+            await connection.execute(text("ANALYZE"))
+        await database.close()
+        return job_id
+
+    return run_sync(fill())
+
+
+def succeeded(task: TaskId) -> Outcome:
+    reference = Reference(f"ref-{task.position}")
+    archived = ArchivedArtifact(stored_artifact(f"v{task}"), task.job_id, reference, "M", None, 0, {})
+    return Outcome(task, TaskState.SUCCEEDED, archived=archived)
+
+
+async def test_no_hot_statement_scans_tasks_or_artifacts(url: str, large: UUID) -> None:
+    database, plans = Database(url), Plans()
+    commands = CreateArtifactCommands("commands", "psf", "pas")
+    box = outbox.TASKS
+    try:
+        with plans.of(database):
+            claimed = await database.run(lambda c: outbox.claim(c, box, NOW, lease_until=LEASE, window=1000, batch=500))
+            assert len(claimed) == 500
+            await database.run(lambda c: commands.load(c, claimed))
+            await database.run(lambda c: outbox.release(c, box, claimed[:10], LEASE))
+            await database.run(lambda c: outbox.mark_published(c, box, claimed[10:], LEASE, NOW))
+            ours = [TaskId(*item) for item in claimed[10:] if item.owner_id == large]
+            keys = [TaskKey(large, UUID(bytes=reference_key(Reference(f"ref-{each.position}")))) for each in ours]
+            found = await database.once(lambda c: tasks.look_up(c, keys))
+            assert len(found) == len(ours)
+            await database.once(lambda c: tasks.note(c, [(each, stored_artifact()) for each in ours[:20]]))
+            later = NOW + timedelta(seconds=5)
+            await database.run(lambda c: tasks.settle(c, [succeeded(each) for each in ours[:20]], later))
+            mixed: list[tasks.Settlement] = [
+                Outcome(ours[20], TaskState.FAILED, "m", "t"),
+                NoData(ours[21], "t"),
+                PutBack(ours[22], later, 1, hold_job=True),
+            ]
+            await database.run(lambda c: tasks.settle(c, mixed, later))
+            await database.run(lambda c: outbox.owe_again(c, box, later + timedelta(hours=1), limit=100))
+            await database.run(lambda c: outbox.owe_again(c, box, NOW - timedelta(hours=1), limit=100))
+            await database.run(
+                lambda c: ahead.bring_back(c, box, later, lease=timedelta(seconds=30), served_after=later)
+            )
+            async with database.reading() as connection:
+                await outbox.count_outstanding(connection, box)
+                await jobs.find(connection, large)
+                await jobs.count_without_data(connection, large)
+                await reports.page(connection, large, after=-1, limit=1000, state=None)
+        assert plans.explained >= 15
+        assert plans.scans == []
+    finally:
+        await database.close()
