@@ -24,8 +24,7 @@ READERS: dict[str, Callable[[bytes], Any]] = {
 }
 
 WORDS = "no Yes null ~ 0x1F 0o17 017 1e3 1_000 12:30:45 .inf 2024-01-01 = << -".split()
-PARTS = [*"{}[],\"'#|>&*!	?\é
-a1", "id", "version", ": ", "- ", "  "]
+PARTS = [*"{}[],\"'#|>&*!\t?\\é\na1", "id", "version", ": ", "- ", "  "]
 characters = st.characters(codec="utf-8", exclude_categories=["Cs"])
 ids = st.one_of(
     st.text(characters, min_size=1, max_size=40),
