@@ -1,7 +1,7 @@
 """A reader that takes YAML 1.2 at its word: the core schema of the specification (10.3.2), and nothing else."""
 
 import re
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -9,9 +9,8 @@ import yaml
 class CoreLoader(yaml.SafeLoader):
     """PyYAML's parser with the rules of YAML 1.2 for plain scalars."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str | None, list[tuple[str, re.Pattern[str]]]]] = {}
 
-
+CoreLoader.yaml_implicit_resolvers = {}
 for _tag, _pattern, _first in (
     ("null", r"null|Null|NULL|~|", ["n", "N", "~", ""]),
     ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),

@@ -23,7 +23,23 @@ READERS: dict[str, Callable[[bytes], Any]] = {
     "YAML 1.2": read_core,
 }
 
-WORDS = "no Yes null ~ 0x1F 0o17 017 1e3 1_000 12:30:45 .inf 2024-01-01 = << -".split()
+WORDS = [
+    "no",
+    "Yes",
+    "null",
+    "~",
+    "0x1F",
+    "0o17",
+    "017",
+    "1e3",
+    "1_000",
+    "12:30:45",
+    ".inf",
+    "2024-01-01",
+    "=",
+    "<<",
+    "-",
+]
 PARTS = [*"{}[],\"'#|>&*!\t?\\é\na1", "id", "version", ": ", "- ", "  "]
 characters = st.characters(codec="utf-8", exclude_categories=["Cs"])
 ids = st.one_of(
