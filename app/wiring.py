@@ -50,7 +50,7 @@ LEAVING, CLOSING = LAST_COMMIT + LEAVE, 2.5
 """Seconds of the shutdown timeout that are kept for committing and leaving the group, then for closing everything; half
 of it at most. Only servers that are away make them necessary."""
 
-BATCHES_AT_ONCE = 4
+BATCHES_AT_ONCE = 6
 """Batches of metadata runs that a process does at once when it has nothing to archive; more made a run no faster."""
 
 GARBAGE = 10_000

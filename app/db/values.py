@@ -5,13 +5,13 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Integer, Text, Update, and_, bindparam, literal_column, or_, select, update
+from sqlalchemy import Executable, Integer, Text, Update, and_, bindparam, func, literal_column, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningInsert
 
 from app.db import dialect
-from app.db.artifacts import VALUES, value_record
-from app.db.metadata_tables import Id, artifact, column, error, value
+from app.db.artifacts import TEXT_HEAD
+from app.db.metadata_tables import Id, Number, artifact, column, error, value
 from app.db.runs import BatchRow, candidates
 from app.domain.archive_types import SchemaName
 from app.domain.artifacts import StoredObject
@@ -51,33 +51,48 @@ async def covered(connection: AsyncConnection, row: BatchRow) -> list[Covered]:
     ]
 
 
+NEW = dialect.Rows(
+    "new",
+    [("artifact_id", Id), ("key", Text), ("json", Text), ("kind", Text), ("text", Text), ("number", Number)],
+)
+"""What a value of a batch is made of; the rest of its row is the same for all, or follows from these."""
+
+
 async def write(
     connection: AsyncConnection, of: Run, extracted: Mapping[int, Mapping[str, MetadataValue]]
-) -> tuple[set[int], int]:
-    """Writes the values of artifacts (id → key → value); returns the artifacts changed and how many nulls were written.
+) -> tuple[int, int]:
+    """Writes the values of artifacts (id → key → value); returns how many artifacts it changed and nulls it wrote.
 
     A new key fills only what is absent; a stale value, of an older path, is overwritten; mode `all` overwrites what
     differs; and no value replaces one of a higher revision.
     """
     records = [
-        value_record(artifact_id, key, of.revision, found)
+        (artifact_id, key, found.json, found.kind, found.text, found.number)
         for artifact_id, values in sorted(extracted.items())
         for key, found in sorted(values.items())
     ]
     if not records:
-        return set(), 0
-    parameters = {**VALUES.bind(connection, records), "archive_type": of.archive_type}
+        return 0, 0
+    parameters = {**NEW.bind(connection, records), "archive_type": of.archive_type, "made_with": of.revision}
     written = (await connection.execute(_writing(connection.dialect.name, of.mode), parameters)).all()
-    return {row.artifact_id for row in written}, sum(row.kind == "null" for row in written)
+    if dialect.is_postgresql(connection):
+        [(changed, nulls)] = written
+        return changed, nulls
+    return len({row.artifact_id for row in written}), sum(row.kind == "null" for row in written)
 
 
 @lru_cache
-def _writing(dialect_name: str, mode: Mode) -> ReturningInsert[Any]:
-    rows = VALUES.clause(dialect_name)
-    names = [name for name, _ in VALUES.columns]
+def _writing(dialect_name: str, mode: Mode) -> Executable:
+    """Returns the rows written; on PostgreSQL, which can and is asked over a network, their counts."""
+    rows = NEW.clause(dialect_name)
+    made = {
+        **{name: rows.c[name] for name, _ in NEW.columns},
+        "text_head": func.substr(rows.c.text, 1, TEXT_HEAD),
+        "revision": bindparam("made_with", type_=Integer),
+    }
     # WHERE true: without it SQLite reads ON CONFLICT as a join condition.
     statement = dialect.insert_on(dialect_name, value).from_select(
-        names, select(*(rows.c[name] for name in names)).where(rows.c.artifact_id > 0)
+        list(made), select(*made.values()).where(rows.c.artifact_id > 0)
     )
     key = [value.c.artifact_id, value.c.key]
     excluded = statement.excluded
@@ -97,11 +112,14 @@ def _writing(dialect_name: str, mode: Mode) -> ReturningInsert[Any]:
         case _:
             statement = statement.on_conflict_do_update(
                 index_elements=key,
-                set_={name: excluded[name] for name in names if name not in ("artifact_id", "key")},
+                set_={name: excluded[name] for name in made if name not in ("artifact_id", "key")},
                 where=and_(newer, or_(stale, differs) if mode is Mode.ALL else stale),
             )
-    writing: ReturningInsert[Any] = statement.returning(value.c.artifact_id, value.c.kind)
-    return writing
+    returning: ReturningInsert[Any] = statement.returning(value.c.artifact_id, value.c.kind)
+    if dialect_name != "postgresql":
+        return returning
+    written = returning.cte("written")
+    return select(func.count(written.c.artifact_id.distinct()), func.count().filter(written.c.kind == "null"))
 
 
 IDS = dialect.Rows("ids", [("id", Id)])

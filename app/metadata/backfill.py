@@ -127,7 +127,7 @@ async def _record(
         return None
     now = datetime.now(UTC)
     changed, nulls = await values.write(connection, run, extracted)
-    result = BatchResult(processed=len(ids), updated=len(changed), nulls=nulls, failed=len(errors))
+    result = BatchResult(processed=len(ids), updated=changed, nulls=nulls, failed=len(errors))
     after = await runs.count_batch(connection, run.id, result, now)
     if run.mode is Mode.AUTOMATIC:
         await values.raise_revision(connection, run, ids)
