@@ -58,7 +58,7 @@ def value_rows(count: int) -> Iterator[tuple[Any, ...]]:
 
 async def fill(database: Database, count: int) -> None:
     await migrations.migrate(database)
-    columns = ["id", *(name for name, _ in artifacts.COLUMNS)]
+    columns = ["id", *(name for name, _ in artifacts.ARTIFACTS.columns)]
     async with database.engine.begin() as connection:
         await dialect.insert_many(connection, artifact, columns, artifact_rows(count))
         await artifacts.insert_values(connection, value_rows(count))
