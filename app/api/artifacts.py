@@ -135,7 +135,7 @@ async def look(artifact: KnownArtifact) -> Response:
     responses={
         200: {
             "description": "The stored bytes, as an attachment, with the content type they were archived with.",
-            "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
+            "content": {"*/*": {"schema": {"description": "as it was archived"}}},
             "headers": {
                 "Repr-Digest": {"description": "SHA-256 (RFC 9530)", "schema": {"type": "string"}},
                 "Content-Disposition": {"schema": {"type": "string"}},

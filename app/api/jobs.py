@@ -15,7 +15,7 @@ from app.api.yaml_reader import ReadingFailed, YamlReader
 from app.api.yaml_report import report_head, report_tasks
 from app.api.yaml_scalars import listed
 from app.db.database import Database
-from app.domain.jobs import TaskState
+from app.domain.jobs import JobResult, JobState, TaskState
 from app.jobs import control, report
 from app.jobs.submit import DifferentContent, DoesNotFit, Submissions, Submitter
 from app.telemetry import traces
@@ -89,6 +89,45 @@ SUBMISSION_SCHEMA: dict[str, Any] = {
                 "properties": {
                     "id": {"type": "string", "minLength": 1, "maxLength": 512},
                     "version": {"type": "integer", "minimum": 1, "maximum": 2147483647},
+                },
+            },
+        },
+    },
+}
+
+
+_WORD = {"type": "string"}
+_TIME = {"type": "string", "format": "date-time"}
+REPORT_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["message", "topic", "job-state", "job-id", "started", "archiveDataReferences"],
+    "additionalProperties": False,
+    "properties": {
+        "message": _WORD,
+        "topic": _WORD,
+        "config-id": _WORD,
+        "job-state": {"enum": list(JobState)},
+        "job-result": {"enum": list(JobResult), "description": "absent while the job is open"},
+        "job-id": {"type": "string", "format": "uuid"},
+        "started": _TIME,
+        "report-created": {**_TIME, "description": "when the job completed; absent while it is open"},
+        "started-by-name": _WORD,
+        "started-by-ext_id": _WORD,
+        "archiveDataReferences": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["id", "state"],
+                "additionalProperties": False,
+                "properties": {
+                    "id": _WORD,
+                    "version": {"type": "integer", "minimum": 1},
+                    "state": {"enum": list(TaskState)},
+                    "error": {
+                        "type": "object",
+                        "additionalProperties": False,
+                        "properties": {"message": _WORD, "traceId": _WORD},
+                    },
                 },
             },
         },
@@ -176,7 +215,7 @@ RETRY = {"Retry-After": "5"}
     responses={
         200: {
             "description": "What became of every reference, in the order of submission.",
-            "content": {"application/yaml": {"schema": {"type": "string"}, "example": EXAMPLE_REPORT}},
+            "content": {"application/yaml": {"schema": REPORT_SCHEMA, "example": EXAMPLE_REPORT}},
         },
         **responses(400, 401, 403, 404, 503),
     },

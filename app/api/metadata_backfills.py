@@ -81,7 +81,7 @@ async def list_runs(_caller: MayReadJobs, control: Control, cursor: Cursor = Non
             "headers": {"Location": {"description": "the run", "schema": {"type": "string"}}},
         },
         200: {"model": DryRunView, "description": "What a run would do (`dryRun`)."},
-        **responses(400, 401, 403, 409, 413, 415, 503),
+        **responses(400, 401, 403, 408, 409, 413, 415, 503),
     },
     openapi_extra={
         "requestBody": {
