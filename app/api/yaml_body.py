@@ -99,6 +99,7 @@ def parse_submission(body: bytes, max_references: int) -> Parsed:
             walk.mistakes.append(Mistake("", None, "has a tag with an escape that is no character; leave tags out"))
     except Stop:
         pass
+    walk.end()
     columns = walk.columns.build()
     room = MAX_MISTAKES + 1 - len(walk.mistakes)
     if not walk.too_many and room > 0:

@@ -71,6 +71,10 @@ class Walk:
         self.columns = ColumnsBuilder()
         self.too_many = False
 
+    def end(self) -> None:
+        """Lets go of the parser, which holds the body and, in a circle, this."""
+        del self.next
+
     def progress(self) -> int:
         """More whenever an entry or a reference was read, or something was noted."""
         return len(self.keys) + len(self.columns.versions) + len(self.mistakes)

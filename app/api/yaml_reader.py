@@ -147,6 +147,9 @@ def _write(parsed: Parsed, pipe: BinaryIO) -> None:
     pipe.flush()
 
 
+NICE = 5
+"""So much does the process stand back behind the service, whose event loop must not wait for it."""
+
 _ROOT = str(Path(__file__).resolve().parents[2])
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "LANG")
 """All of the environment that the reading process gets: no secrets beside a parser of strangers' bytes."""
@@ -156,6 +159,7 @@ _WORKER = "from app.api.yaml_reader import read_from_stdin; read_from_stdin()"
 def read_from_stdin() -> None:
     """The process of one body: bytes on stdin, what was read on stdout. Arguments: max_references and size."""
     max_references, size = map(int, sys.argv[1:3])
+    os.nice(NICE)
     memory = 256 * 1024 * 1024 + 4 * size
     with suppress(OSError, ValueError):  # not every system has this limit
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))

@@ -3,6 +3,7 @@
 import pytest
 
 from app.api.yaml_body import Parsed, parse_submission
+from app.api.yaml_events import MAX_STRETCH
 from app.api.yaml_scalars import MORE, Mistake, listed
 
 HEAD = "message: M\ntopic: t\narchiveDataReferences:\n"
@@ -354,3 +355,24 @@ def test_values_in_messages_are_short_and_harmless() -> None:
     path, _, _ = mistakes('"\\e[31m' + "k" * 300 + '": x\n')[0]
     assert len(path) < 100
     assert path.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("begin", "path"),
+    [
+        (b"", ""),
+        (b"message: ", ""),
+        (b"message: M\ntopic: t\narchiveDataReferences:\n- id: a\n- id: ", "archiveDataReferences[1]"),
+        (b"message: M\ntopic: t\narchiveDataReferences:\n- id: a\n#", "archiveDataReferences[0]"),
+        (b"message: M\ntopic: t\narchiveDataReferences:\n- &", "archiveDataReferences[0]"),
+    ],
+)
+def test_what_leads_nowhere_for_long_ends_the_reading(begin: bytes, path: str) -> None:
+    (mistake,) = parse_submission(begin + b"a" * (MAX_STRETCH + 100_000), 10).mistakes
+    assert (mistake.path, mistake.line) == (path, None)
+    assert mistake.message == "is more than 4194304 bytes long, comments included; leave them out"
+
+
+def test_long_comments_between_references_are_fine() -> None:
+    body = b"message: M\ntopic: t\narchiveDataReferences:\n" + (b"#" * (MAX_STRETCH // 2) + b"\n- id: %d\n") * 3
+    assert not parse_submission(body % (1, 2, 3), 10).mistakes

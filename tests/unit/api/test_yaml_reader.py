@@ -107,3 +107,16 @@ async def test_the_process_does_not_get_the_secrets_of_the_environment(
     check = "import os; assert 'JEAP_SECRET' not in os.environ; " + yaml_reader._WORKER
     monkeypatch.setattr(yaml_reader, "_WORKER", check)
     assert len((await reader.read(bytearray(BODY), 5000)).references) == 3000
+
+
+async def test_the_body_is_let_go_when_the_process_has_it(reader: YamlReader) -> None:
+    body = bytearray(BODY)
+    await reader.read(body, 5000)
+    assert not body
+
+
+async def test_an_answer_that_is_none_is_an_error(reader: YamlReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = "import sys; sys.stdin.buffer.read(); sys.stdout.buffer.write(bytes(3) + bytes([9]) + b'not JSON.')"
+    monkeypatch.setattr(yaml_reader, "_WORKER", worker)
+    with pytest.raises(ReadingFailed):
+        await reader.read(bytearray(BODY), 5000)
