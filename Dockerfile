@@ -14,7 +14,8 @@ RUN pip --python /opt/pas/bin/python install --no-cache-dir --disable-pip-versio
     && /opt/pas/bin/python -m compileall -q app
 
 FROM python:3.11-slim-bookworm
-RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin pas
+RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin pas \
+    && python -m pip uninstall --quiet --yes pip setuptools wheel
 WORKDIR /srv/pas
 COPY --from=build /opt/pas /opt/pas
 COPY --from=build /srv/pas /srv/pas
@@ -22,6 +23,8 @@ COPY alembic alembic
 COPY contracts contracts
 COPY config config
 COPY LICENSE NOTICE ./
+# Nothing starts a shell from here on; to look around: docker exec -it … python
+RUN ["/bin/rm", "-f", "/bin/sh", "/bin/dash", "/bin/bash", "/bin/rbash"]
 ENV PATH=/opt/pas/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001
 EXPOSE 8080
