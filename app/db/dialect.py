@@ -11,7 +11,8 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import FromClause, Table, Text, bindparam, column, event, func, select, text, type_coerce
+import orjson
+from sqlalchemy import FromClause, Table, Text, bindparam, cast, column, event, func, select, text, type_coerce
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -84,15 +85,21 @@ class Rows:
     """Rows of parameters as a FROM clause: `unnest(…)` on PostgreSQL, `json_each(?)` on SQLite.
 
     The clause is made once and its rows are bound at each execution, so that statements over it can be kept: building
-    one and finding its compiled form again costs more than executing it.
+    one and finding its compiled form again costs more than executing it. `as_json`: one JSON text on PostgreSQL too;
+    arrays of a thousand texts cost the driver 6 ms.
     """
 
     name: str
     columns: Columns
+    as_json: bool = False
 
     def clause(self, dialect: str) -> FromClause:
         """For statements that are kept per dialect (`connection.dialect.name`)."""
         name, columns = self.name, self.columns
+        if dialect == "postgresql" and self.as_json:
+            rows = func.json_to_recordset(cast(bindparam(f"{name}_json", type_=Text), postgresql.JSON))
+            records = rows.table_valued(*(column(of, _type(kind)) for of, kind in columns), name=name)
+            return records.render_derived(with_types=True)
         if dialect == "postgresql":
             arrays = [bindparam(f"{name}_{of}", type_=postgresql.ARRAY(_type(kind))) for of, kind in columns]
             values = func.unnest(*arrays).table_valued(*(column(of, _type(kind)) for of, kind in columns), name=name)
@@ -106,6 +113,10 @@ class Rows:
 
     def bind(self, connection: AsyncConnection, values: Sequence[Sequence[Any]]) -> dict[str, Any]:
         """The parameters for these rows; there is at least one."""
+        if is_postgresql(connection) and self.as_json:
+            names = [of for of, _ in self.columns]
+            objects = [dict(zip(names, row, strict=True)) for row in values]
+            return {f"{self.name}_json": orjson.dumps(objects, default=str).decode()}
         if is_postgresql(connection):
             return {
                 f"{self.name}_{of}": list(row)

@@ -54,6 +54,7 @@ async def covered(connection: AsyncConnection, row: BatchRow) -> list[Covered]:
 NEW = dialect.Rows(
     "new",
     [("artifact_id", Id), ("key", Text), ("json", Text), ("kind", Text), ("text", Text), ("number", Number)],
+    as_json=True,
 )
 """What a value of a batch is made of; the rest of its row is the same for all, or follows from these."""
 
