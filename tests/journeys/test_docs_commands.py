@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.journeys.console import check, commands_of
@@ -56,6 +57,10 @@ def running(command: str, directory: Path, settings: Sequence[str] = ()) -> Iter
         deadline = time.monotonic() + 60
         while not (found := re.search(r"^listening on (http://\S+)$", log.read_text(), re.MULTILINE)):
             assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        # A reader is slower than we are: the service is ready by then. The source has no health, and is at once.
+        while httpx.get(f"{found[1]}/health/ready").status_code == 503:
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.05)
         yield found[1]
