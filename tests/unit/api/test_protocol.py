@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 import uvicorn
+from uvicorn.server import ServerState
 
+from app.api.measure import Measured
 from app.api.protocol import Limits, bounded_http
 from app.telemetry import metrics
 
@@ -35,11 +37,11 @@ class App:
 
 
 @asynccontextmanager
-async def served(app: Any, **limits: Any) -> AsyncIterator[int]:
+async def served(app: Any, state: ServerState | None = None, **limits: Any) -> AsyncIterator[int]:
     protocol = bounded_http(Limits(**limits))
     config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None)
     config.load()
-    state = uvicorn.Server(config).server_state
+    state = state or ServerState()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: protocol(config, state, {}), "127.0.0.1", 0)
     try:
@@ -176,3 +178,20 @@ async def test_pipelined_requests_are_answered_in_their_order() -> None:
         assert (await client.ask(GET * 3)).count(b"HTTP/1.1 200 ") == 1
         assert (await client.ask(b"")).startswith(b"HTTP/1.1 200 ")
         assert (await client.ask(b"")).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_an_answer_that_a_stop_cuts_off_is_no_error_and_is_not_taken_for_complete(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    state = ServerState()
+    async with served(Measured(App()), state) as port:
+        client = await Client.connected(port)
+        client.writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        await client.reader.readexactly(1000)
+        for connection in tuple(state.connections):
+            connection.shutdown()
+        for task in tuple(state.tasks):
+            task.cancel()
+        assert not (await client.rest()).endswith(b"0\r\n\r\n")
+        await asyncio.gather(*state.tasks)
+    assert [record.levelname for record in caplog.records if record.levelno > 30] == []
