@@ -22,6 +22,9 @@ from app.telemetry import metrics
 READS = 8
 """Objects of one batch that are read at once: all that a run asks of the store while archiving has work."""
 
+RECORDINGS = 3
+"""Batches that a process records at once: each may wait for the row of its run, with a connection of the pool."""
+
 PROGRESS_EVERY = 100
 """Batches between two lines of progress in the log."""
 
@@ -45,7 +48,7 @@ class MetadataBackfill:
         self._readiness = readiness
         self._batch_size = batch_size
         self._on_due = on_due
-        self._recording = asyncio.Lock()
+        self._recording = asyncio.Semaphore(RECORDINGS)
 
     async def do(self, row: BatchRow) -> None:
         """Returns once the batch is recorded, or its run has ended. Waits through outages; safe to repeat."""
@@ -73,19 +76,19 @@ class MetadataBackfill:
                 tasks.create_task(reader())
         ids = [artifact.id for artifact in covered]
 
-        async def record(connection: AsyncConnection) -> tuple[Run, BatchResult] | None:
+        async def record(connection: AsyncConnection) -> tuple[Run, BatchResult]:
             return await _record(connection, row, ids, extracted, errors, self._batch_size)
 
-        # Batches of a run wait for its row: one connection does that, the others are left to those who archive.
-        async with self._recording:
-            recorded = await through_outages(self._readiness, DATABASE, lambda: self._database.run(record))
-        if recorded is not None:
-            after, result = recorded
-            metrics.ARTIFACTS_PROCESSED.inc(result.processed)
-            metrics.ARTIFACTS_UPDATED.inc(result.updated)
-            metrics.ARTIFACTS_FAILED.inc(result.failed)
-            self._tell(after, row, errors)
-            self._on_due()
+        try:
+            async with self._recording:
+                after, result = await through_outages(self._readiness, DATABASE, lambda: self._database.run(record))
+        except _Ended:
+            return
+        metrics.ARTIFACTS_PROCESSED.inc(result.processed)
+        metrics.ARTIFACTS_UPDATED.inc(result.updated)
+        metrics.ARTIFACTS_FAILED.inc(result.failed)
+        self._tell(after, row, errors)
+        self._on_due()
 
     async def _load(self, row: BatchRow) -> tuple[tuple[KeyedPath, ...], list[Covered]]:
         """The paths of the run's keys, as applied, and the artifacts that are still to be read."""
@@ -118,20 +121,24 @@ async def _record(
     extracted: Mapping[int, Mapping[str, MetadataValue]],
     errors: Mapping[int, str],
     batch_size: int,
-) -> tuple[Run, BatchResult] | None:
-    """All that a batch changes, in one transaction; None where its run or the batch itself has ended meanwhile."""
+) -> tuple[Run, BatchResult]:
+    """All that a batch changes, in one transaction. Raises _Ended where its run or the batch itself has ended.
+
+    What takes long comes first: all batches of a run, on all processes, meet at its row. A definition that overtakes
+    the run changes that row too, so that what was written for nothing is rolled back.
+    """
+    now = datetime.now(UTC)
+    changed, nulls = await values.write(connection, row.run, extracted)
+    if row.run.mode is Mode.AUTOMATIC:
+        await values.raise_revision(connection, row.run, ids)
     run = await runs.find(connection, row.id.run_id, lock=True)
     if run is None or run.state not in (RunState.OPEN, RunState.PAUSED) or not await runs.is_current(connection, run):
-        return None
+        raise _Ended
     if not await runs.close_batch(connection, row):
-        return None
-    now = datetime.now(UTC)
-    changed, nulls = await values.write(connection, run, extracted)
+        raise _Ended
+    await values.note_errors(connection, run, ids, errors, now)
     result = BatchResult(processed=len(ids), updated=changed, nulls=nulls, failed=len(errors))
     after = await runs.count_batch(connection, run.id, result, now)
-    if run.mode is Mode.AUTOMATIC:
-        await values.raise_revision(connection, run, ids)
-    await values.note_errors(connection, run, ids, errors, now)
     if after.open:
         return after, result
     # This was the last one: look for what was archived with an old definition meanwhile.
@@ -140,4 +147,9 @@ async def _record(
     else:
         await runs.complete(connection, run.id, now)
     ended = await runs.find(connection, run.id)
-    return None if ended is None else (ended, result)
+    assert ended is not None  # noqa: S101 # its row is held
+    return ended, result
+
+
+class _Ended(Exception):
+    """Nothing of this batch is to be recorded."""

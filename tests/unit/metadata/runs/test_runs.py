@@ -1,5 +1,6 @@
 """Runs and their batches: what they cover, how they count, how they end."""
 
+import asyncio
 from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
@@ -105,6 +106,21 @@ async def test_a_batch_done_twice_counts_once(database: Database) -> None:
     await work.do(first)
     [found] = await all_runs(database)
     assert (found.processed, found.updated, found.open, found.state) == (15, 15, 0, RunState.COMPLETED)
+
+
+async def test_batches_done_by_several_at_once_count_once(database: Database) -> None:
+    """Each batch by three processes, with an artifact in it that cannot be read."""
+    await insert(database, *(archived(f"r{i}") for i in range(60)), *(archived(f"gone{i}") for i in range(6)))
+    await definitions(database).apply(catalog(a="x.a"))
+    processes = [backfill(database, documents(60)) for _ in range(3)]
+    todo = await open_batches(database)
+    await asyncio.gather(*(each.do(row) for row in todo for each in processes))
+    [found] = await all_runs(database)
+    assert found.state is RunState.COMPLETED
+    assert (found.total, found.processed, found.updated, found.failed) == (66, 66, 60, 6)
+    assert len(await stored_values(database)) == 60
+    async with database.reading() as connection:
+        assert len(await runs.errors(connection, found.id, 0, 100)) == 6
 
 
 @pytest.mark.parametrize("end", [RunState.SUPERSEDED, RunState.CANCELLED])
