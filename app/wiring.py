@@ -123,7 +123,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             extractor,
             readiness,
             batch_size=settings.metadata_backfill.batch_size,
-            on_due=run_relay.wake,
+            on_settled=lambda: run_relay.settled(1),
         )
         work = await stack.enter_async_context(
             _command_loop(settings, live, registry, database, broker, objects, readiness, relay, extractor, metadata)

@@ -41,13 +41,13 @@ class MetadataBackfill:
         readiness: Readiness,
         *,
         batch_size: int,
-        on_due: Callable[[], None],
+        on_settled: Callable[[], None],
     ) -> None:
         self._database = database
         self._extractor = extractor
         self._readiness = readiness
         self._batch_size = batch_size
-        self._on_due = on_due
+        self._on_settled = on_settled
         self._recording = asyncio.Semaphore(RECORDINGS)
 
     async def do(self, row: BatchRow) -> None:
@@ -88,7 +88,7 @@ class MetadataBackfill:
         metrics.ARTIFACTS_UPDATED.inc(result.updated)
         metrics.ARTIFACTS_FAILED.inc(result.failed)
         self._tell(after, row, errors)
-        self._on_due()
+        self._on_settled()
 
     async def _load(self, row: BatchRow) -> tuple[tuple[KeyedPath, ...], list[Covered]]:
         """The paths of the run's keys, as applied, and the artifacts that are still to be read."""

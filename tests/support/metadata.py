@@ -149,7 +149,7 @@ class Documents:
 def backfill(database: Database, documents: Documents, batch_size: int = 10) -> MetadataBackfill:
     """Does batches as a process does."""
     extractor = cast("Extractor", documents)
-    return MetadataBackfill(database, extractor, Readiness(()), batch_size=batch_size, on_due=lambda: None)
+    return MetadataBackfill(database, extractor, Readiness(()), batch_size=batch_size, on_settled=lambda: None)
 
 
 async def open_batches(database: Database, run_id: UUID | None = None) -> list[BatchRow]:
