@@ -68,10 +68,13 @@ class Database:
         return await self._run(self._single, work)
 
     @contextlib.asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A connection for queries only; nothing is committed."""
+    async def reading(self, *, brief: bool = False) -> AsyncIterator[AsyncConnection]:
+        """A connection for queries only; nothing is committed.
+
+        `brief`: each query a transaction by itself, without BEGIN and ROLLBACK; not for answers that stream.
+        """
         try:
-            async with self.engine.connect() as plain:
+            async with (self._single if brief else self.engine).connect() as plain:
                 yield await plain.execution_options(read_only=True)
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             raise translate(error) from error

@@ -3,13 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import Select, Text, bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import dialect
 from app.db.metadata_tables import column, definition
 from app.domain.definitions import DefinedKey
+
+TYPE = bindparam("type", type_=Text)
+# Statements of each batch of a run are built once and kept (lru_cache).
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +27,26 @@ class AppliedDefinition:
 
 
 async def find(connection: AsyncConnection, archive_type: str) -> AppliedDefinition | None:
-    head = (await connection.execute(select(definition).where(definition.c.archive_type == archive_type))).first()
+    head = (await connection.execute(_finding(), {"type": archive_type})).first()
     if head is None:
         return None
-    rows = await connection.execute(
-        select(column.c.key, column.c.path, column.c.path_revision, column.c.active)
-        .where(column.c.archive_type == archive_type)
-        .order_by(column.c.place)
-    )
+    rows = await connection.execute(_reading(), {"type": archive_type})
     return AppliedDefinition(
         archive_type, head.message_type, head.config_id, head.revision, tuple(DefinedKey(*row) for row in rows)
+    )
+
+
+@lru_cache
+def _finding() -> Select[Any]:
+    return select(definition).where(definition.c.archive_type == TYPE)
+
+
+@lru_cache
+def _reading() -> Select[Any]:
+    return (
+        select(column.c.key, column.c.path, column.c.path_revision, column.c.active)
+        .where(column.c.archive_type == TYPE)
+        .order_by(column.c.place)
     )
 
 

@@ -3,15 +3,36 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, func, or_, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Row,
+    Select,
+    Text,
+    Update,
+    Uuid,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from app.db import dialect
 from app.db.metadata_tables import artifact, batch, definition, error, run, value
+from app.db.tables import UtcDateTime
 from app.domain.runs import BatchResult, Mode, Run, RunState
+
+RUN = bindparam("run", type_=Uuid)
+# Statements of each batch are built once and kept (lru_cache).
 
 
 class BatchId(NamedTuple):
@@ -142,9 +163,14 @@ async def complete(connection: AsyncConnection, run_id: UUID, now: datetime) -> 
 
 
 async def find(connection: AsyncConnection, run_id: UUID, *, lock: bool = False) -> Run | None:
-    statement = select(run).where(run.c.id == run_id)
-    row = (await connection.execute(statement.with_for_update() if lock else statement)).first()
+    row = (await connection.execute(_finding(lock), {"run": run_id})).first()
     return None if row is None else as_run(row)
+
+
+@lru_cache
+def _finding(lock: bool) -> Select[Any]:
+    statement = select(run).where(run.c.id == RUN)
+    return statement.with_for_update() if lock else statement
 
 
 async def page(connection: AsyncConnection, before: tuple[datetime, UUID] | None, limit: int) -> list[Run]:
@@ -186,49 +212,71 @@ async def look_up(connection: AsyncConnection, ids: Sequence[BatchId]) -> dict[B
         if of is None:
             continue
         wanted = [id_.position for id_ in ids if id_.run_id == run_id]
-        rows = await connection.execute(
-            select(batch.c.position, batch.c.state, batch.c.after_id, batch.c.to_id).where(
-                batch.c.run_id == run_id, batch.c.position.in_(wanted)
-            )
-        )
+        rows = await connection.execute(_looking_up(), {"run": run_id, "positions": wanted})
         for position, state, after_id, to_id in rows:
             place = BatchId(run_id, position)
             found[place] = BatchRow(place, state == RunState.OPEN, after_id, to_id, of)
     return found
 
 
-async def is_current(connection: AsyncConnection, of: Run) -> bool:
-    """Whether the definition is still the one that the run was made for. Manual runs too write values of that one."""
-    statement = select(definition.c.revision).where(definition.c.archive_type == of.archive_type)
-    return (await connection.execute(statement)).scalar_one_or_none() == of.revision
+@lru_cache
+def _looking_up() -> Select[Any]:
+    positions = bindparam("positions", type_=Integer, expanding=True)
+    return select(batch.c.position, batch.c.state, batch.c.after_id, batch.c.to_id).where(
+        batch.c.run_id == RUN, batch.c.position.in_(positions)
+    )
 
 
 async def close_batch(connection: AsyncConnection, row: BatchRow) -> bool:
-    """False where it was closed before. The caller holds the run's row."""
-    closed = (
+    """False where it was closed before, or the definition is no longer the one that the run was made for.
+
+    The caller holds the run's row. Runs by hand, too, write values of the definition that they were made for.
+    """
+    values = {"run": row.id.run_id, "place": row.id.position, "type": row.run.archive_type, "made": row.run.revision}
+    return (await connection.execute(_closing(), values)).rowcount > 0
+
+
+@lru_cache
+def _closing() -> Update:
+    current = select(definition.c.revision).where(definition.c.archive_type == bindparam("type", type_=Text))
+    return (
         update(batch)
-        .where(batch.c.run_id == row.id.run_id, batch.c.position == row.id.position, batch.c.state == RunState.OPEN)
+        .where(
+            batch.c.run_id == RUN,
+            batch.c.position == bindparam("place", type_=Integer),
+            batch.c.state == RunState.OPEN,
+            current.scalar_subquery() == bindparam("made", type_=Integer),
+        )
         .values(state=RunState.COMPLETED, claimed_until=None)
     )
-    return (await connection.execute(closed)).rowcount > 0
 
 
 async def count_batch(connection: AsyncConnection, run_id: UUID, result: BatchResult, now: datetime) -> Run:
     """Counts a batch that was closed in the same transaction; the run then."""
-    counted = await connection.execute(
+    counts = {
+        "more_processed": result.processed,
+        "more_updated": result.updated,
+        "more_nulls": result.nulls,
+        "more_failed": result.failed,
+    }
+    return as_run((await connection.execute(_counting(), {"run": run_id, "now": now, **counts})).one())
+
+
+@lru_cache
+def _counting() -> ReturningUpdate[Any]:
+    def more(of: str) -> ColumnElement[int]:
+        return run.c[of] + bindparam(f"more_{of}", type_=Integer)
+
+    return (
         update(run)
-        .where(run.c.id == run_id)
+        .where(run.c.id == RUN)
         .values(
             open=run.c.open - 1,
-            processed=run.c.processed + result.processed,
-            updated=run.c.updated + result.updated,
-            nulls=run.c.nulls + result.nulls,
-            failed=run.c.failed + result.failed,
-            last_settled=now,
+            **{of: more(of) for of in ("processed", "updated", "nulls", "failed")},
+            last_settled=bindparam("now", type_=UtcDateTime),
         )
         .returning(run)
     )
-    return as_run(counted.one())
 
 
 async def put_back(connection: AsyncConnection, place: BatchId, not_before: datetime) -> None:

@@ -42,7 +42,7 @@ class BackfillMetadataHandler:
 
     async def _look_up(self, ids: Sequence[BatchId]) -> dict[BatchId, BatchRow]:
         async def look() -> dict[BatchId, BatchRow]:
-            async with self._database.reading() as connection:
+            async with self._database.reading(brief=True) as connection:
                 return await runs.look_up(connection, ids)
 
         return await through_outages(self._readiness, DATABASE, look) if ids else {}

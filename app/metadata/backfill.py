@@ -92,7 +92,7 @@ class MetadataBackfill:
 
     async def _load(self, row: BatchRow) -> tuple[tuple[KeyedPath, ...], list[Covered]]:
         """The paths of the run's keys, as applied, and the artifacts that are still to be read."""
-        async with self._database.reading() as connection:
+        async with self._database.reading(brief=True) as connection:
             applied = await definitions.find(connection, row.run.archive_type)
             keys = () if applied is None else applied.keys
             # An automatic run brings artifacts up to date with all keys; it may have overtaken another one.
@@ -132,7 +132,7 @@ async def _record(
     if row.run.mode is Mode.AUTOMATIC:
         await values.raise_revision(connection, row.run, ids)
     run = await runs.find(connection, row.id.run_id, lock=True)
-    if run is None or run.state not in (RunState.OPEN, RunState.PAUSED) or not await runs.is_current(connection, run):
+    if run is None or run.state not in (RunState.OPEN, RunState.PAUSED):
         raise _Ended
     if not await runs.close_batch(connection, row):
         raise _Ended
