@@ -1,6 +1,7 @@
 """Everything that differs between PostgreSQL and SQLite, in one place."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -155,17 +156,24 @@ async def insert_many(
     """Many rows at once: COPY on PostgreSQL, executemany on SQLite, both in blocks so that the event loop turns."""
     rest = iter(records)
     if is_postgresql(connection):
-        raw = (await connection.get_raw_connection()).driver_connection
-        assert raw is not None  # noqa: S101 # it is open: we are in its transaction
-        try:
-            await raw.copy_records_to_table(table.name, records=_with_pauses(rest), columns=list(columns))
-        except asyncpg.PostgresError as error:  # past SQLAlchemy: in its words, so that outages are known as such
-            raise DBAPIError(f"COPY {table.name}", None, error) from error
-        except asyncpg.InterfaceError as error:
-            raise InterfaceError(f"COPY {table.name}", None, error) from error
+        async with references_kept(connection):
+            await _copy(connection, table, columns, rest)
         return
     while block := [dict(zip(columns, record, strict=True)) for record in islice(rest, INSERT_BLOCK)]:
         await connection.execute(table.insert(), block)
+
+
+async def _copy(
+    connection: AsyncConnection, table: Table, columns: Sequence[str], records: Iterator[tuple[Any, ...]]
+) -> None:
+    raw = (await connection.get_raw_connection()).driver_connection
+    assert raw is not None  # noqa: S101 # it is open: we are in its transaction
+    try:
+        await raw.copy_records_to_table(table.name, records=_with_pauses(records), columns=list(columns))
+    except asyncpg.PostgresError as error:  # past SQLAlchemy: in its words, so that outages are known as such
+        raise DBAPIError(f"COPY {table.name}", None, error) from error
+    except asyncpg.InterfaceError as error:
+        raise InterfaceError(f"COPY {table.name}", None, error) from error
 
 
 async def _with_pauses(records: Iterator[tuple[Any, ...]]) -> AsyncIterator[tuple[Any, ...]]:
@@ -174,6 +182,27 @@ async def _with_pauses(records: Iterator[tuple[Any, ...]]) -> AsyncIterator[tupl
         for record in block:
             yield record
         await asyncio.sleep(0)
+
+
+PLANS_KEPT = text("SELECT set_config('plan_cache_mode', 'auto', true), set_config('enable_seqscan', 'off', true)")
+PLANS_MADE = text(
+    "SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_seqscan', 'on', true)"
+)
+
+
+@contextlib.asynccontextmanager
+async def references_kept(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Around inserts of many rows with a foreign key: PostgreSQL checks each by a query of its own.
+
+    `plan_cache_mode` holds for those queries too, and planning one anew takes longer than inserting its row. A plan
+    that is kept must not have been made for an empty table: it goes by the index.
+    """
+    if not is_postgresql(connection):
+        yield
+        return
+    await connection.execute(PLANS_KEPT)
+    yield
+    await connection.execute(PLANS_MADE)
 
 
 async def refresh_statistics(connection: AsyncConnection, table: Table, added: int) -> None:

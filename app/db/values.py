@@ -75,7 +75,8 @@ async def write(
     if not records:
         return 0, 0
     parameters = {**NEW.bind(connection, records), "archive_type": of.archive_type, "made_with": of.revision}
-    written = (await connection.execute(_writing(connection.dialect.name, of.mode), parameters)).all()
+    async with dialect.references_kept(connection):
+        written = (await connection.execute(_writing(connection.dialect.name, of.mode), parameters)).all()
     if dialect.is_postgresql(connection):
         [(changed, nulls)] = written
         return changed, nulls
