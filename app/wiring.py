@@ -199,7 +199,7 @@ async def _run(
 
     async def working() -> None:
         if await watch.seen(stop, DATABASE, BROKER, OBJECT_STORE):
-            _spare_the_collector()
+            spare_the_collector()
             await work.run(stop, max(timeout - LEAVING - CLOSING, timeout / 2))
 
     async def reloading() -> None:
@@ -230,7 +230,7 @@ async def _run(
         await asyncio.gather(stopping, *begun, *always, return_exceptions=True)
 
 
-def _spare_the_collector() -> None:
+def spare_the_collector() -> None:
     """Takes what was loaded so far out of the garbage collector's rounds.
 
     It stays anyway; looking at all of it again stops the event loop for 150 ms, once a second under load. Called when

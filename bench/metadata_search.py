@@ -25,6 +25,7 @@ from app.db.metadata_tables import artifact
 from app.db.search import Operator, Search
 from app.domain.extraction import metadata_value
 from app.metadata.search import Artifacts, condition
+from app.wiring import spare_the_collector
 from tests.servers import Postgres
 
 KEYS = 10
@@ -102,6 +103,7 @@ async def main_async(url: str, count: int, times: int) -> float:
     await fill(database, count)
     print(f"{count * KEYS:,} metadata rows of {count:,} artifacts in {time.perf_counter() - begin:.0f} s\n")
     found = Artifacts(database, lambda: ())
+    spare_the_collector()
 
     def customer() -> list[tuple[str, str, str]]:
         return [("customer_id", "eq", f"C-{random.randrange(20_000)}")]

@@ -80,8 +80,15 @@ value = Table(
     Column("text_head", String(200), comment="beginning of the text, for the index"),
     Column("number", Number, comment="for comparison as a number"),
 )
-Index("ix_artifact_metadata_text", value.c.key, value.c.text_head, value.c.artifact_id)
-Index("ix_artifact_metadata_number", value.c.key, value.c.number, value.c.artifact_id)
+for name, indexed in (("text", value.c.text_head), ("number", value.c.number)):
+    Index(
+        f"ix_artifact_metadata_{name}",
+        value.c.key,
+        indexed,
+        value.c.artifact_id,
+        postgresql_where=indexed.is_not(None),
+        sqlite_where=indexed.is_not(None),
+    )
 
 definition = Table(
     "metadata_definition",
