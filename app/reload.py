@@ -34,6 +34,7 @@ class Reload:
         self._definitions = definitions
         self._taken = self._seen = seen
         self._owed = False
+        self._former = catalog.now
         self._swept = monotonic()
 
     async def run(self) -> None:
@@ -52,11 +53,22 @@ class Reload:
             self._taken = self._seen
             await self._take_over()
         if self._owed:
-            await self._definitions.apply(self._catalog.now)
-            self._owed = False
+            await self._apply()
         if monotonic() - self._swept > SWEEP_EVERY:
             self._swept = monotonic()
             await self._definitions.sweep()
+
+    async def _apply(self) -> None:
+        """Raises Unavailable; whatever else happens, what was in force before stays so."""
+        try:
+            await self._definitions.apply(self._catalog.now)
+        except Unavailable:
+            raise
+        except Exception:
+            log.exception("archive types not taken over, the former ones stay in force")
+            self._catalog.now = self._former
+        self._former = self._catalog.now
+        self._owed = False
 
     async def _take_over(self) -> None:
         try:

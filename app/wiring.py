@@ -41,6 +41,7 @@ from app.objectstore import ObjectStore
 from app.reload import Reload, digest
 from app.settings import Settings
 from app.sources.http import open_sources
+from app.sources.memory import ByteBudget
 from app.sources.oauth import OAuthClientOptions
 from app.sources.pacing import Pacers
 from app.sources.transport import HttpOptions
@@ -52,6 +53,10 @@ of it at most. Only servers that are away make them necessary."""
 
 BATCHES_AT_ONCE = 6
 """Batches of metadata runs that a process does at once when it has nothing to archive; more made a run no faster."""
+
+BATCHES_OUT = 100
+"""Batches of a run published and not yet answered: enough for many processes. Where archiving leaves little, those in
+hand wait, and with them the offsets of all records behind them."""
 
 GARBAGE = 10_000
 """Objects made and not freed that set off a collection, instead of 700: 64 tasks in flight have several thousand."""
@@ -95,8 +100,10 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
         yaml_reader = YamlReader()
         stack.push_async_callback(yaml_reader.close)
         key_sets = adapters.key_sets_of(settings)
-        relay = _relay(settings, database, broker, readiness, adapters.commands(settings))
-        run_relay = _relay(settings, database, broker, readiness, adapters.run_commands(settings))
+        window = settings.backfill.window
+        relay = _relay(settings, database, broker, readiness, adapters.commands(settings), window)
+        run_window = min(window, BATCHES_OUT)
+        run_relay = _relay(settings, database, broker, readiness, adapters.run_commands(settings), run_window)
         definitions = Definitions(database, adapters.run_options(settings), run_relay.wake)
         live = LiveCatalog(catalog)
         reload = Reload(settings.archive_types_location, seen, lambda: load_catalog(settings)[0], live, definitions)
@@ -117,7 +124,8 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             prepare_database,
         )
         watch = Watch(readiness, looking)
-        extractor = Extractor(objects, registry, readiness, definitions.of)
+        budget = ByteBudget(settings.backfill.max_bytes_in_flight)
+        extractor = Extractor(objects, registry, readiness, budget, definitions.of)
         metadata = MetadataBackfill(
             database,
             extractor,
@@ -126,7 +134,9 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             on_settled=lambda: run_relay.settled(1),
         )
         work = await stack.enter_async_context(
-            _command_loop(settings, live, registry, database, broker, objects, readiness, relay, extractor, metadata)
+            _command_loop(
+                settings, live, registry, database, broker, objects, readiness, relay, budget, extractor, metadata
+            )
         )
         relays = [relay, run_relay] if settings.metadata_backfill.enabled else [relay]
 
@@ -255,6 +265,7 @@ async def _command_loop(
     objects: ObjectStore,
     readiness: Readiness,
     relay: Relay,
+    budget: ByteBudget,
     extractor: Extractor,
     metadata: MetadataBackfill,
 ) -> AsyncIterator[CommandLoop]:
@@ -267,7 +278,7 @@ async def _command_loop(
             for name, c in settings.oauth_clients.items()
         ],
         slots=backfill.concurrency,
-        max_bytes_in_flight=backfill.max_bytes_in_flight,
+        budget=budget,
     ) as client:
         records = Records(database, readiness, relay.settled)
         archiver = Archiver(
@@ -317,8 +328,8 @@ def _limit(pacers: Pacers, slots: int) -> Callable[[str, bool], int]:
     return limit
 
 
-def _relay(settings: Settings, database: Database, broker: Broker, readiness: Readiness, commands: Commands) -> Relay:
-    backfill = settings.backfill
-    return Relay(
-        database, broker, readiness, commands, window=backfill.window, redelivery_after=backfill.redelivery_after
-    )
+def _relay(
+    settings: Settings, database: Database, broker: Broker, readiness: Readiness, commands: Commands, window: int
+) -> Relay:
+    redelivery_after = settings.backfill.redelivery_after
+    return Relay(database, broker, readiness, commands, window=window, redelivery_after=redelivery_after)

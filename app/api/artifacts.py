@@ -163,7 +163,7 @@ def _content_headers(artifact: FoundArtifact) -> dict[str, str]:
     return {
         **_SAFE,
         "Content-Type": stored.content_type if known else "application/octet-stream",
-        "Content-Length": str(artifact.size),
+        "Content-Length": str(artifact.object.size),
         "Content-Disposition": _disposition(artifact),
         "Content-Security-Policy": "default-src 'none'; sandbox",
         "Repr-Digest": f"sha-256=:{digest}:",

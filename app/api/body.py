@@ -105,7 +105,9 @@ async def _read(request: Request, limit: int, keep: Callable[[int], None] | None
 
 
 def too_large(limit: int) -> ApiProblem:
-    return ApiProblem(413, f"The body is larger than {limit} bytes; split the job.", headers={"Connection": "close"})
+    return ApiProblem(
+        413, f"The body is larger than {limit} bytes; send less at once.", headers={"Connection": "close"}
+    )
 
 
 def busy() -> ApiProblem:

@@ -7,6 +7,8 @@ from time import perf_counter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import RETRY_AFTER, problem
+from app.domain.errors import Unavailable
+from app.metadata.content import Altered
 from app.telemetry import metrics
 
 _LATER = {"Retry-After": str(RETRY_AFTER), "Connection": "close"}
@@ -43,6 +45,11 @@ class Measured:
                 await problem(503, None, "The service stops; send the same again.", headers=_LATER)(
                     scope, receive, noting
                 )
+        except (Altered, Unavailable) as error:
+            if not began:
+                raise
+            # The server closes the connection of an answer that is not complete.
+            log.warning("%s %s was broken off: %s", scope["method"], scope["path"], error)
         finally:
             route = getattr(scope.get("route"), "path", "none")
             metrics.HTTP_REQUESTS.labels(scope["method"], route, status).observe(perf_counter() - started)

@@ -1,7 +1,7 @@
 """The JSON that metadata runs are shown as, the body that asks for one, and the cursors of their lists."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -190,14 +190,14 @@ def read_run_cursor(text: str) -> tuple[datetime, UUID]:
         begin = datetime.fromisoformat(started)
         if begin.tzinfo is None:
             raise ValueError
-        return begin, UUID(run_id)
-    except ValueError:
+        return begin.astimezone(UTC), UUID(run_id)
+    except (ValueError, OverflowError):
         raise _bad_cursor() from None
 
 
 def read_error_cursor(text: str) -> int:
     """Raises ApiProblem 400."""
-    if not text.isascii() or not text.isdigit() or int(text[:20]) >= 2**63:
+    if not text.isascii() or not text.isdigit() or len(text) > 19 or int(text) >= 2**63:
         raise _bad_cursor()
     return int(text)
 

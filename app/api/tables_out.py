@@ -52,7 +52,7 @@ def _head(artifact: FoundArtifact) -> tuple[Any, ...]:
         artifact.version,
         *stored.schema,
         stored.content_type,
-        artifact.size,
+        artifact.object.size,
         stored.sha256,
         stored.bucket,
         stored.key,

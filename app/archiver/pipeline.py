@@ -11,7 +11,7 @@ from app.archiver.announce import EventOptions, announce
 from app.archiver.describe import Target, bucket_of, describe
 from app.archiver.fetch import Fetcher, PutBackTask
 from app.archiver.records import Records
-from app.archiver.resolve import resolve
+from app.archiver.resolve import config_id_of, resolve
 from app.archiver.schema_files import SchemaFiles
 from app.archiver.store import store
 from app.broker import Broker
@@ -141,7 +141,8 @@ class Archiver:
 
     async def _archive(self, task: ArchiveTask, span: traces.Span) -> ArchivedArtifact | None:
         """The artifact once it is stored, noted and announced; None where another try noted an object before."""
-        definition = self._metadata.definition_of(archive_type_name(task.message, task.config_id))
+        config_id = config_id_of(self._catalog.now, task.message, task.config_id)
+        definition = self._metadata.definition_of(archive_type_name(task.message, config_id))
         stored, values = task.stored, None
         if stored is None:
             stored, values = await self._store(task, span, definition)
@@ -153,7 +154,7 @@ class Archiver:
             values = await self._metadata.stored_values(stored.object, definition)
         # Without values the artifact is of no revision: the next run reads it again.
         revision, values = (0, {}) if values is None else (definition.revision, values)
-        return ArchivedArtifact(stored, task.id.job_id, task.reference, task.message, task.config_id, revision, values)
+        return ArchivedArtifact(stored, task.id.job_id, task.reference, task.message, config_id, revision, values)
 
     async def _store(
         self, task: ArchiveTask, span: traces.Span, definition: Definition

@@ -23,6 +23,14 @@ def resolve(catalog: Catalog, message: str, config_id: str | None, reference: Re
     return configuration
 
 
+def config_id_of(catalog: Catalog, message: str, config_id: str | None) -> str | None:
+    """The id of the configuration as it is now: it may have got one since the job was submitted."""
+    try:
+        return catalog.resolve(message, config_id).id
+    except ResolveError:
+        return config_id
+
+
 def source_of(catalog: Catalog, message: str, config_id: str | None) -> str:
     """The source (`scheme://host:port`) that a task will ask; "" where its configuration does not resolve."""
     try:

@@ -92,8 +92,9 @@ def load_archive_types(path: Path, oauth_client_ids: Collection[str], allow_inse
 
 
 def _check_ids(read: list[tuple[Entry, ArchiveTypeConfiguration | None]]) -> None:
-    """Several configurations of one message type need ids, all different."""
+    """Several configurations of one message type need ids, all different; and so are the names of them all."""
     present = [(entry, configuration) for entry, configuration in read if configuration is not None]
+    _check_names(present)
     types = Counter(configuration.message_type for _, configuration in present)
     first: dict[tuple[str, str], Entry] = {}
     for entry, configuration in present:
@@ -105,6 +106,15 @@ def _check_ids(read: list[tuple[Entry, ArchiveTypeConfiguration | None]]) -> Non
         before = first.setdefault((configuration.message_type, configuration.id), entry)
         if before is not entry:
             entry.mistake("id", f"{configuration.id} is the id of archiveTypes[{before.index}] too")
+
+
+def _check_names(present: list[tuple[Entry, ArchiveTypeConfiguration]]) -> None:
+    """`X` with the id `y/z` and `X/y` with the id `z` would share their metadata."""
+    first: dict[str, ArchiveTypeConfiguration] = {}
+    for entry, configuration in present:
+        before = first.setdefault(configuration.name, configuration)
+        if before.message_type != configuration.message_type:
+            entry.mistake("id", f"message type and id read {configuration.name}, like those of {before.message_type}")
 
 
 def _entries(path: Path, mistakes: list[str]) -> Iterator[Any]:

@@ -16,6 +16,8 @@ KEYS = ("messageType", "topic", "uri", "oauthClientId", "id", *PATHS_KEYS, *LIVE
 PAYLOAD_KEYS = ("path", "system", "schema", "schemaVersion", "contentType")
 MAX_KEY = 255
 TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+UNUSABLE = re.compile(r"[\x00-\x1f\ud800-\udfff]")
+"""Control characters, and half surrogate pairs, which no database takes; only an escape can write them."""
 
 
 @dataclass(slots=True)
@@ -46,8 +48,10 @@ class Entry:
     def checked_text(self, key: str, value: Any) -> str | None:
         if not isinstance(value, str):
             self.mistake(key, "must be text; put it in quotes")
-        elif not value.strip() or any(ord(char) < 32 for char in value):
-            self.mistake(key, "must not be blank or contain control characters")
+        elif not value.strip() or UNUSABLE.search(value):
+            self.mistake(key, "must not be blank or contain control characters or half of a surrogate pair")
+        elif key in ("messageType", "id") and len(value) > MAX_KEY:
+            self.mistake(key, f"must have at most {MAX_KEY} characters")
         else:
             return str(value.strip())
         return None
@@ -111,9 +115,12 @@ def _extraction_paths(entry: Entry) -> tuple[ExtractionPath, ...]:
             continue
         entry.check_keys(place, item, ("key", "path"))
         key, path = item.get("key"), item.get("path")
-        usable = isinstance(key, str) and key.strip() != "" and not any(ord(char) < 32 for char in key)
-        if not usable or len(str(key)) > MAX_KEY:
-            entry.mistake(f"{place}.key", f"must be text of 1 to {MAX_KEY} characters")
+        usable = isinstance(key, str) and key.strip() != "" and not UNUSABLE.search(key) and len(key) <= MAX_KEY
+        if not usable:
+            entry.mistake(
+                f"{place}.key",
+                f"must be text of 1 to {MAX_KEY} characters, without control characters and half surrogate pairs",
+            )
         elif key in keys:
             entry.mistake(f"{place}.key", f"{key} stands twice in the list")
         problem = _path_mistake(path) if isinstance(path, str) else "must be text, for example customer.id"

@@ -1,8 +1,9 @@
 """The registry of archive data types: descriptors and schemas below one folder, read and compiled once at start."""
 
+import contextlib
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,14 +12,14 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from app.catalog.archive_types import CatalogError
-from app.catalog.large import Check, LargeChecks
+from app.catalog.large import LargeDocuments
 from app.catalog.schemas import EXTENSIONS, CompiledSchema, compile_schema, parse_strict
 from app.domain.archive_types import ArchiveDataType, SchemaName
 from app.domain.errors import MAX_MESSAGE, PermanentFailure
-from app.domain.extraction import document_values
+from app.domain.extraction import KeyedPath, MetadataValue, document_values, metadata_values
 
 LARGE_DOCUMENT = 256 * 1024
-"""Bytes above which `check_async` leaves the process; a document of this size takes about 4 ms."""
+"""Bytes above which a document is checked and read in another process; one of this size takes about 4 ms."""
 
 MAX_EXPIRATION_DAYS = 36_500
 NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -42,10 +43,10 @@ ROOT_URI = "registry:///"
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """All archive data types with their compiled schemas; `large` checks large documents where there is one."""
+    """All archive data types with their compiled schemas; `large` works on large documents where there is one."""
 
     entries: Mapping[SchemaName, tuple[ArchiveDataType, CompiledSchema]]
-    large: LargeChecks | None = field(default=None, compare=False, repr=False)
+    large: LargeDocuments | None = field(default=None, compare=False, repr=False)
 
     def find(self, schema: SchemaName) -> ArchiveDataType | None:
         """The type with exactly this system, name and version."""
@@ -98,14 +99,29 @@ class Registry:
             read_avro = read_avro if found[1].problem(document) is None else None
         return document_values(document, content_type, read_avro)
 
+    def metadata(
+        self, document: bytes, content_type: str, schema: SchemaName, paths: Sequence[KeyedPath], *, checked: bool
+    ) -> dict[str, MetadataValue]:
+        """The value of each key, null where the document has none. `checked` as for `values`. Never raises."""
+        return metadata_values(paths, self.values(document, content_type, schema, checked=checked))
+
+    async def metadata_async(
+        self, document: bytes, content_type: str, schema: SchemaName, paths: Sequence[KeyedPath], *, checked: bool
+    ) -> dict[str, MetadataValue]:
+        """Like `metadata`, of a large document in a process of its own."""
+        if len(document) > LARGE_DOCUMENT and self.large is not None:
+            with contextlib.suppress(BrokenProcessPool):  # no process can be had: better late than not at all
+                return await self.large.metadata(document, content_type, schema, paths, checked=checked)
+        return self.metadata(document, content_type, schema, paths, checked=checked)
+
     def close(self) -> None:
         """Ends the worker process, if there is one."""
         if self.large is not None:
             self.large.close()
 
 
-def problem_of(types: tuple[ArchiveDataType, ...]) -> Check:
-    """The check of a registry, for the worker process: from the schemas as compiled at start, not from the disk."""
+def registry_of(types: tuple[ArchiveDataType, ...]) -> Registry:
+    """The registry again, in the worker process: from the schemas as compiled at start, not from the disk."""
     return Registry(
         {
             each.schema: (
@@ -114,7 +130,7 @@ def problem_of(types: tuple[ArchiveDataType, ...]) -> Check:
             )
             for each in types
         }
-    ).problem
+    )
 
 
 def _refuse(uri: str) -> Any:  # noqa: ARG001 - a Retrieve
@@ -133,7 +149,7 @@ def load_registry(location: Path) -> Registry:
     if loader.mistakes:
         raise CatalogError(loader.mistakes)
     types = tuple(data_type for data_type, _ in loader.entries.values())
-    return Registry(loader.entries, LargeChecks(partial(problem_of, types)))
+    return Registry(loader.entries, LargeDocuments(partial(registry_of, types)))
 
 
 @dataclass(slots=True)

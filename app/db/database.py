@@ -21,8 +21,9 @@ CONFLICT_TRIES = 5
 _CONFLICTS = {"40001", "40P01", "55P03"}
 _RACES = ("uq_artifact_object", "uq_artifact_current", "uq_metadata_run_automatic")
 """Unique indexes on which two transactions meet that each looked before the other wrote; the second look finds it."""
-_OUTAGES = ("08", "53", "57P", "58", "28", "3D", "25006", "42P01", "42703")
-"""SQLSTATE classes that say nothing about our statement: connection, resources, shutdown, system, login, read-only.
+_OUTAGES = ("08", "53", "55", "57", "58", "28", "3D", "25006", "42501", "42P01", "42703")
+"""SQLSTATE classes that say nothing about our statement: connection, resources, maintenance (no connections are
+allowed), shutdown or cancelled by an operator, system, login, read-only, rights that were taken away.
 
 A table or column that is missing is one that has not been migrated yet: requests can come before `--migrate` is done.
 """

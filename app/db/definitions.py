@@ -50,6 +50,12 @@ def _reading() -> Select[Any]:
     )
 
 
+async def with_active_keys(connection: AsyncConnection) -> Sequence[str]:
+    """The archive types that have a key which was not removed."""
+    statement = select(column.c.archive_type).where(column.c.active).distinct().order_by(column.c.archive_type)
+    return (await connection.execute(statement)).scalars().all()
+
+
 async def all_keys(connection: AsyncConnection) -> Sequence[tuple[str, str | None, str, bool]]:
     """(message type, config id, key, active) of every key there is, for lists of columns."""
     statement = (

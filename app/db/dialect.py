@@ -37,12 +37,14 @@ def is_postgresql(connection: AsyncConnection) -> bool:
 def open_engine(url: str, *, pool_size: int = 10, patient: bool = False) -> AsyncEngine:
     """Engine for `postgresql://…` or `sqlite:///file`; connects lazily.
 
-    A statement may take 60 s, for a `patient` one as long as it takes.
+    A statement may take 60 s, for a `patient` one as long as it takes. Errors do not say the parameters of a
+    statement: they are values of documents.
     """
     if url.startswith(("postgresql://", "postgres://")):
         address = "postgresql+asyncpg://" + url.split("://", 1)[1]
         return create_async_engine(
             address,
+            hide_parameters=True,
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=10,
@@ -57,6 +59,7 @@ def open_engine(url: str, *, pool_size: int = 10, patient: bool = False) -> Asyn
         )
     engine = create_async_engine(
         "sqlite+aiosqlite://" + url.removeprefix("sqlite:").removeprefix("//"),
+        hide_parameters=True,
         pool_size=pool_size,
         max_overflow=0,
         connect_args={"timeout": 30},

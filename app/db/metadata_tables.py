@@ -124,6 +124,8 @@ run = Table(
     Column("all_versions", Boolean, nullable=False),
     Column("state", String(16), nullable=False, comment="open, completed, cancelled, superseded"),
     Column("paused", Boolean, nullable=False, server_default=text("false")),
+    Column("paused_at", UtcDateTime),
+    Column("paused_seconds", Float(53), nullable=False, server_default=text("0")),
     Column("held_until", UtcDateTime),
     Column("relayed_at", UtcDateTime),
     Column("started", UtcDateTime, nullable=False),

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Table,
     Update,
     Uuid,
+    and_,
     bindparam,
     func,
     or_,
@@ -239,17 +240,19 @@ def _settling_claim(box: Outbox, dialect_name: str) -> Update:
 async def owe_again(
     connection: AsyncConnection, box: Outbox, published_before: datetime | None, limit: int = 1_000
 ) -> int:
-    """Makes unanswered commands published before that time due again (all of them for None); returns how many.
+    """Makes unanswered commands published before that time due again; returns how many. Those that are paused wait.
 
-    For topics that lost records, and for the embedded broker, which keeps none over a restart.
+    For topics that lost records. None: all of them, paused ones too, for the embedded broker, which keeps no commands
+    over a restart.
     """
     lost = (
         select(box.owner_id, box.items.c.position)
         .join(box.owners, box.owners.c.id == box.owner_id)
         .where(
             text(f"{box.items.name}.{OUTSTANDING}"),
-            box.owners.c.paused.is_(False),
-            true() if published_before is None else box.items.c.published_at < published_before,
+            true()
+            if published_before is None
+            else and_(box.owners.c.paused.is_(False), box.items.c.published_at < published_before),
         )
         .order_by(box.owner_id, box.items.c.position)
         .limit(limit)

@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from app.db import dialect
-from app.db.metadata_tables import artifact, batch, definition, error, run, value
+from app.db.metadata_tables import Id, artifact, batch, definition, error, run, value
 from app.db.tables import UtcDateTime
 from app.domain.runs import BatchResult, Mode, Run, RunState
 
@@ -228,32 +228,51 @@ def _looking_up() -> Select[Any]:
 
 
 async def close_batch(connection: AsyncConnection, row: BatchRow) -> bool:
-    """False where it was closed before, or the definition is no longer the one that the run was made for.
+    """False where somebody else closed or advanced it, or the definition is not that which the run was made for.
 
     The caller holds the run's row. Runs by hand, too, write values of the definition that they were made for.
     """
-    values = {"run": row.id.run_id, "place": row.id.position, "type": row.run.archive_type, "made": row.run.revision}
-    return (await connection.execute(_closing(), values)).rowcount > 0
+    return (await connection.execute(_ending(closed=True), _as_seen(row))).rowcount > 0
+
+
+async def advance_batch(connection: AsyncConnection, row: BatchRow, after_id: int) -> bool:
+    """The artifacts up to `after_id` are done, the rest of the batch is not. False as for `close_batch`."""
+    return (await connection.execute(_ending(closed=False), {**_as_seen(row), "behind": after_id})).rowcount > 0
+
+
+def _as_seen(row: BatchRow) -> dict[str, Any]:
+    return {
+        "run": row.id.run_id,
+        "place": row.id.position,
+        "seen_after": row.after_id,
+        "type": row.run.archive_type,
+        "made": row.run.revision,
+    }
 
 
 @lru_cache
-def _closing() -> Update:
+def _ending(*, closed: bool) -> Update:
     current = select(definition.c.revision).where(definition.c.archive_type == bindparam("type", type_=Text))
+    new: dict[str, Any] = {"state": RunState.COMPLETED, "claimed_until": None}
     return (
         update(batch)
         .where(
             batch.c.run_id == RUN,
             batch.c.position == bindparam("place", type_=Integer),
             batch.c.state == RunState.OPEN,
+            batch.c.after_id == bindparam("seen_after", type_=Id),
             current.scalar_subquery() == bindparam("made", type_=Integer),
         )
-        .values(state=RunState.COMPLETED, claimed_until=None)
+        .values(**(new if closed else {"after_id": bindparam("behind", type_=Id)}))
     )
 
 
-async def count_batch(connection: AsyncConnection, run_id: UUID, result: BatchResult, now: datetime) -> Run:
-    """Counts a batch that was closed in the same transaction; the run then."""
+async def count_batch(
+    connection: AsyncConnection, run_id: UUID, result: BatchResult, now: datetime, *, closed: bool
+) -> Run:
+    """Counts a batch that was closed or advanced in the same transaction; the run then."""
     counts = {
+        "closed": int(closed),
         "more_processed": result.processed,
         "more_updated": result.updated,
         "more_nulls": result.nulls,
@@ -271,7 +290,7 @@ def _counting() -> ReturningUpdate[Any]:
         update(run)
         .where(run.c.id == RUN)
         .values(
-            open=run.c.open - 1,
+            open=run.c.open - bindparam("closed", type_=Integer),
             **{of: more(of) for of in ("processed", "updated", "nulls", "failed")},
             last_settled=bindparam("now", type_=UtcDateTime),
         )
@@ -302,14 +321,24 @@ async def end(connection: AsyncConnection, run_id: UUID, state: RunState, now: d
     return True
 
 
-async def set_paused(connection: AsyncConnection, run_id: UUID, paused: bool) -> bool:
-    """False where the run is not open, or is paused or not already."""
-    statement = (
-        update(run)
-        .where(run.c.id == run_id, run.c.state == RunState.OPEN, run.c.paused.is_(not paused))
-        .values(paused=paused)
-    )
-    return (await connection.execute(statement)).rowcount > 0
+async def pause(connection: AsyncConnection, of: Run, now: datetime) -> bool:
+    """False where the run is paused or has ended. The caller holds its row, as for `resume`."""
+    return of.state is RunState.OPEN and await _set(connection, of, paused=True, paused_at=now)
+
+
+async def resume(connection: AsyncConnection, of: Run, now: datetime) -> bool:
+    """False where the run is not paused. Its rate goes on from what it was."""
+    if of.state is not RunState.PAUSED:
+        return False
+    values: dict[str, Any] = {"paused": False, "paused_at": None}
+    if of.paused_at is not None:
+        values["paused_seconds"] = of.paused_seconds + max(0.0, (now - of.paused_at).total_seconds())
+        values["last_settled"] = None if of.last_settled is None else now
+    return await _set(connection, of, **values)
+
+
+async def _set(connection: AsyncConnection, of: Run, **values: Any) -> bool:
+    return (await connection.execute(update(run).where(run.c.id == of.id).values(**values))).rowcount > 0
 
 
 async def errors(connection: AsyncConnection, run_id: UUID, after: int, limit: int) -> Sequence[Any]:
@@ -339,6 +368,8 @@ def as_run(row: Row[Any]) -> Run:
         started=values["started"],
         completed=values["completed"],
         last_settled=values["last_settled"],
+        paused_at=values["paused_at"],
+        paused_seconds=values["paused_seconds"],
         started_by_name=values["started_by_name"],
         started_by_ext_id=values["started_by_ext_id"],
         traceparent=values["traceparent"],

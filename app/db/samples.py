@@ -40,6 +40,7 @@ async def sample(connection: AsyncConnection, of: Run, limit: int) -> list[Sampl
                 row.object_key,
                 row.version_id,
                 row.hash,
+                row.size,
                 row.content_type,
                 SchemaName(row.system, row.schema_name, row.schema_version),
             ),

@@ -38,7 +38,7 @@ from app.domain.artifacts import StoredObject
 from app.domain.extraction import ValueKind
 
 HAS_VALUE = value.c.text_head.is_not(None)
-"""Of all but null: the index knows."""
+"""Of all but null: the index holds no others, and is only used where that is said or follows."""
 
 
 PLANNING = text(
@@ -108,7 +108,6 @@ class FoundArtifact:
     reference_id: str
     version: int | None
     object: StoredObject
-    size: int
     archived_at: datetime
     retain_until: datetime | None
     job_id: UUID
@@ -187,10 +186,10 @@ def _branches(connection: AsyncConnection, condition: Condition) -> list[ColumnE
             texts = [_is_text(each) for each in condition.texts]
             return texts if number is None else [*texts, value.c.number == number]
         case Operator.NE:
-            other = value.c.text.not_in(condition.texts)  # not so for null, which has no text
+            other = and_(HAS_VALUE, value.c.text.not_in(condition.texts))
             return [other if number is None else and_(other, or_(value.c.number.is_(None), value.c.number != number))]
         case Operator.CONTAINS:
-            return [_contains(connection, condition.texts)]
+            return [and_(HAS_VALUE, _contains(connection, condition.texts))]
         case Operator.ISNULL:
             return [HAS_VALUE]
         case _:
@@ -227,7 +226,7 @@ def _ordered(connection: AsyncConnection, condition: Condition, number: Any) -> 
         Operator.LT: left < right,
         Operator.LTE: left <= right,
     }[condition.operator]
-    return compared if number is not None else and_(value.c.kind == ValueKind.TEXT, compared)
+    return compared if number is not None else and_(HAS_VALUE, value.c.kind == ValueKind.TEXT, compared)
 
 
 def _number(connection: AsyncConnection, number: Decimal | None) -> Any:
@@ -271,10 +270,10 @@ def _artifact(row: Row[Any], metadata: Mapping[str, FoundValue]) -> FoundArtifac
             row.object_key,
             row.version_id,
             row.hash,
+            row.size,
             row.content_type,
             SchemaName(row.system, row.schema_name, row.schema_version),
         ),
-        size=row.size,
         archived_at=row.archived_at,
         retain_until=row.retain_until,
         job_id=row.job_id,

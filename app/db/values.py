@@ -1,17 +1,32 @@
 """Queries of one batch of a run: the artifacts it covers, and the values it writes under the rule of its mode."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Executable, Integer, Text, Update, and_, bindparam, func, literal_column, or_, select, update
+from sqlalchemy import (
+    Executable,
+    Integer,
+    Select,
+    Text,
+    Update,
+    Uuid,
+    and_,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningInsert
 
 from app.db import dialect
 from app.db.artifacts import TEXT_HEAD
-from app.db.metadata_tables import Id, Number, artifact, column, error, value
+from app.db.metadata_tables import Id, Number, artifact, column, error, run, value
 from app.db.runs import BatchRow, candidates
 from app.domain.archive_types import SchemaName
 from app.domain.artifacts import StoredObject
@@ -35,6 +50,7 @@ async def covered(connection: AsyncConnection, row: BatchRow) -> list[Covered]:
             artifact.c.object_key,
             artifact.c.version_id,
             artifact.c.hash,
+            artifact.c.size,
             artifact.c.content_type,
             artifact.c.system,
             artifact.c.schema_name,
@@ -43,11 +59,12 @@ async def covered(connection: AsyncConnection, row: BatchRow) -> list[Covered]:
         .where(candidates(row.run), artifact.c.id > row.after_id, artifact.c.id <= row.to_id)
         .order_by(artifact.c.id)
     )
+    found = await connection.execute(statement)
     return [
-        Covered(id_, StoredObject(bucket, key, version_id, digest, content_type, SchemaName(system, name, version)))
-        for id_, bucket, key, version_id, digest, content_type, system, name, version in await connection.execute(
-            statement
+        Covered(
+            id_, StoredObject(bucket, key, version_id, digest, size, content_type, SchemaName(system, name, version))
         )
+        for id_, bucket, key, version_id, digest, size, content_type, system, name, version in found
     ]
 
 
@@ -58,6 +75,9 @@ NEW = dialect.Rows(
 )
 """What a value of a batch is made of; the rest of its row is the same for all, or follows from these."""
 
+SLICE = 4 * 1024 * 1024
+"""Bytes of JSON that one statement writes, nearly: making its parameter takes some 20 ms of the event loop."""
+
 
 async def write(
     connection: AsyncConnection, of: Run, extracted: Mapping[int, Mapping[str, MetadataValue]]
@@ -67,20 +87,34 @@ async def write(
     A new key fills only what is absent; a stale value, of an older path, is overwritten; mode `all` overwrites what
     differs; and no value replaces one of a higher revision.
     """
-    records = [
-        (artifact_id, key, found.json, found.kind, found.text, found.number)
-        for artifact_id, values in sorted(extracted.items())
-        for key, found in sorted(values.items())
-    ]
-    if not records:
-        return 0, 0
-    parameters = {**NEW.bind(connection, records), "archive_type": of.archive_type, "made_with": of.revision}
+    changed = nulls = 0
+    statement = _writing(connection.dialect.name, of.mode)
     async with dialect.references_kept(connection):
-        written = (await connection.execute(_writing(connection.dialect.name, of.mode), parameters)).all()
-    if dialect.is_postgresql(connection):
-        [(changed, nulls)] = written
-        return changed, nulls
-    return len({row.artifact_id for row in written}), sum(row.kind == "null" for row in written)
+        for records in _slices(extracted):
+            parameters = {**NEW.bind(connection, records), "archive_type": of.archive_type, "made_with": of.revision}
+            written = (await connection.execute(statement, parameters)).all()
+            if dialect.is_postgresql(connection):
+                changed += written[0].changed
+                nulls += written[0].nulls
+            else:
+                changed += len({row.artifact_id for row in written})
+                nulls += sum(row.kind == "null" for row in written)
+    return changed, nulls
+
+
+def _slices(extracted: Mapping[int, Mapping[str, MetadataValue]]) -> Iterator[list[tuple[Any, ...]]]:
+    """Rows of `NEW`, those of an artifact together, in lists that end with the one that makes them `SLICE` bytes."""
+    records: list[tuple[Any, ...]] = []
+    size = 0
+    for artifact_id, values in sorted(extracted.items()):
+        for key, found in sorted(values.items()):
+            records.append((artifact_id, key, found.json, found.kind, found.text, found.number))
+            size += len(found.json)
+        if size >= SLICE:
+            yield records
+            records, size = [], 0
+    if records:
+        yield records
 
 
 @lru_cache
@@ -121,7 +155,10 @@ def _writing(dialect_name: str, mode: Mode) -> Executable:
     if dialect_name != "postgresql":
         return returning
     written = returning.cte("written")
-    return select(func.count(written.c.artifact_id.distinct()), func.count().filter(written.c.kind == "null"))
+    return select(
+        func.count(written.c.artifact_id.distinct()).label("changed"),
+        func.count().filter(written.c.kind == "null").label("nulls"),
+    )
 
 
 IDS = dialect.Rows("ids", [("id", Id)])
@@ -141,12 +178,24 @@ def _raising(dialect_name: str) -> Update:
 
 
 async def note_errors(
-    connection: AsyncConnection, of: Run, ids: Sequence[int], errors: Mapping[int, str], now: datetime
+    connection: AsyncConnection,
+    of: Run,
+    ids: Sequence[int],
+    unread: Collection[str],
+    errors: Mapping[int, str],
+    now: datetime,
 ) -> None:
-    """Remembers what failed; what failed before is resolved for artifacts that were read now."""
-    well = [id_ for id_ in ids if id_ not in errors]
+    """Remembers what failed. What failed before is resolved for artifacts that were read now.
+
+    Not where the run that failed had to fill one of the keys that are `unread`: active, but not read now.
+    """
+    well = [(id_,) for id_ in ids if id_ not in errors]
     if well:
-        await connection.execute(_resolving(connection.dialect.name), IDS.bind(connection, [(id_,) for id_ in well]))
+        dialect_name, named = connection.dialect.name, IDS.bind(connection, well)
+        failed = (await connection.execute(_failed(dialect_name), named)).all()
+        resolved = [run_id for run_id, keys in failed if not {*json.loads(keys)} & {*unread}]
+        if resolved:
+            await connection.execute(_resolving(dialect_name), {**named, "resolved_runs": resolved})
     rows: list[dict[str, Any]] = [
         {"run_id": of.id, "artifact_id": id_, "message": message, "at": now} for id_, message in sorted(errors.items())
     ]
@@ -155,6 +204,18 @@ async def note_errors(
 
 
 @lru_cache
-def _resolving(dialect_name: str) -> Update:
+def _failed(dialect_name: str) -> Select[Any]:
+    """The runs in which one of the artifacts failed and is not resolved, with their keys."""
     ids = IDS.clause(dialect_name)
-    return update(error).where(error.c.artifact_id == ids.c.id, error.c.resolved.is_(False)).values(resolved=True)
+    unresolved = error.c.artifact_id == ids.c.id, error.c.resolved.is_(False)
+    return select(run.c.id, run.c["keys"]).where(run.c.id == error.c.run_id, *unresolved).distinct()
+
+
+@lru_cache
+def _resolving(dialect_name: str) -> Update:
+    ids, runs = IDS.clause(dialect_name), bindparam("resolved_runs", type_=Uuid, expanding=True)
+    return (
+        update(error)
+        .where(error.c.artifact_id == ids.c.id, error.c.run_id.in_(runs), error.c.resolved.is_(False))
+        .values(resolved=True)
+    )

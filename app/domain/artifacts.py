@@ -88,17 +88,18 @@ class StoredArtifact:
     @property
     def object(self) -> "StoredObject":
         schema = SchemaName(self.system, self.schema, self.schema_version)
-        return StoredObject(self.bucket, self.key, self.version_id, self.sha256, self.content_type, schema)
+        return StoredObject(self.bucket, self.key, self.version_id, self.sha256, self.size, self.content_type, schema)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """A stored object to be read again: where it lies, its SHA-256 (hex), and what describes its content."""
+    """A stored object to be read again: where it lies, its SHA-256 (hex), size in bytes, and what describes it."""
 
     bucket: str
     key: str
     version_id: str
     sha256: str
+    size: int
     content_type: str
     schema: SchemaName
 

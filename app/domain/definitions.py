@@ -35,6 +35,11 @@ class Change(NamedTuple):
     affected: tuple[str, ...]
 
 
+def extracts_the_same(applied: Sequence[DefinedKey], configured: Sequence[ExtractionPath]) -> bool:
+    """Whether values made with the configured paths are those of the applied keys, in whatever order they stand."""
+    return {(each.key, each.path) for each in applied if each.active} == {(each.key, each.path) for each in configured}
+
+
 def change(applied: Sequence[DefinedKey], configured: Sequence[ExtractionPath], revision: int) -> Change | None:
     """What a configuration changes in the applied keys, as of `revision`; None where it changes nothing.
 

@@ -27,7 +27,7 @@ class Mode(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Run:
     """A run as stored. `revision`: artifacts are brought to it. `total`, `processed`, `updated` and `failed` count
-    artifacts, `nulls` values, `open` batches."""
+    artifacts, `nulls` values, `open` batches; `paused_seconds` are those of pauses that have ended."""
 
     id: UUID
     archive_type: str
@@ -41,6 +41,8 @@ class Run:
     started: datetime
     completed: datetime | None
     last_settled: datetime | None
+    paused_at: datetime | None
+    paused_seconds: float
     started_by_name: str | None
     started_by_ext_id: str | None
     traceparent: str | None
@@ -54,10 +56,19 @@ class Run:
 
     @property
     def rate(self) -> float | None:
-        """Artifacts per second from the start to the last batch."""
+        """Artifacts per second from the start to the last batch, pauses left out."""
         if not self.processed or self.last_settled is None:
             return None
-        return round(self.processed / max((self.last_settled - self.started).total_seconds(), 0.001), 3)
+        seconds = (self.last_settled - self.started).total_seconds() - self.paused_seconds
+        return round(self.processed / max(seconds, 0.001), 3)
+
+    @property
+    def told(self) -> str:
+        """Its counts in words, for the log."""
+        return (
+            f"{self.processed} of {self.total} processed, {self.updated} updated, {self.nulls} nulls, "
+            f"{self.failed} failed"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,27 +6,29 @@ from app.broker import Partition, Record
 
 
 class Offsets:
-    """The records of one partition in hand, for as long as it is assigned to this process."""
+    """The records of one partition in hand, for as long as it is assigned to this process.
+
+    Of those that wait behind an unsettled one only the offset is kept: there may be very many.
+    """
 
     def __init__(self, partition: Partition) -> None:
         self.partition = partition
         self.revoked = False
-        self._taken: deque[Record] = deque()
+        self._taken: deque[int] = deque()
         self._settled: set[int] = set()
         self._next: int | None = None
         self._committed: int | None = None
 
     def take(self, record: Record) -> None:
         """Records come in the order of their offsets."""
-        self._taken.append(record)
+        self._taken.append(record.next_offset)
 
     def settle(self, record: Record) -> None:
         """In any order; the record counts once all before it are settled too."""
-        self._settled.add(record.offset)
-        while self._taken and self._taken[0].offset in self._settled:
-            first = self._taken.popleft()
-            self._settled.discard(first.offset)
-            self._next = first.next_offset
+        self._settled.add(record.next_offset)
+        while self._taken and self._taken[0] in self._settled:
+            self._next = self._taken.popleft()
+            self._settled.discard(self._next)
 
     @property
     def due(self) -> int | None:

@@ -43,7 +43,7 @@ class Content:
     async def _checked(self) -> AsyncIterator[bytes]:
         digest, size, held = hashlib.sha256(), 0, b""
         piece = self.first
-        while piece is not None and size <= self.artifact.size:
+        while piece is not None and size <= self.artifact.object.size:
             digest.update(piece)
             size += len(piece)
             if held:

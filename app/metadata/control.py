@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -130,35 +130,42 @@ class RunControl:
 
     async def pause(self, run_id: UUID) -> Run:
         """No further batch starts; what was read is recorded. Raises UnknownRun, Impossible."""
-        return await self._steer(run_id, lambda c: runs.set_paused(c, run_id, True), "paused")
+        return await self._steer(run_id, runs.pause, "paused")
 
     async def resume(self, run_id: UUID) -> Run:
         """Raises UnknownRun, Impossible."""
-        run = await self._steer(run_id, lambda c: runs.set_paused(c, run_id, False), "resumed")
+        run = await self._steer(run_id, runs.resume, "resumed")
         self._on_due()
         return run
 
     async def cancel(self, run_id: UUID, by: Starter) -> Run:
         """What was written stays. Raises UnknownRun, Impossible."""
-        now = datetime.now(UTC)
-        what = f"cancelled by {by.name or by.ext_id or 'somebody without a name'}"
-        run = await self._steer(run_id, lambda c: runs.end(c, run_id, RunState.CANCELLED, now), what)
+
+        async def end(connection: AsyncConnection, of: Run, now: datetime) -> bool:
+            return await runs.end(connection, of.id, RunState.CANCELLED, now)
+
+        run = await self._steer(run_id, end, f"cancelled by {by.name or by.ext_id or 'somebody without a name'}")
         metrics.METADATA_RUNS_OPEN.dec()
         return run
 
-    async def _steer(self, run_id: UUID, act: Callable[[AsyncConnection], Any], what: str) -> Run:
+    async def _steer(
+        self, run_id: UUID, act: Callable[[AsyncConnection, Run, datetime], Awaitable[bool]], what: str
+    ) -> Run:
+        now = datetime.now(UTC)
+
         async def work(connection: AsyncConnection) -> Run:
             found = await runs.find(connection, run_id, lock=True)
             if found is None:
                 raise UnknownRun
-            if not await act(connection):
+            if not await act(connection, found, now):
                 raise Impossible(found.state)
             after = await runs.find(connection, run_id)
             assert after is not None  # noqa: S101 # its row is held
             return after
 
         run = await self._database.run(work)
-        log.info("metadata backfill %s", what, extra={"run_id": str(run_id)})
+        seconds = (now - run.started).total_seconds()
+        log.info("metadata backfill %s: %s, %.3f s", what, run.told, seconds, extra={"run_id": str(run_id)})
         return run
 
     def _new_run(self, applied: AppliedDefinition, keys: tuple[str, ...], mode: Mode, by: Starter) -> Run:

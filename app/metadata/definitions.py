@@ -1,8 +1,8 @@
 """Notices changes of the definitions and owes a run for each; tells the archiver what to extract, by which revision."""
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -13,7 +13,7 @@ from app.db import definitions, dialect, runs
 from app.db.database import Database
 from app.db.definitions import AppliedDefinition
 from app.domain.archive_types import ArchiveTypeConfiguration
-from app.domain.definitions import NOTHING, Definition, change
+from app.domain.definitions import NOTHING, Definition, change, extracts_the_same
 from app.domain.extraction import compile_paths
 from app.domain.runs import Mode, Run, RunState
 from app.telemetry import metrics
@@ -38,6 +38,7 @@ class Definitions:
         self._options = options
         self._on_run = on_run
         self._applied: dict[str, Definition] = {}
+        self._configured: dict[str, ArchiveTypeConfiguration] = {}
 
     def of(self, archive_type: str) -> Definition:
         """What to extract now; nothing for an archive type that is not configured."""
@@ -48,9 +49,10 @@ class Definitions:
 
         Comparison, new definition and run are one transaction, under a lock: ten processes make one run.
         """
-        for configuration in catalog.configurations:
-            if configuration.is_remote_data:
-                await self._apply(configuration)
+        named = {each.name: each for each in catalog.configurations if each.is_remote_data}
+        for configuration in named.values():
+            await self._apply(configuration)
+        await self._remove_all_but(named)
 
     async def _apply(self, configuration: ArchiveTypeConfiguration) -> None:
         async def compare(connection: AsyncConnection) -> tuple[int, Run | None]:
@@ -58,8 +60,10 @@ class Definitions:
             applied = await definitions.find(connection, configuration.name)
             revision = 0 if applied is None else applied.revision
             keys = () if applied is None else applied.keys
+            if not self._options.enabled:
+                return _revision_of(applied, configuration), None
             changed = change(keys, configuration.metadata_extraction_paths, revision + 1)
-            if changed is None or not self._options.enabled:
+            if changed is None:
                 return revision, None
             now = datetime.now(UTC)
             # What is only removed or put in another order makes no value stale: the revision stays, nothing is owed.
@@ -76,35 +80,55 @@ class Definitions:
             return revision, await self._create(connection, new, tuple(key for key in affected if key in active), now)
 
         revision, run = await self._database.run(compare)
+        self._configured[configuration.name] = configuration
         self._applied[configuration.name] = Definition(revision, compile_paths(configuration.metadata_extraction_paths))
         if run is not None:
             self._tell(run)
 
+    async def _remove_all_but(self, named: Collection[str]) -> None:
+        """The keys of configurations that are not there any more become inactive; their values stay."""
+
+        async def remove(connection: AsyncConnection) -> None:
+            await dialect.lock(connection, dialect.LOCK_DEFINITION)
+            for archive_type in await definitions.with_active_keys(connection):
+                applied = None if archive_type in named else await definitions.find(connection, archive_type)
+                changed = None if applied is None else change(applied.keys, (), applied.revision)
+                if applied is not None and changed is not None:
+                    new = replace(applied, keys=changed.keys)
+                    await definitions.replace(connection, new, datetime.now(UTC))
+                    log.info("the metadata keys of %s are inactive: it is not configured any more", archive_type)
+
+        if self._options.enabled:
+            await self._database.run(remove)
+        for archive_type in self._configured.keys() - set(named):
+            del self._configured[archive_type], self._applied[archive_type]
+
     async def sweep(self) -> None:
         """Owes a run where artifacts of an older revision are and none is open: an old process archived them.
 
-        Not where somebody cancelled the run to this revision: that holds until the definition changes again.
+        Not where somebody cancelled the run to this revision: that holds until the definition changes again. Another
+        process may have changed a definition and changed it back: then its revision is taken over.
         """
         metrics.METADATA_RUNS_OPEN.set(await self._database.run(runs.count_open))
-        if not self._options.enabled:
-            return
-        for archive_type in self._applied:
-            await self._sweep(archive_type)
+        for configuration in list(self._configured.values()):
+            await self._sweep(configuration)
 
-    async def _sweep(self, archive_type: str) -> None:
-        async def look(connection: AsyncConnection) -> Run | None:
+    async def _sweep(self, configuration: ArchiveTypeConfiguration) -> None:
+        async def look(connection: AsyncConnection) -> tuple[AppliedDefinition | None, Run | None]:
             await dialect.lock(connection, dialect.LOCK_DEFINITION)
-            applied = await definitions.find(connection, archive_type)
-            if applied is None:
-                return None
-            if any(run.mode is Mode.AUTOMATIC for run in await runs.open_of(connection, archive_type)):
-                return None
-            if await runs.was_cancelled(connection, archive_type, applied.revision):
-                return None
+            applied = await definitions.find(connection, configuration.name)
+            if applied is None or not self._options.enabled:
+                return applied, None
+            if any(run.mode is Mode.AUTOMATIC for run in await runs.open_of(connection, configuration.name)):
+                return applied, None
+            if await runs.was_cancelled(connection, configuration.name, applied.revision):
+                return applied, None
             keys = tuple(key.key for key in applied.keys if key.active)
-            return await self._create(connection, applied, keys, datetime.now(UTC))
+            return applied, await self._create(connection, applied, keys, datetime.now(UTC))
 
-        run = await self._database.run(look)
+        applied, run = await self._database.run(look)
+        if (revision := _revision_of(applied, configuration)) > self.of(configuration.name).revision:
+            self._applied[configuration.name] = replace(self._applied[configuration.name], revision=revision)
         if run is not None:
             self._tell(run)
 
@@ -129,12 +153,21 @@ class Definitions:
         self._on_run()
 
 
+def _revision_of(applied: AppliedDefinition | None, configuration: ArchiveTypeConfiguration) -> int:
+    """The revision of values made by this configuration; 0, which every run covers, where it is not applied."""
+    if applied is None or not extracts_the_same(applied.keys, configuration.metadata_extraction_paths):
+        return 0
+    return applied.revision
+
+
 async def _supersede(connection: AsyncConnection, archive_type: str, now: datetime) -> list[str]:
     """Ends the runs that a new definition overtakes; returns the keys that they had to fill: the next run's task."""
     owed: list[str] = []
     for run in await runs.open_of(connection, archive_type):
         await runs.end(connection, run.id, RunState.SUPERSEDED, now)
-        log.info("metadata backfill superseded by a newer definition", extra={"run_id": str(run.id)})
+        seconds = (now - run.started).total_seconds()
+        text = "metadata backfill superseded by a newer definition: %s, %.3f s"
+        log.info(text, run.told, seconds, extra={"run_id": str(run.id)})
         if run.mode is Mode.AUTOMATIC:
             owed += run.keys
     return owed
@@ -165,6 +198,8 @@ def new_run(
         started=now,
         completed=None,
         last_settled=None,
+        paused_at=None,
+        paused_seconds=0,
         started_by_name=name,
         started_by_ext_id=ext_id,
         traceparent=traceparent,

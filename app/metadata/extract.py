@@ -1,20 +1,22 @@
 """Reads metadata values out of documents: one that is being archived, or one that is stored."""
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
 
-from app.catalog.registry import Registry
+from app.catalog.registry import LARGE_DOCUMENT, Registry
 from app.domain.artifacts import Document, StoredObject
 from app.domain.definitions import Definition
-from app.domain.extraction import KeyedPath, MetadataValue, metadata_values
+from app.domain.extraction import KeyedPath, MetadataValue
 from app.domain.readiness import OBJECT_STORE, Readiness
 from app.objectstore import ObjectRejected, ObjectStore
 from app.outages import through_outages
+from app.sources.memory import ByteBudget
 
-LARGE = 256 * 1024
-"""Bytes above which a document is hashed and read beside the event loop."""
+LARGE_VALUES = 256 * 1024 * 1024
+"""Bytes of JSON that the values of one artifact may have together; PostgreSQL takes 1 GB in one statement."""
 
 Values = dict[str, MetadataValue]
 
@@ -26,31 +28,33 @@ class Unreadable(Exception):
 
 
 class Extractor:
-    """Extraction of a document never fails; reading a stored one can. `definition_of` is that of `Definitions`."""
+    """Extraction of a document never fails; reading a stored one can. `definition_of` is that of `Definitions`.
+
+    What is read counts as memory in flight (`budget`), like documents that are fetched.
+    """
 
     def __init__(
         self,
         objects: ObjectStore,
         registry: Registry,
         readiness: Readiness,
+        budget: ByteBudget,
         definition_of: Callable[[str], Definition],
     ) -> None:
         self.definition_of = definition_of
         self._objects = objects
         self._registry = registry
         self._readiness = readiness
+        self._budget = budget
+        self._large = asyncio.Semaphore(1)  # a check in archiving waits for one of ours, not for many
 
     async def values(self, document: Document, definition: Definition) -> Values:
-        """Of a document that was checked in this process."""
-        paths = definition.paths
-        if not paths:
+        """Of a document that was checked with its schema."""
+        if not definition.paths:
             return {}
-
-        def extract() -> Values:
-            found = self._registry.values(document.content, document.content_type, document.schema, checked=True)
-            return metadata_values(paths, found)
-
-        return await asyncio.to_thread(extract) if len(document.content) > LARGE else extract()
+        return await self._registry.metadata_async(
+            document.content, document.content_type, document.schema, definition.paths, checked=True
+        )
 
     async def stored_values(self, stored: StoredObject, definition: Definition) -> Values | None:
         """Of a stored object, None where it cannot be read. Waits through outages."""
@@ -61,21 +65,37 @@ class Extractor:
             return None
 
     async def read(self, stored: StoredObject, paths: Sequence[KeyedPath]) -> Values:
-        """Of a stored object, all keys from one read. Waits through outages; raises Unreadable."""
-        content = await through_outages(self._readiness, OBJECT_STORE, lambda: self._read(stored))
+        """Of a stored object, all keys from one read. Waits through outages and for memory; raises Unreadable."""
+        async with self._large if stored.size > LARGE_DOCUMENT else contextlib.nullcontext():
+            lease = await self._budget.lease()
+            try:
+                await lease.resize(stored.size)
+                content = await through_outages(self._readiness, OBJECT_STORE, lambda: self._read(stored))
+                return await self._values(content, stored, paths)
+            finally:
+                lease.release()
 
-        def extract() -> Values:
-            if hashlib.sha256(content).hexdigest() != stored.sha256:
-                raise Unreadable("the stored object is not what was archived: its SHA-256 differs")
-            found = self._registry.values(content, stored.content_type, stored.schema, checked=False)
-            return metadata_values(paths, found)
-
-        return await asyncio.to_thread(extract) if len(content) > LARGE else extract()
+    async def _values(self, content: bytes, stored: StoredObject, paths: Sequence[KeyedPath]) -> Values:
+        digest = hashlib.sha256
+        hashed = await asyncio.to_thread(digest, content) if len(content) > LARGE_DOCUMENT else digest(content)
+        if hashed.hexdigest() != stored.sha256:
+            raise Unreadable("the stored object is not what was archived: its SHA-256 differs")
+        values = await self._registry.metadata_async(content, stored.content_type, stored.schema, paths, checked=False)
+        if sum(len(value.json) for value in values.values()) > LARGE_VALUES:
+            raise Unreadable(f"the values have more than {LARGE_VALUES} bytes together; choose narrower paths")
+        return values
 
     async def _read(self, stored: StoredObject) -> bytes:
+        """Never more than was archived, whatever lies there now."""
+        pieces, size = [], 0
         try:
-            return b"".join([chunk async for chunk in self._objects.read(stored.bucket, stored.key, stored.version_id)])
+            async for piece in self._objects.read(stored.bucket, stored.key, stored.version_id):
+                pieces.append(piece)
+                size += len(piece)
+                if size > stored.size:
+                    break
         except FileNotFoundError as error:
             raise Unreadable("the stored object is gone") from error
         except ObjectRejected as error:
             raise Unreadable(error.cause) from error
+        return b"".join(pieces)

@@ -162,9 +162,12 @@ async def open_sources(
     oauth_clients: Iterable[OAuthClientOptions],
     *,
     slots: int,
-    max_bytes_in_flight: int,
+    budget: ByteBudget,
 ) -> AsyncIterator[SourceClient]:
-    """The client with its connections, tokens and pacers; `slots` are the tasks that run at once in this process."""
+    """The client with its connections, tokens and pacers.
+
+    `slots` are the tasks that run at once in this process, `budget` is what documents may take of its memory.
+    """
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(http_session(options))
         # Tokens are rare and posted: never on a connection that the server may just be closing.
@@ -172,7 +175,6 @@ async def open_sources(
         tokens = {client.id: TokenCache(client, options, token_session) for client in oauth_clients}
         for cache in tokens.values():
             stack.push_async_callback(cache.close)
-        budget = ByteBudget(max_bytes_in_flight)
         metrics.BYTES_IN_FLIGHT.set_function(lambda: budget.used)
         yield SourceClient(options, session, tokens, Pacers(slots), budget)
 

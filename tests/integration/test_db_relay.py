@@ -156,6 +156,7 @@ async def test_commands_that_nobody_answered_are_owed_again(database: Database) 
     assert await database.run(lambda c: outbox.owe_again(c, outbox.TASKS, NOW)) == 0  # published then, not before
     assert await database.run(lambda c: outbox.owe_again(c, outbox.TASKS, NOW + timedelta(seconds=1))) == 1
     assert await claim(database) == [TaskId(lost, 2)]
+    assert await database.run(lambda c: outbox.owe_again(c, outbox.TASKS, None)) == 1, "no broker, no pause"
 
 
 async def test_all_commands_are_owed_again_to_a_broker_without_memory_in_blocks(database: Database) -> None:

@@ -31,6 +31,9 @@ BEGIN = datetime(2026, 5, 8, 7, 26, 37, tzinfo=UTC)
 ENABLED = RunOptions(enabled=True, batch_size=10, all_versions=False)
 DISABLED = RunOptions(enabled=False, batch_size=10, all_versions=False)
 
+SIZE = 4711
+"""Bytes of each stored object."""
+
 _numbers = count(1)
 
 
@@ -64,6 +67,11 @@ def catalog(message_type: str = TYPE, config_id: str | None = None, **by_key: st
     return Catalog((ArchiveTypeConfiguration(message_type, "docs", uri, None, config_id, paths(**by_key)),))
 
 
+def together(*catalogs: Catalog) -> Catalog:
+    """All their configurations."""
+    return Catalog(tuple(each for one in catalogs for each in one.configurations))
+
+
 def definitions(database: Database, options: RunOptions = ENABLED) -> Definitions:
     """Of one process."""
     return Definitions(database, options, lambda: None)
@@ -85,7 +93,7 @@ def archived(
         key=f"PSF/OsvRecord/{reference}/v{version or 1}",
         version_id=object_id or uuid4().hex,
         sha256="0" * 64,
-        size=4711,
+        size=SIZE,
         content_type="application/json",
         system="PSF",
         schema="OsvRecord",

@@ -25,11 +25,13 @@ class Applied(Definitions):
 
     def __init__(self) -> None:
         self.keys: list[list[str]] = []
-        self.away = False
+        self.away = self.broken = False
 
     async def apply(self, catalog: Catalog) -> None:
         if self.away:
             raise Unavailable("database", "away")
+        if self.broken:
+            raise ValueError("what nobody thought of")
         self.keys.append([path.key for each in catalog.configurations for path in each.metadata_extraction_paths])
 
     async def sweep(self) -> None:
@@ -141,3 +143,17 @@ async def test_a_change_during_an_outage_of_the_database_is_applied_afterwards(p
     assert place.keys() == ["b"]
     place.applied.away = False
     assert await place.look(3) == [["b"]]
+
+
+async def test_what_cannot_be_applied_is_refused_and_the_former_stays_in_force(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    place.write("a", "b")
+    place.applied.broken = True
+    await place.look()
+    assert place.keys() == ["a"]
+    assert "not taken over, the former ones stay in force" in caplog.text
+    place.applied.broken = False
+    place.write("a", "c")
+    assert await place.look() == [["a", "c"]]
+    assert place.keys() == ["a", "c"]

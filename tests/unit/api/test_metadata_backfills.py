@@ -1,5 +1,6 @@
 """Metadata runs over HTTP: look, start, pause, resume, cancel."""
 
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tests.support.metadata import (
     insert,
     sqlite_url,
     stored_values,
+    together,
     work_off,
 )
 from tests.unit.api.run_app import PATH, READER, WRITER, RunApp, run_app
@@ -193,7 +195,17 @@ async def test_an_unknown_run_is_404_and_no_uuid_400(app: RunApp) -> None:
     assert (await app.post("/x/pause")).status_code == 400
 
 
-@pytest.mark.parametrize("cursor", ["x", "=", "ä", "MjAyNi0wMQ", "-1", "9" * 30, "", "a" * 500])
+def cursor_at(time: str) -> str:
+    return urlsafe_b64encode(f"{time} 88dbb65f-9634-4685-bc86-17b72d715d3e".encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        *("x", "=", "ä", "MjAyNi0wMQ", "-1", "9" * 30, "0" * 20 + "9" * 30, "", "a" * 500),
+        *(cursor_at("0001-01-01T00:00:00+23:59"), cursor_at("9999-12-31T23:59:59-23:59")),
+    ],
+)
 async def test_a_cursor_of_nowhere_is_400(app: RunApp, cursor: str) -> None:
     await archive(app, 1)
     [run] = (await app.get()).json()["items"]
@@ -233,8 +245,8 @@ async def test_a_body_with_a_mistake_is_400_and_says_what_is_possible(
     app: RunApp, body: Any, place: str, said: str
 ) -> None:
     await archive(app, 1)
-    for config in ("one", "two"):
-        await definitions(app.database).apply(catalog("Several", config, a="x.a"))
+    several = (catalog("Several", config, a="x.a") for config in ("one", "two"))
+    await definitions(app.database).apply(together(catalog(a="x.a", b="x.b"), *several))
     found = await app.mistakes(body)
     assert found.keys() == {place}
     assert said in found[place]

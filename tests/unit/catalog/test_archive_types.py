@@ -236,3 +236,33 @@ def test_what_cannot_be_resolved_says_why(
 ) -> None:
     with pytest.raises(error, match=said):
         CATALOG.resolve(message, config_id)
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ('{messageType: "a\\ud83d", topic: t', "messageType: must not be blank or contain control characters or half"),
+        ('{messageType: A, id: "\\udc00", topic: t', "id: must not be blank or contain control characters or half"),
+        (f"{{messageType: {'A' * 256}, topic: t", "messageType: must have at most 255 characters"),
+        (
+            '{messageType: A, topic: t, metadata_extraction_paths: [{key: "\\ud83d", path: a}]',
+            "metadata_extraction_paths[0].key: must be text of 1 to 255 characters, without control characters and",
+        ),
+    ],
+)
+def test_names_that_no_database_takes_are_mistakes(tmp_path: Path, entry: str, said: str) -> None:
+    found = mistakes(tmp_path, f"archiveTypes: [{entry}, uri: 'https://x.example/{{id}}'}}]")
+    assert any(said in each for each in found), found
+
+
+def test_two_configurations_whose_names_read_alike_are_a_mistake(tmp_path: Path) -> None:
+    found = mistakes(
+        tmp_path,
+        """archiveTypes:
+  - {messageType: X, id: y/z, topic: t, uri: "https://x.example/{id}"}
+  - {messageType: X/y, id: z, topic: t, uri: "https://x.example/{id}"}
+""",
+    )
+    assert found == [
+        "types.yml line 3: archiveTypes[1] (X/y): id: message type and id read X/y/z, like those of X",
+    ]

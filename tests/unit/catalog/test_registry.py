@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.catalog.archive_types import CatalogError
-from app.catalog.registry import LARGE_DOCUMENT, Registry, load_registry, problem_of
+from app.catalog.registry import LARGE_DOCUMENT, Registry, load_registry, registry_of
 from app.domain.archive_types import SchemaName
 from app.domain.errors import PermanentFailure
 
@@ -223,7 +223,7 @@ def test_a_reference_is_resolved_inside_the_registry_and_stored_with_the_schema(
     stored = json.loads(data_type.file.content)
     assert set(stored["$defs"]) == {"registry:///sys/_common/address.schema.json", "https://example.org/money"}
     assert load_registry(tmp_path).types() == (data_type,)
-    in_worker = problem_of(registry.types())
+    in_worker = registry_of(registry.types()).problem
     assert in_worker(b'{"home":{"street":1},"price":2}', "application/json", name) is None
     assert str(in_worker(b'{"home":{}}', "application/json", name)).endswith("'street' is missing")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.sources.http import SourceClient, open_sources
+from app.sources.memory import ByteBudget
 from app.sources.oauth import OAuthClientOptions
 from app.sources.transport import HttpOptions
 
@@ -120,5 +121,5 @@ async def sources(
     max_bytes_in_flight: int = 64 * 1024 * 1024,
 ) -> AsyncIterator[SourceClient]:
     options = HttpOptions(timeout, total_timeout, max_response_size)
-    async with open_sources(options, oauth, slots=slots, max_bytes_in_flight=max_bytes_in_flight) as client:
+    async with open_sources(options, oauth, slots=slots, budget=ByteBudget(max_bytes_in_flight)) as client:
         yield client

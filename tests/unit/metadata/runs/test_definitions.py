@@ -11,9 +11,11 @@ from app.db import runs
 from app.db.database import Database
 from app.db.metadata_tables import batch, run
 from app.domain.runs import Mode, RunState
+from app.metadata.definitions import RunOptions
 from tests.servers import Postgres
 from tests.support.metadata import (
     DISABLED,
+    ENABLED,
     TYPE,
     Documents,
     all_runs,
@@ -25,6 +27,7 @@ from tests.support.metadata import (
     postgres_url,
     rows,
     stored_values,
+    together,
     work_off,
 )
 
@@ -164,8 +167,7 @@ async def test_a_cancelled_run_is_not_started_again_by_the_sweep(database: Datab
 
 async def test_types_with_an_id_have_definitions_of_their_own(database: Database) -> None:
     process = definitions(database)
-    await process.apply(catalog(config_id="one", a="x.a"))
-    await process.apply(catalog(config_id="two", b="x.b"))
+    await process.apply(together(catalog(config_id="one", a="x.a"), catalog(config_id="two", b="x.b")))
     assert [key for key, _ in process.of(f"{TYPE}/one").paths] == ["a"]
     assert [key for key, _ in process.of(f"{TYPE}/two").paths] == ["b"]
     assert process.of("Unknown").paths == ()
@@ -178,3 +180,65 @@ async def test_only_one_automatic_run_of_a_type_can_be_open(database: Database) 
     await definitions(database).apply(catalog(a="z.a"))
     states = [row.state for row in await rows(database, select(run.c.state).order_by(run.c.started))]
     assert sorted(states) == ["open", "superseded", "superseded"]
+
+
+async def test_what_is_archived_by_paths_that_were_never_applied_is_of_no_revision(database: Database) -> None:
+    await definitions(database).apply(catalog(a="x.a", b="x.b"))
+    off = definitions(database, DISABLED)
+    await off.apply(catalog(b="x.b", a="x.a"))
+    assert off.of(TYPE).revision == 1, "in another order they are the same"
+    for file in (catalog(a="y.a", b="x.b"), catalog(a="x.a"), catalog(a="x.a", b="x.b", c="x.c")):
+        await off.apply(file)
+        assert off.of(TYPE).revision == 0
+    await off.apply(catalog(a="y.a"))
+    await insert(database, archived("r0", revision=off.of(TYPE).revision, values={"a": "of y.a"}))
+    process = definitions(database)
+    await process.apply(catalog(a="x.a", b="x.b"))
+    await process.sweep()
+    await work_off(database, Documents({"r0": {"x": {"a": "of x.a", "b": 2}}}))
+    assert await stored_values(database) == {"r0": {"a": ('"of x.a"', 1), "b": ("2", 1)}}
+
+
+@pytest.mark.parametrize("options", [ENABLED, DISABLED], ids=["enabled", "disabled"])
+async def test_a_definition_that_others_changed_and_changed_back_is_taken_over(
+    database: Database, options: RunOptions
+) -> None:
+    other = definitions(database)
+    await other.apply(catalog(a="x.a"))
+    process = definitions(database, options)
+    await process.apply(catalog(a="x.a"))
+    await other.apply(catalog(a="y.a"))
+    await process.sweep()
+    assert process.of(TYPE).revision == 1, "it extracts something else: an old process"
+    await other.apply(catalog(a="x.a"))
+    await process.sweep()
+    assert process.of(TYPE).revision == 3
+    await insert(database, archived("r0", revision=process.of(TYPE).revision, values={"a": 1}))
+    await other.sweep()
+    assert await all_runs(database) == []
+
+
+async def test_the_keys_of_a_configuration_that_is_gone_are_inactive_until_it_comes_back(database: Database) -> None:
+    process = definitions(database)
+    await process.apply(catalog(a="x.a"))
+    await insert(database, archived("r0", revision=1, values={"a": 1}))
+    await process.apply(catalog("Another", b="x.b"))
+    async with database.reading() as connection:
+        found = {key: active for _, _, key, active in await applied_definitions.all_keys(connection)}
+    assert found == {"a": False, "b": True}
+    assert process.of(TYPE).paths == ()
+    await insert(database, archived("r1"))
+    await process.sweep()
+    assert await all_runs(database) == [], "nothing is to be filled"
+    await process.apply(catalog(a="x.a"))
+    [run] = await all_runs(database)
+    assert (run.keys, run.total, run.revision) == (("a",), 2, 2)
+    await work_off(database, Documents({"r0": {"x": {"a": "not taken"}}, "r1": {"x": {"a": 2}}}))
+    assert await stored_values(database) == {"r0": {"a": ("1", 1)}, "r1": {"a": ("2", 2)}}
+
+
+async def test_without_runs_nothing_becomes_inactive(database: Database) -> None:
+    await definitions(database).apply(catalog(a="x.a"))
+    await definitions(database, DISABLED).apply(catalog("Another", b="x.b"))
+    async with database.reading() as connection:
+        assert await applied_definitions.with_active_keys(connection) == [TYPE]

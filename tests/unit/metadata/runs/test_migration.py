@@ -18,7 +18,17 @@ from app.db.tables import job, task
 from app.db.tasks import to_json as stored_json
 from app.domain.identity import reference_key
 from app.domain.jobs import Reference
-from tests.support.metadata import BEGIN, Documents, archived, catalog, definitions, rows, stored_values, work_off
+from tests.support.metadata import (
+    BEGIN,
+    Documents,
+    archived,
+    catalog,
+    definitions,
+    rows,
+    stored_values,
+    together,
+    work_off,
+)
 
 FIRST, SECOND = UUID(int=1), UUID(int=2)
 
@@ -128,8 +138,7 @@ async def test_what_was_adopted_is_of_no_revision_so_that_the_first_definition_f
     await old.run(insert)
     await migrations.migrate(old)
     process = definitions(old)
-    await process.apply(catalog(a="x.a"))
-    await process.apply(catalog(config_id="decree", b="x.b"))
+    await process.apply(together(catalog(a="x.a"), catalog(config_id="decree", b="x.b")))
     await work_off(old, Documents({"r": {"x": {"a": 1}}, "s": {"x": {"b": 2}}}))
     assert await stored_values(old) == {"r": {"a": ("1", 1)}, "s": {"b": ("2", 1)}}
 

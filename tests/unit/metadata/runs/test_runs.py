@@ -2,19 +2,22 @@
 
 import asyncio
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
-from app.db import runs
+from app.db import outbox, runs
 from app.db.database import Database
 from app.db.metadata_tables import artifact, batch
 from app.db.metadata_tables import run as run_table
-from app.domain.runs import RunState
+from app.domain.runs import BatchResult, RunState
+from app.messaging.owed import BATCHES
+from app.metadata import backfill as module
 from tests.support.metadata import (
     ENABLED,
+    SIZE,
     Documents,
     all_runs,
     archived,
@@ -28,6 +31,8 @@ from tests.support.metadata import (
     stored_values,
     work_off,
 )
+
+NOW = datetime.now(UTC)
 
 
 async def revisions(database: Database) -> Counter[int]:
@@ -198,7 +203,7 @@ async def test_a_paused_run_that_is_finished_by_its_last_batch_is_completed(data
     await insert(database, archived("r0"))
     await definitions(database).apply(catalog(a="x.a"))
     [row] = await open_batches(database)
-    assert await database.run(lambda c: runs.set_paused(c, row.run.id, True))
+    assert await database.run(lambda c: runs.pause(c, row.run, NOW))
     [found] = await all_runs(database)
     assert found.state is RunState.PAUSED
     await backfill(database, documents(1)).do(row)
@@ -217,3 +222,84 @@ async def test_put_back_batches_are_due_again(database: Database) -> None:
     assert [tuple(each) for each in await rows(database, select(batch.c.published_at, batch.c.not_before))] == [
         (None, now)
     ]
+
+
+async def test_a_batch_of_large_documents_is_recorded_in_parts(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await insert(database, *(archived(f"r{i}") for i in range(10)))
+    await definitions(database).apply(catalog(a="x.a"))
+    monkeypatch.setattr(module, "PART", 3 * SIZE)
+    seen = []
+
+    class Watched(Documents):
+        async def read(self, *arguments: Any) -> Any:
+            seen.append((await all_runs(database))[0].processed)
+            return await super().read(*arguments)
+
+    found = Watched({f"r{i}": {"x": {"a": i}} for i in range(10) if i != 4})
+    await work_off(database, found)
+    assert seen == [0, 0, 0, 3, 3, 3, 6, 6, 6, 9]
+    [done] = await all_runs(database)
+    assert (done.state, done.processed, done.updated, done.failed) == (RunState.COMPLETED, 10, 9, 1)
+    assert await stored_values(database) == {f"r{i}": {"a": (str(i), 1)} for i in range(10) if i != 4}
+
+
+async def test_a_batch_that_was_broken_off_between_its_parts_goes_on_behind_them(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await insert(database, *(archived(f"r{i}") for i in range(10)))
+    await definitions(database).apply(catalog(a="x.a"))
+    monkeypatch.setattr(module, "PART", 3 * SIZE)
+    [row] = await open_batches(database)
+
+    reached = asyncio.Event()
+
+    class Stuck(Documents):
+        async def read(self, *arguments: Any) -> Any:
+            if self.reads == 5:
+                reached.set()
+                await asyncio.Event().wait()
+            return await super().read(*arguments)
+
+    doing = asyncio.create_task(backfill(database, Stuck(documents(10).by_reference)).do(row))
+    await reached.wait()
+    doing.cancel()
+    await asyncio.wait({doing})
+    [left] = await open_batches(database)
+    assert left.after_id == (await artifact_ids(database))[2]
+    twins = [backfill(database, documents(10)), backfill(database, documents(10))]
+    await asyncio.gather(*(twin.do(left) for twin in twins))
+    await twins[0].do(row)  # a command that comes late
+    [done] = await all_runs(database)
+    assert (done.state, done.open, done.processed, done.updated) == (RunState.COMPLETED, 0, 10, 10)
+
+
+async def test_pauses_do_not_count_towards_the_rate(database: Database) -> None:
+    await insert(database, *(archived(f"r{i}") for i in range(20)))
+    await definitions(database).apply(catalog(a="x.a"))
+    first, second = await open_batches(database)
+    start = first.run.started
+    await database.run(lambda c: runs.count_batch(c, first.run.id, BatchResult(10, 10, 0, 0), start, closed=True))
+    at = [start + timedelta(seconds=seconds) for seconds in (10, 3610, 3620)]
+    [run] = await all_runs(database)
+    assert await database.run(lambda c: runs.pause(c, run, at[0]))
+    [run] = await all_runs(database)
+    assert not await database.run(lambda c: runs.pause(c, run, at[0])), "it is paused"
+    assert await database.run(lambda c: runs.resume(c, run, at[1]))
+    [run] = await all_runs(database)
+    assert not await database.run(lambda c: runs.resume(c, run, at[1])), "it is not paused"
+    assert run.rate == 1.0
+    await database.run(lambda c: runs.count_batch(c, second.run.id, BatchResult(10, 10, 0, 0), at[2], closed=True))
+    [run] = await all_runs(database)
+    assert run.rate == 1.0
+
+
+async def test_a_paused_run_is_owed_again_to_a_broker_that_forgot_its_commands(database: Database) -> None:
+    await insert(database, archived("r0"))
+    await definitions(database).apply(catalog(a="x.a"))
+    await database.run(lambda c: c.execute(update(batch).values(published_at=NOW)))
+    [run] = await all_runs(database)
+    await database.run(lambda c: runs.pause(c, run, NOW))
+    assert await database.run(lambda c: outbox.owe_again(c, BATCHES, NOW + timedelta(hours=1))) == 0
+    assert await database.run(lambda c: outbox.owe_again(c, BATCHES, None)) == 1

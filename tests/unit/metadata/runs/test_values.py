@@ -162,3 +162,66 @@ async def test_a_run_over_nothing_is_completed_at_once(database: Database) -> No
     run = await manual(database, Mode.ALL, "a")
     assert (run.state, run.total, run.open) == ("completed", 0, 0)
     assert run.completed is not None
+
+
+async def test_an_error_is_resolved_only_by_a_run_over_the_keys_that_failed(database: Database) -> None:
+    process = definitions(database)
+    await process.apply(catalog(a="x.a", b="x.b"))
+    await insert(database, archived("r0", revision=1, values={"a": 1, "b": "old"}))
+    await process.apply(catalog(a="x.a", b="y.b"))
+    await work_off(database, Documents({}))
+    assert (await manual(database, Mode.FAILED, "a")).total == 1
+    document = Documents({"r0": {"x": {"a": 1}, "y": {"b": "new"}}})
+    await work_off(database, document)
+    assert [row.resolved for row in await rows(database, select(error.c.resolved))] == [False], "b was not read"
+    assert (await manual(database, Mode.FAILED, "b")).total == 1
+    await work_off(database, document)
+    assert await stored_values(database) == {"r0": {"a": ("1", 1), "b": ('"new"', 2)}}
+    assert (await manual(database, Mode.FAILED, "a", "b")).total == 0
+
+
+async def test_an_error_over_a_key_that_was_removed_since_is_resolved_without_it(database: Database) -> None:
+    await insert(database, archived("r0"))
+    process = definitions(database)
+    await process.apply(catalog(a="x.a", b="x.b"))
+    await work_off(database, Documents({}))
+    await process.apply(catalog(a="x.a"))
+    assert (await manual(database, Mode.FAILED, "a")).total == 1
+    await work_off(database, Documents({"r0": {"x": {"a": 1}}}))
+    assert (await manual(database, Mode.FAILED, "a")).total == 0
+
+
+async def test_large_values_are_written_by_several_statements_and_counted_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await insert(database, *(archived(f"r{i}") for i in range(7)))
+    await definitions(database).apply(catalog(a="x.a", b="x.b"))
+    monkeypatch.setattr(values, "SLICE", 2_000)
+    large = {f"r{i}": {"x": {"a": f"{i}" * 900, "b": None if i % 2 else "b"}} for i in range(7)}
+    await work_off(database, Documents(large))
+    [done] = await all_runs(database)
+    assert (done.processed, done.updated, done.nulls, done.failed) == (7, 7, 3, 0)
+    assert {key: found["a"][0] for key, found in (await stored_values(database)).items()} == {
+        f"r{i}": f'"{f"{i}" * 900}"' for i in range(7)
+    }
+
+
+async def test_what_the_database_does_not_take_costs_one_artifact(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await insert(database, *(archived(f"r{i}") for i in range(5)))
+    await definitions(database).apply(catalog(a="x.a"))
+    written = values.write
+
+    async def write(connection: Any, of: Run, extracted: Any) -> tuple[int, int]:
+        if any(found["a"].json == "3" for found in extracted.values()):
+            raise ValueError("a value that does not fit")
+        return await written(connection, of, extracted)
+
+    monkeypatch.setattr(values, "write", write)
+    await work_off(database, Documents({f"r{i}": {"x": {"a": i}} for i in range(5)}))
+    [done] = await all_runs(database)
+    assert (done.state, done.processed, done.updated, done.failed) == ("completed", 5, 4, 1)
+    assert sorted(await stored_values(database)) == ["r0", "r1", "r2", "r4"]
+    [failed] = await rows(database, select(error.c.message))
+    assert failed.message == "Internal error: ValueError; the log has it"
