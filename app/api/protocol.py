@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import deque
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -14,6 +15,10 @@ from app.telemetry import metrics
 MAX_HEAD = 64 * 1024
 """Bytes of a request line with its headers, or of trailers. The parser takes any number, in quadratic time: 100 MB of
 one header, which need no token, would keep the event loop busy for half a minute."""
+
+PIPELINED = 10
+"""Requests of one connection that wait for their answers. One read of the socket brings thousands of small ones, and
+each costs a hundred times its bytes; those beyond are not read, and the connection is closed behind the answers."""
 
 OPEN = ("/health/live", "/health/ready", "/metrics")
 """Answered however many connections there are: who watches the service must see it, most of all then."""
@@ -47,8 +52,9 @@ class BoundedHttp(HttpToolsProtocol):
     """Bytes since the parser last got anywhere; one read of the socket more may pass the limit."""
     _begun = False
     _in_message = False
-    _open_cycles = 0
     _over = False
+    _deaf = False
+    """What comes is no longer read; the last answer that is due closes the connection."""
     _lingering: int | None = None
     """Bytes read over since the last answer was sent; None while all is well."""
     _stopping = False
@@ -56,6 +62,11 @@ class BoundedHttp(HttpToolsProtocol):
     _stall_timer: asyncio.TimerHandle | None = None
 
     # --- connections
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._due: deque[RequestResponseCycle] = deque()
+        """Requests whose answers are due, in their order."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -104,12 +115,14 @@ class BoundedHttp(HttpToolsProtocol):
             if self._lingering > self.limits.linger_bytes:
                 self.transport.close()
             return
+        if self._deaf:
+            return
         if not self._in_message:
             self._await_head()
         self._since += len(data)
         super().data_received(data)
-        if self._since > MAX_HEAD and not self.transport.is_closing():
-            self._refuse(431, "Request Header Fields Too Large", f"At most {MAX_HEAD} bytes of headers are read.")
+        if self._since > MAX_HEAD and not self._deaf and not self.transport.is_closing():
+            self._read_no_more(431, "Request Header Fields Too Large", f"At most {MAX_HEAD} bytes of headers are read.")
             metrics.CONNECTIONS_CLOSED.labels("head too large").inc()
 
     def on_message_begin(self) -> None:
@@ -117,16 +130,23 @@ class BoundedHttp(HttpToolsProtocol):
         self._begun = True
         self._await_head()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_message:  # trailers are no headers: what they say comes too late to be decided by
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         self._since = 0
         self._begun = False
+        if len(self._due) >= PIPELINED:
+            metrics.CONNECTIONS_CLOSED.labels("too many at once").inc()
+            raise _TooManyAtOnce
         self._in_message = True
-        self._open_cycles += 1
         self.waiting.pop(self, None)
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
         super().on_headers_complete()
+        self._due.append(self.cycle)
 
     def on_body(self, body: bytes) -> None:
         self._since = 0
@@ -145,7 +165,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_timer = None
         if self.transport.is_closing() or self._lingering is not None:
             return
-        if self._open_cycles:  # it waits for our answer, and may send as slowly meanwhile as it likes
+        if self._due:  # it waits for our answer, and may send as slowly meanwhile as it likes
             self._await_head()
         elif self._begun:
             self._refuse(408, "Request Timeout", f"The head of the request took longer than {self.limits.head:g} s.")
@@ -154,7 +174,20 @@ class BoundedHttp(HttpToolsProtocol):
             self._drop("head too slow")
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(400, "Bad Request", msg)
+        self._read_no_more(400, "Bad Request", msg)
+
+    def _read_no_more(self, status: int, title: str, detail: str) -> None:
+        """What comes cannot be read. Requests that came before are answered first; one that broke off gets this."""
+        self._deaf = True
+        due = list(self._due)
+        if self._in_message and due and not due[-1].response_started:
+            broken = due.pop()
+            broken.disconnected = True  # what its application says is not sent
+            broken.message_event.set()
+        if due:
+            due[-1].keep_alive = False
+        else:
+            self._refuse(status, title, detail)
 
     def _refuse(self, status: int, title: str, detail: str) -> None:
         answer = problem(status, title, detail, headers={"Connection": "close"})
@@ -185,12 +218,13 @@ class BoundedHttp(HttpToolsProtocol):
             self.transport.abort()
 
     def on_response_complete(self) -> None:
-        self._open_cycles -= 1
+        if self._due:
+            self._due.popleft()
         if self._lingering is not None:
             self.server_state.total_requests += 1
             return
         super().on_response_complete()
-        if not self._open_cycles and not self.transport.is_closing():
+        if not self._due and not self.transport.is_closing():
             self.waiting[self] = None
 
     def _linger(self) -> None:
@@ -201,6 +235,10 @@ class BoundedHttp(HttpToolsProtocol):
         self.flow.resume_reading()
         self.transport.write_eof()
         self.loop.call_later(0.1 if self._stopping else self.limits.linger, self.transport.close)
+
+
+class _TooManyAtOnce(Exception):
+    """Ends the parsing of what was read."""
 
 
 class _Lingering:

@@ -11,7 +11,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from app.api.measure import Measured
-from app.api.protocol import Limits, bounded_http
+from app.api.protocol import PIPELINED, Limits, bounded_http
 from app.telemetry import metrics
 
 GET = b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -19,13 +19,19 @@ HEALTH = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 class App:
-    """Answers at once, except `/slow`, until `go`; `/large` has a body that no buffer takes."""
+    """Answers at once, except `/slow`, until `go`; `/large` has a body that no buffer takes, `/read` reads all."""
 
     def __init__(self) -> None:
         self.go = asyncio.Event()
         self.gone = asyncio.Event()
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.asked = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.asked += 1
+        self.headers = scope["headers"]
+        while scope["path"] == "/read" and (await receive()).get("more_body"):
+            pass
         if scope["path"] == "/slow":
             await self.go.wait()
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -178,6 +184,55 @@ async def test_pipelined_requests_are_answered_in_their_order() -> None:
         assert (await client.ask(GET * 3)).count(b"HTTP/1.1 200 ") == 1
         assert (await client.ask(b"")).startswith(b"HTTP/1.1 200 ")
         assert (await client.ask(b"")).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_of_many_pipelined_requests_the_first_are_answered_and_the_rest_is_not_read() -> None:
+    app, before = App(), closed("too many at once")
+    async with served(app) as port:
+        client = await Client.connected(port)
+        client.writer.write(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n" + GET * 5000)
+        await asyncio.sleep(0.05)
+        app.go.set()
+        answers = await client.rest()
+    assert answers.count(b"HTTP/1.1 200 ") == PIPELINED
+    assert b"HTTP/1.1 4" not in answers
+    assert app.asked == PIPELINED
+    assert closed("too many at once") == before + 1
+
+
+async def test_trailers_are_no_headers() -> None:
+    app = App()
+    async with served(app) as port:
+        client = await Client.connected(port)
+        body = b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nAuthorization: Bearer x\r\nHost: y\r\n\r\n"
+        await client.ask(b"PUT /read HTTP/1.1\r\nHost: x\r\n" + body)
+        assert app.headers == [(b"host", b"x"), (b"transfer-encoding", b"chunked")]
+        assert (await client.ask(GET)).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_body_that_breaks_off_in_garbage_is_400_and_no_error_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+    async with served(Measured(App()), linger=0.05) as port:
+        for path in (b"/x", b"/read"):
+            client = await Client.connected(port)
+            client.writer.write(b"PUT %b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n" % path)
+            answer = await client.rest()
+            assert answer.startswith(b"HTTP/1.1 400 ")
+            assert answer.count(b"HTTP/1.1 ") == 1
+    assert [record.getMessage() for record in caplog.records if record.levelno > 30] == []
+
+
+async def test_garbage_behind_a_request_does_not_change_its_answer() -> None:
+    app = App()
+    async with served(app) as port:
+        client = await Client.connected(port)
+        client.writer.write(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.sleep(0.02)
+        client.writer.write(b"GARBAGE\r\n\r\n")
+        await asyncio.sleep(0.02)
+        app.go.set()
+        answer = await client.rest()
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
 
 
 async def test_an_answer_that_a_stop_cuts_off_is_no_error_and_is_not_taken_for_complete(
