@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -138,11 +139,22 @@ def _locate(path: Path, file: Path | None) -> Path:
     return next((place / path for place in places if (place / path).exists()), places[0] / path)
 
 
+def _pattern(name: str) -> re.Pattern[str]:
+    """Of what is below a property."""
+    known = re.escape(name).replace("<id>", ".+?").replace(r"\[0\]", r"\[[0-9]+\]")
+    return re.compile(rf"({known})[.\[]")
+
+
 def unknown(source: Source, model: type[Any]) -> list[str]:
     """A mistake for every property of the file below `jeap` that the model does not have."""
     names = [each.name for each in properties_of(model)]
     mistakes = []
+    below = [_pattern(each) for each in names]
     for name, given in source.unknown("jeap"):
+        single = next((found for pattern in below if (found := pattern.match(name))), None)
+        if single is not None:  # what follows may be a secret
+            mistakes.append(f"{single[1]}: must be a single value, not a list or group ({given.origin})")
+            continue
         if any(known.startswith((name + ".", name + "[")) for known in names):
             mistakes.append(f"{name}: is a group of properties, not a value ({given.origin})")
             continue

@@ -12,7 +12,8 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 MAX_DEPTH = 32
 """Nesting of a settings file; more is a mistake (and aliases that contain themselves end here)."""
 
-NULL_TAG = "tag:yaml.org,2002:null"
+TAGS = "tag:yaml.org,2002:"
+NULL_TAG = f"{TAGS}null"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,11 @@ def _yaml_problem(error: YAMLError) -> str:
     if isinstance(error, MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
         where = f" (line {mark.line + 1})" if mark else ""
-        return f"not valid YAML{where}: {error.problem or error.context or 'malformed'}"
+        problem = error.problem or error.context or "malformed"
+        named = re.match(r"(.*\b(?:alias|anchor|tag handle|tag)\b) ['\"]", problem)
+        if named:
+            problem = f"{named[1]}; a text that begins with *, & or ! needs quotes"
+        return f"not valid YAML{where}: {problem}"
     return "not valid YAML"
 
 
@@ -153,6 +158,9 @@ def _collect(source: Source, root: MappingNode) -> None:
             )
             continue
         first_lines[canonical] = line
+        if isinstance(node, ScalarNode) and (not (node.tag or "").startswith(TAGS) or (node.anchor and not node.value)):
+            problem = "a text that begins with ! or & needs quotes"
+            source.mistakes.append(f"{canonical}: {problem} ({name_of_file} line {line})")
         if isinstance(node, ScalarNode) and node.tag != NULL_TAG and node.value != "":
             source.given[canonical] = Given(node.value, f"{name_of_file} line {line}")
 

@@ -61,14 +61,16 @@ class Watch:
                 async with asyncio.timeout(LOOK if self._readiness.has_seen(component) else None):
                     await look()
             except Unavailable as outage:
-                self._ill(component, outage.reason)
+                if outage.component == component:  # another one is named by its own loop
+                    self._ill(component, outage.reason)
             except TimeoutError:
                 self._ill(component, f"no answer within {LOOK:.0f} s")
             else:
                 if self._readiness.watched_well(component):
                     log.info("%s is as it should be", component)
                 self._seen[component].set()
-            await asyncio.sleep(self._soon if component in self._readiness.problems else LATER)
+            is_well = self._seen[component].is_set() and component not in self._readiness.problems
+            await asyncio.sleep(LATER if is_well else self._soon)
 
     def _ill(self, component: str, reason: str) -> None:
         if self._readiness.watched_ill(component, reason):

@@ -13,7 +13,20 @@ from uuid import UUID
 
 import asyncpg
 import orjson
-from sqlalchemy import FromClause, Table, Text, bindparam, cast, column, event, func, select, text, type_coerce
+from sqlalchemy import (
+    FromClause,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    column,
+    event,
+    func,
+    make_url,
+    select,
+    text,
+    type_coerce,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -41,9 +54,11 @@ def open_engine(url: str, *, pool_size: int = 10, patient: bool = False) -> Asyn
     statement: they are values of documents.
     """
     if url.startswith(("postgresql://", "postgres://")):
-        address = "postgresql+asyncpg://" + url.split("://", 1)[1]
+        address = make_url("postgresql+asyncpg://" + url.split("://", 1)[1])
+        ssl = address.query.get("sslmode", address.query.get("ssl"))
+        named = {name: address.query[name] for name in ("application_name",) if name in address.query}
         return create_async_engine(
-            address,
+            address.difference_update_query(["sslmode", "ssl", "application_name"]),
             hide_parameters=True,
             pool_size=pool_size,
             max_overflow=0,
@@ -54,7 +69,8 @@ def open_engine(url: str, *, pool_size: int = 10, patient: bool = False) -> Asyn
             connect_args={
                 "timeout": 5,
                 "command_timeout": None if patient else 60,
-                "server_settings": {"jit": "off", "plan_cache_mode": "force_custom_plan"},
+                "server_settings": {"jit": "off", "plan_cache_mode": "force_custom_plan", **named},
+                **({} if ssl is None else {"ssl": ssl}),
             },
         )
     engine = create_async_engine(

@@ -216,6 +216,9 @@ def test_a_single_issuer_can_be_named_as_authorization_server() -> None:
         ("jeap.messaging.kafka.username: a", "security-protocol is PLAINTEXT"),
         ("jeap.messaging.kafka: {security-protocol: SSL, ssl-ca-file: nowhere.pem}", "no such file"),
         ("jeap.datasource.url: jdbc:postgresql://h/x", "drop the leading jdbc:"),
+        ("jeap.datasource.url: postgresql://h/x?connect_timeout=3", "there are sslmode, ssl, application_name"),
+        ("jeap.datasource.url: postgresql://h/x?sslmode=zz", "sslmode must be one of disable, allow, prefer"),
+        ("jeap.messaging.kafka: {password: {hunter2: 1}}", "kafka.password: must be a single value"),
         ("jeap.security.oauth2.resourceserver.issuers: [{issuer: 'https://a.ch', jwk-set-uri: 'http://b.c'}]", "https"),
         ("server.servlet.context-path: pas", "must start with /"),
         ("server.port: 70000", "65,535"),
@@ -224,6 +227,18 @@ def test_a_single_issuer_can_be_named_as_authorization_server() -> None:
 )  # fmt: skip
 def test_a_wrong_value_is_one_readable_line(line: str, said: str) -> None:
     assert said in one(line)
+
+
+@pytest.mark.parametrize("secret", ["*hunter2", "&hunter2", "!hunter2", "!hunter2!x", "{hunter2: 1}", "[hunter2]"])
+def test_a_secret_without_quotes_that_yaml_takes_for_something_else_is_a_mistake_without_it(secret: str) -> None:
+    told = mistakes(f"jeap.messaging.kafka.password: {secret}")
+    assert told
+    assert "hunter2" not in " ".join(told)
+
+
+def test_what_is_given_below_a_property_is_not_said() -> None:
+    told = mistakes("jeap.security.oauth2.client.a: {client-secret: [hunter2]}")
+    assert told[0].startswith("jeap.security.oauth2.client.a.client-secret: must be a single value, not a list or group")
 
 
 def test_sasl_needs_its_three_properties() -> None:
