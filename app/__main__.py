@@ -101,8 +101,11 @@ def _verify(options: argparse.Namespace) -> int:
         data_dir = options.data_dir if options.embedded else None
         settings = load_settings(options.config, os.environ, embedded=data_dir)
         return asyncio.run(_read_back(settings, options))
-    except (SettingsError, StateError) as error:
-        _refuse(*(error.mistakes if isinstance(error, SettingsError) else [str(error)]))
+    except (SettingsError, CatalogError) as error:
+        _refuse(*error.mistakes)
+        return Exit.USAGE
+    except StateError as error:
+        _refuse(str(error))
         return Exit.USAGE
     except (StartRefused, Unavailable, OSError) as error:
         _refuse(str(error))
@@ -117,6 +120,7 @@ async def _read_back(settings: Settings, options: argparse.Namespace) -> int:
     async with open_stored(settings) as archive:
         what = Options(
             buckets=archive.buckets,
+            systems=archive.systems,
             lock_mode=store.object_lock_mode if store.object_lock_enabled else None,
             job_id=options.job,
             since=options.since,
@@ -137,8 +141,11 @@ async def _read_back(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _time(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time like 2026-05-08T07:26:37Z") from None
 
 
 def _parser() -> argparse.ArgumentParser:

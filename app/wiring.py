@@ -18,7 +18,7 @@ from app.archiver.resolve import source_of
 from app.broker import Broker
 from app.broker.messages import COMMAND_TYPE, RUN_COMMAND_TYPE
 from app.catalog.live import LiveCatalog
-from app.catalog.registry import Registry
+from app.catalog.registry import Registry, load_registry
 from app.check_config import load_catalog
 from app.db.database import Database
 from app.domain.readiness import BROKER, DATABASE, ISSUER, OBJECT_STORE, Readiness
@@ -167,13 +167,15 @@ class StoredArchive:
     database: Database
     objects: ObjectStore
     buckets: tuple[str, ...]
+    systems: tuple[str, ...]
+    """`<system>/<type>` of the registry: what keys of objects begin with, behind their prefix."""
 
 
 @asynccontextmanager
 async def open_stored(settings: Settings) -> AsyncIterator[StoredArchive]:
     """Database and object store alone: neither broker nor issuers, and beside a service that runs.
 
-    Raises StartRefused, Unavailable.
+    Raises StartRefused, CatalogError where the registry cannot be read, Unavailable.
     """
     if not settings.backfill.enabled:
         raise StartRefused("backfill is not enabled: there is no database to compare with")
@@ -181,13 +183,15 @@ async def open_stored(settings: Settings) -> AsyncIterator[StoredArchive]:
         raise StartRefused(f"{settings.data_dir} holds no database: nothing was archived there")
     url = settings.datasource.url.get_secret_value()
     address = urlsplit(url)
+    types = load_registry(settings.registry_location).types()
+    systems = tuple(sorted({f"{each.schema.system}/{each.schema.name}" for each in types}))
     async with AsyncExitStack() as stack:
         database = Database(url, pool_size=2)
         stack.push_async_callback(database.close)
         objects = await stack.enter_async_context(adapters.open_object_store(settings))
         await check_database(database, migrate=False)
         name = f"{address.netloc.rpartition('@')[2]}{address.path}"
-        yield StoredArchive(name, database, objects, adapters.target(settings).buckets)
+        yield StoredArchive(name, database, objects, adapters.target(settings).buckets, systems)
 
 
 async def _run(

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Boolean, Integer, Select, Text, Uuid, select, text, update
+from sqlalchemy import Boolean, Integer, Select, Text, Update, Uuid, or_, select, text, update
 from sqlalchemy import insert as insert_into
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningInsert
@@ -46,6 +46,7 @@ ARTIFACTS = dialect.Rows(
     ],
 )
 NAMES = dialect.Rows("names", [("bucket", Text), ("object_key", Text), ("version_id", Text)])
+LOCKS = dialect.Rows("locks", [("bucket", Text), ("object_key", Text), ("version_id", Text), ("until", UtcDateTime)])
 PLACES = dialect.Rows("places", [("archive_type", Text), ("reference_key", Uuid)])
 
 
@@ -70,6 +71,7 @@ async def insert(connection: AsyncConnection, archived: Sequence[ArchivedArtifac
     for each in archived:
         if object_name(each) not in known:
             new.setdefault(object_name(each), each)
+    await _lengthen(connection, [each for each in archived if object_name(each) in known])
     if not new:
         return
     superseded = await _supersede(connection, list(new.values()))
@@ -88,8 +90,31 @@ def object_name(archived: ArchivedArtifact) -> ObjectName:
     return ObjectName(archived.stored.bucket, archived.stored.key, archived.stored.version_id)
 
 
+async def _lengthen(connection: AsyncConnection, adopted: Sequence[ArchivedArtifact]) -> None:
+    """The row of an object whose lock a later job lengthened says so."""
+    until = {object_name(each): each.stored.retain_until for each in adopted if each.stored.retain_until is not None}
+    if until:
+        rows = [(*name, until[name]) for name in sorted(until)]
+        await connection.execute(_lengthening(connection.dialect.name), LOCKS.bind(connection, rows))
+
+
+@lru_cache
+def _lengthening(dialect_name: str) -> Update:
+    locks = LOCKS.clause(dialect_name)
+    return (
+        update(artifact)
+        .where(
+            artifact.c.bucket == locks.c.bucket,
+            artifact.c.object_key == locks.c.object_key,
+            artifact.c.version_id == locks.c.version_id,
+            or_(artifact.c.retain_until.is_(None), artifact.c.retain_until < locks.c.until),
+        )
+        .values(retain_until=locks.c.until)
+    )
+
+
 async def _known(connection: AsyncConnection, archived: Sequence[ArchivedArtifact]) -> set[ObjectName]:
-    """Objects that an earlier job put: it adopted them, and their row stays as it is."""
+    """Objects that an earlier job put: this one adopted them, and they have their row."""
     names = NAMES.bind(connection, sorted({object_name(each) for each in archived}))
     return {ObjectName(*row) for row in await connection.execute(_knowing(connection.dialect.name), names)}
 

@@ -1,28 +1,54 @@
 """Pages of the tasks whose objects are stored, read by key, for `pas verify`. None commits."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.db.artifacts import NAMES, ObjectName
+from app.db.metadata_tables import artifact
 from app.db.tables import job, task
 from app.db.tasks import from_json
+from app.domain.archive_types import SchemaName
 from app.domain.artifacts import StoredArtifact
-from app.domain.jobs import JobState, Reference, TaskId
+from app.domain.jobs import JobState, Reference, TaskId, TaskState
 
 JOBS = 100
 """Jobs looked into for one page; many small ones must not keep a connection for long."""
 
 
+class KeptRow(NamedTuple):
+    """What the row of an artifact says of its object, which is what a search shows."""
+
+    sha256: str
+    size: int
+    content_type: str
+    schema: SchemaName
+    retain_until: datetime | None
+
+
 @dataclass(frozen=True, slots=True)
 class StoredTask:
-    """A task, and where its object lies."""
+    """A task, and where its object lies. `row` is that of its artifact; a task that is not `recorded` yet has none."""
 
     id: TaskId
     reference: Reference
     stored: StoredArtifact
+    recorded: bool
+    row: KeptRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedTask:
+    """A task whose row does not say where its object lies."""
+
+    id: TaskId
+    reference: Reference
 
 
 async def stored_page(
@@ -32,13 +58,13 @@ async def stored_page(
     *,
     job_id: UUID | None = None,
     since: datetime | None = None,
-) -> tuple[list[StoredTask], TaskId | None]:
+) -> tuple[list[StoredTask | DamagedTask], TaskId | None]:
     """Up to `limit` stored tasks behind `after` (None: from the start), and the place to go on from (None: the end).
 
     A page may be empty and not the last. `since` leaves out what was recorded before; what is stored and not recorded
     yet always belongs. This is the one place that says where stored artifacts are found.
     """
-    found: list[StoredTask] = []
+    found: list[StoredTask | DamagedTask] = []
     place = after
     if place is None:
         first = job_id or await _next_job(connection, None, since)
@@ -64,16 +90,70 @@ async def _next_job(connection: AsyncConnection, after: UUID | None, since: date
     return found
 
 
-async def _of_job(connection: AsyncConnection, after: TaskId, limit: int, since: datetime | None) -> list[StoredTask]:
+async def _of_job(
+    connection: AsyncConnection, after: TaskId, limit: int, since: datetime | None
+) -> list[StoredTask | DamagedTask]:
     statement = (
-        select(task.c.position, task.c.reference_id, task.c.reference_version, task.c.stored)
+        select(task.c.position, task.c.reference_id, task.c.reference_version, task.c.stored, task.c.state)
         .where(task.c.job_id == after.job_id, task.c.position > after.position, task.c.stored.is_not(None))
         .order_by(task.c.position)
         .limit(limit)
     )
     if since is not None:
         statement = statement.where(or_(task.c.finished_at.is_(None), task.c.finished_at >= since))
-    return [
-        StoredTask(TaskId(after.job_id, position), Reference(reference_id, version), from_json(stored))
-        for position, reference_id, version, stored in await connection.execute(statement)
+    read = [
+        (TaskId(after.job_id, position), Reference(id_, version), _read(stored), state == TaskState.SUCCEEDED)
+        for position, id_, version, stored, state in await connection.execute(statement)
     ]
+    rows = await _rows(connection, [stored for _, _, stored, _ in read if stored is not None])
+    return [
+        DamagedTask(place, reference)
+        if stored is None
+        else StoredTask(place, reference, stored, recorded, rows.get(_name(stored)))
+        for place, reference, stored, recorded in read
+    ]
+
+
+def _read(stored: str) -> StoredArtifact | None:
+    try:
+        return from_json(stored)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _name(stored: StoredArtifact) -> ObjectName:
+    return ObjectName(stored.bucket, stored.key, stored.version_id)
+
+
+async def _rows(connection: AsyncConnection, stored: Sequence[StoredArtifact]) -> dict[ObjectName, KeptRow]:
+    if not stored:
+        return {}
+    names = NAMES.bind(connection, sorted({_name(each) for each in stored}))
+    found = await connection.execute(_rows_of(connection.dialect.name), names)
+    return {
+        ObjectName(bucket, key, version_id): KeptRow(
+            digest, size, content_type, SchemaName(system, name, version), retain_until
+        )
+        for bucket, key, version_id, digest, size, content_type, system, name, version, retain_until in found
+    }
+
+
+@lru_cache
+def _rows_of(dialect_name: str) -> Select[Any]:
+    names = NAMES.clause(dialect_name)
+    return select(
+        artifact.c.bucket,
+        artifact.c.object_key,
+        artifact.c.version_id,
+        artifact.c.hash,
+        artifact.c.size,
+        artifact.c.content_type,
+        artifact.c.system,
+        artifact.c.schema_name,
+        artifact.c.schema_version,
+        artifact.c.retain_until,
+    ).where(
+        artifact.c.bucket == names.c.bucket,
+        artifact.c.object_key == names.c.object_key,
+        artifact.c.version_id == names.c.version_id,
+    )

@@ -69,9 +69,16 @@ def _read_said(directory: Path, version_id: str) -> dict[str, Any] | None:
     try:
         said: dict[str, Any] = json.loads((directory / f"{version_id}.json").read_bytes())
         size = (directory / version_id).stat().st_size
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
+        whole = object_version(said).size == size and _is_aware(said["last_modified"], said["retain_until"])
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
-    return said if said.get("size") == size else None
+    except (ValueError, KeyError, TypeError, AttributeError):  # somebody else wrote that
+        return None
+    return said if whole else None
+
+
+def _is_aware(*moments: str | None) -> bool:
+    return all(each is None or datetime.fromisoformat(each).tzinfo is not None for each in moments)
 
 
 def walk_versions(directory: Path, behind: tuple[str, ...] | None = None) -> Iterator[dict[str, Any]]:
@@ -177,7 +184,7 @@ def object_version(said: dict[str, Any]) -> ObjectVersion:
         version_id=said["version_id"],
         etag=said["etag"],
         size=said["size"],
-        user_metadata=said["user_metadata"],
+        user_metadata=dict(said["user_metadata"]),
         last_modified=datetime.fromisoformat(said["last_modified"]),
         retain_until=None if until is None else datetime.fromisoformat(until),
     )

@@ -2,7 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from app.db.verify import StoredTask
+from app.db.verify import DamagedTask, StoredTask
+from app.domain.archive_types import SchemaName
 from app.domain.artifacts import StoredArtifact
 from app.domain.identity import hash_of_text, percent_encode
 from app.objectstore import ObjectVersion
@@ -20,11 +21,30 @@ def compare(task: StoredTask, seen: Seen | Unreadable | None, lock_mode: str | N
     if isinstance(seen, Unreadable):
         return [finding(task, Kind.UNREADABLE, Difference("object", f"{stored.size} bytes", seen.reason))]
     found = []
-    if differences := [*_content(stored, seen), *_names(task), *_metadata(task, seen.version)]:
+    if differences := [
+        *_content(stored, seen),
+        *_names(task),
+        *_metadata(task, seen.version),
+        *_schema(seen),
+        *_row(task),
+    ]:
         found.append(finding(task, Kind.DIFFERENT, *differences))
     if differences := _lock(stored, seen.version, lock_mode):
         found.append(finding(task, Kind.UNLOCKED, *differences))
     return found
+
+
+def damaged(task: DamagedTask) -> Finding:
+    return Finding(
+        kind=Kind.DIFFERENT,
+        job=str(task.id.job_id),
+        reference=task.reference.id,
+        version=task.reference.version,
+        bucket=None,
+        key=None,
+        version_id=None,
+        differences=(Difference("row of the task", "where its object lies", "something else"),),
+    )
 
 
 def may_be_gone(stored: StoredArtifact, now: datetime) -> bool:
@@ -88,6 +108,36 @@ def _metadata(task: StoredTask, version: ObjectVersion) -> list[Difference]:
         for name, value in expected.items()
         if told.get(name) != value
     ]
+
+
+def _schema(seen: Seen) -> list[Difference]:
+    if seen.schema_problem is None:
+        return []
+    return [Difference("schema file", "the one that the object names, unchanged", seen.schema_problem)]
+
+
+def _row(task: StoredTask) -> list[Difference]:
+    """What a search shows of the artifact. Its lock may have been lengthened by a later job, never shortened."""
+    stored, row = task.stored, task.row
+    if row is None:
+        return [Difference("row of the artifact", "one", NOTHING)] if task.recorded else []
+    schema = SchemaName(stored.system, stored.schema, stored.schema_version)
+    expected: dict[str, tuple[object, object]] = {
+        "sha256": (stored.sha256, row.sha256),
+        "size": (stored.size, row.size),
+        "content type": (stored.content_type, row.content_type),
+        "schema": (schema, row.schema),
+    }
+    found = [
+        Difference(f"row of the artifact: {what}", str(ours), str(its))
+        for what, (ours, its) in expected.items()
+        if ours != its
+    ]
+    until = stored.retain_until
+    if task.recorded and until is not None and (row.retain_until is None or row.retain_until < until):
+        its = NOTHING if row.retain_until is None else f"until {_time(row.retain_until)}"
+        found.append(Difference("row of the artifact: lock", f"until {_time(until)}", its))
+    return found
 
 
 def _lock(stored: StoredArtifact, version: ObjectVersion, lock_mode: str | None) -> list[Difference]:

@@ -31,15 +31,15 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`job` and `reference` are None where an unknown object does not say them."""
+    """`job` and `reference` are None where an unknown object does not say them, its place where a row does not."""
 
     kind: Kind
     job: str | None
     reference: str | None
     version: int | None
-    bucket: str
-    key: str
-    version_id: str
+    bucket: str | None
+    key: str | None
+    version_id: str | None
     differences: tuple[Difference, ...]
 
     def as_text(self) -> str:

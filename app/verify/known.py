@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
 from types import TracebackType
 
-from app.db.verify import StoredTask
+from app.db.verify import DamagedTask, StoredTask
 from app.objectstore import ListedVersion
 
 BATCH = 5_000
@@ -30,9 +30,11 @@ class KnownVersions:
     ) -> None:
         self._file.close()
 
-    async def fill(self, tasks: AsyncIterator[StoredTask], stop: asyncio.Event) -> None:
+    async def fill(self, tasks: AsyncIterator[StoredTask | DamagedTask], stop: asyncio.Event) -> None:
         batch: list[bytes] = []
         async for task in tasks:
+            if isinstance(task, DamagedTask):
+                continue
             stored = task.stored
             self.buckets.add(stored.bucket)
             batch.append(_digest(stored.bucket, stored.key, stored.version_id))

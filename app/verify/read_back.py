@@ -1,6 +1,7 @@
 """Reads one object by its version id: what the store says of it, and the hash of what it gives. Streamed."""
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -19,11 +20,12 @@ PAUSES = (0.5, 2.0)
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """`size` and `sha256` are those of the bytes that came."""
+    """`size` and `sha256` are those of the bytes that came; `schema_problem` is what is wrong with its schema file."""
 
     version: ObjectVersion
     size: int
     sha256: str
+    schema_problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Reader:
         self._pace = pace
         self._count = count
         self._sleep = sleep
+        self._schemas: dict[tuple[str, str, str], asyncio.Task[str | None]] = {}
 
     async def look(self, stored: StoredArtifact) -> Seen | Unreadable | None:
         """None where the version is gone. Raises Unavailable where the whole store is away."""
@@ -66,9 +69,43 @@ class Reader:
         version = await self._objects.head(stored.bucket, stored.key, stored.version_id)
         if version is None:
             return None
-        digest, size = hashlib.sha256(), 0
         try:
-            async for piece in self._objects.read(stored.bucket, stored.key, stored.version_id):
+            size, sha256 = await self._digest(stored.bucket, stored.key, stored.version_id)
+        except FileNotFoundError:
+            return None
+        return Seen(version, size, sha256, await self._schema_problem(version))
+
+    async def _schema_problem(self, version: ObjectVersion) -> str | None:
+        """Of the schema file that an object names; each is read once."""
+        told = version.user_metadata
+        key, version_id = told.get("schema-file-key"), told.get("schema-file-version-id")
+        if key is None or version_id is None:
+            return "the object names none"
+        place = (version.bucket, key, version_id)
+        if place not in self._schemas:
+            self._schemas[place] = asyncio.create_task(self._look_at_schema(*place))
+        try:
+            return await asyncio.shield(self._schemas[place])
+        except (ObjectStoreError, Unavailable):
+            del self._schemas[place]  # the next object asks again
+            raise
+
+    async def _look_at_schema(self, bucket: str, key: str, version_id: str) -> str | None:
+        found = await self._objects.head(bucket, key, version_id)
+        try:
+            _, sha256 = ("", "") if found is None else await self._digest(bucket, key, version_id)
+        except FileNotFoundError:
+            found = None
+        if found is None:
+            return f"{key} version {version_id}: nothing"
+        expected = found.user_metadata.get("hash")
+        return None if sha256 == expected else f"{key} version {version_id}: sha256 {sha256}, not {expected}"
+
+    async def _digest(self, bucket: str, key: str, version_id: str) -> tuple[int, str]:
+        """Bytes and hex SHA-256 of a version. Raises FileNotFoundError where it is gone."""
+        digest, size = hashlib.sha256(), 0
+        async with contextlib.aclosing(self._objects.read(bucket, key, version_id)) as pieces:  # type: ignore[type-var]
+            async for piece in pieces:
                 if len(piece) < LARGE:
                     digest.update(piece)
                 else:
@@ -76,6 +113,4 @@ class Reader:
                 size += len(piece)
                 self._count(len(piece))
                 await self._pace.take(len(piece))
-        except FileNotFoundError:
-            return None
-        return Seen(version, size, digest.hexdigest())
+        return size, digest.hexdigest()

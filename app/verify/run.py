@@ -9,17 +9,17 @@ from uuid import UUID
 
 from app.db import jobs
 from app.db.database import Database
-from app.db.verify import StoredTask, stored_page
+from app.db.verify import DamagedTask, StoredTask, stored_page
 from app.domain.errors import Unavailable
 from app.domain.jobs import TaskId
 from app.objectstore import ObjectStore
-from app.verify.compare import compare, may_be_gone
+from app.verify.compare import compare, damaged, may_be_gone
 from app.verify.findings import Report
 from app.verify.in_order import in_order
 from app.verify.known import KnownVersions
 from app.verify.pace import Pace
 from app.verify.progress import Progress
-from app.verify.read_back import Reader, Unreadable
+from app.verify.read_back import Reader, Seen, Unreadable
 from app.verify.unknown import Search, whole_keys
 
 CONCURRENCY = 8
@@ -43,6 +43,8 @@ class Options:
     max_bytes_per_second: int | None = None
     stored: bool = True
     unknown: bool = True
+    systems: tuple[str, ...] = ()
+    """`<system>/<type>` of the registry: below them nothing may lie that no task knows."""
 
 
 class NoSuchJob(ValueError):
@@ -94,7 +96,7 @@ class Verification:
 
     async def _tasks(
         self, after: TaskId | None = None, job_id: UUID | None = None, since: datetime | None = None
-    ) -> AsyncGenerator[StoredTask, None]:
+    ) -> AsyncGenerator[StoredTask | DamagedTask, None]:
         first = True
         while first or after is not None:
             first = False
@@ -108,15 +110,21 @@ class Verification:
         reader = Reader(self._objects, Pace(options.max_bytes_per_second), self._count)
         tasks = self._tasks(progress.task, options.job_id, options.since)
         readable, in_a_row = progress.copy(), 0
-        results = in_order(tasks, lambda task: reader.look(task.stored), self._stop, CONCURRENCY)
+
+        async def look(task: StoredTask | DamagedTask) -> Seen | Unreadable | None:
+            return None if isinstance(task, DamagedTask) else await reader.look(task.stored)
+
+        results = in_order(tasks, look, self._stop, CONCURRENCY)
         async with aclosing(tasks), aclosing(results):
             async for task, seen in results:
-                findings = compare(task, seen, options.lock_mode)
-                if seen is None and may_be_gone(task.stored, datetime.now(UTC)):
+                if isinstance(task, DamagedTask):
+                    findings = [damaged(task)]
+                elif seen is None and may_be_gone(task.stored, datetime.now(UTC)):
                     findings = []
                     counts["expired"] += 1
-                elif not findings:
-                    counts["ok"] += 1
+                else:
+                    findings = compare(task, seen, options.lock_mode)
+                    counts["ok"] += not findings
                 for finding in findings:
                     counts[finding.kind] += 1
                     self._report.finding(finding)
@@ -153,6 +161,7 @@ class Verification:
                 known,
                 began,
                 concurrency=CONCURRENCY,
+                systems=options.systems,
                 job_id=options.job_id,
                 since=options.since,
             )

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import unquote
@@ -26,8 +26,18 @@ SKEW = timedelta(minutes=5)
 """How far the clock of a store may be off: what is younger than the search cannot be judged by its age."""
 
 
+def _below(systems: Collection[str]) -> re.Pattern[str]:
+    """Keys below them, also behind the date of a `prefix-mode`, past ones included."""
+    if not systems:
+        return re.compile("(?!)")
+    return re.compile(rf"(?:[0-9]{{4}}(?:[0-9]{{2}}){{0,2}}/)?(?:{'|'.join(map(re.escape, sorted(systems)))})/")
+
+
 class Search:
-    """`job_id` and `since` leave out what belongs to another job, or was stored before."""
+    """`job_id` and `since` leave out what belongs to another job, or was stored before.
+
+    Below `systems` (`PSF/OsvRecord`), with one of our prefixes before them, nothing else may lie.
+    """
 
     def __init__(
         self,
@@ -37,10 +47,12 @@ class Search:
         began: datetime,
         *,
         concurrency: int,
+        systems: Collection[str] = (),
         job_id: UUID | None = None,
         since: datetime | None = None,
     ) -> None:
         self._database = database
+        self._below = _below(systems)
         self._objects = objects
         self._known = known
         self._began = began
@@ -82,7 +94,8 @@ class Search:
         """`known` where it was noted since the search began, `pending` where its task will still find it."""
         told = _told(version)
         if told.job_id is None:
-            return Kind.UNKNOWN if OUR_KEY.fullmatch(version.key) or "job-id" in version.user_metadata else "other"
+            is_ours = OUR_KEY.fullmatch(version.key) or self._below.match(version.key)
+            return Kind.UNKNOWN if is_ours or "job-id" in version.user_metadata else "other"
         async with self._database.reading() as connection:
             if told.reference is None:  # its id is too long to stand in the metadata
                 job = await jobs.find(connection, told.job_id)

@@ -43,7 +43,6 @@ async def archived(postgres: Postgres, s3: SeaweedFS, tmp_path: Path) -> AsyncIt
 
 
 async def test_an_archive_as_it_should_be_has_no_findings(archived: Archived) -> None:
-    await archived.put_schema()
     await archived.job(*documents(20), ("large", bytes(3_000_000)))
     await archived.job(*documents(3))
     result = await archived.verify(lock_mode="GOVERNANCE")
@@ -87,13 +86,19 @@ async def test_each_kind_of_damage_is_found_and_named(archived: Archived, s3: Se
         ("missing", "DOC/1"),
         ("different", "DOC/2"),
         ("unlocked", "DOC/3"),
+        ("different", "DOC/4"),
         ("unlocked", "DOC/4"),
         ("unknown", "ORPHAN"),
     ]
-    assert {each["what"] for each in result.findings[1]["differences"]} == {"sha256", "metadata hash"}
+    assert {each["what"] for each in result.findings[1]["differences"]} == {
+        "sha256",
+        "metadata hash",
+        "row of the artifact: sha256",
+    }
+    assert {each["what"] for each in result.findings[3]["differences"]} == {"schema file", "row of the artifact"}
     assert result.findings[2]["differences"][0]["found"] == f"until {until.isoformat().replace('+00:00', 'Z')}"
-    assert (result.findings[3]["bucket"], result.findings[3]["versionId"]) == (other, copy["VersionId"])
-    assert (result.counts["ok"], result.counts["known"], result.counts["findings"]) == (2, 5, 5)
+    assert (result.findings[4]["bucket"], result.findings[4]["versionId"]) == (other, copy["VersionId"])
+    assert (result.counts["ok"], result.counts["known"], result.counts["findings"]) == (2, 5, 6)
 
 
 async def test_a_weaker_mode_than_the_settings_ask_for_is_unlocked(archived: Archived) -> None:

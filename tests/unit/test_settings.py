@@ -238,7 +238,9 @@ def test_a_secret_without_quotes_that_yaml_takes_for_something_else_is_a_mistake
 
 def test_what_is_given_below_a_property_is_not_said() -> None:
     told = mistakes("jeap.security.oauth2.client.a: {client-secret: [hunter2]}")
-    assert told[0].startswith("jeap.security.oauth2.client.a.client-secret: must be a single value, not a list or group")
+    assert told[0].startswith(
+        "jeap.security.oauth2.client.a.client-secret: must be a single value, not a list or group"
+    )
 
 
 def test_sasl_needs_its_three_properties() -> None:

@@ -12,16 +12,17 @@ from uuid import UUID, uuid4
 from sqlalchemy import update
 
 from app.archiver.describe import Target, describe
+from app.archiver.schema_files import SchemaFiles
 from app.archiver.store import store
 from app.db import jobs, migrations, tasks
 from app.db.database import Database
 from app.db.tables import task
 from app.db.tasks import Outcome
 from app.domain.archive_types import ArchiveDataType, SchemaFile, SchemaName
-from app.domain.artifacts import ArchiveTask, Document, StoredArtifact
+from app.domain.artifacts import ArchivedArtifact, ArchiveTask, Document, StoredArtifact
 from app.domain.identity import reference_key
 from app.domain.jobs import Job, JobState, Reference, TaskId, TaskState
-from app.objectstore import ObjectStore, Upload
+from app.objectstore import ObjectStore
 from app.verify.command import verify
 from app.verify.findings import Report
 from app.verify.progress import StateFile, fingerprint
@@ -97,7 +98,14 @@ class Archived:
         ids = [TaskId(job_id, place) for place in range(len(found))]
         await self.database.run(lambda connection: tasks.note(connection, list(zip(ids, found, strict=True))))
         if recorded:
-            outcomes = [Outcome(each, TaskState.SUCCEEDED) for each in ids]
+            outcomes = [
+                Outcome(
+                    TaskId(job_id, place),
+                    TaskState.SUCCEEDED,
+                    archived=ArchivedArtifact(stored, job_id, references[place], "M", None, 0, {}),
+                )
+                for place, stored in enumerate(found)
+            ]
             await self.database.run(lambda connection: tasks.settle(connection, outcomes, datetime.now(UTC)))
         return found
 
@@ -107,12 +115,9 @@ class Archived:
         task = ArchiveTask(place, reference, "M", None, now, 0, 4, "i", None)
         kind = type_of(days)
         document = Document(content, "application/json", kind.schema, (("author", "Zoë & Co"),))
-        artifact = describe(document, task, kind, Target(self.bucket), "sv")
+        schema_version_id = await SchemaFiles(self.objects).ensure(self.bucket, kind)
+        artifact = describe(document, task, kind, Target(self.bucket), schema_version_id)
         return await store(self.objects, artifact, task, locks=self.locks)
-
-    async def put_schema(self) -> None:
-        key, file = type_of().schema_object_key, SCHEMA
-        await self.objects.put(Upload(self.bucket, key, file.content, file.content_type, file.sha256, {}, None, None))
 
     async def verify(self, *, resume: bool = False, as_json: bool = True, **changes: Any) -> Outcomes:
         mode = "COMPLIANCE" if self.locks else None

@@ -1,13 +1,18 @@
 """Everything that can be wrong with an archive on disk is found and named, and nothing else is."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import delete, func, select, update
 
+from app.db.metadata_tables import artifact
+from app.db.tables import task
 from app.domain.jobs import Reference, TaskId
 from tests.unit.objectstore.uploads import upload_to
 from tests.unit.verify.archived import Archived, documents, files_of, rewrite_row
@@ -19,7 +24,6 @@ def root(tmp_path: Path) -> Path:
 
 
 async def test_an_archive_as_it_should_be_has_no_findings(archived: Archived) -> None:
-    await archived.put_schema()
     await archived.job(*documents(5), ("x" * 2000, b"long id"))
     await archived.job(*documents(3))  # the same documents again: the objects serve both jobs
     await archived.job(*documents(2, 100), recorded=False)
@@ -161,6 +165,111 @@ async def test_text_is_one_line_each_and_quotes_what_sources_chose(archived: Arc
         f"missing job={job} reference=plain version=- bucket=archive key={stored[1].key} "
         f'version-id={stored[1].version_id} object: expected "1 bytes", found nothing',
         "stored: 2 tasks, 0 bytes read: 0 ok, 2 missing, 0 different, 0 unlocked, 0 unreadable, 0 expired",
-        "buckets: 0 versions: 0 known, 0 unknown, 0 pending, 0 schema, 0 other",
+        "buckets: 1 versions: 0 known, 0 unknown, 0 pending, 1 schema, 0 other",
         "findings: 2",
     ]
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"hash": "0" * 64}, "sha256"),
+        ({"size": 1}, "size"),
+        ({"content_type": "text/html"}, "content type"),
+        ({"schema_version": 2}, "schema"),
+        ({"retain_until": datetime(2026, 1, 1, tzinfo=UTC)}, "lock"),
+        ({"retain_until": None}, "lock"),
+    ],
+)
+async def test_a_row_of_an_artifact_that_says_something_else_is_found(
+    archived: Archived, change: dict[str, Any], what: str
+) -> None:
+    await archived.job(*documents(2))
+    first = select(func.min(artifact.c.id)).scalar_subquery()
+    await archived.database.run(lambda c: c.execute(update(artifact).where(artifact.c.id == first).values(**change)))
+    result = await archived.verify()
+    assert result.kinds == [("different", "DOC/0")]
+    assert [each["what"] for each in result.findings[0]["differences"]] == [f"row of the artifact: {what}"]
+
+
+async def test_an_artifact_without_its_row_is_found(archived: Archived) -> None:
+    await archived.job(*documents(1))
+    await archived.job(*documents(1, 1), recorded=False)  # its row is still to come
+    await archived.database.run(lambda c: c.execute(delete(artifact)))
+    result = await archived.verify()
+    assert result.kinds == [("different", "DOC/0")]
+    assert result.findings[0]["differences"] == [{"what": "row of the artifact", "expected": "one", "found": "nothing"}]
+
+
+async def test_a_lock_that_a_later_job_lengthened_is_in_the_row_of_the_artifact(archived: Archived) -> None:
+    [first] = await archived.job(*documents(1), days=30)
+    [second] = await archived.job(*documents(1), days=60)
+    assert second.version_id == first.version_id
+    async with archived.database.reading() as connection:
+        [until] = (await connection.execute(select(artifact.c.retain_until))).scalars()
+    assert until == second.retain_until
+    assert (await archived.verify()).code == 0
+
+
+DAMAGE: list[Callable[[dict[str, Any]], Any]] = [
+    lambda said: {key: value for key, value in said.items() if key != "retain_until"},
+    lambda said: {**said, "retain_until": "soon"},
+    lambda said: {**said, "retain_until": "2026-05-08T07:26:37"},
+    lambda said: {**said, "user_metadata": None},
+    lambda said: {**said, "last_modified": 7},
+    lambda said: [],
+    lambda said: None,
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+async def test_a_damaged_description_costs_one_finding(
+    archived: Archived, root: Path, damage: Callable[[dict[str, Any]], Any]
+) -> None:
+    stored = await archived.job(*documents(3))
+    said = files_of(root, stored[1])[1]
+    said.write_text(json.dumps(damage(json.loads(said.read_text()))))
+    result = await archived.verify()
+    assert (result.code, result.kinds, result.counts["ok"]) == (1, [("missing", "DOC/1")], 2)
+
+
+@pytest.mark.parametrize("stored", ["x", "{}", "[]", "7", '{"archived_at": null}'])
+async def test_a_damaged_row_of_a_task_costs_one_finding(archived: Archived, stored: str) -> None:
+    await archived.job(*documents(3))
+    damaged = update(task).where(task.c.position == 1).values(stored=stored)
+    await archived.database.run(lambda c: c.execute(damaged))
+    result = await archived.verify(unknown=False)
+    assert (result.code, result.kinds, result.counts["ok"]) == (1, [("different", "DOC/1")], 2)
+    text = await archived.verify(unknown=False, as_json=False)
+    assert "row of the task: expected" in text.out
+
+
+async def test_schema_files_that_are_gone_or_changed_are_found(archived: Archived, root: Path) -> None:
+    await archived.job(*documents(2))
+    schemas = root / archived.bucket / "archive-data-schema"
+    [description] = (path for path in schemas.rglob("*.json") if path.is_file())
+    content = description.with_suffix("")
+    before = content.read_bytes()
+    content.chmod(0o644)
+    content.write_bytes(b"[]")
+    result = await archived.verify()
+    assert result.kinds == [("different", "DOC/0"), ("different", "DOC/1")]
+    [found] = result.findings[0]["differences"]
+    assert found["what"] == "schema file"
+    assert "sha256 " in found["found"]
+    content.unlink()
+    [found] = (await archived.verify()).findings[0]["differences"]
+    assert found["found"].endswith(": nothing")
+    content.write_bytes(before)
+    assert (await archived.verify()).code == 0
+
+
+@pytest.mark.parametrize("prefix", ["", "2026/", "202605/", "20260508/"])
+async def test_what_lies_below_our_prefixes_and_is_not_ours_is_unknown(archived: Archived, prefix: str) -> None:
+    for key in (f"{prefix}PSF/OsvRecord/secret/x", f"other/{prefix}PSF/OsvRecord/x", f"{prefix}PSF/OsvRecords/x"):
+        await archived.objects.put(upload_to(archived.bucket, key, user_metadata={}))
+    result = await archived.verify(systems=("PSF/OsvRecord",))
+    assert [(each["kind"], each["key"]) for each in result.findings] == [
+        ("unknown", f"{prefix}PSF/OsvRecord/secret/x"),
+    ]
+    assert result.counts["other"] == 2
