@@ -339,7 +339,7 @@ class Datasource:
         "url",
         values.database_url,
         NO_SECRET,
-        "PostgreSQL, `postgresql://user:password@host:port/name` (secret)",
+        "PostgreSQL, `postgresql://user:password@host:port/name`, with `?sslmode=…` where wanted (secret)",
         shown="required",
     )
 
