@@ -117,11 +117,10 @@ async def _received(process: asyncio.subprocess.Process) -> Parsed:
         while rest:
             column.frombytes(await pipe.readexactly(size := min(rest, _PIECE)))
             rest -= size
-    keys = await pipe.readexactly(16 * count)
     blocks = tuple([await pipe.readexactly(size) for size in head.pop("blocks")])
     hash_ = head.pop("content_hash")
     return Parsed(
-        references=ReferenceColumns(blocks, versions, lines, keys),
+        references=ReferenceColumns(blocks, versions, lines),
         mistakes=tuple(Mistake(*each) for each in head.pop("mistakes")),
         content_hash=None if hash_ is None else bytes.fromhex(hash_),
         **head,
@@ -143,7 +142,7 @@ def _write(parsed: Parsed, pipe: BinaryIO) -> None:
         "blocks": [len(block) for block in columns.blocks],
     }
     encoded = json.dumps(head).encode()
-    for part in (len(encoded).to_bytes(4, "big"), encoded, columns.versions, columns.lines, columns.keys):
+    for part in (len(encoded).to_bytes(4, "big"), encoded, columns.versions, columns.lines):
         pipe.write(part)
     for block in columns.blocks:
         pipe.write(block)

@@ -104,17 +104,18 @@ def retries_of(value: str, plain: bool) -> int | str:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceColumns:
-    """References in the order of the body, packed: a million are some 40 MB that travel between processes in no time.
+    """References in the order of the body, packed: a million are some 20 MB that travel between processes in no time.
 
     `blocks` are the ids in UTF-8, `BLOCK` of them in each, one per line (an id contains no control character);
-    `versions` is 0 where there is none; `lines` count from 1; `keys` are the 16 bytes of `reference_key` each. A
-    reference with a mistake in its id is there with an empty id, one with a mistake in its version with `UNREADABLE`.
+    `versions` is 0 where there is none; `lines` count from 1. A reference with a mistake in its id is there with an
+    empty id, one with a mistake in its version with `UNREADABLE`. `keys` are the 16 bytes of `reference_key` each, as
+    long as the body is read: they do not travel, to save memory.
     """
 
     blocks: tuple[bytes, ...] = ()
     versions: "array[int]" = field(default_factory=lambda: array("i"))
     lines: "array[int]" = field(default_factory=lambda: array("I"))
-    keys: bytes = b""
+    keys: bytes = field(default=b"", compare=False)
 
     def __len__(self) -> int:
         return len(self.versions)

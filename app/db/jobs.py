@@ -1,6 +1,5 @@
 """Queries on jobs. None commits: the caller's transaction is the unit."""
 
-from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -9,7 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import dialect
 from app.db.tables import NO_DATA, job, task
-from app.domain.jobs import Job, JobState, Reference, TaskState
+from app.domain.identity import reference_key
+from app.domain.jobs import Job, JobState, References, TaskState
 
 
 async def insert_if_absent(connection: AsyncConnection, new: Job) -> bool:
@@ -38,15 +38,15 @@ async def insert_if_absent(connection: AsyncConnection, new: Job) -> bool:
     return (await connection.execute(statement)).first() is not None
 
 
-async def insert_tasks(connection: AsyncConnection, job_id: UUID, references: Iterable[Reference], keys: bytes) -> None:
-    """One open task per reference, in order; `keys` has 16 bytes of `domain.identity.reference_key` for each."""
+async def insert_tasks(connection: AsyncConnection, job_id: UUID, references: References) -> None:
+    """One open task per reference, in order."""
     columns = ["job_id", "position", "reference_key", "reference_id", "reference_version"]
     records = (
-        (job_id, position, UUID(bytes=keys[16 * position : 16 * position + 16]), reference.id, reference.version)
+        (job_id, position, UUID(bytes=reference_key(reference)), reference.id, reference.version)
         for position, reference in enumerate(references)
     )
     await dialect.insert_many(connection, task, columns, records)
-    await dialect.refresh_statistics(connection, task, len(keys) // 16)
+    await dialect.refresh_statistics(connection, task, len(references))
 
 
 async def find(connection: AsyncConnection, job_id: UUID) -> Job | None:

@@ -1,9 +1,10 @@
 """Jobs, their tasks and references, and the states they can be in."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 
@@ -31,6 +32,13 @@ class Reference(NamedTuple):
 
     id: str
     version: int | None = None
+
+
+class References(Protocol):
+    """References in order; a million of them are not a million objects."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Reference]: ...
 
 
 class TaskId(NamedTuple):

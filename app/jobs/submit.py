@@ -1,7 +1,7 @@
 """Takes a job in: the same content again is the same job, other content under a known id is refused."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -15,7 +15,7 @@ from app.catalog.live import LiveCatalog
 from app.db import jobs
 from app.db.database import Database
 from app.domain.archive_types import ArchiveTypeConfiguration
-from app.domain.jobs import Job, JobState, Reference
+from app.domain.jobs import Job, JobState, References
 from app.telemetry import metrics
 
 log = logging.getLogger(__name__)
@@ -27,15 +27,6 @@ class Mistake(NamedTuple):
     path: str
     line: int | None
     message: str
-
-
-class References(Protocol):
-    """The references of a body in order; `keys` are the 16 bytes of `domain.identity.reference_key` of each."""
-
-    @property
-    def keys(self) -> bytes: ...
-    def __len__(self) -> int: ...
-    def __iter__(self) -> Iterator[Reference]: ...
 
 
 class MistakeLike(Protocol):
@@ -160,7 +151,7 @@ class Submissions:
         async def insert(connection: AsyncConnection) -> bool:
             if not await jobs.insert_if_absent(connection, job):
                 return False
-            await jobs.insert_tasks(connection, job.id, references, references.keys)
+            await jobs.insert_tasks(connection, job.id, references)
             return True
 
         return await self._database.run(insert)

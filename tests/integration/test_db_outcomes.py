@@ -12,7 +12,7 @@ from app.db.database import Database
 from app.db.tasks import NoData, Outcome, PutBack, TaskKey
 from app.domain.identity import reference_key
 from app.domain.jobs import Reference, TaskId, TaskState
-from tests.support.rows import NOW, insert_job, job_row, keys_of, new_job, publish, stored_artifact, task_row
+from tests.support.rows import NOW, insert_job, job_row, new_job, publish, stored_artifact, task_row
 
 LATER = NOW + timedelta(minutes=1)
 
@@ -169,7 +169,7 @@ async def test_identical_jobs_that_race_are_inserted_once(database: Database) ->
         async def once(connection: object) -> bool:
             if not await jobs.insert_if_absent(connection, new):  # type: ignore[arg-type]
                 return False
-            await jobs.insert_tasks(connection, new.id, references, keys_of(references))  # type: ignore[arg-type]
+            await jobs.insert_tasks(connection, new.id, references)  # type: ignore[arg-type]
             return True
 
         return await database.run(once)

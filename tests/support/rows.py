@@ -50,7 +50,7 @@ async def insert_job(database: Database, count: int, *, started: datetime = NOW)
     references = [Reference(f"ref-{number}") for number in range(count)]
     new = new_job(references, started=started)
     assert await database.run(lambda c: jobs.insert_if_absent(c, new))
-    await database.run(lambda c: jobs.insert_tasks(c, new.id, references, keys_of(references)))
+    await database.run(lambda c: jobs.insert_tasks(c, new.id, references))
     return new.id
 
 

@@ -20,7 +20,6 @@ from app.db.tables import task
 from app.db.tasks import Outcome
 from app.domain.archive_types import ArchiveDataType, SchemaFile, SchemaName
 from app.domain.artifacts import ArchivedArtifact, ArchiveTask, Document, StoredArtifact
-from app.domain.identity import reference_key
 from app.domain.jobs import Job, JobState, Reference, TaskId, TaskState
 from app.objectstore import ObjectStore
 from app.verify.command import verify
@@ -78,7 +77,6 @@ class Archived:
         now, job_id = datetime.now(UTC), uuid4()
         self.job_ids.append(job_id)
         references = [Reference(name) for name, _ in contents]
-        keys = b"".join(map(reference_key, references))
         new = Job(
             job_id, "M", "t", None, None, None, JobState.OPEN, now, None, None, None,
             len(references), len(references), 0, 0, None, False, None, b"h",
@@ -86,7 +84,7 @@ class Archived:
 
         async def insert(connection: Any) -> None:
             await jobs.insert_if_absent(connection, new)
-            await jobs.insert_tasks(connection, job_id, references, keys)
+            await jobs.insert_tasks(connection, job_id, references)
 
         await self.database.run(insert)
         if not stored:
