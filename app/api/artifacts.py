@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import StreamingResponse
+from pydantic import BeforeValidator
 
 from app.api import tables_out
 from app.api.artifact_models import (
@@ -46,9 +47,17 @@ def _artifacts(request: Request) -> Artifacts:
     return artifacts
 
 
-async def _known(
-    _caller: MayReadArtifacts, request: Request, artifact_id: Annotated[int, Path(ge=1, le=MAX_ID)]
-) -> FoundArtifact:
+def _plain(text: str) -> str:
+    """An id as it is shown, not `1_0` or `+1`, which Python takes for numbers too."""
+    if not re.fullmatch(r"[1-9][0-9]{0,18}", text):
+        raise ValueError("must be a whole number from 1")
+    return text
+
+
+ArtifactId = Annotated[int, BeforeValidator(_plain), Path(ge=1, le=MAX_ID)]
+
+
+async def _known(_caller: MayReadArtifacts, request: Request, artifact_id: ArtifactId) -> FoundArtifact:
     """The artifact of the path, once the caller may see it."""
     artifact = await _artifacts(request).find(artifact_id)
     if artifact is None:

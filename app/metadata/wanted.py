@@ -55,7 +55,11 @@ async def resolve(connection: AsyncConnection, wanted: WantedRun) -> tuple[Appli
     ids = [config for message, config in known if message == wanted.message_type]
     if not ids:
         names = dict.fromkeys(message for message, _ in known)
-        raise Misfit(_mistake("messageType", f"has no metadata keys; {_those('archive types with keys', names)}"))
+        raise Misfit(
+            _mistake(
+                "messageType", f"is not known, or has no metadata keys; {_those('archive types with keys', names)}"
+            )
+        )
     applied = await definitions.find(
         connection, archive_type_name(wanted.message_type, _config_id(wanted.config_id, ids))
     )

@@ -238,7 +238,7 @@ async def test_a_cursor_of_nowhere_is_400(app: RunApp, cursor: str) -> None:
         (b"[" * 60_000, "", "recursion limit"),
         (b'{"messageType": "\xff"}', "", "Invalid JSON"),
         (b'{"messageType": "\\ud800"}', "", "Invalid JSON"),
-        (b'{"messageType": "\\u0000"}', "messageType", "has no metadata keys"),
+        (b'{"messageType": "\\u0000"}', "messageType", "or has no metadata keys"),
     ],
 )
 async def test_a_body_with_a_mistake_is_400_and_says_what_is_possible(
