@@ -111,7 +111,11 @@ class Backfill:
         shown="64MiB",
     )
     concurrency: int = setting(
-        "concurrency", values.integer(1, 10_000), 64, "tasks in flight in one process", shown="64"
+        "concurrency",
+        values.integer(1, 10_000),
+        64,
+        "tasks that are fetched and stored at once in one process",
+        shown="64",
     )
     max_attempts: int = setting(
         "max-attempts", values.integer(1, 100), 4, "attempts for a transient failure of the source", shown="4"

@@ -11,8 +11,8 @@ R = TypeVar("R")
 BATCH = 200
 """Most items of one transaction; it keeps row locks short."""
 
-DELAY = 0.010
-"""Seconds that the first item of a batch waits for others."""
+DELAY = 0.015
+"""Seconds that the first item of a batch waits for others. Who waits holds no slot (`messaging.slots.Free`)."""
 
 
 class Gather(Generic[T, R]):

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -88,14 +88,18 @@ class Archiver:
         self._metadata = metadata
         self._schema_files = SchemaFiles(objects)
 
-    async def archive(self, task: ArchiveTask) -> None:
-        """Returns once the answer is recorded. Safe to repeat, and to cancel: then the task is put back."""
+    async def archive(self, task: ArchiveTask, on_stored: Callable[[], None]) -> None:
+        """Returns once the answer is recorded. Safe to repeat, and to cancel: then the task is put back.
+
+        `on_stored` is called once nothing more is asked of the source and the store.
+        """
         with (
             traces.start("process CreateArtifactCommand", "consumer", task.traceparent) as span,
             metrics.TASKS_IN_FLIGHT.track_inprogress(),
         ):
             try:
-                settlement = await self._settlement_of(task, span)
+                settlement = await self._settlement_of(task, span, on_stored)
+                on_stored()
             except asyncio.CancelledError:
                 await self._records.settle(PutBack(task.id, datetime.now(UTC), task.attempts))
                 raise
@@ -120,9 +124,9 @@ class Archiver:
             plainer = _without_what_may_not_fit(settlement, error, span)
         return plainer, await self._records.settle(plainer)
 
-    async def _settlement_of(self, task: ArchiveTask, span: traces.Span) -> Settlement:
+    async def _settlement_of(self, task: ArchiveTask, span: traces.Span, on_stored: Callable[[], None]) -> Settlement:
         try:
-            archived = await self._archive(task, span)
+            archived = await self._archive(task, span, on_stored)
             if archived is not None:
                 return Outcome(task.id, TaskState.SUCCEEDED, archived=archived)
             return PutBack(task.id, datetime.now(UTC), task.attempts)  # another try noted an object meanwhile
@@ -139,13 +143,16 @@ class Archiver:
             span.record_error(error)
             return Outcome(task.id, TaskState.FAILED, _unexpected(error), span.trace_id)
 
-    async def _archive(self, task: ArchiveTask, span: traces.Span) -> ArchivedArtifact | None:
+    async def _archive(
+        self, task: ArchiveTask, span: traces.Span, on_stored: Callable[[], None]
+    ) -> ArchivedArtifact | None:
         """The artifact once it is stored, noted and announced; None where another try noted an object before."""
         config_id = config_id_of(self._catalog.now, task.message, task.config_id)
         definition = self._metadata.definition_of(archive_type_name(task.message, config_id))
         stored, values = task.stored, None
         if stored is None:
             stored, values = await self._store(task, span, definition)
+            on_stored()
             if not await self._records.note(task.id, stored):
                 return None
         if self._options.events is not None:

@@ -11,7 +11,7 @@ from app.domain.errors import InvalidMessage
 from app.domain.readiness import DATABASE, Readiness
 from app.domain.runs import RunState
 from app.messaging.dispatch import Answer, DeadLetter, Received, Settled
-from app.messaging.slots import Work
+from app.messaging.slots import Free, Work
 from app.metadata.backfill import MetadataBackfill
 from app.outages import through_outages
 from app.telemetry import metrics
@@ -54,7 +54,7 @@ class BackfillMetadataHandler:
         if not row.is_open:
             return Settled()
 
-        async def run() -> None:
+        async def run(_: Free) -> None:
             current = (await self._look_up([place])).get(place)  # it may have waited long for archiving
             if current is None or not current.is_open:
                 return

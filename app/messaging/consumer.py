@@ -12,7 +12,7 @@ from app.domain.errors import Unavailable
 from app.domain.readiness import BROKER, Readiness
 from app.messaging.dispatch import DeadLetter, Dispatcher, Settled
 from app.messaging.offsets import Offsets
-from app.messaging.slots import Slots, Work
+from app.messaging.slots import Free, Slots, Work
 from app.outages import note_outage, note_well
 
 POLL_RECORDS = 500
@@ -131,13 +131,13 @@ class CommandLoop:
         self._slots.fill()
 
     def _dead_letter_work(self, record: Record, reason: str) -> Work:
-        return Work(DEAD_LETTERS, DEAD_LETTERS, lambda: self._dead_letter(record, reason))
+        return Work(DEAD_LETTERS, DEAD_LETTERS, lambda _: self._dead_letter(record, reason))
 
     def _settling(self, work: Work, record: Record, offsets: Offsets) -> Work:
         """The same work; when it has ended well its record is settled."""
 
-        async def run() -> None:
-            await work.run()
+        async def run(free: Free) -> None:
+            await work.run(free)
             offsets.settle(record)
 
         put_back = work.put_back
@@ -162,7 +162,8 @@ class CommandLoop:
             if work.put_back is None:
                 self._slots.add(work)
             else:
-                self._slots.add(Work(PUTTING_BACK, work.turn, partial(work.put_back, PUT_BACK_OVERFLOW)))
+                put_back = partial(work.put_back, PUT_BACK_OVERFLOW)
+                self._slots.add(Work(PUTTING_BACK, work.turn, lambda _, put_back=put_back: put_back()))  # type: ignore[misc]
 
     async def _commit_sometimes(self) -> None:
         if monotonic() - self._last_commit >= COMMIT_EVERY:

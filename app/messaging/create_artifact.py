@@ -16,7 +16,7 @@ from app.domain.errors import InvalidMessage
 from app.domain.identity import command_idempotence_id, reference_key
 from app.domain.jobs import TaskState
 from app.messaging.dispatch import Answer, DeadLetter, Received, Settled
-from app.messaging.slots import Work
+from app.messaging.slots import Free, Work
 from app.telemetry import metrics, traces
 
 STALE = 1.0
@@ -73,7 +73,7 @@ class CreateArtifactHandler:
             return Settled()
         looked_up = monotonic()
 
-        async def run() -> None:
+        async def run(free: Free) -> None:
             current: TaskRow | None = row
             if row.paused or monotonic() - looked_up > STALE:
                 current = await self._records.look_again(command.key)
@@ -82,7 +82,7 @@ class CreateArtifactHandler:
             if current.paused:
                 await self._put_back(current, 0)
                 return
-            await self._archiver.archive(self._task(command, current))
+            await self._archiver.archive(self._task(command, current), free)
 
         return Work(self._lane_of(row), row.id.job_id, run, lambda seconds: self._put_back(row, seconds))
 

@@ -10,6 +10,12 @@ from itertools import islice
 PUT_BACK = 2.0
 """Seconds for cancelled work to put its tasks back; without a database it cannot, and its commands come again."""
 
+ENDING = 200
+"""Pieces of work that have given their slots back and are not settled yet: as many as the database takes at once."""
+
+Free = Callable[[], None]
+"""Gives the slot of a piece of work back before it ends: what is left asks neither source nor store."""
+
 log = logging.getLogger(__name__)
 
 
@@ -23,7 +29,7 @@ class Work:
 
     lane: str
     turn: Hashable
-    run: Callable[[], Awaitable[None]]
+    run: Callable[[Free], Awaitable[None]]
     put_back: Callable[[float], Awaitable[None]] | None = None
     is_void: Callable[[], bool] = lambda: False
     """True once its partition was taken away: somebody else will get the command."""
@@ -61,13 +67,17 @@ class _Lane:
 
 
 class Slots:
-    """At most `capacity` pieces of work run at a time; a lane runs at most `limit(lane, others_have_work)` of them."""
+    """At most `capacity` pieces of work hold a slot; a lane has at most `limit(lane, others_have_work)` of them.
+
+    Beside these, up to `ENDING` that gave theirs back (`Free`) may still be ending before nothing more starts.
+    """
 
     def __init__(self, capacity: int, limit: Callable[[str, bool], int]) -> None:
         self.capacity = capacity
         self._limit = limit
         self._lanes: dict[str, _Lane] = {}
         self._running: dict[asyncio.Task[None], Work] = {}
+        self._taken = 0
         self._stopped = False
 
     @property
@@ -84,7 +94,8 @@ class Slots:
 
     def fill(self) -> None:
         """Starts what may start now. Called after `add`, when something ends, and from time to time (limits grow)."""
-        while not self._stopped and len(self._running) < self.capacity:
+        most = self.capacity + ENDING
+        while not self._stopped and self._taken < self.capacity and len(self._running) < most:
             work = self._next()
             if work is None:
                 return
@@ -104,21 +115,30 @@ class Slots:
         return None
 
     def _start(self, work: Work) -> None:
-        lane = self._lanes[work.lane]
+        name, lane, holds = work.lane, self._lanes[work.lane], True
         lane.running += 1
-        task = asyncio.ensure_future(work.run())
-        self._running[task] = work
-        task.add_done_callback(self._ended)
+        self._taken += 1
 
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        work = self._running.pop(task)
-        lane = self._lanes[work.lane]
-        lane.running -= 1
-        if not lane.running and not lane.queued:
-            del self._lanes[work.lane]
-        if not task.cancelled() and task.exception() is not None:
-            log.error("work ended with an unexpected error", exc_info=task.exception())
-        self.fill()
+        def free() -> None:
+            nonlocal holds
+            if holds:
+                holds = False
+                self._taken -= 1
+                lane.running -= 1
+                if not lane.running and not lane.queued:
+                    del self._lanes[name]
+                self.fill()
+
+        def ended(task: asyncio.Task[None]) -> None:
+            del self._running[task]
+            if not task.cancelled() and task.exception() is not None:
+                log.error("work ended with an unexpected error", exc_info=task.exception())
+            free()
+            self.fill()
+
+        task = asyncio.ensure_future(work.run(free))
+        self._running[task] = work
+        task.add_done_callback(ended)
 
     def overflow(self) -> list[Work]:
         """Takes off half of the longest lane where it can hardly run: it would keep other sources out of the hand."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from app.messaging.slots import Slots, Work
+from app.messaging.slots import ENDING, Free, Slots, Work
 
 
 class Desk:
@@ -13,10 +13,12 @@ class Desk:
         self.slots = Slots(capacity, limit)
         self.running: list[str] = []
         self.cancelled: list[str] = []
+        self.frees: dict[str, Free] = {}
         self._ends: dict[str, asyncio.Event] = {}
 
     def add(self, lane: str, turn: str, name: str, *, void: bool = False) -> None:
-        async def run() -> None:
+        async def run(free: Free) -> None:
+            self.frees[name] = free
             self.running.append(name)
             self._ends[name] = asyncio.Event()
             try:
@@ -80,6 +82,51 @@ async def test_the_next_one_begins_when_one_ends() -> None:
     await desk.end("first")
     assert desk.running == ["first", "second"]
     assert desk.slots.in_hand == 1
+
+
+async def test_work_that_gives_its_slot_back_makes_room_before_it_ends() -> None:
+    desk = Desk(1, lambda _lane, _others: 1)
+    for name in ("first", "second"):
+        desk.add("source", "job", name)
+    assert await desk.fill() == ["first"]
+    desk.frees["first"]()
+    desk.frees["first"]()  # once only
+    await asyncio.sleep(0)
+    assert desk.running == ["first", "second"]
+    assert desk.slots.in_hand == 2
+    desk.add("source", "job", "third")
+    await desk.end("first")
+    assert desk.running == ["first", "second"]
+    await desk.end("second")
+    assert desk.running == ["first", "second", "third"]
+
+
+async def test_nothing_more_starts_while_too_much_is_ending() -> None:
+    desk = Desk(2)
+    most = 2 + ENDING
+    for number in range(most + 10):
+        desk.add("source", "job", str(number))
+    for name in map(str, range(most)):
+        await desk.fill()
+        desk.frees[name]()
+    assert len(await desk.fill()) == most
+    await desk.end("0")
+    assert len(desk.running) == most + 1
+    for name in desk.running[1:]:
+        await desk.end(name)
+
+
+async def test_a_stop_waits_for_work_that_gave_its_slot_back() -> None:
+    desk = Desk(1)
+    desk.add("source", "job", "ending")
+    await desk.fill()
+    desk.frees["ending"]()
+    stopping = asyncio.create_task(desk.slots.stop(5))
+    await asyncio.sleep(0)
+    assert not stopping.done()
+    await desk.end("ending")
+    await stopping
+    assert desk.cancelled == []
 
 
 async def test_work_of_a_partition_that_was_taken_away_is_not_begun() -> None:
