@@ -1,7 +1,8 @@
 """Handles BackfillMetadataCommand: one batch of a metadata run, done with the capacity that archiving leaves."""
 
+import logging
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from app.broker.codec import run_batch_of
 from app.db import runs
@@ -18,6 +19,11 @@ from app.telemetry import metrics
 
 METADATA = "metadata"
 """Lane of the batches."""
+
+LATER = timedelta(seconds=60)
+"""Before a batch that ran into an unexpected error is tried again."""
+
+log = logging.getLogger(__name__)
 
 
 class BackfillMetadataHandler:
@@ -60,13 +66,17 @@ class BackfillMetadataHandler:
                 return
             if current.run.state is RunState.PAUSED:
                 await self._put_back(place)
-            else:
+                return
+            try:
                 await self._backfill.do(current)
+            except Exception:  # a bug: the records behind this one must not wait for it
+                log.exception("a batch cannot be done, tried again later", extra={"run_id": str(place.run_id)})
+                await self._put_back(place, LATER)
 
         return Work(METADATA, place.run_id, run)
 
-    async def _put_back(self, place: BatchId) -> None:
-        now = datetime.now(UTC)
+    async def _put_back(self, place: BatchId, later: timedelta = timedelta(0)) -> None:
+        not_before = datetime.now(UTC) + later
         await through_outages(
-            self._readiness, DATABASE, lambda: self._database.run(lambda c: runs.put_back(c, place, now))
+            self._readiness, DATABASE, lambda: self._database.run(lambda c: runs.put_back(c, place, not_before))
         )

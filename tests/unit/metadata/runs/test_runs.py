@@ -3,18 +3,24 @@
 import asyncio
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import select, update
 
+from app.broker.messages import backfill_metadata_command
 from app.db import outbox, runs
 from app.db.database import Database
 from app.db.metadata_tables import artifact, batch
 from app.db.metadata_tables import run as run_table
+from app.domain.readiness import Readiness
 from app.domain.runs import BatchResult, RunState
+from app.messaging.backfill_metadata import BackfillMetadataHandler
+from app.messaging.dispatch import Received
 from app.messaging.owed import BATCHES
+from app.messaging.slots import Work
 from app.metadata import backfill as module
+from app.metadata.backfill import MetadataBackfill
 from tests.support.metadata import (
     ENABLED,
     SIZE,
@@ -303,3 +309,23 @@ async def test_a_paused_run_is_owed_again_to_a_broker_that_forgot_its_commands(d
     await database.run(lambda c: runs.pause(c, run, NOW))
     assert await database.run(lambda c: outbox.owe_again(c, BATCHES, NOW + timedelta(hours=1))) == 0
     assert await database.run(lambda c: outbox.owe_again(c, BATCHES, None)) == 1
+
+
+async def test_a_batch_that_runs_into_a_bug_is_put_back_and_its_command_settled(database: Database) -> None:
+    await insert(database, archived("r0"))
+    await definitions(database).apply(catalog(a="x.a"))
+    await database.run(lambda c: c.execute(update(batch).values(published_at=NOW)))
+    [row] = await open_batches(database)
+
+    class Broken:
+        async def do(self, _row: Any) -> None:
+            raise ZeroDivisionError
+
+    handler = BackfillMetadataHandler(database, Readiness(()), cast("MetadataBackfill", Broken()))
+    command = backfill_metadata_command(row.id.run_id, row.id.position, "PSF", "pas", NOW, row.id.run_id)
+    [work] = await handler.receive([Received(command, None)])
+    assert isinstance(work, Work)
+    await work.run(lambda: None)
+    [(published, not_before)] = await rows(database, select(batch.c.published_at, batch.c.not_before))
+    assert published is None
+    assert not_before > datetime.now(UTC) + timedelta(seconds=50)
