@@ -56,7 +56,12 @@ def looks(
             await dialect.lock(connection, dialect.LOCK_LIFECYCLE)
             await objects.prepare(buckets, registry.types())
 
-        await database.run(prepare)
+        try:
+            await database.run(prepare)
+        except Unavailable as outage:
+            if outage.component != OBJECT_STORE:
+                await objects.check(buckets)  # without the database's lock its own state can be told at least
+            raise
 
     async def look_at_keys() -> None:
         while key_sets.reason() is not None and key_sets.problem() is None:  # noqa: ASYNC110 - there is no event
