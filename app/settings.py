@@ -62,7 +62,7 @@ class FailureThreshold:
         "share",
         values.share,
         None,
-        "a job pauses itself when a larger share of its finished tasks failed, for example 0.5",
+        "a job pauses itself when a larger share of its finished tasks failed, like 0.5 (checked, not built yet)",
         shown="off",
     )
     min_tasks: int = setting(
