@@ -5,7 +5,21 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Boolean, Integer, Select, Text, Update, Uuid, or_, select, text, update
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    FromClause,
+    Integer,
+    Select,
+    Text,
+    Update,
+    Uuid,
+    and_,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy import insert as insert_into
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningInsert
@@ -13,7 +27,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 from app.db import dialect
 from app.db.metadata_tables import CURRENT, Id, Number, artifact, value
 from app.db.tables import UtcDateTime
-from app.domain.artifacts import ArchivedArtifact
+from app.domain.artifacts import ArchivedArtifact, StoredArtifact
 from app.domain.extraction import MetadataValue
 from app.domain.identity import reference_key
 
@@ -69,9 +83,9 @@ async def insert(connection: AsyncConnection, archived: Sequence[ArchivedArtifac
     known = await _known(connection, archived)
     new: dict[ObjectName, ArchivedArtifact] = {}
     for each in archived:
-        if object_name(each) not in known:
-            new.setdefault(object_name(each), each)
-    await _lengthen(connection, [each for each in archived if object_name(each) in known])
+        if object_name(each.stored) not in known:
+            new.setdefault(object_name(each.stored), each)
+    await _lengthen(connection, [each for each in archived if object_name(each.stored) in known])
     if not new:
         return
     superseded = await _supersede(connection, list(new.values()))
@@ -86,13 +100,24 @@ async def insert(connection: AsyncConnection, archived: Sequence[ArchivedArtifac
     await insert_values(connection, records)
 
 
-def object_name(archived: ArchivedArtifact) -> ObjectName:
-    return ObjectName(archived.stored.bucket, archived.stored.key, archived.stored.version_id)
+def object_name(stored: StoredArtifact) -> ObjectName:
+    return ObjectName(stored.bucket, stored.key, stored.version_id)
+
+
+def is_named(rows: FromClause) -> ColumnElement[bool]:
+    """The artifact whose object one of the rows names (`bucket`, `object_key`, `version_id`)."""
+    return and_(
+        artifact.c.bucket == rows.c.bucket,
+        artifact.c.object_key == rows.c.object_key,
+        artifact.c.version_id == rows.c.version_id,
+    )
 
 
 async def _lengthen(connection: AsyncConnection, adopted: Sequence[ArchivedArtifact]) -> None:
     """The row of an object whose lock a later job lengthened says so."""
-    until = {object_name(each): each.stored.retain_until for each in adopted if each.stored.retain_until is not None}
+    until = {
+        object_name(each.stored): each.stored.retain_until for each in adopted if each.stored.retain_until is not None
+    }
     if until:
         rows = [(*name, until[name]) for name in sorted(until)]
         await connection.execute(_lengthening(connection.dialect.name), LOCKS.bind(connection, rows))
@@ -104,9 +129,7 @@ def _lengthening(dialect_name: str) -> Update:
     return (
         update(artifact)
         .where(
-            artifact.c.bucket == locks.c.bucket,
-            artifact.c.object_key == locks.c.object_key,
-            artifact.c.version_id == locks.c.version_id,
+            is_named(locks),
             or_(artifact.c.retain_until.is_(None), artifact.c.retain_until < locks.c.until),
         )
         .values(retain_until=locks.c.until)
@@ -115,18 +138,14 @@ def _lengthening(dialect_name: str) -> Update:
 
 async def _known(connection: AsyncConnection, archived: Sequence[ArchivedArtifact]) -> set[ObjectName]:
     """Objects that an earlier job put: this one adopted them, and they have their row."""
-    names = NAMES.bind(connection, sorted({object_name(each) for each in archived}))
+    names = NAMES.bind(connection, sorted({object_name(each.stored) for each in archived}))
     return {ObjectName(*row) for row in await connection.execute(_knowing(connection.dialect.name), names)}
 
 
 @lru_cache
 def _knowing(dialect_name: str) -> Select[Any]:
     names = NAMES.clause(dialect_name)
-    return select(artifact.c.bucket, artifact.c.object_key, artifact.c.version_id).where(
-        artifact.c.bucket == names.c.bucket,
-        artifact.c.object_key == names.c.object_key,
-        artifact.c.version_id == names.c.version_id,
-    )
+    return select(artifact.c.bucket, artifact.c.object_key, artifact.c.version_id).where(is_named(names))
 
 
 @lru_cache
@@ -158,8 +177,8 @@ async def _supersede(connection: AsyncConnection, new: Sequence[ArchivedArtifact
             old.append(id_)
     if old:
         await connection.execute(update(artifact).where(artifact.c.id.in_(old)).values(superseded=True))
-    kept = {object_name(each) for each in newest.values()}
-    return {object_name(each) for each in new} - kept
+    kept = {object_name(each.stored) for each in newest.values()}
+    return {object_name(each.stored) for each in new} - kept
 
 
 @lru_cache

@@ -56,7 +56,7 @@ def open_engine(url: str, *, pool_size: int = 10, patient: bool = False) -> Asyn
     if url.startswith(("postgresql://", "postgres://")):
         address = make_url("postgresql+asyncpg://" + url.split("://", 1)[1])
         ssl = address.query.get("sslmode", address.query.get("ssl"))
-        named = {name: address.query[name] for name in ("application_name",) if name in address.query}
+        name = address.query.get("application_name")
         return create_async_engine(
             address.difference_update_query(["sslmode", "ssl", "application_name"]),
             hide_parameters=True,
@@ -69,7 +69,8 @@ def open_engine(url: str, *, pool_size: int = 10, patient: bool = False) -> Asyn
             connect_args={
                 "timeout": 5,
                 "command_timeout": None if patient else 60,
-                "server_settings": {"jit": "off", "plan_cache_mode": "force_custom_plan", **named},
+                "server_settings": {"jit": "off", "plan_cache_mode": "force_custom_plan"}
+                | ({"application_name": name} if name else {}),
                 **({} if ssl is None else {"ssl": ssl}),
             },
         )

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db.artifacts import NAMES, ObjectName
+from app.db.artifacts import NAMES, ObjectName, is_named, object_name
 from app.db.metadata_tables import artifact
 from app.db.tables import job, task
 from app.db.tasks import from_json
@@ -109,7 +109,7 @@ async def _of_job(
     return [
         DamagedTask(place, reference)
         if stored is None
-        else StoredTask(place, reference, stored, recorded, rows.get(_name(stored)))
+        else StoredTask(place, reference, stored, recorded, rows.get(object_name(stored)))
         for place, reference, stored, recorded in read
     ]
 
@@ -121,14 +121,10 @@ def _read(stored: str) -> StoredArtifact | None:
         return None
 
 
-def _name(stored: StoredArtifact) -> ObjectName:
-    return ObjectName(stored.bucket, stored.key, stored.version_id)
-
-
 async def _rows(connection: AsyncConnection, stored: Sequence[StoredArtifact]) -> dict[ObjectName, KeptRow]:
     if not stored:
         return {}
-    names = NAMES.bind(connection, sorted({_name(each) for each in stored}))
+    names = NAMES.bind(connection, sorted({object_name(each) for each in stored}))
     found = await connection.execute(_rows_of(connection.dialect.name), names)
     return {
         ObjectName(bucket, key, version_id): KeptRow(
@@ -152,8 +148,4 @@ def _rows_of(dialect_name: str) -> Select[Any]:
         artifact.c.schema_name,
         artifact.c.schema_version,
         artifact.c.retain_until,
-    ).where(
-        artifact.c.bucket == names.c.bucket,
-        artifact.c.object_key == names.c.object_key,
-        artifact.c.version_id == names.c.version_id,
-    )
+    ).where(is_named(names))

@@ -3,8 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from time import monotonic
 
 from app.broker import Consumer, Partition, Record
@@ -162,8 +161,7 @@ class CommandLoop:
             if work.put_back is None:
                 self._slots.add(work)
             else:
-                put_back = partial(work.put_back, PUT_BACK_OVERFLOW)
-                self._slots.add(Work(PUTTING_BACK, work.turn, lambda _, put_back=put_back: put_back()))  # type: ignore[misc]
+                self._slots.add(_putting_back(work.turn, work.put_back))
 
     async def _commit_sometimes(self) -> None:
         if monotonic() - self._last_commit >= COMMIT_EVERY:
@@ -196,6 +194,10 @@ class CommandLoop:
         await self._commit_offsets({o.partition: o.due for o in gone if o.due is not None})
         for offsets in gone:
             self._offsets.pop(offsets.partition, None)
+
+
+def _putting_back(turn: Hashable, put_back: Callable[[float], Awaitable[None]]) -> Work:
+    return Work(PUTTING_BACK, turn, lambda _: put_back(PUT_BACK_OVERFLOW))
 
 
 async def _within(seconds: float, work: Awaitable[None]) -> None:
