@@ -22,9 +22,11 @@ setup: $(VENV)/.runtime ## install the service into .venv; the command line is t
 demo: $(VENV)/.runtime ## start the service and an example source, archive real documents, print reports and metadata, stop both
 	@$(BIN)/python -m examples.demo
 
-test: $(VENV)/.dev ## all tests, on real servers that are fetched into .servers/; ARGS=… goes to pytest
+# Most of it is waiting, so two workers do it together. Each has servers of its own, and a file stays with one worker;
+# in their order, as the long tests come first.
+test: $(VENV)/.dev ## all tests, on real servers that are fetched into .servers/; ARGS=… goes to pytest (-n 0: one by one)
 	@$(BIN)/python -m tests.servers --fetch || [ "$${CI:-}" != true ]
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10 $(ARGS)
 
 .PHONY: test-faults
 test-faults: $(VENV)/.dev ## crashes and outages in their full form (about an hour); PAS_FAULTS_SEED=… repeats a run

@@ -16,7 +16,7 @@ import pytest
 from tests.support.archive_types import YAML_TYPE
 from tests.support.service import Service, pas
 
-JOB = f"/api/jobs/{uuid4()}"
+JOB = "/api/jobs/0f3c8d1e-6b7a-4c52-9e1f-2a4b6c8d0e1f"
 OSV_JOB = b"message: OsvRecordPublishedEvent\ntopic: psf-osv-record-published\narchiveDataReferences: [{id: a}]\n"
 
 

@@ -288,9 +288,9 @@ async def test_a_bomb_is_stopped_at_the_limit() -> None:
 @pytest.mark.parametrize(
     ("encoding", "body", "message"),
     [
-        ("gzip", gzip.compress(b"[1]")[:-4], "corrupt"),
+        ("gzip", gzip.compress(b"[1]", mtime=0)[:-4], "corrupt"),
         ("gzip", b"no gzip", "corrupt"),
-        ("gzip", gzip.compress(b"[1]") + b"garbage", "corrupt"),
+        ("gzip", gzip.compress(b"[1]", mtime=0) + b"garbage", "corrupt"),
         ("deflate", zlib.compress(b"[1]") + b"x", "corrupt"),
         ("br", b"x", "unknown content encoding"),
         ("gzip, gzip", b"x", "unknown content encoding"),
