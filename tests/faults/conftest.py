@@ -2,6 +2,7 @@
 
 import os
 import random
+import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,11 +44,11 @@ def scale() -> Scale:
 
 @pytest.fixture
 def dice(request: pytest.FixtureRequest) -> random.Random:
-    """Seeded anew each time and printed; `PAS_FAULTS_SEED` repeats a run."""
+    """Seeded anew each time and printed, to stderr as workers have no other; `PAS_FAULTS_SEED` repeats a run."""
     seed = os.environ.get("PAS_FAULTS_SEED") or str(random.SystemRandom().randrange(10**9))
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
-        print(f"\n{request.node.name}: PAS_FAULTS_SEED={seed}", flush=True)  # noqa: T201
+        print(f"\n{request.node.name}: PAS_FAULTS_SEED={seed}", file=sys.stderr, flush=True)  # noqa: T201
     return random.Random(seed)
 
 
