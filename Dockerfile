@@ -14,7 +14,8 @@ RUN pip --python /opt/pas/bin/python install --no-cache-dir --disable-pip-versio
     && /opt/pas/bin/python -m compileall -q app
 
 FROM python:3.11-slim-bookworm
-RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin pas \
+RUN groupadd --system --gid 10001 pas \
+    && useradd --system --uid 10001 --gid pas --no-create-home --shell /usr/sbin/nologin pas \
     && python -m pip uninstall --quiet --yes pip setuptools wheel
 WORKDIR /srv/pas
 COPY --from=build /opt/pas /opt/pas
