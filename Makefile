@@ -63,12 +63,16 @@ lock: ## pin the newest allowed versions, with hashes (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-annotate --no-header --generate-hashes \
 	    --group audit -o requirements-audit.lock
 
-clean: ## remove what the other targets made
-	rm -rf $(VENV) $(AUDIT) .servers .pas .mypy_cache .pytest_cache .ruff_cache *.egg-info build
+clean: ## remove what the other targets made, except for the archive in .pas/
+	rm -rf $(VENV) $(AUDIT) .servers .mypy_cache .pytest_cache .ruff_cache *.egg-info build
+
+# Python that is new enough, or the end with the way out.
+NEW_ENOUGH = "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+    { echo "Python 3.11 or newer is needed; name one with make PYTHON=…" >&2; exit 1; }
 
 $(BIN)/python:
-	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed; name one with make PYTHON=…" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@$(NEW_ENOUGH)
+	"$(PYTHON)" -m venv $(VENV)
 
 $(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
 	@echo "installing the service into $(VENV)"
@@ -82,7 +86,7 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	@touch $@
 
 $(AUDIT)/.audit: requirements-audit.lock
-	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed; name one with make PYTHON=…" >&2; exit 1; }
+	@$(NEW_ENOUGH)
 	@$(PYTHON) -m venv $(AUDIT)
 	@echo "installing the audit tools into $(AUDIT)"
 	@$(AUDIT)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-audit.lock

@@ -83,10 +83,10 @@ def _migrate(options: argparse.Namespace) -> None:
 
 
 def _check_config(options: argparse.Namespace) -> int:
-    mistakes = check(options.config, os.environ)
-    if mistakes:
-        return _refuse(*mistakes)
-    print("settings, archive types and schemas are valid")
+    found = check(options.config, os.environ)
+    if found.mistakes:
+        return _refuse(*found.mistakes)
+    print("the settings are valid", *found.checked, sep="\n")
     return 0
 
 
@@ -158,7 +158,9 @@ def _parser() -> argparse.ArgumentParser:
 
     serve = commands.add_parser("serve", help="run the service: REST and command loop in one process")
     _config(serve)
-    serve.add_argument("--host", help="address to listen on (overrides server.address)")
+    serve.add_argument(
+        "--host", help="address to listen on (overrides server.address; embedded listens on 127.0.0.1 only)"
+    )
     serve.add_argument("--port", type=int, help="port to listen on, 0 takes a free one (overrides server.port)")
     serve.add_argument("--embedded", action="store_true", help="no server beside it: everything in the data directory")
     _data_dir(serve)

@@ -2,25 +2,47 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from app.catalog.archive_types import Catalog, CatalogError, load_archive_types
 from app.catalog.registry import Registry, load_registry
 from app.settings import Settings, SettingsError, load_settings
 
 
-def check(config_path: Path | None, environ: Mapping[str, str]) -> list[str]:
-    """All mistakes, one readable line each; empty where the service would start.
+class Checked(NamedTuple):
+    mistakes: list[str]
+    """One readable line each; none where the service would start."""
+    checked: list[str]
+    """What was looked at, one line each: a file that was not meant is seen here."""
+
+
+def check(config_path: Path | None, environ: Mapping[str, str]) -> Checked:
+    """All mistakes at once.
 
     Archive types and schemas are checked even where the settings have mistakes, as far as those leave their places
     known, and like at the start only while backfill is enabled.
     """
+    mistakes: list[str] = []
     try:
         settings = load_settings(config_path, environ)
     except SettingsError as error:
         if error.settings is None:
-            return error.mistakes
-        return error.mistakes + (catalog_mistakes(error.settings) if error.settings.backfill.enabled else [])
-    return catalog_mistakes(settings) if settings.backfill.enabled else []
+            return Checked(error.mistakes, [])
+        settings, mistakes = error.settings, error.mistakes
+    if not settings.backfill.enabled:
+        return Checked(mistakes, ["jeap.processarchive.backfill.enabled is false: nothing else was looked at"])
+    try:
+        catalog, registry = load_catalog(settings)
+    except CatalogError as error:
+        return Checked(mistakes + error.mistakes, [])
+    types, schemas = len(catalog.configurations), len(registry.entries)
+    return Checked(
+        mistakes,
+        [
+            f"archive types: {settings.archive_types_location.absolute()} ({types})",
+            f"schemas: {settings.registry_location.absolute()} ({schemas})",
+        ],
+    )
 
 
 def load_catalog(settings: Settings) -> tuple[Catalog, Registry]:
@@ -40,11 +62,3 @@ def load_catalog(settings: Settings) -> tuple[Catalog, Registry]:
     if mistakes:
         raise CatalogError(mistakes)
     return catalog, registry
-
-
-def catalog_mistakes(settings: Settings) -> list[str]:
-    try:
-        load_catalog(settings)
-    except CatalogError as error:
-        return error.mistakes
-    return []

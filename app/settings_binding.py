@@ -146,11 +146,16 @@ def _pattern(name: str) -> re.Pattern[str]:
 
 
 def unknown(source: Source, model: type[Any]) -> list[str]:
-    """A mistake for every property of the file below `jeap` that the model does not have."""
+    """A mistake for every property of the file below `jeap` that the model does not have, and for those elsewhere that
+    are nearly one that it has (`jaep.…`, `server.prot`)."""
     names = [each.name for each in properties_of(model)]
     mistakes = []
     below = [_pattern(each) for each in names]
-    for name, given in source.unknown("jeap"):
+    for name, given in source.unknown():
+        ours = re.match(r"jeap(\.|$)", name) is not None
+        close = difflib.get_close_matches(name, names, n=1, cutoff=0.75 if ours else 0.85)
+        if not (ours or close):
+            continue
         single = next((found for pattern in below if (found := pattern.match(name))), None)
         if single is not None:  # what follows may be a secret
             mistakes.append(f"{single[1]}: must be a single value, not a list or group ({given.origin})")
@@ -158,7 +163,6 @@ def unknown(source: Source, model: type[Any]) -> list[str]:
         if any(known.startswith((name + ".", name + "[")) for known in names):
             mistakes.append(f"{name}: is a group of properties, not a value ({given.origin})")
             continue
-        close = difflib.get_close_matches(name, names, n=1, cutoff=0.75)
         hint = f", did you mean {close[0]}?" if close else ""
         mistakes.append(f"{name}: unknown property{hint} ({given.origin})")
     return mistakes

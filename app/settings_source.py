@@ -81,13 +81,9 @@ class Source:
                 found.setdefault(entry if last in keys else rest.split(".")[0])
         return list(found)
 
-    def unknown(self, root: str) -> list[tuple[str, Given]]:
-        """What the file has under `root` and nobody asked for."""
-        return [
-            (name, given)
-            for name, given in self.given.items()
-            if name not in self.known and (name == root or name.startswith(root + "."))
-        ]
+    def unknown(self) -> list[tuple[str, Given]]:
+        """What the file has and nobody asked for."""
+        return [(name, given) for name, given in self.given.items() if name not in self.known]
 
     def _read_secret(self, name: str, variable: str, path: Path) -> Given | None:
         try:

@@ -127,8 +127,13 @@ def _allowed(request: Request) -> str:
 
 async def _validation_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    mistakes = [FieldMistake(_path(each["loc"]), None, str(each["msg"])) for each in error.errors()[:MAX_ERRORS]]
+    mistakes = [FieldMistake(_path(each["loc"]), None, _said(each["msg"])) for each in error.errors()[:MAX_ERRORS]]
     return problem(400, None, "The request is not valid.", mistakes)
+
+
+def _said(message: str) -> str:
+    """What a check of ours says, without the word that pydantic puts before it."""
+    return message.removeprefix("Value error, ")
 
 
 async def _unavailable(request: Request, error: Exception) -> Response:

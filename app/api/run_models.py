@@ -28,7 +28,9 @@ class RunRequest(BaseModel):
 
     message_type: Annotated[str, Field(min_length=1, description="name of the message, as configured")]
     config_id: Annotated[str | None, Field(description="selects among several configurations")] = None
-    keys: Annotated[list[Key], Field(max_length=MAX_KEYS, description="of its active keys")] = []
+    keys: Annotated[
+        list[Key] | None, Field(min_length=1, max_length=MAX_KEYS, description="of its active keys; without, all")
+    ] = None
     mode: Annotated[
         Literal["missing", "failed", "all"],
         Field(
@@ -40,7 +42,7 @@ class RunRequest(BaseModel):
 
     @property
     def wanted(self) -> WantedRun:
-        return WantedRun(self.message_type, self.config_id, tuple(self.keys), Mode(self.mode))
+        return WantedRun(self.message_type, self.config_id, tuple(self.keys or ()), Mode(self.mode))
 
 
 class RunView(BaseModel):

@@ -17,15 +17,16 @@ log = logging.getLogger(__name__)
 
 
 class PutBackTask(Exception):
-    """The source should not be asked for `seconds`; `attempts` are used up so far.
+    """The source should not be asked for `seconds`, and why; `attempts` are used up so far.
 
     `whole_source`: for anything, not only for this record.
     """
 
-    def __init__(self, seconds: float, attempts: int, *, whole_source: bool = False) -> None:
-        super().__init__(f"not before {seconds:.1f} s, after {attempts} attempts")
+    def __init__(self, seconds: float, attempts: int, reason: str, *, whole_source: bool = False) -> None:
+        super().__init__(f"not before {seconds:.1f} s, after {attempts} attempts: {reason}")
         self.seconds = seconds
         self.attempts = attempts
+        self.reason = reason
         self.whole_source = whole_source
 
 
@@ -56,15 +57,16 @@ class Fetcher:
             try:
                 return await self._attempt(stack, configuration, task, parent)
             except SourceBusy as busy:
-                raise PutBackTask(busy.not_before_seconds, attempts - 1, whole_source=True) from busy
+                raise PutBackTask(busy.not_before_seconds, attempts - 1, busy.reason, whole_source=True) from busy
             except TransientFailure as failure:
                 if attempts >= task.max_attempts:
                     times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
                     raise PermanentFailure(task_message(STEP_READ, f"{failure.cause} ({times})")) from failure
                 pause = backoff(attempts, self._retry_backoff, failure.retry_after)
+                cause = failure.cause
             metrics.RETRIES.inc()
             if pause > PATIENCE:
-                raise PutBackTask(pause, attempts)
+                raise PutBackTask(pause, attempts, cause)
             await asyncio.sleep(pause)
 
     async def _attempt(

@@ -106,7 +106,8 @@ class Archiver:
             settlement, changed = await self._settle(settlement, task, span)
             if not changed and isinstance(settlement, Outcome) and settlement.state is TaskState.FAILED:
                 # Too late to fail: if it is open still, an object is stored, and only its announcement is missing.
-                late = PutBack(task.id, datetime.now(UTC) + LATE_FAILURE_PAUSE, task.attempts)
+                again = datetime.now(UTC) + LATE_FAILURE_PAUSE
+                late = PutBack(task.id, again, task.attempts, reason="stored, but not announced")
                 if changed := await self._records.settle(late):
                     log.error("stored, but not announced: %s", settlement.message, extra=_about(task, span))
                 settlement = late
@@ -129,7 +130,7 @@ class Archiver:
             archived = await self._archive(task, span, on_stored)
             if archived is not None:
                 return Outcome(task.id, TaskState.SUCCEEDED, archived=archived)
-            return PutBack(task.id, datetime.now(UTC), task.attempts)  # another try noted an object meanwhile
+            return PutBack(task.id, datetime.now(UTC), task.attempts, reason="another try noted an object meanwhile")
         except NoArchiveData:
             return NoData(task.id, span.trace_id)
         except PermanentFailure as failure:
@@ -137,7 +138,7 @@ class Archiver:
             return Outcome(task.id, TaskState.FAILED, failure.message, span.trace_id)
         except PutBackTask as later:
             not_before = datetime.now(UTC) + timedelta(seconds=later.seconds)
-            return PutBack(task.id, not_before, later.attempts, hold_job=later.whole_source)
+            return PutBack(task.id, not_before, later.attempts, hold_job=later.whole_source, reason=later.reason)
         except Exception as error:
             log.exception("unexpected error", extra=_about(task, span))
             span.record_error(error)
@@ -209,9 +210,10 @@ class Archiver:
             case NoData():
                 metrics.TASKS_NO_DATA.inc()
                 log.warning("the source has no archive data, the task stays open", extra=about)
-            case PutBack(not_before=not_before):
+            case PutBack(not_before=not_before, reason=reason):
                 metrics.TASKS_PUT_BACK.inc()
-                log.info("put back until %s", not_before.isoformat(timespec="seconds"), extra=about)
+                until = not_before.isoformat(timespec="seconds")
+                log.info("put back until %s: %s", until, reason, extra=about)
 
 
 def _without_what_may_not_fit(settlement: Settlement, error: Exception, span: traces.Span) -> Settlement:

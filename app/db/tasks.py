@@ -63,12 +63,16 @@ class NoData:
 
 @dataclass(frozen=True, slots=True)
 class PutBack:
-    """Unpublished again, not before a time; `hold_job` keeps the rest of the job back as long, to spare its source."""
+    """Unpublished again, not before a time; `hold_job` keeps the rest of the job back as long, to spare its source.
+
+    `reason` is for the log, it is not stored.
+    """
 
     id: TaskId
     not_before: datetime
     attempts: int
     hold_job: bool = False
+    reason: str = ""
 
 
 Settlement = Outcome | NoData | PutBack

@@ -24,9 +24,10 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 class SourceBusy(Exception):
     """The source must not be asked yet: put the task back, no attempt was used up."""
 
-    def __init__(self, not_before_seconds: float) -> None:
-        super().__init__(f"not before {not_before_seconds:.1f}s")
+    def __init__(self, not_before_seconds: float, reason: str) -> None:
+        super().__init__(f"not before {not_before_seconds:.1f}s: {reason}")
         self.not_before_seconds = not_before_seconds
+        self.reason = reason
 
 
 class Attempt:
@@ -61,6 +62,7 @@ class Pacer:
         self.clock = clock
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._cause = ""
 
     @property
     def limit(self) -> int:
@@ -98,6 +100,7 @@ class Pacer:
 
     def _learn(self, attempt: Attempt, failure: TransientFailure) -> None:
         now = self.clock()
+        self._cause = failure.cause
         if failure.throttled:
             self.congestion.throttled(attempt.round, now, failure.retry_after)
         elif failure.unreachable:
@@ -133,8 +136,10 @@ class Pacer:
 
     def _busy(self) -> SourceBusy:
         """Spread over some seconds, so that those put back together do not come back together."""
-        pause = max(self.congestion.retry_at - self.clock(), 1.0)
-        return SourceBusy(pause + random.random() * 2)
+        asked = self.congestion.retry_at - self.clock()
+        rests = asked > 0 and self._cause
+        reason = f"the source is given a rest, its last failure: {self._cause}" if rests else "the source is busy"
+        return SourceBusy(max(asked, 1.0) + random.random() * 2, reason)
 
     def _serve(self) -> None:
         """Admits who may go now; those for whom it has become too long a wait are sent back at once."""

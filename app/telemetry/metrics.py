@@ -8,8 +8,11 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
     generate_latest,
 )
+
+disable_created_metrics()  # type: ignore[no-untyped-call] # a gauge more for every counter, which nobody asks for
 
 REGISTRY = CollectorRegistry()
 """All metrics of this process; its own, so that libraries add nothing unseen."""

@@ -86,6 +86,11 @@ class Counts(dict[str, int]):
         return sum(self[kind] for kind in Kind)
 
 
+_STORED = ("ok", Kind.MISSING, Kind.DIFFERENT, Kind.UNLOCKED, Kind.UNREADABLE, "expired")
+_UNKNOWN = ("known", Kind.UNKNOWN, "pending", "schema", "other")
+"""What is counted on each of the two ways, beside findings of both."""
+
+
 class Report:
     """Writes findings as they come, and the counts at the end."""
 
@@ -99,21 +104,23 @@ class Report:
     def summary(self, counts: Counts, *, stored: bool, unknown: bool) -> None:
         """`stored` and `unknown` say which of the two ways were gone."""
         if self._as_json:
-            self._line(json.dumps({"summary": {**counts, "findings": counts.findings}}))
+            asked = (("tasks", "bytes", *_STORED) if stored else ()) + (("versions", *_UNKNOWN) if unknown else ())
+            told = {**{str(name): counts[name] for name in asked}, **counts, "findings": counts.findings}
+            self._line(json.dumps({"summary": told}))
             return
         if stored:
-            named: tuple[str, ...] = ("ok", Kind.MISSING, Kind.DIFFERENT, Kind.UNLOCKED, Kind.UNREADABLE, "expired")
-            told = ", ".join(f"{counts[name]} {name}" for name in named)
-            self._line(f"stored: {counts['tasks']} tasks, {counts['bytes']} bytes read: {told}")
+            self._line(f"stored: {counts['tasks']} tasks, {counts['bytes']} bytes read: {_told(counts, _STORED)}")
         if unknown:
-            named = ("known", Kind.UNKNOWN, "pending", "schema", "other")
-            told = ", ".join(f"{counts[name]} {name}" for name in named)
-            self._line(f"buckets: {counts['versions']} versions: {told}")
+            self._line(f"buckets: {counts['versions']} versions: {_told(counts, _UNKNOWN)}")
         self._line(f"findings: {counts.findings}")
 
     def _line(self, text: str) -> None:
         self._out.write(text + "\n")
         self._out.flush()
+
+
+def _told(counts: Counts, names: tuple[str, ...]) -> str:
+    return ", ".join(f"{counts[name]} {name}" for name in names)
 
 
 def _plain(value: object) -> str:

@@ -24,8 +24,10 @@ WIDTH = 80
 def backfill_metadata(client: httpx.Client, archive_types: Path, artifacts: int, nulls: int) -> None:
     """Adds a path, waits for the run, prints what it did and some of the values, and checks their numbers."""
     before = archive_types.read_text()
-    if before.count(LAST) != 1:
-        raise DemoFailed(f"{archive_types} is not the example that it should be")
+    if before.count(LAST) != 1 or f"key: {KEY}," in before:
+        raise DemoFailed(
+            f"it adds the key {KEY} to config/archive-types.yml, behind `{LAST.strip()[2:]}`, and needs the example unchanged"
+        )
     added = f"      - {{key: {KEY}, path: {KEY}}}\n"
     archive_types.write_text(before.replace(LAST, LAST + added))
     print(f"\nadded to {archive_types.name}, while the service runs: {added.strip()}", flush=True)

@@ -172,7 +172,9 @@ def test_a_long_retry_after_puts_the_task_back_and_its_attempts_are_kept(service
     found = outcomes(service, "busy-for-long", num_of_retry=1)
     assert found["busy-for-long"]["error"]["message"] == f"{READ}: HTTP 500 (2 attempts)"
     assert source.counts == {"busy-for-long": 2}
-    assert any(line["message"].startswith("put back until") for line in service.logged())
+    put_back = [line["message"] for line in service.logged() if line["message"].startswith("put back until")]
+    assert len(put_back) == 1
+    assert put_back[0].endswith(": HTTP 503")
 
 
 @pytest.mark.parametrize(

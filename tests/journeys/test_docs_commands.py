@@ -98,6 +98,14 @@ def test_getting_started_goes_as_it_says(checkout: Path, service: str, source: s
     check(commands, checkout, {SERVICE: service, SOURCE: source})
 
 
+@pytest.mark.parametrize("name", ["docs/metadata.md", "docs/search.md"])
+def test_what_comes_after_getting_started_goes_as_it_says(name: str, checkout: Path, service: str, source: str) -> None:
+    begin = [command for command in commands_of(REPOSITORY / "docs/getting-started.md") if not command.program]
+    commands = commands_of(REPOSITORY / name)
+    assert commands
+    check(begin + commands, checkout, {SERVICE: service, SOURCE: source})
+
+
 @pytest.mark.parametrize("name", ["README.md", "docs/source-services.md", "docs/operations.md"])
 def test_commands_print_what_the_document_says(name: str, checkout: Path, service: str, source: str) -> None:
     commands = commands_of(REPOSITORY / name)

@@ -265,6 +265,18 @@ def test_other_top_level_keys_are_not_looked_at() -> None:
     assert load("spring.application.name: x\nlogging.level: debug\nserver.unknown: 1\nserver.port: 0").server.port == 0
 
 
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("server.prot: 1", "server.port"),
+        ("jaep.processarchive.backfill.enabled: true", "jeap.processarchive.backfill.enabled"),
+    ],
+)
+def test_a_top_level_key_that_is_nearly_one_of_ours_is_a_mistake(line: str, meant: str) -> None:
+    name = line.split(":")[0]
+    assert f"{name}: unknown property, did you mean {meant}? (application.yml line 1)" in mistakes(line)
+
+
 def test_embedded_replaces_connections_and_keeps_the_rest(tmp_path: Path) -> None:
     text = COMPLETE + "jeap.security.oauth2.resourceserver.audience: pas\nserver.address: 0.0.0.0\n"
     settings = load(text, embedded=Path("data"))
@@ -313,7 +325,17 @@ def test_relative_paths_count_from_the_working_directory_then_from_the_settings_
 
 
 def test_the_example_passes_check_config_as_it_is() -> None:
-    assert check(EXAMPLE, {}) == []
+    found = check(EXAMPLE, {})
+    assert found.mistakes == []
+    assert found.checked[0].endswith("config/archive-types.yml (2)")
+    assert found.checked[1].startswith("schemas: /")
+
+
+def test_check_config_says_when_the_switch_is_off_and_nothing_else_was_looked_at(tmp_path: Path) -> None:
+    file = tmp_path / "application.yml"
+    file.write_text("")
+    [line] = check(file, {}).checked
+    assert "jeap.processarchive.backfill.enabled is false" in line
 
 
 def test_check_config_reports_settings_archive_types_and_schemas_together() -> None:
@@ -321,7 +343,7 @@ def test_check_config_reports_settings_archive_types_and_schemas_together() -> N
     Path("application.yml").write_text(
         COMPLETE + "jeap.processarchive: {configuration.location: types.yml, registry.location: nowhere, backfil: 1}\n"
     )
-    found = "\n".join(check(None, {}))
+    found = "\n".join(check(None, {}).mistakes)
     assert "jeap.processarchive.backfil: " in found
     assert "types.yml" in found
     assert "nowhere: the registry" in found

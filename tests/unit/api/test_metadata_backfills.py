@@ -228,6 +228,7 @@ async def test_a_cursor_of_nowhere_is_400(app: RunApp, cursor: str) -> None:
         ({"messageType": TYPE, "keys": "a"}, "keys", "valid array"),
         ({"messageType": TYPE, "keys": [1]}, "keys[0]", "valid string"),
         ({"messageType": TYPE, "keys": [""]}, "keys[0]", "at least 1"),
+        ({"messageType": TYPE, "keys": []}, "keys", "at least 1"),
         ({"messageType": TYPE, "dryRun": "yes"}, "dryRun", "valid boolean"),
         ({"messageType": TYPE, "dryrun": True}, "dryrun", "there are messageType, configId, keys, mode, dryRun"),
         ({"messageType": ""}, "messageType", "at least 1"),

@@ -64,6 +64,7 @@ def test_who_waits_longer_than_5_s_is_put_back() -> None:
             await ask(gate)
         assert now() == pytest.approx(5)
         assert 1 <= busy.value.not_before_seconds <= 3
+        assert busy.value.reason == "the source is busy"
         await slow
         await ask(gate)
         assert (gate.in_flight, gate.waiting) == (0, 0)
@@ -83,6 +84,7 @@ def test_a_pause_beyond_5_s_puts_back_at_once_also_those_who_wait() -> None:
         with pytest.raises(SourceBusy) as busy:
             await ask(gate)
         assert 60 <= busy.value.not_before_seconds <= 62
+        assert busy.value.reason == "the source is given a rest, its last failure: HTTP 429"
         await asyncio.sleep(60)
         await ask(gate)
 

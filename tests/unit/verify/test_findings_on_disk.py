@@ -36,6 +36,13 @@ async def test_an_archive_as_it_should_be_has_no_findings(archived: Archived) ->
         "known": 8,
         "schema": 1,
     }
+    assert {name: result.counts[name] for name in ("missing", "unlocked", "unknown", "expired", "other")} == {
+        "missing": 0,
+        "unlocked": 0,
+        "unknown": 0,
+        "expired": 0,
+        "other": 0,
+    }
     assert not archived.state.exists()
 
 
