@@ -12,6 +12,7 @@ from app.archiver.describe import Target
 from app.broker import Broker
 from app.broker.embedded import EmbeddedBroker
 from app.broker.kafka import KafkaBroker, KafkaOptions
+from app.domain.jobs import FailureThreshold
 from app.messaging.dead_letters import dead_letter_topic
 from app.messaging.owed import BackfillMetadataCommands, CreateArtifactCommands
 from app.metadata.definitions import RunOptions
@@ -34,6 +35,11 @@ def run_commands(settings: Settings) -> BackfillMetadataCommands:
 def run_options(settings: Settings) -> RunOptions:
     options = settings.metadata_backfill
     return RunOptions(options.enabled, options.batch_size, options.all_versions)
+
+
+def failure_threshold(settings: Settings) -> FailureThreshold | None:
+    threshold = settings.backfill.failure_threshold
+    return None if threshold.share is None else FailureThreshold(threshold.share, threshold.min_tasks)
 
 
 def topics_of(settings: Settings) -> Sequence[str]:

@@ -12,9 +12,10 @@ from collections.abc import AsyncIterator, Iterator
 import uvicorn
 from fastapi import FastAPI
 
-from app.api import artifacts, health, jobs, metadata_backfills
+from app.api import artifacts, health, job_control, jobs, metadata_backfills
 from app.api.body import Uploads
 from app.api.head import HeadAsGet
+from app.api.job_events import EventStreams
 from app.api.measure import Measured
 from app.api.pace import Paced
 from app.api.problems import install
@@ -56,6 +57,7 @@ def create_app(settings: Settings, service: Service | None) -> FastAPI:
     app.state.readiness = Readiness(()) if service is None else service.readiness
     if service is not None:
         app.include_router(jobs.router)
+        app.include_router(job_control.router)
         app.include_router(artifacts.router)
         app.include_router(metadata_backfills.router)
         app.state.authenticator = service.authenticator
@@ -64,7 +66,9 @@ def create_app(settings: Settings, service: Service | None) -> FastAPI:
         app.state.artifacts = service.artifacts
         app.state.objects = service.objects
         app.state.run_control = service.run_control
-        app.state.on_due = service.relay.wake
+        app.state.job_control = service.job_control
+        app.state.retries = service.retries
+        app.state.event_streams = EventStreams(service.readiness)
         app.state.yaml_reader = service.yaml_reader
         app.state.uploads = Uploads(settings.backfill.max_body_size)
         app.state.max_references = settings.backfill.max_references

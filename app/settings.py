@@ -62,7 +62,7 @@ class FailureThreshold:
         "share",
         values.share,
         None,
-        "a job pauses itself when a larger share of its finished tasks failed, like 0.5 (checked, not built yet)",
+        "a job pauses itself when a larger share of its finished tasks failed, like 0.5",
         shown="off",
     )
     min_tasks: int = setting(

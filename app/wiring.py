@@ -22,6 +22,8 @@ from app.catalog.registry import Registry, load_registry
 from app.check_config import load_catalog
 from app.db.database import Database
 from app.domain.readiness import BROKER, DATABASE, ISSUER, OBJECT_STORE, Readiness
+from app.jobs.control import JobControl
+from app.jobs.retry import Retries
 from app.jobs.submit import Submissions
 from app.looks import StartRefused, check_database, looks
 from app.messaging.backfill_metadata import METADATA, BackfillMetadataHandler
@@ -70,12 +72,12 @@ class Service:
 
     database: Database
     submissions: Submissions
+    retries: Retries
+    job_control: JobControl
     artifacts: Artifacts
     definitions: Definitions
     run_control: RunControl
     objects: ObjectStore
-    relay: Relay
-    run_relay: Relay
     yaml_reader: YamlReader
     authenticator: Authenticator
     readiness: Readiness
@@ -146,12 +148,12 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
         yield Service(
             database=database,
             submissions=Submissions(database, live, relay.wake),
+            retries=Retries(database, live, relay.wake),
+            job_control=JobControl(database, relay.wake),
             artifacts=Artifacts(database, lambda: live.now.configurations),
             definitions=definitions,
             run_control=RunControl(database, extractor, adapters.run_options(settings), run_relay.wake),
-            run_relay=run_relay,
             objects=objects,
-            relay=relay,
             yaml_reader=yaml_reader,
             authenticator=Authenticator(adapters.resource_server(settings), key_sets),
             readiness=readiness,
@@ -284,7 +286,7 @@ async def _command_loop(
         slots=backfill.concurrency,
         budget=budget,
     ) as client:
-        records = Records(database, readiness, relay.settled)
+        records = Records(database, readiness, relay.settled, adapters.failure_threshold(settings))
         archiver = Archiver(
             ArchiverOptions(
                 adapters.target(settings), settings.object_storage.object_lock_enabled, adapters.events(settings)

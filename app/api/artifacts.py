@@ -25,6 +25,7 @@ from app.api.artifact_models import (
     read_query,
 )
 from app.api.auth import MayReadArtifacts
+from app.api.examples import ARTIFACT, COLUMN, page, shown
 from app.api.problems import ApiProblem, responses
 from app.db.search import FoundArtifact
 from app.metadata.content import Gone, open_content
@@ -77,7 +78,8 @@ KnownArtifact = Annotated[FoundArtifact, Depends(_known)]
             "description": "Newest first: a page as JSON, everything as CSV or NDJSON.",
             "content": {
                 "text/csv": {"schema": {"type": "string"}, "example": "id,messageType,…,metadata.customer_id\r\n"},
-                "application/x-ndjson": {"schema": {"type": "string"}},
+                "application/json": {"example": page(ARTIFACT)},
+                "application/x-ndjson": {"schema": {"type": "string"}, "example": '{"id":17,…}\n'},
             },
         },
         **responses(400, 401, 403, 503),
@@ -120,7 +122,11 @@ async def search(request: Request, _caller: MayReadArtifacts) -> Response:
     )
 
 
-@router.get("/columns", summary="List the metadata keys", responses=responses(401, 403, 503))
+@router.get(
+    "/columns",
+    summary="List the metadata keys",
+    responses={200: shown("All keys there are.", page(COLUMN)), **responses(401, 403, 503)},
+)
 async def columns(request: Request, _caller: MayReadArtifacts) -> ColumnPage:
     """The keys of each archive type, those that were removed from its configuration too."""
     found = await _artifacts(request).columns()
@@ -131,7 +137,7 @@ async def columns(request: Request, _caller: MayReadArtifacts) -> ColumnPage:
     "/{artifact_id}",
     summary="Look at an artifact",
     response_model=ArtifactView,
-    responses=responses(400, 401, 403, 404, 503),
+    responses={200: shown("The artifact.", ARTIFACT), **responses(400, 401, 403, 404, 503)},
 )
 async def look(artifact: KnownArtifact) -> Response:
     return Response(tables_out.json_artifact(artifact), media_type="application/json", headers=_SAFE)
@@ -144,7 +150,7 @@ async def look(artifact: KnownArtifact) -> Response:
     responses={
         200: {
             "description": "The stored bytes, as an attachment, with the content type they were archived with.",
-            "content": {"*/*": {"schema": {"description": "as it was archived"}}},
+            "content": {"*/*": {"schema": {"description": "as it was archived"}, "example": "…"}},
             "headers": {
                 "Repr-Digest": {"description": "SHA-256 (RFC 9530)", "schema": {"type": "string"}},
                 "Content-Disposition": {"schema": {"type": "string"}},

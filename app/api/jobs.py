@@ -1,22 +1,21 @@
-"""The endpoints of backfill jobs: submit, report, look, redrive."""
+"""The endpoints of backfill jobs that speak YAML: submit, report."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
-from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from app.api.auth import MayReadJobs, MayWriteJobs
 from app.api.body import Uploads
-from app.api.models import JobView
+from app.api.ids import JobId, unknown
 from app.api.problems import ApiProblem, responses
 from app.api.yaml_reader import ReadingFailed, YamlReader
 from app.api.yaml_report import report_head, report_tasks
 from app.api.yaml_scalars import listed
 from app.db.database import Database
 from app.domain.jobs import JobResult, JobState, TaskState
-from app.jobs import control, report
+from app.jobs import report
 from app.jobs.submit import DifferentContent, DoesNotFit, Submissions, Submitter
 from app.telemetry import traces
 
@@ -47,28 +46,6 @@ archiveDataReferences:
     version: 1
     state: succeeded
 """
-
-EXAMPLE_JOB: dict[str, Any] = {
-    "jobId": "88dbb65f-9634-4685-bc86-17b72d715d3e",
-    "message": "JmeDecreeDocumentCreatedEvent",
-    "topic": "jme-process-archive-decreedocumentcreated",
-    "configId": None,
-    "state": "open",
-    "result": None,
-    "paused": False,
-    "counts": {"total": 1000, "open": 400, "succeeded": 598, "failed": 2, "noDataYet": 1},
-    "rate": 120.5,
-    "estimatedEnd": "2026-05-08T07:26:45.511Z",
-    "started": "2026-05-08T07:26:37.123Z",
-    "completed": None,
-    "startedByName": "John Doe",
-    "startedByExtId": "287365",
-    "noDataAt": "2026-05-08T07:26:40.010Z",
-}
-SHOWN: dict[str, Any] = {
-    "description": "The job as it stands.",
-    "content": {"application/json": {"example": EXAMPLE_JOB}},
-}
 
 SUBMISSION_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -133,26 +110,6 @@ REPORT_SCHEMA: dict[str, Any] = {
         },
     },
 }
-
-
-def known_job_id(
-    job_id: Annotated[
-        str, Path(json_schema_extra={"format": "uuid"}, examples=["88dbb65f-9634-4685-bc86-17b72d715d3e"])
-    ],
-) -> UUID:
-    """The job id of the path; anything but a UUID with hyphens is 400."""
-    try:
-        parsed = UUID(job_id)
-    except ValueError:
-        parsed = None
-    if parsed is None or str(parsed) != job_id.lower():
-        raise ApiProblem(
-            400, "The job id of the address is not a UUID with hyphens, like 88dbb65f-9634-4685-bc86-17b72d715d3e."
-        )
-    return parsed
-
-
-JobId = Annotated[UUID, Depends(known_job_id)]
 
 
 @router.put(
@@ -242,32 +199,3 @@ async def read_report(
             yield report_tasks(page)
 
     return StreamingResponse(content(), media_type="application/yaml")
-
-
-@router.get("/{job_id}", summary="Look at a job", responses={200: SHOWN, **responses(400, 401, 403, 404, 503)})
-async def look(request: Request, _caller: MayReadJobs, job_id: JobId) -> JobView:
-    """Counts, rate and estimated end while it runs; `noDataYet` are open references whose source had no data."""
-    view = await control.view(request.app.state.database, job_id)
-    if view is None:
-        raise unknown(job_id)
-    return JobView.of(view)
-
-
-@router.post(
-    "/{job_id}/redrive",
-    summary="Set off what is open again",
-    responses={200: SHOWN, **responses(400, 401, 403, 404, 503)},
-)
-async def redrive(request: Request, _caller: MayWriteJobs, job_id: JobId) -> JobView:
-    """Publishes the commands of all open tasks again, those whose source had no data too. Harmless to repeat."""
-    state = request.app.state
-    if await control.redrive(state.database, job_id, state.on_due) is None:
-        raise unknown(job_id)
-    view = await control.view(state.database, job_id)
-    if view is None:
-        raise unknown(job_id)
-    return JobView.of(view)
-
-
-def unknown(job_id: UUID) -> ApiProblem:
-    return ApiProblem(404, f"There is no job {job_id}.")

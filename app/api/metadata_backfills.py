@@ -4,11 +4,15 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import JSONResponse
 
 from app.api.auth import Caller, MayReadJobs, MayWriteJobs
 from app.api.body import read_body
+from app.api.cursors import Cursor, Limit, read_number_cursor, read_started_cursor, started_cursor
+from app.api.examples import DRY_RUN, RUN, RUN_ERRORS, page, shown
+from app.api.ids import EXAMPLE_ID, canonical
+from app.api.json_body import read_json
 from app.api.problems import ApiProblem, responses
 from app.api.run_models import (
     DryRunView,
@@ -19,10 +23,6 @@ from app.api.run_models import (
     RunRequest,
     RunView,
     dry_run_json,
-    read_error_cursor,
-    read_request,
-    read_run_cursor,
-    run_cursor,
 )
 from app.domain.runs import Run
 from app.metadata.control import Impossible, RunControl, UnknownRun
@@ -38,35 +38,34 @@ FIRST_ERRORS = 20
 PROPERTY = "jeap.processarchive.metadata-backfill.enabled"
 
 
+STEERED = {200: shown("The run as it stands.", RUN), **responses(400, 401, 403, 404, 409, 503)}
+
+
 def control_of(request: Request) -> RunControl:
     control: RunControl = request.app.state.run_control
     return control
 
 
-def known_run_id(run_id: str) -> UUID:
+def known_run_id(run_id: Annotated[str, Path(json_schema_extra={"format": "uuid"}, examples=[EXAMPLE_ID])]) -> UUID:
     """The id of the path; anything but a UUID with hyphens is 400."""
-    try:
-        parsed = UUID(run_id)
-    except ValueError:
-        parsed = None
-    if parsed is None or str(parsed) != run_id.lower():
-        raise ApiProblem(
-            400, "The run id of the address is not a UUID with hyphens, like 88dbb65f-9634-4685-bc86-17b72d715d3e."
-        )
+    parsed = canonical(run_id)
+    if parsed is None:
+        raise ApiProblem(400, f"The run id of the address is not a UUID with hyphens, like {EXAMPLE_ID}.")
     return parsed
 
 
 RunId = Annotated[UUID, Depends(known_run_id)]
 Control = Annotated[RunControl, Depends(control_of)]
-Cursor = Annotated[str | None, Query(description="`next` of the page before", max_length=200)]
-Limit = Annotated[int, Query(ge=1, le=1000, description="items of a page")]
 
 
-@router.get("", summary="List the runs", responses=responses(400, 401, 403, 503))
+@router.get(
+    "", summary="List the runs", responses={200: shown("A page of runs.", page(RUN)), **responses(400, 401, 403, 503)}
+)
 async def list_runs(_caller: MayReadJobs, control: Control, cursor: Cursor = None, limit: Limit = 50) -> RunPage:
     """Newest first, automatic ones and those by hand."""
-    found, more = await control.page(None if cursor is None else read_run_cursor(cursor), limit)
-    return RunPage(items=[RunView.of(run) for run in found], next=run_cursor(found[-1]) if more else None)
+    found, more = await control.page(read_started_cursor(cursor), limit)
+    following = started_cursor(found[-1].started, found[-1].id) if more else None
+    return RunPage(items=[RunView.of(run) for run in found], next=following)
 
 
 @router.post(
@@ -75,12 +74,13 @@ async def list_runs(_caller: MayReadJobs, control: Control, cursor: Cursor = Non
     response_class=Response,
     status_code=202,
     responses={
-        202: {
-            "model": RunView,
-            "description": "The run; where there was nothing to do it is completed.",
-            "headers": {"Location": {"description": "the run", "schema": {"type": "string"}}},
-        },
-        200: {"model": DryRunView, "description": "What a run would do (`dryRun`)."},
+        202: shown(
+            "The run; where there was nothing to do it is completed.",
+            RUN,
+            model=RunView,
+            headers={"Location": {"description": "the run", "schema": {"type": "string"}}},
+        ),
+        200: shown("What a run would do (`dryRun`).", DRY_RUN, model=DryRunView),
         **responses(400, 401, 403, 408, 409, 413, 415, 503),
     },
     openapi_extra={
@@ -98,7 +98,7 @@ async def list_runs(_caller: MayReadJobs, control: Control, cursor: Cursor = Non
 async def start(request: Request, caller: MayWriteJobs, control: Control) -> Response:
     """Fills keys of artifacts that are archived already. With `dryRun` nothing is written: the answer tells how many
     artifacts a run would read, and the values of the newest ones before and after. 409 where runs are switched off."""
-    body = read_request(await read_body(request, MAX_BODY, ["application/json"]))
+    body = read_json(await read_body(request, MAX_BODY, ["application/json"]), RunRequest)
     if not control.enabled:
         raise ApiProblem(409, f"Metadata runs are switched off; set {PROPERTY} to true.")
     with traces.start("POST /api/metadata-backfills", "server", request.headers.get("traceparent")) as span:
@@ -113,36 +113,47 @@ async def start(request: Request, caller: MayWriteJobs, control: Control) -> Res
     return JSONResponse(RunView.of(run).model_dump(mode="json", by_alias=True), 202, headers)
 
 
-@router.get("/{run_id}", summary="Look at a run", responses=responses(400, 401, 403, 404, 503))
+@router.get(
+    "/{run_id}",
+    summary="Look at a run",
+    responses={
+        200: shown("The run and its first errors.", {**RUN, "errors": RUN_ERRORS}),
+        **responses(400, 401, 403, 404, 503),
+    },
+)
 async def look(_caller: MayReadJobs, control: Control, run_id: RunId) -> RunDetail:
     """Counts, rate and estimated end while it goes on, and the first errors."""
     run = await _known(run_id, control.find)
     return RunDetail.with_errors(run, (await _errors(control, run_id, 0, FIRST_ERRORS)).items)
 
 
-@router.get("/{run_id}/errors", summary="List the errors of a run", responses=responses(400, 401, 403, 404, 503))
+@router.get(
+    "/{run_id}/errors",
+    summary="List the errors of a run",
+    responses={200: shown("A page of errors.", page(*RUN_ERRORS)), **responses(400, 401, 403, 404, 503)},
+)
 async def list_errors(
     _caller: MayReadJobs, control: Control, run_id: RunId, cursor: Cursor = None, limit: Limit = 50
 ) -> RunErrorPage:
     """The artifacts that could not be read, by their id."""
-    after = 0 if cursor is None else read_error_cursor(cursor)
+    after = 0 if cursor is None else read_number_cursor(cursor)
     await _known(run_id, control.find)
     return await _errors(control, run_id, after, limit)
 
 
-@router.post("/{run_id}/pause", summary="Pause a run", responses=responses(400, 401, 403, 404, 409, 503))
+@router.post("/{run_id}/pause", summary="Pause a run", responses=STEERED)
 async def pause(_caller: MayWriteJobs, control: Control, run_id: RunId) -> RunView:
     """No further batch starts; nothing is lost. 409 unless it is open."""
     return RunView.of(await _known(run_id, control.pause))
 
 
-@router.post("/{run_id}/resume", summary="Resume a run", responses=responses(400, 401, 403, 404, 409, 503))
+@router.post("/{run_id}/resume", summary="Resume a run", responses=STEERED)
 async def resume(_caller: MayWriteJobs, control: Control, run_id: RunId) -> RunView:
     """409 unless it is paused."""
     return RunView.of(await _known(run_id, control.resume))
 
 
-@router.post("/{run_id}/cancel", summary="Cancel a run", responses=responses(400, 401, 403, 404, 409, 503))
+@router.post("/{run_id}/cancel", summary="Cancel a run", responses=STEERED)
 async def cancel(caller: MayWriteJobs, control: Control, run_id: RunId) -> RunView:
     """Ends it; what it wrote stays. An automatic run is owed again only when its definition changes. 409 where it has
     ended."""

@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema, field_validator
 from pydantic.alias_generators import to_camel
 
+from app.api.ids import EXAMPLE_ID, canonical
 from app.api.yaml_report import timestamp
 from app.domain.jobs import JobResult, JobState
 from app.jobs import control
@@ -41,6 +42,7 @@ class JobView(BaseModel):
     state: JobState
     result: JobResult | None
     paused: bool
+    retry_of: Annotated[UUID | None, Field(description="the job whose failed references these are")]
     counts: Counts
     rate: Annotated[float | None, Field(description="references finished per second since the start")]
     estimated_end: Moment | None
@@ -61,6 +63,7 @@ class JobView(BaseModel):
             state=job.state,
             result=job.result,
             paused=job.paused,
+            retry_of=job.retry_of,
             counts=Counts(
                 total=job.total,
                 open=job.open,
@@ -76,3 +79,25 @@ class JobView(BaseModel):
             started_by_ext_id=job.started_by_ext_id,
             no_data_at=view.without_data_at,
         )
+
+
+class JobPage(BaseModel):
+    items: list[JobView]
+    next: Annotated[str | None, Field(description="`cursor` of the next page")]
+
+
+class RetryRequest(BaseModel):
+    """A job of the failed references of another one."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True)
+
+    job_id: Annotated[
+        str, Field(description="id of the new job, a UUID of your choice", json_schema_extra={"format": "uuid"})
+    ]
+
+    @field_validator("job_id")
+    @classmethod
+    def _canonical(cls, text: str) -> str:
+        if canonical(text) is None:
+            raise ValueError(f"is not a UUID with hyphens, like {EXAMPLE_ID}")
+        return text

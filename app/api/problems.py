@@ -127,7 +127,7 @@ def _allowed(request: Request) -> str:
 
 async def _validation_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    mistakes = [FieldMistake(_path(each["loc"]), None, _said(each["msg"])) for each in error.errors()[:MAX_ERRORS]]
+    mistakes = [FieldMistake(field_path(each["loc"]), None, _said(each["msg"])) for each in error.errors()[:MAX_ERRORS]]
     return problem(400, None, "The request is not valid.", mistakes)
 
 
@@ -165,7 +165,7 @@ def _trace_id(request: Request) -> str:
     return secrets.token_hex(16)
 
 
-def _path(location: Sequence[int | str]) -> str:
+def field_path(location: Sequence[int | str]) -> str:
     """`("body", "keys", 0)` → `keys[0]`; the first part only says where the value was looked for."""
     path = ""
     for part in location[1:]:

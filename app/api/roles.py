@@ -1,5 +1,6 @@
 """Roles: what the claims of a token allow its caller to do."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -20,12 +21,19 @@ class Grant(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a request. `name` and `ext_id` are the claims of that name, None where absent."""
+    """Who sent a request. `name` and `ext_id` are the claims of that name, None where absent; `expires` is the end of
+    the token in seconds since the epoch."""
 
     subject: str
     name: str | None = None
     ext_id: str | None = None
     grants: frozenset[Grant] = frozenset()
+    expires: float = math.inf
+
+    @property
+    def called(self) -> str:
+        """How messages name this caller."""
+        return self.name or self.ext_id or self.subject or "somebody without a name"
 
     def has(self, resource: str, operation: str) -> bool:
         """Whether this caller may do it, for example `backfilljob`, `write`; read does not follow from write."""
@@ -38,6 +46,7 @@ def caller_of(claims: Mapping[str, Any], system: str | None) -> Caller:
         subject=_text(claims.get("sub")) or "",
         name=_text(claims.get("name")),
         ext_id=_text(claims.get("ext_id")),
+        expires=_number(claims.get("exp")),
         grants=frozenset([*_semantic_grants(claims, system), *_literal_grants(claims)]),
     )
 
@@ -97,6 +106,10 @@ def _literal_grants(claims: Mapping[str, Any]) -> Iterator[Grant]:
 
 def _texts(value: object) -> Iterable[str]:
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else ()
+
+
+def _number(claim: object) -> float:
+    return float(min(claim, 1e12)) if isinstance(claim, int | float) else math.inf
 
 
 def _text(value: object) -> str | None:

@@ -1,16 +1,13 @@
 """The JSON that metadata runs are shown as, the body that asks for one, and the cursors of their lists."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from app.api.models import Moment
-from app.api.problems import MAX_ERRORS, ApiProblem, FieldMistake
 from app.domain.runs import Mode, Run, RunState
 from app.metadata.control import DryRun, Tried, estimated_end
 from app.metadata.wanted import WantedRun
@@ -152,59 +149,3 @@ def _sample(tried: Tried) -> dict[str, Any]:
 
 def _exact(values: dict[str, str] | None) -> dict[str, orjson.Fragment] | None:
     return None if values is None else {key: orjson.Fragment(json) for key, json in values.items()}
-
-
-def read_request(body: bytes) -> RunRequest:
-    """Raises ApiProblem 400 with every mistake and its place."""
-    try:
-        return RunRequest.model_validate_json(body)
-    except ValidationError as error:
-        mistakes = [FieldMistake(_path(each["loc"]), None, _said(each)) for each in error.errors()[:MAX_ERRORS]]
-        raise ApiProblem(400, "The body has mistakes.", errors=mistakes) from None
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    path = ""
-    for part in location:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
-    return path
-
-
-def _said(error: Any) -> str:
-    match error["type"]:
-        case "extra_forbidden":
-            known = ", ".join(field.alias or name for name, field in RunRequest.model_fields.items())
-            return f"is not known; there are {known}"
-        case "missing":
-            return "is missing"
-        case _:
-            return str(error["msg"])
-
-
-def run_cursor(run: Run) -> str:
-    return urlsafe_b64encode(f"{run.started.isoformat()} {run.id}".encode()).decode().rstrip("=")
-
-
-def read_run_cursor(text: str) -> tuple[datetime, UUID]:
-    """Raises ApiProblem 400."""
-    try:
-        started, _, run_id = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().partition(" ")
-        begin = datetime.fromisoformat(started)
-        if begin.tzinfo is None:
-            raise ValueError
-        return begin.astimezone(UTC), UUID(run_id)
-    except (ValueError, OverflowError):
-        raise _bad_cursor() from None
-
-
-def read_error_cursor(text: str) -> int:
-    """Raises ApiProblem 400."""
-    if not text.isascii() or not text.isdigit() or len(text) > 19 or int(text) >= 2**63:
-        raise _bad_cursor()
-    return int(text)
-
-
-def _bad_cursor() -> ApiProblem:
-    return ApiProblem(
-        400, errors=[FieldMistake("cursor", None, "must be the `next` of an earlier page of the same list")]
-    )

@@ -13,7 +13,7 @@ from app.db import jobs, tasks
 from app.db.database import Database
 from app.db.tasks import Settlement, TaskKey, TaskRow
 from app.domain.artifacts import StoredArtifact
-from app.domain.jobs import TaskId
+from app.domain.jobs import FailureThreshold, TaskId
 from app.domain.readiness import DATABASE, Readiness
 from app.outages import through_outages
 from app.telemetry import metrics
@@ -26,10 +26,18 @@ log = logging.getLogger(__name__)
 class Records:
     """The task rows as the archiver sees them. Every call returns once its transaction is committed."""
 
-    def __init__(self, database: Database, readiness: Readiness, on_settled: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        readiness: Readiness,
+        on_settled: Callable[[int], None],
+        threshold: FailureThreshold | None = None,
+    ) -> None:
+        """`threshold`: of failures beyond which a job pauses itself; None: it never does."""
         self._database = database
         self._readiness = readiness
         self._on_settled = on_settled
+        self._threshold = threshold
         self._notes: Gather[tuple[TaskId, StoredArtifact], bool] = Gather(self._note_all)
         self._settlements: Gather[Settlement, bool] = Gather(self._settle_all)
         # Without delay: slots become free together, so tasks that start come together by themselves.
@@ -63,11 +71,14 @@ class Records:
 
     async def _settle_all(self, settlements: Sequence[Settlement]) -> list[bool]:
         metrics.BATCH_RECORD.observe(len(settlements))
-        changed, completed = await self._run(lambda c: tasks.settle(c, settlements, datetime.now(UTC)))
-        self._on_settled(len(changed))
-        for job_id in completed:
+        settled = await self._run(lambda c: tasks.settle(c, settlements, datetime.now(UTC), self._threshold))
+        self._on_settled(len(settled.changed))
+        for job_id in settled.completed:
             await self._log_completed(job_id)
-        return [settlement.id in changed for settlement in settlements]
+        for job_id in settled.paused:
+            text = "job paused: more than %g of its references failed; mend the cause, then resume or cancel it"
+            log.warning(text, self._threshold.share if self._threshold else 0, extra={"job_id": str(job_id)})
+        return [settlement.id in settled.changed for settlement in settlements]
 
     async def _log_completed(self, job_id: UUID) -> None:
         job = await self._run(lambda c: jobs.find(c, job_id))

@@ -1,15 +1,34 @@
 """Queries on jobs. None commits: the caller's transaction is the unit."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select, text, update
+from sqlalchemy import (
+    Integer,
+    Row,
+    Uuid,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import dialect
 from app.db.tables import NO_DATA, job, task
 from app.domain.identity import reference_key
 from app.domain.jobs import Job, JobState, References, TaskState
+
+KEYS_AT_ONCE = 20_000
+"""Keys of tasks that are read in one go."""
 
 
 async def insert_if_absent(connection: AsyncConnection, new: Job) -> bool:
@@ -31,6 +50,7 @@ async def insert_if_absent(connection: AsyncConnection, new: Job) -> bool:
             traceparent=new.traceparent,
             total=new.total,
             open=new.open,
+            retry_of=new.retry_of,
         )
         .on_conflict_do_nothing(index_elements=[job.c.id])
         .returning(job.c.id)
@@ -54,22 +74,131 @@ async def find(connection: AsyncConnection, job_id: UUID) -> Job | None:
     return None if row is None else as_job(row)
 
 
+async def page(
+    connection: AsyncConnection,
+    before: tuple[datetime, UUID] | None,
+    limit: int,
+    state: JobState | None,
+    message: str | None,
+) -> list[Job]:
+    """Newest first, behind the job that `before` names."""
+    statement = select(job).order_by(job.c.started.desc(), job.c.id.desc()).limit(limit)
+    if before is not None:
+        started, job_id = before
+        statement = statement.where(or_(job.c.started < started, and_(job.c.started == started, job.c.id < job_id)))
+    if state is not None:
+        statement = statement.where(job.c.state == state)
+    if message is not None:
+        statement = statement.where(job.c.message == message)
+    return [as_job(row) for row in await connection.execute(statement)]
+
+
 async def redrive(connection: AsyncConnection, job_id: UUID) -> int:
     """Makes the commands of all open tasks due again; returns how many."""
-    await connection.execute(update(job).where(job.c.id == job_id).values(held_until=None))
     due = (
         update(task)
         .where(task.c.job_id == job_id, task.c.state == TaskState.OPEN)
         .values(published_at=None, claimed_until=None, not_before=None, answered=False, attempts=0)
     )
-    return (await connection.execute(due)).rowcount
+    count = (await connection.execute(due)).rowcount
+    await connection.execute(update(job).where(job.c.id == job_id).values(held_until=None))
+    return count
 
 
-async def count_without_data(connection: AsyncConnection, job_id: UUID) -> tuple[int, datetime | None]:
-    """Open tasks whose source had no data when last asked, and when that was last."""
-    statement = select(func.count(), func.max(task.c.no_data_at)).where(task.c.job_id == job_id, text(NO_DATA))
-    count, last = (await connection.execute(statement)).one()
-    return count, last
+async def count_without_data(
+    connection: AsyncConnection, job_ids: Sequence[UUID]
+) -> dict[UUID, tuple[int, datetime | None]]:
+    """Open tasks whose source had no data when last asked, and when that was last; jobs without any are absent."""
+    statement = (
+        select(task.c.job_id, func.count(), func.max(task.c.no_data_at))
+        .where(task.c.job_id.in_(job_ids), text(NO_DATA))
+        .group_by(task.c.job_id)
+    )
+    return {job_id: (count, last) for job_id, count, last in await connection.execute(statement)}
+
+
+async def pause(connection: AsyncConnection, of: Job, now: datetime) -> bool:
+    """Nothing of it is published any more. False where it is paused or has ended."""
+    running = (job.c.id == of.id, job.c.state == JobState.OPEN, job.c.paused.is_(False))
+    return (await connection.execute(update(job).where(*running).values(paused=True, paused_at=now))).rowcount > 0
+
+
+async def resume(connection: AsyncConnection, of: Job, now: datetime) -> bool:
+    """False where it is not paused. Its rate goes on from what it was; what failed so far is pardoned."""
+    values = {
+        **_pause_ended(of, now),
+        "last_settled": None if of.last_settled is None else now,
+        "pardoned": job.c.succeeded + job.c.failed,
+        "pardoned_failed": job.c.failed,
+    }
+    waiting = (job.c.id == of.id, job.c.state == JobState.OPEN, job.c.paused.is_(True))
+    return (await connection.execute(update(job).where(*waiting).values(**values))).rowcount > 0
+
+
+def _pause_ended(of: Job, now: datetime) -> dict[str, Any]:
+    seconds = 0.0 if of.paused_at is None else max(0.0, (now - of.paused_at).total_seconds())
+    return {"paused": False, "paused_at": None, "paused_seconds": of.paused_seconds + seconds}
+
+
+async def cancel(connection: AsyncConnection, of: Job, message: str, trace_id: str | None, now: datetime) -> int | None:
+    """Fails the open tasks that are not stored; returns how many. None where the job has ended.
+
+    Those that are stored stay open and can only succeed; without them the job ends here.
+    """
+    open_ones = (task.c.job_id == of.id, task.c.state == TaskState.OPEN, task.c.stored.is_(None))
+    if dialect.is_postgresql(connection):  # in the order in which everybody locks them
+        locked = select(task.c.position).where(*open_ones).order_by(task.c.position).with_for_update().subquery()
+        await connection.execute(select(func.count()).select_from(locked))
+    values = {"state": TaskState.FAILED, "message": message, "trace_id": trace_id, "finished_at": now}
+    count = (await connection.execute(update(task).where(*open_ones).values(**values, claimed_until=None))).rowcount
+    left = job.c.open - count
+    ended = (
+        update(job)
+        .where(job.c.id == of.id, job.c.state == JobState.OPEN)
+        .values(
+            **(_pause_ended(of, now) if of.paused else {}),
+            open=left,
+            failed=job.c.failed + count,
+            last_settled=now,
+            held_until=None,
+            state=case((left == 0, str(JobState.COMPLETED)), else_=job.c.state),
+            completed=case((left == 0, now), else_=job.c.completed),
+        )
+    )
+    return count if (await connection.execute(ended)).rowcount else None
+
+
+async def copy_failed(connection: AsyncConnection, old: UUID, new: UUID) -> int:
+    """Gives the failed references of a job to another one that has no tasks yet, in their order; how many there are."""
+    place = func.row_number().over(order_by=task.c.position) - 1
+    failed = select(literal(new, Uuid), place, task.c.reference_key, task.c.reference_id, task.c.reference_version)
+    columns = ["job_id", "position", "reference_key", "reference_id", "reference_version"]
+    copied = insert(task).from_select(columns, failed.where(task.c.job_id == old, task.c.state == TaskState.FAILED))
+    async with dialect.references_kept(connection):
+        count = (await connection.execute(copied)).rowcount
+    await dialect.refresh_statistics(connection, task, count)
+    return count
+
+
+async def keys_of(connection: AsyncConnection, job_id: UUID) -> bytes:
+    """The 16 bytes of `reference_key` of each task."""
+    keys, after = bytearray(), -1
+    statement = (
+        select(task.c.position, task.c.reference_key)
+        .where(task.c.job_id == job_id, task.c.position > bindparam("after", type_=Integer))
+        .order_by(task.c.position)
+        .limit(KEYS_AT_ONCE)
+    )
+    while found := (await connection.execute(statement, {"after": after})).all():
+        keys += b"".join(key.bytes for _, key in found)
+        after = found[-1][0]
+    return bytes(keys)
+
+
+async def set_content(connection: AsyncConnection, job_id: UUID, total: int, content_hash: bytes) -> None:
+    """Of a job whose tasks were copied in this transaction: all of them are open."""
+    values = {"total": total, "open": total, "content_hash": content_hash}
+    await connection.execute(update(job).where(job.c.id == job_id).values(**values))
 
 
 def as_job(row: Row[tuple[object, ...]]) -> Job:
@@ -92,6 +221,9 @@ def as_job(row: Row[tuple[object, ...]]) -> Job:
         failed=values["failed"],
         last_settled=values["last_settled"],
         paused=values["paused"],
+        paused_at=values["paused_at"],
+        paused_seconds=values["paused_seconds"],
+        retry_of=values["retry_of"],
         traceparent=values["traceparent"],
         content_hash=values["content_hash"],
     )

@@ -8,14 +8,29 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
-from sqlalchemy import FromClause, Integer, Select, Text, Uuid, bindparam, case, func, select, update
+from sqlalchemy import (
+    Float,
+    FromClause,
+    Integer,
+    Select,
+    Text,
+    Uuid,
+    and_,
+    bindparam,
+    case,
+    false,
+    func,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from app.db import artifacts, dialect
 from app.db.tables import UtcDateTime, job, task
 from app.domain.artifacts import ArchivedArtifact, StoredArtifact
-from app.domain.jobs import JobState, TaskId, TaskState
+from app.domain.jobs import FailureThreshold, JobState, TaskId, TaskState
 
 
 class TaskKey(NamedTuple):
@@ -76,6 +91,9 @@ class PutBack:
 
 
 Settlement = Outcome | NoData | PutBack
+
+NEVER = FailureThreshold(share=2.0, min_tasks=1)
+"""A job that does not pause itself: no more than all can fail."""
 
 # Statements are built once per dialect and kept (lru_cache); rows and times are bound when they are executed.
 NOW = bindparam("now", type_=UtcDateTime)
@@ -177,10 +195,21 @@ def _in_order(rows: dialect.Rows, dialect_name: str) -> FromClause:
     )
 
 
+class Settled(NamedTuple):
+    """The tasks that were changed, the jobs that ended with them, and those that their failures paused."""
+
+    changed: set[TaskId]
+    completed: list[UUID]
+    paused: list[UUID]
+
+
 async def settle(
-    connection: AsyncConnection, settlements: Sequence[Settlement], now: datetime
-) -> tuple[set[TaskId], list[UUID]]:
-    """Records many answers at once; returns the tasks that it changed and the jobs that it completed.
+    connection: AsyncConnection,
+    settlements: Sequence[Settlement],
+    now: datetime,
+    threshold: FailureThreshold | None = None,
+) -> Settled:
+    """Records many answers at once.
 
     A task that is no longer open stays as it is, and nothing but success is recorded where an object is stored.
     """
@@ -190,10 +219,10 @@ async def settle(
     changed = await _finish(connection, outcomes, now)
     done = {task_id for task_id, _ in changed}
     await artifacts.insert(connection, [each.archived for each in outcomes if each.archived and each.id in done])
-    completed = await _count(connection, changed, now)
+    completed, paused = await _count(connection, changed, now, threshold or NEVER)
     done |= await _remember_no_data(connection, [item for item in settlements if isinstance(item, NoData)], now)
     done |= await _put_back(connection, [item for item in settlements if isinstance(item, PutBack)])
-    return done, completed
+    return Settled(done, completed, paused)
 
 
 async def _lock(connection: AsyncConnection, ids: Sequence[TaskId]) -> None:
@@ -241,24 +270,41 @@ def _finishing(dialect_name: str) -> ReturningUpdate[Any]:
     )
 
 
-async def _count(connection: AsyncConnection, changed: Sequence[tuple[TaskId, TaskState]], now: datetime) -> list[UUID]:
-    """Moves the counters of the jobs; where none is open any more the job ends, here and only once."""
+async def _count(
+    connection: AsyncConnection,
+    changed: Sequence[tuple[TaskId, TaskState]],
+    now: datetime,
+    threshold: FailureThreshold,
+) -> tuple[list[UUID], list[UUID]]:
+    """Moves the counters of the jobs; where none is open any more the job ends, here and only once. Those that ended,
+    and those that more failures than the threshold allows have paused."""
     counts: dict[UUID, list[int]] = {}
     for task_id, state in changed:
         counts.setdefault(task_id.job_id, [0, 0])[state is TaskState.FAILED] += 1
-    completed = []
+    completed, paused = [], []
     for job_id in sorted(counts):
         succeeded, failed = counts[job_id]
         values = {"job": job_id, "more_succeeded": succeeded, "more_failed": failed, "now": now}
-        if (await connection.execute(_counting(), values)).scalar_one() == 0:
+        left, paused_at = (await connection.execute(_counting(), {**values, **threshold._asdict()})).one()
+        if left == 0:
             completed.append(job_id)
-    return completed
+        elif paused_at == now:
+            paused.append(job_id)
+    return completed, paused
 
 
 @lru_cache
 def _counting() -> ReturningUpdate[Any]:
     succeeded, failed = bindparam("more_succeeded", type_=Integer), bindparam("more_failed", type_=Integer)
     left = job.c.open - (succeeded + failed)
+    judged = job.c.succeeded + job.c.failed + succeeded + failed - job.c.pardoned
+    judged_failed = job.c.failed + failed - job.c.pardoned_failed
+    too_many = and_(
+        left > 0,
+        job.c.paused.is_(False),
+        judged >= bindparam("min_tasks", type_=Integer),
+        judged_failed > judged * bindparam("share", type_=Float(53)),
+    )
     return (
         update(job)
         .where(job.c.id == bindparam("job", type_=Uuid))
@@ -269,8 +315,10 @@ def _counting() -> ReturningUpdate[Any]:
             last_settled=NOW,
             state=case((left == 0, str(JobState.COMPLETED)), else_=job.c.state),
             completed=case((left == 0, NOW), else_=job.c.completed),
+            paused=case((left == 0, false()), (too_many, true()), else_=job.c.paused),
+            paused_at=case((too_many, NOW), else_=job.c.paused_at),
         )
-        .returning(job.c.open)
+        .returning(job.c.open, job.c.paused_at)
     )
 
 

@@ -52,6 +52,7 @@ class TaskId(NamedTuple):
 class Job:
     """A job as stored. `config_id` is what the submission said, `resolved_config_id` what it resolved to.
 
+    `paused_seconds` are those of pauses that have ended; `retry_of` is the job whose failed references these are.
     `traceparent` is the W3C context of the PUT: everything done for the job belongs to that trace.
     """
 
@@ -74,6 +75,9 @@ class Job:
     paused: bool
     traceparent: str | None
     content_hash: bytes
+    paused_at: datetime | None = None
+    paused_seconds: float = 0
+    retry_of: UUID | None = None
 
     @property
     def result(self) -> JobResult | None:
@@ -83,6 +87,13 @@ class Job:
         if self.failed == 0:
             return JobResult.SUCCEEDED
         return JobResult.FAILED if self.succeeded == 0 else JobResult.PARTIALLY_SUCCEEDED
+
+
+class FailureThreshold(NamedTuple):
+    """A job pauses itself once more than `share` of at least `min_tasks` finished tasks have failed."""
+
+    share: float
+    min_tasks: int
 
 
 @dataclass(frozen=True, slots=True)

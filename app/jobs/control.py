@@ -1,18 +1,36 @@
-"""Looks at a job while it runs, and sets off again what stays open."""
+"""Jobs as people see and steer them: look, list, pause, resume, cancel, set off again what stays open."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from app.db import jobs
 from app.db.database import Database
 from app.domain.jobs import Job, JobState
+from app.telemetry import metrics
+
+log = logging.getLogger(__name__)
+
+
+class UnknownJob(Exception):
+    """There is no job of this id."""
+
+
+class Impossible(Exception):
+    """What was asked for cannot be done to a job in this state; `reason` ends a sentence that begins with it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the job {reason}")
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job with what follows from its counters. `rate` is in references per second since the job started."""
+    """A job with what follows from its counters. `rate` is in references per second, pauses left out."""
 
     job: Job
     without_data: int
@@ -21,36 +39,111 @@ class JobView:
     estimated_end: datetime | None
 
 
-async def view(database: Database, job_id: UUID) -> JobView | None:
-    """None for an unknown job. Raises Unavailable."""
-    async with database.reading() as connection:
-        job = await jobs.find(connection, job_id)
-        if job is None:
-            return None
-        without_data, last = await jobs.count_without_data(connection, job_id)
+class JobControl:
+    """Everything raises Unavailable, and what is asked of one job UnknownJob.
+
+    `on_due` is called where commands have become due.
+    """
+
+    def __init__(self, database: Database, on_due: Callable[[], None]) -> None:
+        self._database = database
+        self._on_due = on_due
+
+    async def view(self, job_id: UUID) -> JobView:
+        async with self._database.reading() as connection:
+            return await _view_of(connection, job_id)
+
+    async def page(
+        self, before: tuple[datetime, UUID] | None, limit: int, state: JobState | None, message: str | None
+    ) -> tuple[list[JobView], bool]:
+        """Newest first, behind the job that `before` names; and whether there are more."""
+        async with self._database.reading() as connection:
+            found = await jobs.page(connection, before, limit + 1, state, message)
+            without_data = await jobs.count_without_data(connection, [job.id for job in found[:limit]])
+        return [_view(job, without_data) for job in found[:limit]], len(found) > limit
+
+    async def redrive(self, job_id: UUID) -> JobView:
+        """Publishes the commands of all open tasks again, those without data too."""
+
+        async def work(connection: AsyncConnection, job: Job) -> None:
+            await jobs.redrive(connection, job.id)
+
+        view = await self._steer(job_id, work)
+        self._on_due()
+        return view
+
+    async def pause(self, job_id: UUID, who: str) -> JobView:
+        """No further task starts; what is under way ends. Raises Impossible."""
+
+        async def work(connection: AsyncConnection, job: Job) -> None:
+            if not await jobs.pause(connection, job, datetime.now(UTC)):
+                raise Impossible("has ended" if job.state is JobState.COMPLETED else "is paused already")
+
+        return self._logged(await self._steer(job_id, work), "paused", who)
+
+    async def resume(self, job_id: UUID, who: str) -> JobView:
+        """Goes on where it was. Raises Impossible."""
+
+        async def work(connection: AsyncConnection, job: Job) -> None:
+            if not await jobs.resume(connection, job, datetime.now(UTC)):
+                raise Impossible("has ended" if job.state is JobState.COMPLETED else "is not paused")
+
+        view = await self._steer(job_id, work)
+        self._on_due()
+        return self._logged(view, "resumed", who)
+
+    async def cancel(self, job_id: UUID, who: str, trace_id: str | None) -> JobView:
+        """Fails the open tasks that are not stored; those that are stored are still announced. Raises Impossible.
+
+        What is being stored at this moment stays in the object store, and no task names it.
+        """
+        message = " ".join(f"cancelled by {who}".split())
+
+        async def work(connection: AsyncConnection, job: Job) -> None:
+            if await jobs.cancel(connection, job, message, trace_id, datetime.now(UTC)) is None:
+                raise Impossible("has ended")
+
+        view = await self._steer(job_id, work)
+        self._on_due()
+        if view.job.result is not None:
+            metrics.JOBS_COMPLETED.labels(view.job.result).inc()
+        return self._logged(view, "cancelled", who)
+
+    async def _steer(self, job_id: UUID, work: Callable[[AsyncConnection, Job], Awaitable[None]]) -> JobView:
+        async def all_of_it(connection: AsyncConnection) -> JobView:
+            job = await jobs.find(connection, job_id)
+            if job is None:
+                raise UnknownJob
+            await work(connection, job)
+            return await _view_of(connection, job_id)
+
+        return await self._database.run(all_of_it)
+
+    def _logged(self, view: JobView, what: str, who: str) -> JobView:
+        job = view.job
+        text = "job %s by %s: %d open, %d succeeded, %d failed"
+        log.info(text, what, who, job.open, job.succeeded, job.failed, extra={"job_id": str(job.id)})
+        return view
+
+
+async def _view_of(connection: AsyncConnection, job_id: UUID) -> JobView:
+    job = await jobs.find(connection, job_id)
+    if job is None:
+        raise UnknownJob
+    return _view(job, await jobs.count_without_data(connection, [job_id]))
+
+
+def _view(job: Job, without_data: Mapping[UUID, tuple[int, datetime | None]]) -> JobView:
+    count, last = without_data.get(job.id, (0, None))
     rate = _rate(job)
-    return JobView(job, without_data, last, rate, _estimated_end(job, job.open - without_data, rate))
-
-
-async def redrive(database: Database, job_id: UUID, on_due: Callable[[], None]) -> int | None:
-    """Publishes the commands of all open tasks again, those without data too; how many, None for an unknown job."""
-    if await _is_unknown(database, job_id):
-        return None
-    count = await database.run(lambda c: jobs.redrive(c, job_id))
-    on_due()
-    return count
-
-
-async def _is_unknown(database: Database, job_id: UUID) -> bool:
-    async with database.reading() as connection:
-        return await jobs.find(connection, job_id) is None
+    return JobView(job, count, last, rate, _estimated_end(job, job.open - count, rate))
 
 
 def _rate(job: Job) -> float | None:
     done = job.succeeded + job.failed
     if not done or job.last_settled is None:
         return None
-    seconds = (job.last_settled - job.started).total_seconds()
+    seconds = (job.last_settled - job.started).total_seconds() - job.paused_seconds
     return round(done / max(seconds, 0.001), 3)
 
 

@@ -163,10 +163,15 @@ def _repeated(known: Job, content: Content) -> Accepted:
     return Accepted.REPEATED
 
 
+def now_as_shown() -> datetime:
+    """In milliseconds, as reports show the start of a job."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
 def _new_job(job_id: UUID, content: Content, configuration: ArchiveTypeConfiguration, by: Submitter) -> Job:
     if content.message is None or content.topic is None or content.content_hash is None:
         raise ValueError("a body with mistakes is no job")
-    now = datetime.now(UTC)
     return Job(
         id=job_id,
         message=content.message,
@@ -175,7 +180,7 @@ def _new_job(job_id: UUID, content: Content, configuration: ArchiveTypeConfigura
         resolved_config_id=configuration.id,
         num_of_retry=content.num_of_retry,
         state=JobState.OPEN,
-        started=now.replace(microsecond=now.microsecond // 1000 * 1000),  # milliseconds, as reports show it
+        started=now_as_shown(),
         completed=None,
         started_by_name=by.name,
         started_by_ext_id=by.ext_id,

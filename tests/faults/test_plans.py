@@ -125,7 +125,7 @@ async def test_no_hot_statement_scans_tasks_or_artifacts(url: str, large: UUID) 
             async with database.reading() as connection:
                 await outbox.count_outstanding(connection, box)
                 await jobs.find(connection, large)
-                await jobs.count_without_data(connection, large)
+                await jobs.count_without_data(connection, [large])
                 await reports.page(connection, large, after=-1, limit=1000, state=None)
         assert plans.explained >= 15
         assert plans.scans == []

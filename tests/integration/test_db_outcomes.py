@@ -18,7 +18,7 @@ LATER = NOW + timedelta(minutes=1)
 
 
 async def settle(database: Database, *answers: tasks.Settlement) -> tuple[set[TaskId], list[UUID]]:
-    return await database.run(lambda c: tasks.settle(c, answers, LATER))
+    return (await database.run(lambda c: tasks.settle(c, answers, LATER)))[:2]
 
 
 def done(job_id: UUID, position: int) -> Outcome:
@@ -97,10 +97,10 @@ async def test_no_data_is_remembered_with_time_and_count(database: Database) -> 
     row = await task_row(database, TaskId(job_id, 1))
     assert (row["no_data_count"], row["no_data_at"], row["trace_id"]) == (2, LATER, "b" * 32)
     async with database.reading() as connection:
-        assert await jobs.count_without_data(connection, job_id) == (1, LATER)
+        assert await jobs.count_without_data(connection, [job_id]) == {job_id: (1, LATER)}
     await settle(database, done(job_id, 1))
     async with database.reading() as connection:
-        assert await jobs.count_without_data(connection, job_id) == (0, None)
+        assert await jobs.count_without_data(connection, [job_id]) == {}
 
 
 async def test_two_last_tasks_at_once_complete_the_job_once(database: Database) -> None:

@@ -1,0 +1,45 @@
+"""Cursors of lists: where the next page begins, opaque to the caller."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Query
+
+from app.api.problems import ApiProblem, FieldMistake
+
+Cursor = Annotated[str | None, Query(description="`next` of the page before", max_length=200)]
+Limit = Annotated[int, Query(ge=1, le=1000, description="items of a page")]
+
+
+def started_cursor(started: datetime, id_: UUID) -> str:
+    """Of a list that goes from the newest start to the oldest."""
+    return urlsafe_b64encode(f"{started.isoformat()} {id_}".encode()).decode().rstrip("=")
+
+
+def read_started_cursor(text: str | None) -> tuple[datetime, UUID] | None:
+    """None for the first page. Raises ApiProblem 400."""
+    if text is None:
+        return None
+    try:
+        started, _, id_ = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().partition(" ")
+        begin = datetime.fromisoformat(started)
+        if begin.tzinfo is None:
+            raise ValueError
+        return begin.astimezone(UTC), UUID(id_)
+    except (ValueError, OverflowError):
+        raise _bad_cursor() from None
+
+
+def read_number_cursor(text: str) -> int:
+    """Raises ApiProblem 400."""
+    if not text.isascii() or not text.isdigit() or len(text) > 19 or int(text) >= 2**63:
+        raise _bad_cursor()
+    return int(text)
+
+
+def _bad_cursor() -> ApiProblem:
+    return ApiProblem(
+        400, errors=[FieldMistake("cursor", None, "must be the `next` of an earlier page of the same list")]
+    )

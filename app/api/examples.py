@@ -1,0 +1,95 @@
+"""Examples of the OpenAPI document."""
+
+from typing import Any
+
+JOB: dict[str, Any] = {
+    "jobId": "88dbb65f-9634-4685-bc86-17b72d715d3e",
+    "message": "JmeDecreeDocumentCreatedEvent",
+    "topic": "jme-process-archive-decreedocumentcreated",
+    "configId": None,
+    "state": "open",
+    "result": None,
+    "paused": False,
+    "retryOf": None,
+    "counts": {"total": 1000, "open": 400, "succeeded": 598, "failed": 2, "noDataYet": 1},
+    "rate": 120.5,
+    "estimatedEnd": "2026-05-08T07:26:45.511Z",
+    "started": "2026-05-08T07:26:37.123Z",
+    "completed": None,
+    "startedByName": "John Doe",
+    "startedByExtId": "287365",
+    "noDataAt": "2026-05-08T07:26:40.010Z",
+}
+
+RUN: dict[str, Any] = {
+    "id": "e9b370b9-2f05-4f64-9c3a-0c1f6b3f0c55",
+    "messageType": "JmeDecreeDocumentCreatedEvent",
+    "configId": None,
+    "keys": ["customer_id"],
+    "mode": "automatic",
+    "revision": 2,
+    "allVersions": False,
+    "state": "open",
+    "total": 1000,
+    "processed": 300,
+    "updated": 299,
+    "null": 4,
+    "failed": 1,
+    "started": "2026-05-08T07:26:37.123Z",
+    "completed": None,
+    "rate": 850.2,
+    "estimatedEnd": "2026-05-08T07:26:38.300Z",
+    "startedByName": None,
+    "startedByExtId": None,
+}
+
+RUN_ERRORS: list[dict[str, Any]] = [
+    {
+        "artifact": 17,
+        "message": "the object is not there",
+        "at": "2026-05-08T07:26:37.400Z",
+        "resolved": False,
+    }
+]
+
+DRY_RUN: dict[str, Any] = {
+    "total": 1000,
+    "sample": [{"artifact": 1000, "old": {}, "new": {"customer_id": "4711"}}],
+}
+
+ARTIFACT: dict[str, Any] = {
+    "id": 17,
+    "messageType": "JmeDecreeDocumentCreatedEvent",
+    "configId": None,
+    "referenceId": "DOC-2024-001",
+    "version": 1,
+    "system": "JME",
+    "schema": "DecreeDocument",
+    "schemaVersion": 2,
+    "contentType": "avro/binary",
+    "size": 2048,
+    "hash": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "bucket": "archive",
+    "key": "JME/DecreeDocument/68/688d…/v1",
+    "versionId": "3HL4kqtJlcpXroDTDmJ-rmSpXd3dIbrHY",
+    "archivedAt": "2026-05-08T07:26:38.001Z",
+    "retainUntil": "2036-05-08T07:26:38.001Z",
+    "jobId": "88dbb65f-9634-4685-bc86-17b72d715d3e",
+    "metadata": {"customer_id": "4711"},
+}
+
+COLUMN: dict[str, Any] = {
+    "messageType": "JmeDecreeDocumentCreatedEvent",
+    "configId": None,
+    "key": "customer_id",
+    "active": True,
+}
+
+
+def page(*items: dict[str, Any]) -> dict[str, Any]:
+    return {"items": list(items), "next": None}
+
+
+def shown(description: str, example: Any, **more: Any) -> dict[str, Any]:
+    """An answer in JSON, for `responses=` of a route."""
+    return {"description": description, "content": {"application/json": {"example": example}}, **more}

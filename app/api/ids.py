@@ -1,0 +1,34 @@
+"""Ids of jobs and runs in addresses and bodies."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Path
+
+from app.api.problems import ApiProblem
+
+EXAMPLE_ID = "88dbb65f-9634-4685-bc86-17b72d715d3e"
+
+
+def canonical(text: str) -> UUID | None:
+    """None for anything but a UUID with hyphens, in upper or lower case."""
+    try:
+        parsed = UUID(text)
+    except ValueError:
+        return None
+    return parsed if str(parsed) == text.lower() else None
+
+
+def known_job_id(job_id: Annotated[str, Path(json_schema_extra={"format": "uuid"}, examples=[EXAMPLE_ID])]) -> UUID:
+    """The job id of the path; anything but a UUID with hyphens is 400."""
+    parsed = canonical(job_id)
+    if parsed is None:
+        raise ApiProblem(400, f"The job id of the address is not a UUID with hyphens, like {EXAMPLE_ID}.")
+    return parsed
+
+
+JobId = Annotated[UUID, Depends(known_job_id)]
+
+
+def unknown(job_id: UUID) -> ApiProblem:
+    return ApiProblem(404, f"There is no job {job_id}.")

@@ -1,0 +1,180 @@
+"""The endpoints of backfill jobs that speak JSON: list, look, follow, pause, resume, cancel, redrive, retry."""
+
+from collections.abc import Awaitable
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from app.api.auth import MayReadJobs, MayWriteJobs
+from app.api.body import read_body
+from app.api.cursors import Cursor, Limit, read_started_cursor, started_cursor
+from app.api.examples import JOB, page, shown
+from app.api.ids import EXAMPLE_ID, JobId, unknown
+from app.api.job_events import EventStreams
+from app.api.json_body import read_json
+from app.api.models import JobPage, JobView, RetryRequest
+from app.api.problems import ApiProblem, responses
+from app.domain.jobs import JobState
+from app.jobs import control
+from app.jobs.control import Impossible, JobControl, UnknownJob
+from app.jobs.retry import Retries
+from app.jobs.submit import DifferentContent, Submitter
+from app.telemetry import traces
+
+router = APIRouter(prefix="/api/jobs", tags=["backfill jobs"])
+
+MAX_BODY = 4096
+
+SHOWN = shown("The job as it stands.", JOB)
+RETRIED = {**JOB, "retryOf": "5f0c7a52-33a3-4d3f-9a0e-3f5e0f1a7c11"}
+LOCATION = {"Location": {"description": "the new job", "schema": {"type": "string"}}}
+
+
+def control_of(request: Request) -> JobControl:
+    steering: JobControl = request.app.state.job_control
+    return steering
+
+
+Control = Annotated[JobControl, Depends(control_of)]
+
+
+@router.get(
+    "",
+    summary="List jobs",
+    responses={200: shown("A page of jobs.", page(JOB)), **responses(400, 401, 403, 503)},
+)
+async def list_jobs(
+    _caller: MayReadJobs,
+    steering: Control,
+    state: Annotated[JobState | None, Query(description="only jobs in this state")] = None,
+    message: Annotated[str | None, Query(description="only jobs of this message", max_length=512)] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> JobPage:
+    """Newest first, with counts."""
+    found, more = await steering.page(read_started_cursor(cursor), limit, state, message)
+    following = started_cursor(found[-1].job.started, found[-1].job.id) if more else None
+    return JobPage(items=[JobView.of(view) for view in found], next=following)
+
+
+@router.get("/{job_id}", summary="Look at a job", responses={200: SHOWN, **responses(400, 401, 403, 404, 503)})
+async def look(_caller: MayReadJobs, steering: Control, job_id: JobId) -> JobView:
+    """Counts, rate and estimated end while it runs; `noDataYet` are open references whose source had no data."""
+    return await _shown(job_id, steering.view(job_id))
+
+
+@router.get(
+    "/{job_id}/events",
+    summary="Follow a job",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "Server-sent events: the job as it stands whenever it changes, at most once a second. The "
+            "stream ends with the job, the service or the token.",
+            "content": {"text/event-stream": {"schema": {"type": "string"}, "example": "id: open\ndata: {…}\n\n"}},
+        },
+        204: {"description": "The job has ended, and the `Last-Event-ID` says that this is known."},
+        **responses(400, 401, 403, 404, 503),
+    },
+)
+async def follow(request: Request, caller: MayReadJobs, steering: Control, job_id: JobId) -> Response:
+    """Each event is a full snapshot, as of `GET /api/jobs/{job_id}`. A client that was cut off just asks again."""
+    streams: EventStreams = request.app.state.event_streams
+    try:
+        view = await steering.view(job_id)
+    except UnknownJob:
+        raise unknown(job_id) from None
+    return streams.answer(view, lambda: steering.view(job_id), request.headers.get("last-event-id"), caller.expires)
+
+
+@router.post(
+    "/{job_id}/pause", summary="Pause a job", responses={200: SHOWN, **responses(400, 401, 403, 404, 409, 503)}
+)
+async def pause(caller: MayWriteJobs, steering: Control, job_id: JobId) -> JobView:
+    """Within a second no further task starts; what is under way ends, nothing is lost. 409 where it has ended or is
+    paused."""
+    return await _shown(job_id, steering.pause(job_id, caller.called))
+
+
+@router.post(
+    "/{job_id}/resume", summary="Resume a job", responses={200: SHOWN, **responses(400, 401, 403, 404, 409, 503)}
+)
+async def resume(caller: MayWriteJobs, steering: Control, job_id: JobId) -> JobView:
+    """Goes on where it was; failures so far do not count towards the failure threshold again. 409 unless it is
+    paused."""
+    return await _shown(job_id, steering.resume(job_id, caller.called))
+
+
+@router.post(
+    "/{job_id}/cancel", summary="Cancel a job", responses={200: SHOWN, **responses(400, 401, 403, 404, 409, 503)}
+)
+async def cancel(request: Request, caller: MayWriteJobs, steering: Control, job_id: JobId) -> JobView:
+    """Open references that are not stored fail with `cancelled by <who>`; what is stored is still announced, then the
+    job is completed. 409 where it has ended."""
+    with traces.start("POST /api/jobs/{job_id}/cancel", "server", request.headers.get("traceparent")) as span:
+        return await _shown(job_id, steering.cancel(job_id, caller.called, span.trace_id))
+
+
+@router.post(
+    "/{job_id}/redrive",
+    summary="Set off what is open again",
+    responses={200: SHOWN, **responses(400, 401, 403, 404, 503)},
+)
+async def redrive(_caller: MayWriteJobs, steering: Control, job_id: JobId) -> JobView:
+    """Publishes the commands of all open tasks again, those whose source had no data too. Harmless to repeat."""
+    return await _shown(job_id, steering.redrive(job_id))
+
+
+@router.post(
+    "/{job_id}/retry",
+    summary="Retry what failed, in a new job",
+    response_class=Response,
+    status_code=201,
+    responses={
+        201: shown("The new job.", RETRIED, model=JobView, headers=LOCATION),
+        200: shown("The job, which was made before.", RETRIED, model=JobView, headers=LOCATION),
+        **responses(400, 401, 403, 404, 408, 409, 413, 415, 503),
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": RetryRequest.model_json_schema(),
+                    "example": {"jobId": EXAMPLE_ID},
+                }
+            },
+        }
+    },
+)
+async def retry(request: Request, caller: MayWriteJobs, steering: Control, job_id: JobId) -> Response:
+    """A new job with the references that have failed so far, under the id that you choose. The same again is the same
+    job. 409 where nothing failed, where the id is another job, or where the configuration has changed too much."""
+    wanted = read_json(await read_body(request, MAX_BODY, ["application/json"]), RetryRequest)
+    new_id = UUID(wanted.job_id)
+    retries: Retries = request.app.state.retries
+    with traces.start("POST /api/jobs/{job_id}/retry", "server", request.headers.get("traceparent")) as span:
+        span.set("pas.job_id", str(new_id))
+        by = Submitter(caller.name, caller.ext_id, span.traceparent)
+        try:
+            made = await retries.retry(job_id, new_id, by)
+        except UnknownJob:
+            raise unknown(job_id) from None
+        except Impossible as impossible:
+            raise ApiProblem(409, f"Job {job_id} {impossible.reason}; nothing was changed.") from None
+        except DifferentContent:
+            raise ApiProblem(409, f"Job {new_id} exists and is not a retry of {job_id}; nothing was changed.") from None
+    view = await _shown(new_id, steering.view(new_id))
+    headers = {"Location": f"{request.scope.get('root_path', '')}/api/jobs/{new_id}"}
+    return JSONResponse(view.model_dump(mode="json", by_alias=True), 201 if made else 200, headers)
+
+
+async def _shown(job_id: UUID, acting: Awaitable[control.JobView]) -> JobView:
+    try:
+        return JobView.of(await acting)
+    except UnknownJob:
+        raise unknown(job_id) from None
+    except Impossible as impossible:
+        raise ApiProblem(409, f"Job {job_id} {impossible.reason}; nothing was changed.") from None

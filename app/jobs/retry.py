@@ -1,0 +1,111 @@
+"""A new job of the references that failed in another one."""
+
+import logging
+from collections.abc import Callable
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.catalog.archive_types import ResolveError
+from app.catalog.live import LiveCatalog
+from app.db import jobs
+from app.db.database import Database
+from app.domain.archive_types import ArchiveTypeConfiguration
+from app.domain.identity import content_hash
+from app.domain.jobs import Job, JobState
+from app.jobs.control import Impossible, UnknownJob
+from app.jobs.submit import DifferentContent, Submitter, now_as_shown
+from app.telemetry import metrics
+
+log = logging.getLogger(__name__)
+
+
+class Retries:
+    """`on_new` is called after a new job was committed: its commands are due."""
+
+    def __init__(self, database: Database, catalog: LiveCatalog, on_new: Callable[[], None]) -> None:
+        self._database = database
+        self._catalog = catalog
+        self._on_new = on_new
+
+    async def retry(self, job_id: UUID, new_id: UUID, by: Submitter) -> bool:
+        """Makes job `new_id` of the references that have failed in `job_id` so far, in one transaction.
+
+        False where it is there already, whatever failed since. Raises UnknownJob; Impossible: nothing failed, or it
+        does not fit the present configuration; DifferentContent: `new_id` is another job; Unavailable.
+        """
+        async with self._database.reading() as connection:
+            old = await jobs.find(connection, job_id)
+            if old is None:
+                raise UnknownJob
+            known = await jobs.find(connection, new_id)
+        if known is not None:
+            return _repeated(known, job_id)
+        new = _new_job(old, new_id, self._configuration(old), by)
+
+        async def insert(connection: AsyncConnection) -> Job | None:
+            if not await jobs.insert_if_absent(connection, new):
+                return None
+            total = await jobs.copy_failed(connection, job_id, new_id)
+            if total == 0:
+                raise Impossible("has no failed references")
+            keys = await jobs.keys_of(connection, new_id)
+            await jobs.set_content(connection, new_id, total, content_hash(new.message, new.topic, new.config_id, keys))
+            return await jobs.find(connection, new_id)
+
+        made = await self._database.run(insert)
+        if made is None:  # a twin won the race
+            async with self._database.reading() as connection:
+                known = await jobs.find(connection, new_id)
+            if known is None:
+                raise DifferentContent
+            return _repeated(known, job_id)
+        metrics.JOBS_SUBMITTED.inc()
+        metrics.REFERENCES_SUBMITTED.inc(made.total)
+        about = {"job_id": str(new_id), "retry_of": str(job_id)}
+        log.info("job submitted: %d references that failed in another job", made.total, extra=about)
+        self._on_new()
+        return True
+
+    def _configuration(self, old: Job) -> ArchiveTypeConfiguration:
+        """Of today. Whether references have versions was decided when they were submitted; a task whose version does
+        not fit any more fails with that message."""
+        try:
+            configuration = self._catalog.now.resolve(old.message, old.resolved_config_id)
+        except ResolveError as error:
+            raise Impossible(f"does not fit the present configuration: {error}") from error
+        if configuration.topic != old.topic:
+            raise Impossible(f"does not fit the present configuration: the topic is {configuration.topic} now")
+        return configuration
+
+
+def _repeated(known: Job, job_id: UUID) -> bool:
+    if known.retry_of != job_id:
+        raise DifferentContent
+    return False
+
+
+def _new_job(old: Job, new_id: UUID, configuration: ArchiveTypeConfiguration, by: Submitter) -> Job:
+    """Without references yet."""
+    return Job(
+        id=new_id,
+        message=old.message,
+        topic=old.topic,
+        config_id=old.config_id,
+        resolved_config_id=configuration.id,
+        num_of_retry=old.num_of_retry,
+        state=JobState.OPEN,
+        started=now_as_shown(),
+        completed=None,
+        started_by_name=by.name,
+        started_by_ext_id=by.ext_id,
+        total=0,
+        open=0,
+        succeeded=0,
+        failed=0,
+        last_settled=None,
+        paused=False,
+        traceparent=by.traceparent,
+        content_hash=b"",
+        retry_of=old.id,
+    )
