@@ -29,6 +29,18 @@ MAX_BODY = 4096
 
 SHOWN = shown("The job as it stands.", JOB)
 RETRIED = {**JOB, "retryOf": "5f0c7a52-33a3-4d3f-9a0e-3f5e0f1a7c11"}
+EVENT = {  # of each event: so readers of the document take it before OpenAPI 3.2
+    "type": "object",
+    "required": ["id", "data"],
+    "properties": {
+        "id": {"enum": list(JobState), "description": "state of the job; no event follows `completed`"},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": "#/components/schemas/JobView"},
+        },
+    },
+}
 LOCATION = {"Location": {"description": "the new job", "schema": {"type": "string"}}}
 
 
@@ -73,7 +85,7 @@ async def look(_caller: MayReadJobs, steering: Control, job_id: JobId) -> JobVie
         200: {
             "description": "Server-sent events: the job as it stands whenever it changes, at most once a second. The "
             "stream ends with the job, the service or the token.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}, "example": "id: open\ndata: {…}\n\n"}},
+            "content": {"text/event-stream": {"schema": EVENT, "example": "id: open\ndata: {…}\n\n"}},
         },
         204: {"description": "The job has ended, and the `Last-Event-ID` says that this is known."},
         **responses(400, 401, 403, 404, 503),
