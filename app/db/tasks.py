@@ -157,11 +157,12 @@ _STATES = {str(state): state for state in TaskState}
 async def note(connection: AsyncConnection, objects: Sequence[tuple[TaskId, StoredArtifact]]) -> set[TaskId]:
     """Notes where the objects lie; returns those that were open and had none yet. Only these may be announced.
 
+    A task that has failed meanwhile, as its job was cancelled, stays so: noted, its object is known to `pas verify`.
     One statement, so it may be its own transaction (`Database.once`).
     """
     values = [(*task_id, to_json(stored)) for task_id, stored in objects]
     found = await connection.execute(_note(connection.dialect.name), OBJECTS.bind(connection, values))
-    return {TaskId(*row) for row in found}
+    return {TaskId(job_id, position) for job_id, position, state in found if state == TaskState.OPEN}
 
 
 @lru_cache
@@ -172,11 +173,11 @@ def _note(dialect_name: str) -> ReturningUpdate[Any]:
         .where(
             task.c.job_id == values.c.job_id,
             task.c.position == values.c.position,
-            task.c.state == TaskState.OPEN,
+            task.c.state != TaskState.SUCCEEDED,
             task.c.stored.is_(None),
         )
         .values(stored=values.c.stored)
-        .returning(task.c.job_id, task.c.position)
+        .returning(task.c.job_id, task.c.position, task.c.state)
     )
 
 

@@ -95,7 +95,7 @@ class JobControl:
     async def cancel(self, job_id: UUID, who: str, trace_id: str | None) -> JobView:
         """Fails the open tasks that are not stored; those that are stored are still announced. Raises Impossible.
 
-        What is being stored at this moment stays in the object store, and no task names it.
+        What is being stored at this moment stays in the object store: it is noted with its task, and not announced.
         """
         message = " ".join(f"cancelled by {who}".split())
 

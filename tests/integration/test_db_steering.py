@@ -113,6 +113,9 @@ async def test_a_late_answer_to_a_cancelled_task_changes_nothing(database: Datab
     assert await database.run(lambda c: tasks.note(c, [(TaskId(job_id, 0), stored_artifact())])) == set()
     assert (await settle(database, job_id, succeeded=range(2))).changed == set()
     assert (await job_row(database, job_id))["failed"] == 2
+    row = await task_row(database, TaskId(job_id, 0))
+    assert (row["state"], row["message"]) == ("failed", "cancelled by John Doe")
+    assert row["stored"] is not None  # what was on its way to the store is known to `pas verify`
 
 
 async def test_more_failures_than_the_threshold_allows_pause_the_job_once(database: Database) -> None:

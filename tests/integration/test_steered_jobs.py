@@ -17,7 +17,7 @@ from tests.support.archive import Archive
 from tests.support.archive_types import DECREE, OSV, unversioned
 from tests.support.effects import assert_all_succeeded
 from tests.support.records import read_topic
-from tests.support.service import Service
+from tests.support.service import Service, pas
 
 AT_ONCE = 8
 
@@ -128,6 +128,8 @@ def test_a_cancelled_job_ends_with_what_was_stored(archive: Archive, service: Se
     }
     assert succeeded <= announced
     assert not announced & {each["id"] for each in cancelled}
+    verified = pas("verify", "--config", str(archive.config), "--job", str(job_id), "--json")
+    assert verified.returncode == 0, verified.stdout
 
 
 def test_what_failed_is_retried_in_a_new_job_once(service: Service, source: Source) -> None:
