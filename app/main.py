@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 import uvicorn
 from fastapi import FastAPI
 
-from app.api import artifacts, health, job_control, jobs, metadata_backfills
+from app.api import artifacts, health, job_control, jobs, metadata_backfills, preflight
 from app.api.body import Uploads
 from app.api.head import HeadAsGet
 from app.api.job_events import EventStreams
@@ -58,6 +58,7 @@ def create_app(settings: Settings, service: Service | None) -> FastAPI:
     if service is not None:
         app.include_router(jobs.router)
         app.include_router(job_control.router)
+        app.include_router(preflight.router)
         app.include_router(artifacts.router)
         app.include_router(metadata_backfills.router)
         app.state.authenticator = service.authenticator
@@ -68,6 +69,7 @@ def create_app(settings: Settings, service: Service | None) -> FastAPI:
         app.state.run_control = service.run_control
         app.state.job_control = service.job_control
         app.state.retries = service.retries
+        app.state.preflights = service.preflights
         app.state.event_streams = EventStreams(service.readiness)
         app.state.yaml_reader = service.yaml_reader
         app.state.uploads = Uploads(settings.backfill.max_body_size)

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -13,6 +13,7 @@ from app.api.auth import Authenticator, KeySets
 from app.api.yaml_reader import YamlReader
 from app.archiver.fetch import Fetcher
 from app.archiver.pipeline import Archiver, ArchiverOptions
+from app.archiver.preflight import Preflights
 from app.archiver.records import Records
 from app.archiver.resolve import source_of
 from app.broker import Broker
@@ -42,7 +43,7 @@ from app.metadata.search import Artifacts
 from app.objectstore import ObjectStore
 from app.reload import Reload, digest
 from app.settings import Settings
-from app.sources.http import open_sources
+from app.sources.http import SourceClient, open_sources
 from app.sources.memory import ByteBudget
 from app.sources.oauth import OAuthClientOptions
 from app.sources.pacing import Pacers
@@ -74,6 +75,7 @@ class Service:
     submissions: Submissions
     retries: Retries
     job_control: JobControl
+    preflights: Preflights
     artifacts: Artifacts
     definitions: Definitions
     run_control: RunControl
@@ -135,10 +137,9 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             batch_size=settings.metadata_backfill.batch_size,
             on_settled=lambda: run_relay.settled(1),
         )
-        work = await stack.enter_async_context(
-            _command_loop(
-                settings, live, registry, database, broker, objects, readiness, relay, budget, extractor, metadata
-            )
+        sources = await stack.enter_async_context(_sources(settings, budget))
+        work = _command_loop(
+            settings, live, registry, database, broker, objects, readiness, relay, sources, extractor, metadata
         )
         relays = [relay, run_relay] if settings.metadata_backfill.enabled else [relay]
 
@@ -150,6 +151,13 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             submissions=Submissions(database, live, relay.wake),
             retries=Retries(database, live, relay.wake),
             job_control=JobControl(database, relay.wake),
+            preflights=Preflights(
+                adapters.target(settings),
+                sources,
+                registry,
+                objects,
+                locks=settings.object_storage.object_lock_enabled,
+            ),
             artifacts=Artifacts(database, lambda: live.now.configurations),
             definitions=definitions,
             run_control=RunControl(database, extractor, adapters.run_options(settings), run_relay.wake),
@@ -261,8 +269,20 @@ async def _set(event: asyncio.Event) -> None:
     await event.wait()
 
 
-@asynccontextmanager
-async def _command_loop(
+def _sources(settings: Settings, budget: ByteBudget) -> AbstractAsyncContextManager[SourceClient]:
+    http = settings.http
+    return open_sources(
+        HttpOptions(http.timeout, http.total_timeout, http.max_response_size),
+        [
+            OAuthClientOptions(name, c.token_uri, c.client_id, c.client_secret.get_secret_value(), c.scope)
+            for name, c in settings.oauth_clients.items()
+        ],
+        slots=settings.backfill.concurrency,
+        budget=budget,
+    )
+
+
+def _command_loop(
     settings: Settings,
     catalog: LiveCatalog,
     registry: Registry,
@@ -271,54 +291,44 @@ async def _command_loop(
     objects: ObjectStore,
     readiness: Readiness,
     relay: Relay,
-    budget: ByteBudget,
+    sources: SourceClient,
     extractor: Extractor,
     metadata: MetadataBackfill,
-) -> AsyncIterator[CommandLoop]:
+) -> CommandLoop:
     backfill = settings.backfill
-    http = settings.http
-    async with open_sources(
-        HttpOptions(http.timeout, http.total_timeout, http.max_response_size),
-        [
-            OAuthClientOptions(name, c.token_uri, c.client_id, c.client_secret.get_secret_value(), c.scope)
-            for name, c in settings.oauth_clients.items()
-        ],
-        slots=backfill.concurrency,
-        budget=budget,
-    ) as client:
-        records = Records(database, readiness, relay.settled, adapters.failure_threshold(settings))
-        archiver = Archiver(
-            ArchiverOptions(
-                adapters.target(settings), settings.object_storage.object_lock_enabled, adapters.events(settings)
-            ),
-            catalog,
-            registry,
-            Fetcher(client, backfill.retry_backoff),
-            objects,
-            broker,
-            records,
-            readiness,
-            extractor,
-        )
-        handler = CreateArtifactHandler(
-            records,
-            archiver,
-            lambda row: source_of(catalog.now, row.message, row.config_id),
-            backfill.max_attempts,
-        )
-        yield CommandLoop(
-            broker.consumer([backfill.topic], backfill.service_name),
-            Dispatcher(
-                {
-                    COMMAND_TYPE: handler,
-                    RUN_COMMAND_TYPE: BackfillMetadataHandler(database, readiness, metadata),
-                },
-                backfill.service_name,
-            ),
-            Slots(backfill.concurrency, _limit(client.pacers, backfill.concurrency)),
-            lambda record, reason: send_dead_letter(broker, readiness, record, reason),
-            readiness,
-        )
+    records = Records(database, readiness, relay.settled, adapters.failure_threshold(settings))
+    archiver = Archiver(
+        ArchiverOptions(
+            adapters.target(settings), settings.object_storage.object_lock_enabled, adapters.events(settings)
+        ),
+        catalog,
+        registry,
+        Fetcher(sources, backfill.retry_backoff),
+        objects,
+        broker,
+        records,
+        readiness,
+        extractor,
+    )
+    handler = CreateArtifactHandler(
+        records,
+        archiver,
+        lambda row: source_of(catalog.now, row.message, row.config_id),
+        backfill.max_attempts,
+    )
+    return CommandLoop(
+        broker.consumer([backfill.topic], backfill.service_name),
+        Dispatcher(
+            {
+                COMMAND_TYPE: handler,
+                RUN_COMMAND_TYPE: BackfillMetadataHandler(database, readiness, metadata),
+            },
+            backfill.service_name,
+        ),
+        Slots(backfill.concurrency, _limit(sources.pacers, backfill.concurrency)),
+        lambda record, reason: send_dead_letter(broker, readiness, record, reason),
+        readiness,
+    )
 
 
 def _limit(pacers: Pacers, slots: int) -> Callable[[str, bool], int]:

@@ -85,6 +85,32 @@ COLUMN: dict[str, Any] = {
     "active": True,
 }
 
+PREFLIGHT: dict[str, Any] = {
+    "ok": False,
+    "message": "JmeDecreeDocumentCreatedEvent",
+    "topic": "jme-process-archive-decreedocumentcreated",
+    "configId": None,
+    "references": 1000,
+    "sample": [
+        {
+            "referenceId": "DOC-2024-001",
+            "version": 1,
+            "verdict": "would-fail",
+            "message": "Failed reading artifact from source service: HTTP 404",
+            "system": None,
+            "schema": None,
+            "schemaVersion": None,
+            "contentType": None,
+            "size": None,
+            "bucket": None,
+            "key": None,
+            "retentionDays": None,
+            "present": None,
+        }
+    ],
+    "buckets": [{"bucket": "archive", "problem": None}],
+}
+
 
 def page(*items: dict[str, Any]) -> dict[str, Any]:
     return {"items": list(items), "next": None}

@@ -10,9 +10,8 @@ from app.api.auth import MayReadJobs, MayWriteJobs
 from app.api.body import Uploads
 from app.api.ids import JobId, unknown
 from app.api.problems import ApiProblem, responses
-from app.api.yaml_reader import ReadingFailed, YamlReader
+from app.api.submissions import MEDIA_TYPES, REQUEST_BODY, read_submission, unfit
 from app.api.yaml_report import report_head, report_tasks
-from app.api.yaml_scalars import listed
 from app.db.database import Database
 from app.domain.jobs import JobResult, JobState, TaskState
 from app.jobs import report
@@ -20,16 +19,6 @@ from app.jobs.submit import DifferentContent, DoesNotFit, Submissions, Submitter
 from app.telemetry import traces
 
 router = APIRouter(prefix="/api/jobs", tags=["backfill jobs"])
-
-MEDIA_TYPES = ("application/yaml", "application/x-yaml")
-
-EXAMPLE = """\
-message: JmeDecreeDocumentCreatedEvent
-topic: jme-process-archive-decreedocumentcreated
-archiveDataReferences:
-  - id: DOC-2024-001
-    version: 1
-"""
 
 EXAMPLE_REPORT = """\
 message: JmeDecreeDocumentCreatedEvent
@@ -46,32 +35,6 @@ archiveDataReferences:
     version: 1
     state: succeeded
 """
-
-SUBMISSION_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "required": ["message", "topic", "archiveDataReferences"],
-    "additionalProperties": False,
-    "properties": {
-        "message": {"type": "string", "description": "name of the configured message"},
-        "topic": {"type": "string", "description": "its topic, as configured"},
-        "config-id": {"type": "string", "description": "selects among several configurations of one message"},
-        "num-of-retry": {"type": "integer", "minimum": 0, "maximum": 10},
-        "archiveDataReferences": {
-            "type": "array",
-            "minItems": 1,
-            "items": {
-                "type": "object",
-                "required": ["id"],
-                "additionalProperties": False,
-                "properties": {
-                    "id": {"type": "string", "minLength": 1, "maxLength": 512},
-                    "version": {"type": "integer", "minimum": 1, "maximum": 2147483647},
-                },
-            },
-        },
-    },
-}
-
 
 _WORD = {"type": "string"}
 _TIME = {"type": "string", "format": "date-time"}
@@ -123,12 +86,7 @@ REPORT_SCHEMA: dict[str, Any] = {
         },
         **responses(400, 401, 403, 408, 409, 413, 415, 503),
     },
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {media: {"schema": SUBMISSION_SCHEMA, "example": EXAMPLE} for media in MEDIA_TYPES},
-        }
-    },
+    openapi_extra={"requestBody": REQUEST_BODY},
 )
 async def submit(request: Request, caller: MayWriteJobs, job_id: JobId) -> Response:
     """Stores the job and a task for each reference; the commands follow as soon as broker and window allow.
@@ -142,27 +100,14 @@ async def submit(request: Request, caller: MayWriteJobs, job_id: JobId) -> Respo
         traceparent = request.headers.get("traceparent")
         with traces.start("PUT /api/jobs/{job_id}", "server", traceparent) as span:
             span.set("pas.job_id", str(job_id))
-            reader: YamlReader = state.yaml_reader
-            try:
-                content = await reader.read(body, state.max_references)
-            except ReadingFailed as error:
-                raise ApiProblem(503, "The body could not be read now; send the same again.", headers=RETRY) from error
-            if content.too_many:
-                raise ApiProblem(413, f"A job may have at most {state.max_references} references; split it.")
-            if content.mistakes:
-                mistakes = listed([*content.mistakes, *submissions.mistakes(content)])
-                raise ApiProblem(400, "The submission has mistakes.", errors=mistakes)
+            content = await read_submission(state.yaml_reader, submissions, body, state.max_references)
             try:
                 await submissions.submit(job_id, content, Submitter(caller.name, caller.ext_id, span.traceparent))
             except DoesNotFit as error:
-                mistakes = listed(error.mistakes)
-                raise ApiProblem(400, "The submission does not fit the configuration.", errors=mistakes) from error
+                raise unfit(error) from error
             except DifferentContent as error:
                 raise ApiProblem(409, f"Job {job_id} exists with different content; nothing was changed.") from error
     return Response(headers={"Location": f"{request.scope.get('root_path', '')}/api/jobs/{job_id}/report"})
-
-
-RETRY = {"Retry-After": "5"}
 
 
 @router.get(

@@ -104,7 +104,7 @@ class Submissions:
         """
         if (known := await self._find(job_id)) is not None:
             return _repeated(known, content)
-        job = _new_job(job_id, content, self._fitting(content), by)
+        job = _new_job(job_id, content, self.fitting(content), by)
         if not await self._insert(job, content.references):
             known = await self._find(job_id)  # a twin won the race
             if known is None:
@@ -120,7 +120,8 @@ class Submissions:
         """What does not fit the configuration, as far as the body could be read."""
         return self._check(content)[1]
 
-    def _fitting(self, content: Content) -> ArchiveTypeConfiguration:
+    def fitting(self, content: Content) -> ArchiveTypeConfiguration:
+        """The configuration of a body without mistakes. Raises DoesNotFit."""
         configuration, mistakes = self._check(content)
         if configuration is None or mistakes:
             raise DoesNotFit(mistakes)

@@ -106,6 +106,12 @@ class ObjectStore(Protocol):
     async def check(self, buckets: Sequence[str]) -> None:
         """A cheap look for /health/ready: raises Unavailable with the reason."""
 
+    async def examine(self, bucket: str) -> None:
+        """Whether objects can be put there: the bucket, its versions and, where that is asked for, its object lock.
+
+        Nothing is written. Raises Unavailable with the reason.
+        """
+
     async def close(self) -> None: ...
 
 

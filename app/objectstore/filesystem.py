@@ -107,6 +107,9 @@ class FilesystemObjectStore:
 
         await self._run(each)
 
+    async def examine(self, bucket: str) -> None:
+        await self._run(lambda: self._check(bucket))
+
     async def close(self) -> None:
         """Waits for what is being written."""
         await asyncio.to_thread(self._threads.shutdown, wait=True)

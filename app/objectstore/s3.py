@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from app.domain.archive_types import ArchiveDataType
 from app.objectstore import ListedVersion, ObjectVersion, PreconditionFailed, Upload
-from app.objectstore.s3_buckets import check_buckets, prepare_buckets
+from app.objectstore.s3_buckets import check_buckets, examine_bucket, prepare_buckets
 from app.objectstore.s3_connection import S3Connection, S3Options
 from app.objectstore.s3_errors import code_of, status_of, translated
 from app.objectstore.s3_listing import walk
@@ -96,6 +96,9 @@ class S3ObjectStore:
 
     async def check(self, buckets: Sequence[str]) -> None:
         await check_buckets(self._connection, buckets)
+
+    async def examine(self, bucket: str) -> None:
+        await examine_bucket(self._connection, bucket)
 
     async def close(self) -> None:
         await self._connection.close()

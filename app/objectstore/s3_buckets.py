@@ -19,9 +19,7 @@ async def prepare_buckets(connection: S3Connection, buckets: Sequence[str], type
     for bucket in dict.fromkeys(buckets):
         with translated(bucket):
             await _ensure_bucket(connection, client, bucket)
-            await _need_versioning(client, bucket)
-            if connection.options.object_lock_enabled:
-                await _need_object_lock(client, bucket)
+            await _need_protection(connection, client, bucket)
             await ensure_rules(client, bucket, types)
 
 
@@ -35,6 +33,21 @@ async def check_buckets(connection: S3Connection, buckets: Sequence[str]) -> Non
                 raise unavailable(404, "NoSuchBucket", "", bucket)
 
     await asyncio.gather(*(look(bucket) for bucket in dict.fromkeys(buckets)))
+
+
+async def examine_bucket(connection: S3Connection, bucket: str) -> None:
+    """As `ObjectStore.examine`."""
+    client = await connection.client()
+    with translated(bucket):
+        if not await _exists(client, bucket):
+            raise unavailable(404, "NoSuchBucket", "", bucket)
+        await _need_protection(connection, client, bucket)
+
+
+async def _need_protection(connection: S3Connection, client: Any, bucket: str) -> None:
+    await _need_versioning(client, bucket)
+    if connection.options.object_lock_enabled:
+        await _need_object_lock(client, bucket)
 
 
 async def _exists(client: Any, bucket: str) -> bool:

@@ -6,9 +6,10 @@ import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from app.api import artifacts, examples, health, job_control, jobs, metadata_backfills
+from app.api import artifacts, examples, health, job_control, jobs, metadata_backfills, preflight
 from app.api.artifact_models import ArtifactView, ColumnView
 from app.api.models import JobView
+from app.api.preflight import PreflightView
 from app.api.problems import install
 from app.api.run_models import RunErrorPage, RunView
 
@@ -19,7 +20,7 @@ WITHOUT_BODY = ("put /api/jobs/{job_id} 200", "get /api/jobs/{job_id}/events 204
 def document() -> dict[str, Any]:
     app = FastAPI(title="PAS", version="1")
     install(app)
-    for each in (health, jobs, job_control, artifacts, metadata_backfills):
+    for each in (health, jobs, job_control, artifacts, metadata_backfills, preflight):
         app.include_router(each.router)
     return app.openapi()
 
@@ -60,6 +61,7 @@ def test_every_body_of_a_request_has_schema_and_example(document: dict[str, Any]
         (JobView, examples.JOB),
         (RunView, examples.RUN),
         (RunErrorPage, examples.page(*examples.RUN_ERRORS)),
+        (PreflightView, examples.PREFLIGHT),
         (ArtifactView, examples.ARTIFACT),
         (ColumnView, examples.COLUMN),
     ],

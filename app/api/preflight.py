@@ -1,0 +1,119 @@
+"""The endpoint that tells what would become of a job."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from app.api.auth import MayWriteJobs
+from app.api.body import Uploads
+from app.api.examples import PREFLIGHT, shown
+from app.api.problems import responses
+from app.api.submissions import MEDIA_TYPES, REQUEST_BODY, read_submission, unfit
+from app.archiver.preflight import BucketLook, Preflight, Preflights, Sampled, Verdict, places
+from app.jobs.submit import DoesNotFit, Submissions
+from app.telemetry import traces
+
+router = APIRouter(prefix="/api/preflight", tags=["backfill jobs"])
+
+_CAMEL = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+class SampleView(BaseModel):
+    """What would become of one reference; what is behind `message` is there for a document that would be stored."""
+
+    model_config = _CAMEL
+
+    reference_id: str
+    version: int | None
+    verdict: Annotated[
+        Verdict, Field(description="`no-data`: it would stay open; `not-sure`: no answer, or a pause is asked for")
+    ]
+    message: Annotated[str | None, Field(description="as the report would show it")]
+    system: str | None
+    schema_: Annotated[str | None, Field(alias="schema")]
+    schema_version: int | None
+    content_type: str | None
+    size: Annotated[int | None, Field(description="bytes")]
+    bucket: str | None
+    key: str | None
+    retention_days: Annotated[int | None, Field(description="of the object lock; null: it would not be locked")]
+    present: Annotated[bool | None, Field(description="an object with the same content lies there already")]
+
+    @classmethod
+    def of(cls, sampled: Sampled) -> "SampleView":
+        schema = sampled.schema
+        return cls(
+            reference_id=sampled.reference.id,
+            version=sampled.reference.version,
+            verdict=sampled.verdict,
+            message=sampled.message,
+            system=schema.system if schema else None,
+            schema_=schema.name if schema else None,
+            schema_version=schema.version if schema else None,
+            content_type=sampled.content_type,
+            size=sampled.size,
+            bucket=sampled.bucket,
+            key=sampled.key,
+            retention_days=sampled.retention_days,
+            present=sampled.present,
+        )
+
+
+class BucketView(BaseModel):
+    bucket: str
+    problem: Annotated[str | None, Field(description="why nothing can be stored there now")]
+
+    @classmethod
+    def of(cls, look: BucketLook) -> "BucketView":
+        return cls(bucket=look.bucket, problem=look.problem)
+
+
+class PreflightView(BaseModel):
+    model_config = _CAMEL
+
+    ok: Annotated[bool, Field(description="every sample would succeed, every bucket is as it must be")]
+    message: str
+    topic: str
+    config_id: Annotated[str | None, Field(description="the configuration that it resolves to, where it has an id")]
+    references: Annotated[int, Field(description="number of tasks that the job would have")]
+    sample: Annotated[list[SampleView], Field(description="up to 5, spread over the body")]
+    buckets: list[BucketView]
+
+
+@router.post(
+    "",
+    summary="See what would become of a job",
+    responses={
+        200: shown("What would happen.", PREFLIGHT),
+        **responses(400, 401, 403, 408, 413, 415, 503),
+    },
+    openapi_extra={"requestBody": REQUEST_BODY},
+)
+async def preflight(request: Request, _caller: MayWriteJobs) -> PreflightView:
+    """Takes the body of a submission and writes nothing: the body is checked as for a PUT, the source is asked for up
+    to 5 of its references, once each, their documents are checked against their schemas, their buckets looked at."""
+    state = request.app.state
+    submissions: Submissions = state.submissions
+    uploads: Uploads = state.uploads
+    preflights: Preflights = state.preflights
+    async with uploads.body(request, MEDIA_TYPES) as body:
+        with traces.start("POST /api/preflight", "server", request.headers.get("traceparent")) as span:
+            content = await read_submission(state.yaml_reader, submissions, body, state.max_references)
+            try:
+                configuration = submissions.fitting(content)
+            except DoesNotFit as error:
+                raise unfit(error) from error
+            sample = [content.references[place] for place in places(len(content.references))]
+            total = len(content.references)
+    found: Preflight = await preflights.look(configuration, sample, span.traceparent)
+    return PreflightView(
+        ok=found.ok,
+        message=configuration.message_type,
+        topic=configuration.topic,
+        config_id=configuration.id,
+        references=total,
+        sample=[SampleView.of(each) for each in found.sample],
+        buckets=[BucketView.of(each) for each in found.buckets],
+    )

@@ -1,0 +1,69 @@
+"""The YAML body of a submission: how it is documented, and read with all that is wrong with it."""
+
+from typing import Any
+
+from app.api.problems import RETRY_AFTER, ApiProblem
+from app.api.yaml_body import Parsed
+from app.api.yaml_reader import ReadingFailed, YamlReader
+from app.api.yaml_scalars import listed
+from app.jobs.submit import DoesNotFit, Submissions
+
+MEDIA_TYPES = ("application/yaml", "application/x-yaml")
+
+EXAMPLE = """\
+message: JmeDecreeDocumentCreatedEvent
+topic: jme-process-archive-decreedocumentcreated
+archiveDataReferences:
+  - id: DOC-2024-001
+    version: 1
+"""
+
+SUBMISSION_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["message", "topic", "archiveDataReferences"],
+    "additionalProperties": False,
+    "properties": {
+        "message": {"type": "string", "description": "name of the configured message"},
+        "topic": {"type": "string", "description": "its topic, as configured"},
+        "config-id": {"type": "string", "description": "selects among several configurations of one message"},
+        "num-of-retry": {"type": "integer", "minimum": 0, "maximum": 10},
+        "archiveDataReferences": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["id"],
+                "additionalProperties": False,
+                "properties": {
+                    "id": {"type": "string", "minLength": 1, "maxLength": 512},
+                    "version": {"type": "integer", "minimum": 1, "maximum": 2147483647},
+                },
+            },
+        },
+    },
+}
+
+REQUEST_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {media: {"schema": SUBMISSION_SCHEMA, "example": EXAMPLE} for media in MEDIA_TYPES},
+}
+
+
+async def read_submission(reader: YamlReader, submissions: Submissions, body: bytearray, max_references: int) -> Parsed:
+    """A body without mistakes. Raises ApiProblem 400 with every mistake, those that the configuration knows of too,
+    413 for too many references, 503."""
+    try:
+        content = await reader.read(body, max_references)
+    except ReadingFailed as error:
+        headers = {"Retry-After": str(RETRY_AFTER)}
+        raise ApiProblem(503, "The body could not be read now; send the same again.", headers=headers) from error
+    if content.too_many:
+        raise ApiProblem(413, f"A job may have at most {max_references} references; split it.")
+    if content.mistakes:
+        mistakes = listed([*content.mistakes, *submissions.mistakes(content)])
+        raise ApiProblem(400, "The submission has mistakes.", errors=mistakes)
+    return content
+
+
+def unfit(error: DoesNotFit) -> ApiProblem:
+    return ApiProblem(400, "The submission does not fit the configuration.", errors=listed(error.mistakes))

@@ -1,0 +1,173 @@
+"""What would become of a job: a sample is fetched, checked and described as its tasks would be. Writes nothing."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from uuid import UUID
+
+from app.archiver.describe import Target, bucket_of, describe
+from app.catalog.registry import Registry
+from app.domain.archive_types import ArchiveTypeConfiguration, SchemaName
+from app.domain.artifacts import ArchiveTask, Artifact, Document
+from app.domain.errors import NoArchiveData, PermanentFailure, TransientFailure, Unavailable
+from app.domain.jobs import Reference, TaskId
+from app.objectstore import ObjectStore
+from app.sources.http import SourceClient
+from app.sources.pacing import SourceBusy
+
+SAMPLE = 5
+"""References that are asked for: the first, the last, and some between."""
+
+PATIENCE = 20.0
+"""Seconds for each of them, and for the object store: somebody waits for the answer."""
+
+_NO_JOB = UUID(int=0)
+_SCHEMA_VERSION_ID = "x" * 36
+"""In the place of that of the schema file, which is not stored: user metadata has a largest size."""
+
+
+class Verdict(StrEnum):
+    WOULD_SUCCEED = "would-succeed"
+    WOULD_FAIL = "would-fail"
+    NO_DATA = "no-data"
+    """The source has nothing yet: the task would stay open."""
+    NOT_SURE = "not-sure"
+    """The source did not answer, failed in a way that may pass, or asks for a pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """What would become of one reference. `message` is that of the failed task; `bucket` and all that follows is there
+    for a document that would be stored. `present`: an object with the same content lies there already."""
+
+    reference: Reference
+    verdict: Verdict
+    message: str | None = None
+    bucket: str | None = None
+    key: str | None = None
+    schema: SchemaName | None = None
+    content_type: str | None = None
+    size: int | None = None
+    retention_days: int | None = None
+    present: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BucketLook:
+    """`problem`: why nothing can be stored there, with the way out; None where all is well."""
+
+    bucket: str
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    sample: Sequence[Sampled]
+    buckets: Sequence[BucketLook]
+
+    @property
+    def ok(self) -> bool:
+        return all(each.verdict is Verdict.WOULD_SUCCEED for each in self.sample) and not any(
+            each.problem for each in self.buckets
+        )
+
+
+def places(total: int) -> list[int]:
+    """Positions of the sample, evenly spread."""
+    if total <= SAMPLE:
+        return list(range(total))
+    return [round(number * (total - 1) / (SAMPLE - 1)) for number in range(SAMPLE)]
+
+
+class Preflights:
+    """`locks` says whether objects are locked."""
+
+    def __init__(
+        self, target: Target, sources: SourceClient, registry: Registry, objects: ObjectStore, *, locks: bool
+    ) -> None:
+        self._target = target
+        self._sources = sources
+        self._registry = registry
+        self._objects = objects
+        self._locks = locks
+
+    async def look(
+        self, configuration: ArchiveTypeConfiguration, sample: Sequence[Reference], traceparent: str
+    ) -> Preflight:
+        """Each reference is asked for once, without a second attempt."""
+        found = await asyncio.gather(*(self._try(configuration, each, traceparent) for each in sample))
+        wanted = dict.fromkeys([self._target.bucket, *(each.bucket for each in found if each.bucket)])
+        buckets = await asyncio.gather(*(self._examine(bucket) for bucket in wanted))
+        return Preflight(found, buckets)
+
+    async def _try(self, configuration: ArchiveTypeConfiguration, reference: Reference, traceparent: str) -> Sampled:
+        task = ArchiveTask(
+            id=TaskId(_NO_JOB, 0),
+            reference=reference,
+            message=configuration.message_type,
+            config_id=configuration.id,
+            job_started=datetime.now(UTC),
+            attempts=0,
+            max_attempts=1,
+            idempotence_id="",
+            traceparent=traceparent,
+        )
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await self._described(configuration, task, traceparent)
+        except TimeoutError:
+            return Sampled(reference, Verdict.NOT_SURE, f"no answer within {PATIENCE:.0f} s")
+        except NoArchiveData:
+            return Sampled(reference, Verdict.NO_DATA, "the source has no archive data")
+        except PermanentFailure as failure:
+            return Sampled(reference, Verdict.WOULD_FAIL, failure.message)
+        except TransientFailure as failure:
+            return Sampled(reference, Verdict.NOT_SURE, f"would be tried again: {failure.cause}")
+        except SourceBusy as busy:
+            return Sampled(
+                reference, Verdict.NOT_SURE, f"would wait for {busy.not_before_seconds:.0f} s: {busy.reason}"
+            )
+
+    async def _described(self, configuration: ArchiveTypeConfiguration, task: ArchiveTask, traceparent: str) -> Sampled:
+        async with self._sources.fetching(configuration, task.reference, traceparent) as document:
+            await self._registry.check_async(document.content, document.content_type, document.schema)
+            artifact = await asyncio.to_thread(self._artifact, document, task)
+            size = len(document.content)
+        days = artifact.data_type.expiration_days
+        return Sampled(
+            reference=task.reference,
+            verdict=Verdict.WOULD_SUCCEED,
+            bucket=artifact.bucket,
+            key=artifact.key,
+            schema=artifact.data_type.schema,
+            content_type=artifact.content_type,
+            size=size,
+            retention_days=days if self._locks else None,
+            present=await self._is_present(artifact),
+        )
+
+    def _artifact(self, document: Document, task: ArchiveTask) -> Artifact:
+        data_type = self._registry.find(document.schema)
+        assert data_type is not None  # noqa: S101 # an unknown schema does not pass the check
+        bucket_of(document, self._target)
+        return describe(document, task, data_type, self._target, _SCHEMA_VERSION_ID)
+
+    async def _is_present(self, artifact: Artifact) -> bool | None:
+        """None where the object store does not say; what is wrong there is said of the bucket."""
+        try:
+            current = await self._objects.head(artifact.bucket, artifact.key)
+        except Unavailable:
+            return None
+        return current is not None and current.user_metadata.get("hash") == artifact.sha256
+
+    async def _examine(self, bucket: str) -> BucketLook:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._objects.examine(bucket)
+        except TimeoutError:
+            return BucketLook(bucket, f"no answer within {PATIENCE:.0f} s")
+        except Unavailable as unavailable:
+            return BucketLook(bucket, unavailable.reason)
+        return BucketLook(bucket, None)

@@ -1,0 +1,122 @@
+"""A preflight says what would become of a job, and writes nothing."""
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.integration.conftest import MakeArchive
+from tests.servers.source import Source
+from tests.support.archive import Archive
+from tests.support.archive_types import DECREE, OSV, YAML_TYPE, Message, Reference, submission, unversioned
+from tests.support.objects import versions_in
+from tests.support.service import Service
+
+READ = "Failed reading artifact from source service"
+
+
+@pytest.fixture(scope="module")
+def archive(make_archive: MakeArchive) -> Archive:
+    return make_archive()
+
+
+@pytest.fixture(scope="module")
+def started(archive: Archive) -> Iterator[Service]:
+    with archive.service() as service:
+        yield service
+
+
+@pytest.fixture
+def service(started: Service, source: Source) -> Service:
+    source.clear()
+    return started
+
+
+def preflight(service: Service, references: list[Reference], message: Message = OSV) -> dict[str, Any]:
+    answer = service.api("POST", "/api/preflight", content=submission(message, references), headers=YAML_TYPE)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def test_a_job_that_would_succeed_is_said_to_and_nothing_is_written(
+    archive: Archive, service: Service, source: Source
+) -> None:
+    before = list(versions_in(archive.s3, archive.bucket))
+    said = preflight(service, unversioned(*(f"doc-{number}" for number in range(1001))))
+    assert (said["ok"], said["message"], said["references"]) == (True, OSV.name, 1001)
+    assert [each["referenceId"] for each in said["sample"]] == [f"doc-{n}" for n in (0, 250, 500, 750, 1000)]
+    assert source.counts == dict.fromkeys((each["referenceId"] for each in said["sample"]), 1)
+    assert said["buckets"] == [{"bucket": archive.bucket, "problem": None}]
+    first = said["sample"][0]
+    assert (first["verdict"], first["message"], first["present"]) == ("would-succeed", None, False)
+    assert (first["system"], first["schema"], first["schemaVersion"]) == ("PSF", "OsvRecord", 1)
+    assert (first["bucket"], first["retentionDays"], first["contentType"]) == (archive.bucket, 90, "application/json")
+    assert list(versions_in(archive.s3, archive.bucket)) == before
+    assert archive.query("SELECT * FROM backfill_job") == []
+
+    job_id = uuid4()
+    service.submit(job_id, unversioned("doc-0"))
+    service.wait_completed(job_id)
+    assert first["key"] in {version.key for version in versions_in(archive.s3, archive.bucket)}
+    assert preflight(service, unversioned("doc-0"))["sample"][0]["present"] is True
+
+
+@pytest.mark.parametrize(
+    ("rule", "verdict", "message"),
+    [
+        ({"status": 404}, "would-fail", f"{READ}: HTTP 404"),
+        ({"status": 204}, "no-data", "the source has no archive data"),
+        ({"status": 503}, "not-sure", "would be tried again: HTTP 503"),
+        ({"body": "{}"}, "would-fail", "Archive data does not match schema PSF/OsvRecord version 1: "),
+        (
+            {"headers": {"Archive-Storage-Bucket": "not-allowed"}},
+            "would-fail",
+            f"{READ}: header Archive-Storage-Bucket names a bucket not allowed",
+        ),
+        (
+            {"headers": {"Archive-Metadata-Big": "x" * 2000}},
+            "would-fail",
+            "Failed storing artifact: the custom metadata does not fit: ",
+        ),
+    ],
+)
+def test_a_reference_that_would_not_succeed_is_named_with_the_reason(
+    service: Service, source: Source, rule: dict[str, Any], verdict: str, message: str
+) -> None:
+    source.script(match="bad", **rule)
+    said = preflight(service, unversioned("good", "bad"))
+    assert said["ok"] is False
+    assert [each["verdict"] for each in said["sample"]] == ["would-succeed", verdict]
+    found = said["sample"][1]["message"]
+    assert found.startswith(message) if message.endswith(" ") else found == message
+    assert source.counts["bad"] == 1
+    assert said["sample"][1]["key"] is None
+
+
+def test_a_body_with_mistakes_is_refused_as_for_a_submission(service: Service) -> None:
+    body = submission(DECREE, unversioned("a"))
+    refused = service.api("POST", "/api/preflight", content=body, headers=YAML_TYPE)
+    submitted = service.put(uuid4(), body)
+    assert (refused.status_code, refused.json()) == (400, submitted.json())
+    assert service.api("POST", "/api/preflight", json={}).status_code == 415
+
+
+def test_it_needs_the_role_that_submits(archive: Archive, service: Service) -> None:
+    body = submission(OSV, unversioned("a"))
+    reader = archive.oidc.token("pas-reader")
+    assert service.api("POST", "/api/preflight", content=body, headers=YAML_TYPE, token=reader).status_code == 403
+
+
+def test_a_bucket_without_lock_is_named_with_the_way_out(make_archive: MakeArchive, source: Source) -> None:
+    source.clear()
+    archive = make_archive(make=("topics", "database"))
+    archive.s3.create_bucket(archive.bucket, lock=False)
+    with archive.service().start_listening() as service:
+        service.wait("the keys are there", lambda: service.api("GET", "/api/jobs").status_code == 200)
+        said = preflight(service, unversioned("a"))
+        assert said["ok"] is False
+        [bucket] = said["buckets"]
+        assert "object" in bucket["problem"]
+        assert "enable" in bucket["problem"]
+        assert said["sample"][0]["verdict"] == "would-succeed"
