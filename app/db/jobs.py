@@ -27,8 +27,8 @@ from app.db.tables import NO_DATA, job, task
 from app.domain.identity import reference_key
 from app.domain.jobs import Job, JobState, References, TaskState
 
-KEYS_AT_ONCE = 20_000
-"""Keys of tasks that are read in one go."""
+KEYS_AT_ONCE = 2_000
+"""Keys of tasks that are read in one go, some 5 ms: then other work of the event loop gets its turn."""
 
 
 async def insert_if_absent(connection: AsyncConnection, new: Job) -> bool:

@@ -1,5 +1,6 @@
 """A new job of the references that failed in another one."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from uuid import UUID
@@ -50,7 +51,8 @@ class Retries:
             if total == 0:
                 raise Impossible("has no failed references")
             keys = await jobs.keys_of(connection, new_id)
-            await jobs.set_content(connection, new_id, total, content_hash(new.message, new.topic, new.config_id, keys))
+            digest = await asyncio.to_thread(content_hash, new.message, new.topic, new.config_id, keys)
+            await jobs.set_content(connection, new_id, total, digest)
             return await jobs.find(connection, new_id)
 
         made = await self._database.run(insert)

@@ -98,7 +98,7 @@ def test_getting_started_goes_as_it_says(checkout: Path, service: str, source: s
     check(commands, checkout, {SERVICE: service, SOURCE: source})
 
 
-@pytest.mark.parametrize("name", ["docs/metadata.md", "docs/search.md"])
+@pytest.mark.parametrize("name", ["docs/jobs.md", "docs/metadata.md", "docs/search.md"])
 def test_what_comes_after_getting_started_goes_as_it_says(name: str, checkout: Path, service: str, source: str) -> None:
     begin = [command for command in commands_of(REPOSITORY / "docs/getting-started.md") if not command.program]
     commands = commands_of(REPOSITORY / name)
