@@ -27,6 +27,9 @@ router = APIRouter(prefix="/api/jobs", tags=["backfill jobs"])
 
 MAX_BODY = 4096
 
+NO_NUL = "^[^\\x00]*$"
+"""PostgreSQL knows no text with one."""
+
 SHOWN = shown("The job as it stands.", JOB)
 RETRIED = {**JOB, "retryOf": "5f0c7a52-33a3-4d3f-9a0e-3f5e0f1a7c11"}
 EVENT = {  # of each event: so readers of the document take it before OpenAPI 3.2
@@ -61,7 +64,9 @@ async def list_jobs(
     _caller: MayReadJobs,
     steering: Control,
     state: Annotated[JobState | None, Query(description="only jobs in this state")] = None,
-    message: Annotated[str | None, Query(description="only jobs of this message", max_length=512)] = None,
+    message: Annotated[
+        str | None, Query(description="only jobs of this message", max_length=512, pattern=NO_NUL)
+    ] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> JobPage:

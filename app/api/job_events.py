@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from fastapi import Response
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from app.api.models import JobView
 from app.api.problems import RETRY_AFTER, ApiProblem
@@ -29,13 +30,13 @@ HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 class EventStreams:
-    """`pause` and `still_here` are in seconds."""
+    """`pause` and `still_here` are in seconds; `open` says how many there are."""
 
     def __init__(self, readiness: Readiness, *, pause: float = PAUSE, still_here: float = STILL_HERE) -> None:
         self._readiness = readiness
         self._pause = pause
         self._still_here = still_here
-        self._open = 0
+        self.open = 0
 
     def answer(
         self,
@@ -51,35 +52,46 @@ class EventStreams:
         """
         if first.job.state is JobState.COMPLETED and last_event_id == JobState.COMPLETED:
             return Response(status_code=204)
-        if self._open >= MOST:
+        if self.open >= MOST:
             headers = {"Retry-After": str(RETRY_AFTER)}
             raise ApiProblem(503, f"{MOST} jobs are followed already; look at it instead.", headers=headers)
-        return StreamingResponse(self._events(first, look, expires), 200, HEADERS, "text/event-stream")
+        return _Stream(self, self._events(first, look, expires))
 
     async def _events(
         self, view: control.JobView, look: Callable[[], Awaitable[control.JobView]], expires: float
     ) -> AsyncIterator[bytes]:
-        self._open += 1
+        yield _event(view)
+        said, told = _news(view), time.monotonic()
+        while view.job.state is JobState.OPEN and not self._readiness.stopping and time.time() < expires:
+            await asyncio.sleep(self._pause)
+            try:
+                view = await look()
+            except UnknownJob:
+                return
+            except Unavailable as away:
+                yield f": the {away.component} cannot be reached at the moment\n\n".encode()
+                continue
+            if (news := _news(view)) != said:
+                yield _event(view)
+                said, told = news, time.monotonic()
+            elif time.monotonic() - told >= self._still_here:
+                yield b": still here\n\n"
+                told = time.monotonic()
+
+
+class _Stream(StreamingResponse):
+    """Counts itself while it is answered: a generator that a client left ends when it is collected, some time."""
+
+    def __init__(self, streams: EventStreams, events: AsyncIterator[bytes]) -> None:
+        super().__init__(events, 200, HEADERS, "text/event-stream")
+        self._streams = streams
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._streams.open += 1
         try:
-            yield _event(view)
-            said, told = _news(view), time.monotonic()
-            while view.job.state is JobState.OPEN and not self._readiness.stopping and time.time() < expires:
-                await asyncio.sleep(self._pause)
-                try:
-                    view = await look()
-                except UnknownJob:
-                    return
-                except Unavailable as away:
-                    yield f": the {away.component} cannot be reached at the moment\n\n".encode()
-                    continue
-                if (news := _news(view)) != said:
-                    yield _event(view)
-                    said, told = news, time.monotonic()
-                elif time.monotonic() - told >= self._still_here:
-                    yield b": still here\n\n"
-                    told = time.monotonic()
+            await super().__call__(scope, receive, send)
         finally:
-            self._open -= 1
+            self._streams.open -= 1
 
 
 def _event(view: control.JobView) -> bytes:

@@ -1,6 +1,6 @@
 """The endpoint that tells what would become of a job."""
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,9 +9,11 @@ from pydantic.alias_generators import to_camel
 from app.api.auth import MayWriteJobs
 from app.api.body import Uploads
 from app.api.examples import PREFLIGHT, shown
-from app.api.problems import responses
+from app.api.problems import RETRY_AFTER, ApiProblem, responses
 from app.api.submissions import MEDIA_TYPES, REQUEST_BODY, read_submission, unfit
-from app.archiver.preflight import BucketLook, Preflight, Preflights, Sampled, Verdict, places
+from app.archiver.preflight import BucketLook, Preflights, Sampled, TooManyAtOnce, Verdict, places
+from app.domain.archive_types import ArchiveTypeConfiguration
+from app.domain.jobs import Reference
 from app.jobs.submit import DoesNotFit, Submissions
 from app.telemetry import traces
 
@@ -94,26 +96,41 @@ class PreflightView(BaseModel):
 async def preflight(request: Request, _caller: MayWriteJobs) -> PreflightView:
     """Takes the body of a submission and writes nothing: the body is checked as for a PUT, the source is asked for up
     to 5 of its references, once each, their documents are checked against their schemas, their buckets looked at."""
-    state = request.app.state
-    submissions: Submissions = state.submissions
-    uploads: Uploads = state.uploads
-    preflights: Preflights = state.preflights
-    async with uploads.body(request, MEDIA_TYPES) as body:
-        with traces.start("POST /api/preflight", "server", request.headers.get("traceparent")) as span:
-            content = await read_submission(state.yaml_reader, submissions, body, state.max_references)
-            try:
-                configuration = submissions.fitting(content)
-            except DoesNotFit as error:
-                raise unfit(error) from error
-            sample = [content.references[place] for place in places(len(content.references))]
-            total = len(content.references)
-    found: Preflight = await preflights.look(configuration, sample, span.traceparent)
+    preflights: Preflights = request.app.state.preflights
+    with traces.start("POST /api/preflight", "server", request.headers.get("traceparent")) as span:
+        wanted = await _wanted(request)
+        try:
+            found = await preflights.look(wanted.configuration, wanted.sample, span.traceparent)
+        except TooManyAtOnce as error:
+            headers = {"Retry-After": str(RETRY_AFTER)}
+            raise ApiProblem(503, "Too many preflights at once; send the same again.", headers=headers) from error
     return PreflightView(
         ok=found.ok,
-        message=configuration.message_type,
-        topic=configuration.topic,
-        config_id=configuration.id,
-        references=total,
+        message=wanted.configuration.message_type,
+        topic=wanted.configuration.topic,
+        config_id=wanted.configuration.id,
+        references=wanted.total,
         sample=[SampleView.of(each) for each in found.sample],
         buckets=[BucketView.of(each) for each in found.buckets],
     )
+
+
+class _Wanted(NamedTuple):
+    configuration: ArchiveTypeConfiguration
+    sample: list[Reference]
+    total: int
+
+
+async def _wanted(request: Request) -> _Wanted:
+    """What is kept of the body: the rest is gone before the source is waited for."""
+    state = request.app.state
+    submissions: Submissions = state.submissions
+    uploads: Uploads = state.uploads
+    async with uploads.body(request, MEDIA_TYPES) as body:
+        content = await read_submission(state.yaml_reader, submissions, body, state.max_references)
+        try:
+            configuration = submissions.fitting(content)
+        except DoesNotFit as error:
+            raise unfit(error) from error
+        total = len(content.references)
+        return _Wanted(configuration, [content.references[place] for place in places(total)], total)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from time import monotonic
 
@@ -14,6 +14,13 @@ from app.sources.pacing import PATIENCE, SourceBusy, backoff
 from app.telemetry import metrics, traces
 
 log = logging.getLogger(__name__)
+
+
+StillWanted = Callable[[], Awaitable[bool]]
+"""Whether a task that waited may still start: its job may be paused by now, or cancelled."""
+
+
+class _NotWanted(Exception): ...
 
 
 class PutBackTask(Exception):
@@ -39,23 +46,35 @@ class Fetcher:
 
     @asynccontextmanager
     async def document(
-        self, configuration: ArchiveTypeConfiguration, task: ArchiveTask, parent: str
+        self,
+        configuration: ArchiveTypeConfiguration,
+        task: ArchiveTask,
+        parent: str,
+        still_wanted: StillWanted,
     ) -> AsyncIterator[Document]:
         """The document, in memory until the block ends. `parent` is the `traceparent` of the task's work.
 
-        Raises PermanentFailure, also when all attempts are used up; NoArchiveData; PutBackTask for long waits.
+        Raises PermanentFailure, also when all attempts are used up; NoArchiveData; PutBackTask for long waits, and
+        where the task is no longer wanted when its turn has come.
         """
         async with AsyncExitStack() as stack:
-            yield await self._fetch(stack, configuration, task, parent)
+            yield await self._fetch(stack, configuration, task, parent, still_wanted)
 
     async def _fetch(
-        self, stack: AsyncExitStack, configuration: ArchiveTypeConfiguration, task: ArchiveTask, parent: str
+        self,
+        stack: AsyncExitStack,
+        configuration: ArchiveTypeConfiguration,
+        task: ArchiveTask,
+        parent: str,
+        still_wanted: StillWanted,
     ) -> Document:
         attempts = task.attempts
         while True:
             attempts += 1
             try:
-                return await self._attempt(stack, configuration, task, parent)
+                return await self._attempt(stack, configuration, task, parent, still_wanted)
+            except _NotWanted:
+                raise PutBackTask(0, attempts - 1, "its job was paused or ended meanwhile") from None
             except SourceBusy as busy:
                 raise PutBackTask(busy.not_before_seconds, attempts - 1, busy.reason, whole_source=True) from busy
             except TransientFailure as failure:
@@ -70,14 +89,23 @@ class Fetcher:
             await asyncio.sleep(pause)
 
     async def _attempt(
-        self, stack: AsyncExitStack, configuration: ArchiveTypeConfiguration, task: ArchiveTask, parent: str
+        self,
+        stack: AsyncExitStack,
+        configuration: ArchiveTypeConfiguration,
+        task: ArchiveTask,
+        parent: str,
+        still_wanted: StillWanted,
     ) -> Document:
+        async def confirm() -> None:
+            if not await still_wanted():
+                raise _NotWanted
+
         started = monotonic()
         outcome = metrics.FETCH_TRANSIENT
         with traces.start("fetch archive data", "client", parent) as span:
             try:
                 document = await stack.enter_async_context(
-                    self._client.fetching(configuration, task.reference, span.traceparent)
+                    self._client.fetching(configuration, task.reference, span.traceparent, confirm)
                 )
                 outcome = metrics.FETCH_OK
                 return document

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from app.archiver.announce import EventOptions, announce
 from app.archiver.describe import Target, bucket_of, describe
-from app.archiver.fetch import Fetcher, PutBackTask
+from app.archiver.fetch import Fetcher, PutBackTask, StillWanted
 from app.archiver.records import Records
 from app.archiver.resolve import config_id_of, resolve
 from app.archiver.schema_files import SchemaFiles
@@ -88,17 +88,18 @@ class Archiver:
         self._metadata = metadata
         self._schema_files = SchemaFiles(objects)
 
-    async def archive(self, task: ArchiveTask, on_stored: Callable[[], None]) -> None:
+    async def archive(self, task: ArchiveTask, on_stored: Callable[[], None], still_wanted: StillWanted) -> None:
         """Returns once the answer is recorded. Safe to repeat, and to cancel: then the task is put back.
 
-        `on_stored` is called once nothing more is asked of the source and the store.
+        `still_wanted` is asked when the source is, which may be after a wait; no puts the task back. `on_stored` is
+        called once nothing more is asked of the source and the store.
         """
         with (
             traces.start("process CreateArtifactCommand", "consumer", task.traceparent) as span,
             metrics.TASKS_IN_FLIGHT.track_inprogress(),
         ):
             try:
-                settlement = await self._settlement_of(task, span, on_stored)
+                settlement = await self._settlement_of(task, span, on_stored, still_wanted)
                 on_stored()
             except asyncio.CancelledError:
                 await self._records.settle(PutBack(task.id, datetime.now(UTC), task.attempts))
@@ -125,9 +126,11 @@ class Archiver:
             plainer = _without_what_may_not_fit(settlement, error, span)
         return plainer, await self._records.settle(plainer)
 
-    async def _settlement_of(self, task: ArchiveTask, span: traces.Span, on_stored: Callable[[], None]) -> Settlement:
+    async def _settlement_of(
+        self, task: ArchiveTask, span: traces.Span, on_stored: Callable[[], None], still_wanted: StillWanted
+    ) -> Settlement:
         try:
-            archived = await self._archive(task, span, on_stored)
+            archived = await self._archive(task, span, on_stored, still_wanted)
             if archived is not None:
                 return Outcome(task.id, TaskState.SUCCEEDED, archived=archived)
             return PutBack(task.id, datetime.now(UTC), task.attempts, reason="another try noted an object meanwhile")
@@ -145,14 +148,14 @@ class Archiver:
             return Outcome(task.id, TaskState.FAILED, _unexpected(error), span.trace_id)
 
     async def _archive(
-        self, task: ArchiveTask, span: traces.Span, on_stored: Callable[[], None]
+        self, task: ArchiveTask, span: traces.Span, on_stored: Callable[[], None], still_wanted: StillWanted
     ) -> ArchivedArtifact | None:
         """The artifact once it is stored, noted and announced; None where another try noted an object before."""
         config_id = config_id_of(self._catalog.now, task.message, task.config_id)
         definition = self._metadata.definition_of(archive_type_name(task.message, config_id))
         stored, values = task.stored, None
         if stored is None:
-            stored, values = await self._store(task, span, definition)
+            stored, values = await self._store(task, span, definition, still_wanted)
             on_stored()
             if not await self._records.note(task.id, stored):
                 return None
@@ -165,11 +168,11 @@ class Archiver:
         return ArchivedArtifact(stored, task.id.job_id, task.reference, task.message, config_id, revision, values)
 
     async def _store(
-        self, task: ArchiveTask, span: traces.Span, definition: Definition
+        self, task: ArchiveTask, span: traces.Span, definition: Definition, still_wanted: StillWanted
     ) -> tuple[StoredArtifact, Values | None]:
         """Where the object lies, and its values: None where an object was found whose content is not that in hand."""
         configuration = resolve(self._catalog.now, task.message, task.config_id, task.reference)
-        async with self._fetcher.document(configuration, task, span.traceparent) as document:
+        async with self._fetcher.document(configuration, task, span.traceparent, still_wanted) as document:
             await self._registry.check_async(document.content, document.content_type, document.schema)
             values = await self._metadata.values(document, definition)
             with traces.start("store artifact", "client", span.traceparent):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import UUID
@@ -21,11 +21,21 @@ SAMPLE = 5
 """References that are asked for: the first, the last, and some between."""
 
 PATIENCE = 20.0
-"""Seconds for each of them, and for the object store: somebody waits for the answer."""
+"""Seconds for each of them: somebody waits for the answer."""
+
+STORE_PATIENCE = 5.0
+"""Seconds for a look at the object store."""
+
+AT_ONCE = 8
+"""Preflights that wait for sources at the same time."""
 
 _NO_JOB = UUID(int=0)
 _SCHEMA_VERSION_ID = "x" * 36
 """In the place of that of the schema file, which is not stored: user metadata has a largest size."""
+
+
+class TooManyAtOnce(Exception):
+    """So many preflights wait for their sources that another one must come again."""
 
 
 class Verdict(StrEnum):
@@ -92,15 +102,22 @@ class Preflights:
         self._registry = registry
         self._objects = objects
         self._locks = locks
+        self._running = 0
 
     async def look(
         self, configuration: ArchiveTypeConfiguration, sample: Sequence[Reference], traceparent: str
     ) -> Preflight:
-        """Each reference is asked for once, without a second attempt."""
-        found = await asyncio.gather(*(self._try(configuration, each, traceparent) for each in sample))
-        wanted = dict.fromkeys([self._target.bucket, *(each.bucket for each in found if each.bucket)])
-        buckets = await asyncio.gather(*(self._examine(bucket) for bucket in wanted))
-        return Preflight(found, buckets)
+        """Each reference is asked for once, without a second attempt. Raises TooManyAtOnce."""
+        if self._running >= AT_ONCE:
+            raise TooManyAtOnce
+        self._running += 1
+        try:
+            found = await asyncio.gather(*(self._try(configuration, each, traceparent) for each in sample))
+            wanted = dict.fromkeys([self._target.bucket, *(each.bucket for each in found if each.bucket)])
+            buckets = await asyncio.gather(*(self._examine(bucket) for bucket in wanted))
+            return Preflight(found, buckets)
+        finally:
+            self._running -= 1
 
     async def _try(self, configuration: ArchiveTypeConfiguration, reference: Reference, traceparent: str) -> Sampled:
         task = ArchiveTask(
@@ -116,7 +133,7 @@ class Preflights:
         )
         try:
             async with asyncio.timeout(PATIENCE):
-                return await self._described(configuration, task, traceparent)
+                artifact, size = await self._described(configuration, task, traceparent)
         except TimeoutError:
             return Sampled(reference, Verdict.NOT_SURE, f"no answer within {PATIENCE:.0f} s")
         except NoArchiveData:
@@ -129,15 +146,21 @@ class Preflights:
             return Sampled(
                 reference, Verdict.NOT_SURE, f"would wait for {busy.not_before_seconds:.0f} s: {busy.reason}"
             )
+        return await self._would_succeed(reference, artifact, size)
 
-    async def _described(self, configuration: ArchiveTypeConfiguration, task: ArchiveTask, traceparent: str) -> Sampled:
+    async def _described(
+        self, configuration: ArchiveTypeConfiguration, task: ArchiveTask, traceparent: str
+    ) -> tuple[Artifact, int]:
+        """The artifact without its content, and the size of that."""
         async with self._sources.fetching(configuration, task.reference, traceparent) as document:
             await self._registry.check_async(document.content, document.content_type, document.schema)
             artifact = await asyncio.to_thread(self._artifact, document, task)
-            size = len(document.content)
+            return replace(artifact, content=b""), len(document.content)
+
+    async def _would_succeed(self, reference: Reference, artifact: Artifact, size: int) -> Sampled:
         days = artifact.data_type.expiration_days
         return Sampled(
-            reference=task.reference,
+            reference=reference,
             verdict=Verdict.WOULD_SUCCEED,
             bucket=artifact.bucket,
             key=artifact.key,
@@ -157,17 +180,18 @@ class Preflights:
     async def _is_present(self, artifact: Artifact) -> bool | None:
         """None where the object store does not say; what is wrong there is said of the bucket."""
         try:
-            current = await self._objects.head(artifact.bucket, artifact.key)
-        except Unavailable:
+            async with asyncio.timeout(STORE_PATIENCE):
+                current = await self._objects.head(artifact.bucket, artifact.key)
+        except (Unavailable, TimeoutError):
             return None
         return current is not None and current.user_metadata.get("hash") == artifact.sha256
 
     async def _examine(self, bucket: str) -> BucketLook:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(STORE_PATIENCE):
                 await self._objects.examine(bucket)
         except TimeoutError:
-            return BucketLook(bucket, f"no answer within {PATIENCE:.0f} s")
+            return BucketLook(bucket, f"no answer within {STORE_PATIENCE:.0f} s")
         except Unavailable as unavailable:
             return BucketLook(bucket, unavailable.reason)
         return BucketLook(bucket, None)

@@ -6,12 +6,12 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    ColumnElement,
     Integer,
     Row,
     Uuid,
     and_,
     bindparam,
-    case,
     func,
     insert,
     literal,
@@ -69,8 +69,10 @@ async def insert_tasks(connection: AsyncConnection, job_id: UUID, references: Re
     await dialect.refresh_statistics(connection, task, len(references))
 
 
-async def find(connection: AsyncConnection, job_id: UUID) -> Job | None:
-    row = (await connection.execute(select(job).where(job.c.id == job_id))).first()
+async def find(connection: AsyncConnection, job_id: UUID, *, lock: bool = False) -> Job | None:
+    """`lock` holds its row until the transaction ends; who locks tasks too does that before."""
+    statement = select(job).where(job.c.id == job_id)
+    row = (await connection.execute(statement.with_for_update() if lock else statement)).first()
     return None if row is None else as_job(row)
 
 
@@ -95,14 +97,19 @@ async def page(
 
 async def redrive(connection: AsyncConnection, job_id: UUID) -> int:
     """Makes the commands of all open tasks due again; returns how many."""
-    due = (
-        update(task)
-        .where(task.c.job_id == job_id, task.c.state == TaskState.OPEN)
-        .values(published_at=None, claimed_until=None, not_before=None, answered=False, attempts=0)
-    )
-    count = (await connection.execute(due)).rowcount
+    open_ones = (task.c.job_id == job_id, task.c.state == TaskState.OPEN)
+    await _lock_tasks(connection, *open_ones)
+    due = {"published_at": None, "claimed_until": None, "not_before": None, "answered": False, "attempts": 0}
+    count = (await connection.execute(update(task).where(*open_ones).values(**due))).rowcount
     await connection.execute(update(job).where(job.c.id == job_id).values(held_until=None))
     return count
+
+
+async def _lock_tasks(connection: AsyncConnection, *which: ColumnElement[bool]) -> None:
+    """Tasks of one job, in the order in which everybody locks them: an UPDATE by itself takes its own."""
+    if dialect.is_postgresql(connection):
+        locked = select(task.c.position).where(*which).order_by(task.c.position).with_for_update().subquery()
+        await connection.execute(select(func.count()).select_from(locked))
 
 
 async def count_without_data(
@@ -117,55 +124,58 @@ async def count_without_data(
     return {job_id: (count, last) for job_id, count, last in await connection.execute(statement)}
 
 
-async def pause(connection: AsyncConnection, of: Job, now: datetime) -> bool:
-    """Nothing of it is published any more. False where it is paused or has ended."""
-    running = (job.c.id == of.id, job.c.state == JobState.OPEN, job.c.paused.is_(False))
-    return (await connection.execute(update(job).where(*running).values(paused=True, paused_at=now))).rowcount > 0
+async def pause(connection: AsyncConnection, of: Job, now: datetime) -> None:
+    """Nothing of it is published any more. The caller holds its row, as for `resume`."""
+    await connection.execute(update(job).where(job.c.id == of.id).values(paused=True, paused_at=now))
 
 
-async def resume(connection: AsyncConnection, of: Job, now: datetime) -> bool:
-    """False where it is not paused. Its rate goes on from what it was; what failed so far is pardoned."""
+async def resume(connection: AsyncConnection, of: Job, now: datetime) -> None:
+    """Its rate goes on from what it was; what failed so far is pardoned."""
     values = {
         **_pause_ended(of, now),
         "last_settled": None if of.last_settled is None else now,
-        "pardoned": job.c.succeeded + job.c.failed,
-        "pardoned_failed": job.c.failed,
+        **_pardoned(of.succeeded, of.failed),
     }
-    waiting = (job.c.id == of.id, job.c.state == JobState.OPEN, job.c.paused.is_(True))
-    return (await connection.execute(update(job).where(*waiting).values(**values))).rowcount > 0
+    await connection.execute(update(job).where(job.c.id == of.id).values(**values))
 
 
 def _pause_ended(of: Job, now: datetime) -> dict[str, Any]:
-    seconds = 0.0 if of.paused_at is None else max(0.0, (now - of.paused_at).total_seconds())
+    paused = of.paused and of.paused_at is not None
+    seconds = max(0.0, (now - of.paused_at).total_seconds()) if paused and of.paused_at else 0.0
     return {"paused": False, "paused_at": None, "paused_seconds": of.paused_seconds + seconds}
 
 
-async def cancel(connection: AsyncConnection, of: Job, message: str, trace_id: str | None, now: datetime) -> int | None:
+def _pardoned(succeeded: int, failed: int) -> dict[str, int]:
+    """The failure threshold judges what comes from now on."""
+    return {"pardoned": succeeded + failed, "pardoned_failed": failed}
+
+
+async def cancel(
+    connection: AsyncConnection, job_id: UUID, message: str, trace_id: str | None, now: datetime
+) -> int | None:
     """Fails the open tasks that are not stored; returns how many. None where the job has ended.
 
-    Those that are stored stay open and can only succeed; without them the job ends here.
+    Those that are stored stay open and can only succeed; without them the job ends here. A pause ends.
     """
-    open_ones = (task.c.job_id == of.id, task.c.state == TaskState.OPEN, task.c.stored.is_(None))
-    if dialect.is_postgresql(connection):  # in the order in which everybody locks them
-        locked = select(task.c.position).where(*open_ones).order_by(task.c.position).with_for_update().subquery()
-        await connection.execute(select(func.count()).select_from(locked))
-    values = {"state": TaskState.FAILED, "message": message, "trace_id": trace_id, "finished_at": now}
-    count = (await connection.execute(update(task).where(*open_ones).values(**values, claimed_until=None))).rowcount
-    left = job.c.open - count
-    ended = (
-        update(job)
-        .where(job.c.id == of.id, job.c.state == JobState.OPEN)
-        .values(
-            **(_pause_ended(of, now) if of.paused else {}),
-            open=left,
-            failed=job.c.failed + count,
-            last_settled=now,
-            held_until=None,
-            state=case((left == 0, str(JobState.COMPLETED)), else_=job.c.state),
-            completed=case((left == 0, now), else_=job.c.completed),
-        )
-    )
-    return count if (await connection.execute(ended)).rowcount else None
+    open_ones = (task.c.job_id == job_id, task.c.state == TaskState.OPEN, task.c.stored.is_(None))
+    await _lock_tasks(connection, *open_ones)
+    failed = {"state": TaskState.FAILED, "message": message, "trace_id": trace_id, "finished_at": now}
+    count = (await connection.execute(update(task).where(*open_ones).values(**failed, claimed_until=None))).rowcount
+    of = await find(connection, job_id, lock=True)
+    if of is None or of.state is JobState.COMPLETED:
+        return None
+    values: dict[str, Any] = {
+        **_pause_ended(of, now),
+        **_pardoned(of.succeeded, of.failed + count),
+        "open": of.open - count,
+        "failed": of.failed + count,
+        "last_settled": now,
+        "held_until": None,
+    }
+    if of.open == count:
+        values |= {"state": JobState.COMPLETED, "completed": now}
+    await connection.execute(update(job).where(job.c.id == job_id).values(**values))
+    return count
 
 
 async def copy_failed(connection: AsyncConnection, old: UUID, new: UUID) -> int:

@@ -215,7 +215,7 @@ async def settle(
     A task that is no longer open stays as it is, and nothing but success is recorded where an object is stored.
     """
     outcomes = [item for item in settlements if isinstance(item, Outcome)]
-    if 0 < len(outcomes) < len(settlements):  # several statements will follow, one locks in its own order
+    if len({type(item) for item in settlements}) > 1:  # several statements will follow, each locks in its own order
         await _lock(connection, [item.id for item in settlements])
     changed = await _finish(connection, outcomes, now)
     done = {task_id for task_id, _ in changed}

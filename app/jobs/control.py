@@ -65,8 +65,8 @@ class JobControl:
     async def redrive(self, job_id: UUID) -> JobView:
         """Publishes the commands of all open tasks again, those without data too."""
 
-        async def work(connection: AsyncConnection, job: Job) -> None:
-            await jobs.redrive(connection, job.id)
+        async def work(connection: AsyncConnection) -> None:
+            await jobs.redrive(connection, job_id)
 
         view = await self._steer(job_id, work)
         self._on_due()
@@ -75,18 +75,22 @@ class JobControl:
     async def pause(self, job_id: UUID, who: str) -> JobView:
         """No further task starts; what is under way ends. Raises Impossible."""
 
-        async def work(connection: AsyncConnection, job: Job) -> None:
-            if not await jobs.pause(connection, job, datetime.now(UTC)):
-                raise Impossible("has ended" if job.state is JobState.COMPLETED else "is paused already")
+        async def work(connection: AsyncConnection) -> None:
+            job = await _running(connection, job_id)
+            if job.paused:
+                raise Impossible("is paused already")
+            await jobs.pause(connection, job, datetime.now(UTC))
 
         return self._logged(await self._steer(job_id, work), "paused", who)
 
     async def resume(self, job_id: UUID, who: str) -> JobView:
         """Goes on where it was. Raises Impossible."""
 
-        async def work(connection: AsyncConnection, job: Job) -> None:
-            if not await jobs.resume(connection, job, datetime.now(UTC)):
-                raise Impossible("has ended" if job.state is JobState.COMPLETED else "is not paused")
+        async def work(connection: AsyncConnection) -> None:
+            job = await _running(connection, job_id)
+            if not job.paused:
+                raise Impossible("is not paused")
+            await jobs.resume(connection, job, datetime.now(UTC))
 
         view = await self._steer(job_id, work)
         self._on_due()
@@ -99,8 +103,8 @@ class JobControl:
         """
         message = " ".join(f"cancelled by {who}".split())
 
-        async def work(connection: AsyncConnection, job: Job) -> None:
-            if await jobs.cancel(connection, job, message, trace_id, datetime.now(UTC)) is None:
+        async def work(connection: AsyncConnection) -> None:
+            if await jobs.cancel(connection, job_id, message, trace_id, datetime.now(UTC)) is None:
                 raise Impossible("has ended")
 
         view = await self._steer(job_id, work)
@@ -109,12 +113,11 @@ class JobControl:
             metrics.JOBS_COMPLETED.labels(view.job.result).inc()
         return self._logged(view, "cancelled", who)
 
-    async def _steer(self, job_id: UUID, work: Callable[[AsyncConnection, Job], Awaitable[None]]) -> JobView:
+    async def _steer(self, job_id: UUID, work: Callable[[AsyncConnection], Awaitable[None]]) -> JobView:
         async def all_of_it(connection: AsyncConnection) -> JobView:
-            job = await jobs.find(connection, job_id)
-            if job is None:
+            if await jobs.find(connection, job_id) is None:
                 raise UnknownJob
-            await work(connection, job)
+            await work(connection)
             return await _view_of(connection, job_id)
 
         return await self._database.run(all_of_it)
@@ -124,6 +127,16 @@ class JobControl:
         text = "job %s by %s: %d open, %d succeeded, %d failed"
         log.info(text, what, who, job.open, job.succeeded, job.failed, extra={"job_id": str(job.id)})
         return view
+
+
+async def _running(connection: AsyncConnection, job_id: UUID) -> Job:
+    """The job, whose row is held. Raises UnknownJob, Impossible."""
+    job = await jobs.find(connection, job_id, lock=True)
+    if job is None:
+        raise UnknownJob
+    if job.state is JobState.COMPLETED:
+        raise Impossible("has ended")
+    return job
 
 
 async def _view_of(connection: AsyncConnection, job_id: UUID) -> JobView:

@@ -72,17 +72,19 @@ class CreateArtifactHandler:
             metrics.TASKS_ALREADY_SETTLED.inc()
             return Settled()
         looked_up = monotonic()
+        current: TaskRow | None = row
+
+        async def still_wanted() -> bool:
+            nonlocal current, looked_up
+            if current is not None and (current.paused or monotonic() - looked_up > STALE):
+                current, looked_up = await self._records.look_again(command.key), monotonic()
+            return current is not None and current.state is TaskState.OPEN and not current.paused
 
         async def run(free: Free) -> None:
-            current: TaskRow | None = row
-            if row.paused or monotonic() - looked_up > STALE:
-                current = await self._records.look_again(command.key)
-            if current is None or current.state is not TaskState.OPEN:
-                return
-            if current.paused:
+            if await still_wanted() and current is not None:
+                await self._archiver.archive(self._task(command, current), free, still_wanted)
+            elif current is not None and current.paused:
                 await self._put_back(current, 0)
-                return
-            await self._archiver.archive(self._task(command, current), free)
 
         return Work(self._lane_of(row), row.id.job_id, run, lambda seconds: self._put_back(row, seconds))
 

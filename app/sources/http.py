@@ -1,7 +1,7 @@
 """One attempt to fetch a record from its source: admitted by the pacer, headers and body become a `Document`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
@@ -23,6 +23,9 @@ TRANSIENT = frozenset({408, 425, 429})
 """Statuses below 500 that may pass."""
 
 
+async def _nothing() -> None: ...
+
+
 class SourceClient:
     """Fetches documents. `pacers` tells the scheduler how much each source can take."""
 
@@ -42,9 +45,14 @@ class SourceClient:
 
     @asynccontextmanager
     async def fetching(
-        self, configuration: ArchiveTypeConfiguration, reference: Reference, traceparent: str
+        self,
+        configuration: ArchiveTypeConfiguration,
+        reference: Reference,
+        traceparent: str,
+        confirm: Callable[[], Awaitable[None]] = _nothing,
     ) -> AsyncIterator[Document]:
-        """One attempt; the document counts as memory in flight until the block ends.
+        """One attempt; the document counts as memory in flight until the block ends. `confirm` is called when the
+        request goes out, after all that is waited for; what it raises ends the attempt and is passed on.
 
         Raises `SourceBusy` (put the task back, no attempt used), `TransientFailure`, `PermanentFailure` with the whole
         message of the task, or `NoArchiveData`. Waiting for the pacer and for memory counts towards no timeout.
@@ -56,7 +64,7 @@ class SourceClient:
             async with self.pacers.of(source_key(configuration.uri)).attempt() as attempt:
                 lease = await self._budget.lease()
                 url = source_url(configuration.uri, reference)
-                document = await self._fetch(configuration, url, {"traceparent": traceparent}, lease, attempt)
+                document = await self._fetch(configuration, url, {"traceparent": traceparent}, lease, attempt, confirm)
             yield document
         finally:
             if lease is not None:
@@ -69,11 +77,14 @@ class SourceClient:
         headers: dict[str, str],
         lease: Lease,
         attempt: Attempt,
+        confirm: Callable[[], Awaitable[None]],
     ) -> Document:
         if configuration.oauth_client_id is None:
+            await confirm()
             return await self._ask(url, headers, lease, attempt)
         tokens = self._tokens[configuration.oauth_client_id]
         token = await tokens.get()
+        await confirm()
         try:
             return await self._ask(url, _with(headers, token), lease, attempt)
         except Unauthorized:
