@@ -1,12 +1,18 @@
 """A preflight says what would become of a job, and writes nothing."""
 
+import os
+import signal
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from tests.conftest import running
 from tests.integration.conftest import MakeArchive
+from tests.servers import SeaweedFS
 from tests.servers.source import Source
 from tests.support.archive import Archive
 from tests.support.archive_types import DECREE, OSV, YAML_TYPE, Message, Reference, submission, unversioned
@@ -106,6 +112,35 @@ def test_it_needs_the_role_that_submits(archive: Archive, service: Service) -> N
     body = submission(OSV, unversioned("a"))
     reader = archive.oidc.token("pas-reader")
     assert service.api("POST", "/api/preflight", content=body, headers=YAML_TYPE, token=reader).status_code == 403
+
+
+def test_the_object_store_that_hangs_is_named_and_not_the_source(make_archive: MakeArchive, source: Source) -> None:
+    source.clear()
+    with running(SeaweedFS()) as s3:
+        archive = make_archive(s3=s3)
+        with archive.service() as service:
+            assert s3.process is not None
+            os.kill(s3.process.pid, signal.SIGSTOP)
+            try:
+                said = preflight(service, unversioned("a", "b"))
+            finally:
+                os.kill(s3.process.pid, signal.SIGCONT)
+        assert {(each["verdict"], each["present"]) for each in said["sample"]} == {("would-succeed", None)}
+        assert said["buckets"] == [{"bucket": archive.bucket, "problem": "no answer within 5 s"}]
+
+
+def test_more_preflights_than_there_is_room_for_are_told_to_come_again(service: Service, source: Source) -> None:
+    source.script(delay_ms=4000)
+    body = submission(OSV, unversioned("a"))
+    with ThreadPoolExecutor(20) as threads:
+        asked = [
+            threads.submit(service.api, "POST", "/api/preflight", content=body, headers=YAML_TYPE) for _ in range(20)
+        ]
+        answers = [each.result() for each in asked]
+    assert Counter(answer.status_code for answer in answers) == {200: 8, 503: 12}
+    assert all("Retry-After" in answer.headers for answer in answers if answer.status_code == 503)
+    source.clear()
+    assert preflight(service, unversioned("a"))["ok"] is True
 
 
 def test_a_bucket_without_lock_is_named_with_the_way_out(make_archive: MakeArchive, source: Source) -> None:

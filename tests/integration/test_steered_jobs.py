@@ -88,6 +88,26 @@ def test_within_a_second_no_task_of_a_paused_job_starts_and_a_resume_goes_on(
     assert refused(service, job_id, "pause") == f"Job {job_id} has ended; nothing was changed."
 
 
+def test_what_waits_for_its_source_does_not_start_after_a_pause(service: Service, source: Source) -> None:
+    job_id = uuid4()
+    source.script(delay_ms=50)
+    service.submit(job_id, unversioned(*names(2000)))
+    service.wait_done(job_id, 30)
+    source.clear()
+    source.script(status=503, retry_after=3, times=3)
+    source.script(delay_ms=50)
+    service.wait("the source is given a rest", lambda: source.load["in_flight"] == 0)
+    act(service, job_id, "pause")
+    time.sleep(1.2)
+    asked = source.load["requests"]
+    time.sleep(5)
+    assert source.load["requests"] == asked
+    source.clear()
+    act(service, job_id, "resume")
+    service.wait("completed", lambda: service.job(job_id)["state"] == "completed")
+    assert service.job(job_id)["counts"]["failed"] == 0
+
+
 def test_a_pause_that_was_on_when_a_process_started_holds(archive: Archive, service: Service, source: Source) -> None:
     job_id = uuid4()
     source.script(delay_ms=300)
@@ -235,7 +255,7 @@ def test_jobs_are_listed_newest_first_with_counts(service: Service, source: Sour
     assert rest["items"][0]["jobId"] == str(ids[0])
     assert rest["next"] is None
     assert service.api("GET", "/api/jobs", params={"message": DECREE.name}).json() == {"items": [], "next": None}
-    for query in ({"state": "paused"}, {"cursor": "x"}, {"limit": 0}, {"limit": 1001}):
+    for query in ({"state": "paused"}, {"cursor": "x"}, {"limit": 0}, {"limit": 1001}, {"message": "a\0b"}):
         answer = service.api("GET", "/api/jobs", params=query)
         assert answer.status_code == 400
         assert answer.json()["errors"][0]["path"] == next(iter(query))

@@ -1,0 +1,118 @@
+"""Streams of events: how many there are is known whatever becomes of their clients, and they end with their token."""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from fastapi import Response
+from starlette.requests import ClientDisconnect
+from starlette.types import Message
+
+from app.api.job_events import MOST, EventStreams
+from app.api.problems import ApiProblem
+from app.domain.errors import Unavailable
+from app.domain.jobs import Job, JobState
+from app.domain.readiness import Readiness
+from app.jobs.control import JobView
+from tests.support.rows import new_job
+
+SCOPE: dict[str, Any] = {"type": "http", "method": "GET", "headers": [], "asgi": {"spec_version": "2.4"}}
+NEVER = float("inf")
+JOB = new_job([])
+
+
+def view(**changes: Any) -> JobView:
+    job: Job = replace(JOB, **changes)
+    return JobView(job, 0, None, None, None)
+
+
+@pytest.fixture
+def streams() -> EventStreams:
+    return EventStreams(Readiness(()), pause=0.01, still_here=0.05)
+
+
+def looks(*views: JobView | Unavailable) -> Callable[[], Awaitable[JobView]]:
+    """One after the other, the last one again and again."""
+    left = list(views)
+
+    async def look() -> JobView:
+        found = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(found, Unavailable):
+            raise found
+        return found
+
+    return look
+
+
+async def read(answer: Response) -> str:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    await answer(SCOPE, receive, send)
+    return b"".join(message.get("body", b"") for message in sent).decode()
+
+
+async def test_each_change_is_an_event_until_the_job_ends(streams: EventStreams) -> None:
+    done = view(state=JobState.COMPLETED, succeeded=2, total=2)
+    look = looks(view(), view(succeeded=1, total=2, open=1), Unavailable("database", "gone"), done)
+    text = await read(streams.answer(view(), look, None, NEVER))
+    events = [each.split("\n") for each in text.split("\n\n") if each and not each.startswith(":")]
+    assert [each[0] for each in events] == ["id: open", "id: open", "id: completed"]
+    jobs = [json.loads(each[1].removeprefix("data: ")) for each in events]
+    assert [job["counts"]["succeeded"] for job in jobs] == [0, 1, 2]
+    assert ": the database cannot be reached at the moment\n\n" in text
+    assert streams.open == 0
+
+
+async def test_a_job_that_stands_still_is_said_to_be_there_until_the_token_ends(streams: EventStreams) -> None:
+    text = await read(streams.answer(view(), looks(view()), None, time.time() + 0.2))
+    assert text.count("id: open") == 1
+    assert text.count(": still here\n\n") >= 2
+
+
+async def test_who_knows_that_the_job_has_ended_is_told_not_to_ask_again(streams: EventStreams) -> None:
+    done = view(state=JobState.COMPLETED)
+    assert streams.answer(done, looks(done), "completed", NEVER).status_code == 204
+    assert streams.answer(done, looks(done), "open", NEVER).status_code == 200
+
+
+async def test_a_stream_whose_client_is_gone_is_not_counted_any_more(streams: EventStreams) -> None:
+    async def gone(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            raise OSError
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def taking(message: Message) -> None: ...
+
+    with pytest.raises(ClientDisconnect):
+        await streams.answer(view(), looks(view()), None, NEVER)(SCOPE, receive, gone)
+    assert streams.open == 0
+    old = {**SCOPE, "asgi": {"spec_version": "2.0"}}  # as uvicorn says: a disconnect cancels the stream
+    await streams.answer(view(), looks(view()), None, NEVER)(old, receive, taking)
+    assert streams.open == 0
+
+
+async def test_too_many_are_told_to_come_again(streams: EventStreams) -> None:
+    reading = [asyncio.create_task(read(streams.answer(view(), looks(view()), None, NEVER))) for _ in range(MOST)]
+    await asyncio.sleep(0.05)
+    assert streams.open == MOST
+    with pytest.raises(ApiProblem) as problem:
+        streams.answer(view(), looks(view()), None, NEVER)
+    assert problem.value.status == 503
+    assert "Retry-After" in problem.value.headers
+    for task in reading:
+        task.cancel()
+    await asyncio.gather(*reading, return_exceptions=True)
+    assert streams.open == 0
