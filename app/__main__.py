@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from uuid import UUID
 
@@ -140,6 +141,12 @@ async def _read_back(settings: Settings, options: argparse.Namespace) -> int:
         )
 
 
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port from 0 to 65535")
+    return int(text)
+
+
 def _time(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
@@ -154,6 +161,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Process Archive Service: archives the data of business processes, and backfills what was missed.",
         epilog="Settings: docs/configuration.md. Try it: `pas serve --embedded`, then `pas dev-token`.",
     )
+    parser.add_argument("--version", action="version", version=f"pas {version('process-archive-service')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     serve = commands.add_parser("serve", help="run the service: REST and command loop in one process")
@@ -161,7 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--host", help="address to listen on (overrides server.address; embedded listens on 127.0.0.1 only)"
     )
-    serve.add_argument("--port", type=int, help="port to listen on, 0 takes a free one (overrides server.port)")
+    serve.add_argument("--port", type=_port, help="port to listen on, 0 takes a free one (overrides server.port)")
     serve.add_argument("--embedded", action="store_true", help="no server beside it: everything in the data directory")
     _data_dir(serve)
     serve.add_argument("--migrate", action="store_true", help="bring an older database to this release first")

@@ -54,11 +54,17 @@ def load_catalog(settings: Settings) -> tuple[Catalog, Registry]:
             settings.archive_types_location, settings.oauth_clients, settings.http.allow_insecure
         )
     except CatalogError as error:
-        mistakes += error.mistakes
+        mistakes += _named("configuration.location", settings.archive_types_location, error)
     try:
         registry = load_registry(settings.registry_location)
     except CatalogError as error:
-        mistakes += error.mistakes
+        mistakes += _named("registry.location", settings.registry_location, error)
     if mistakes:
         raise CatalogError(mistakes)
     return catalog, registry
+
+
+def _named(name: str, place: Path, error: CatalogError) -> list[str]:
+    """The mistakes; where the place is not there, with the property that names it."""
+    there = place.exists()
+    return error.mistakes if there else [f"jeap.processarchive.{name}: {mistake}" for mistake in error.mistakes]

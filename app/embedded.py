@@ -20,7 +20,7 @@ def own(settings: Settings) -> Iterator[None]:
     if settings.data_dir is None:
         raise ValueError("not embedded")
     try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # documents are confidential
         opened = (settings.data_dir / "lock").open("w")
     except OSError as error:
         raise OSError(f"the data directory {settings.data_dir} cannot be used: {error.strerror}") from error

@@ -157,7 +157,9 @@ class ArchivedArtifact:
     event_topic: str = setting(
         "event-topic", values.topic, "", "topic of `SharedArchivedArtifactVersionCreatedEvent`", shown="required"
     )
-    system_id: str = setting("system-id", values.text, "", "id of the system, as the event names it", shown="required")
+    system_id: str = setting(
+        "system-id", values.text, "", "id of the system: settings of the Java service have it, no event names it"
+    )
     system_name: str = setting(
         "system-name", values.text, "", "name of the system, part of the event's variant", shown="required"
     )
@@ -409,7 +411,8 @@ def load_settings(path: Path | None, environ: Mapping[str, str], *, embedded: Pa
         mistakes = [each for each in mistakes if not _is_replaced(each.split(":")[0])]
     named = {mistake.split(":")[0] for mistake in mistakes}
     for name, problem in contradictions(settings):
-        if name not in named:  # a value that could not be read is not reported as missing as well
+        # A value that could not be read is not reported as missing as well, nor what follows from its default.
+        if name not in named and not any(f"needs {each}," in problem for each in named):
             where = f" ({origins[name]})" if name in origins else ""
             mistakes.append(f"{name}: {problem}{where}")
     if source.file is None and embedded is None and not any(name.startswith("jeap.") for name in settings.given):

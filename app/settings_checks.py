@@ -10,6 +10,9 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:  # the settings call these checks
     from app.settings import Kafka, Settings
 
+LONGEST_TOPIC = 249
+"""Characters that Kafka allows."""
+
 
 def contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
     """(property, problem) of everything that is missing or does not fit together."""
@@ -80,7 +83,6 @@ def _missing(settings: Settings) -> Iterator[tuple[str, str]]:
         return
     for name, given in (
         ("event-topic", event.event_topic),
-        ("system-id", event.system_id),
         ("system-name", event.system_name),
     ):
         if not given:
@@ -88,6 +90,8 @@ def _missing(settings: Settings) -> Iterator[tuple[str, str]]:
                 archive + "archivedartifact." + name,
                 f"missing; required while {archive}archivedartifact.enabled is true",
             )
+    if len(backfill.topic) > LONGEST_TOPIC - len("-dlq"):
+        yield archive + "backfill.topic", f"is too long: {backfill.topic}-dlq must be a topic of at most 249 characters"
     if event.event_topic and event.event_topic in (backfill.topic, f"{backfill.topic}-dlq"):
         yield archive + "archivedartifact.event-topic", f"must differ from {archive}backfill.topic and its -dlq"
 

@@ -23,6 +23,7 @@ COUNTED = (
 
 def upgrade() -> None:
     op.add_column("backfill_job", sa.Column("paused_at", UtcDateTime, nullable=True))
+    op.add_column("backfill_job", sa.Column("paused_by", sa.Text, nullable=True))
     for name, kind, comment in COUNTED:
         column = sa.Column(name, kind, server_default=sa.text("0"), nullable=False, comment=comment)
         op.add_column("backfill_job", column)
@@ -31,5 +32,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for name in ("retry_of", "pardoned_failed", "pardoned", "paused_seconds", "paused_at"):
+    for name in ("retry_of", "pardoned_failed", "pardoned", "paused_seconds", "paused_by", "paused_at"):
         op.drop_column("backfill_job", name)

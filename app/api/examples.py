@@ -10,6 +10,8 @@ JOB: dict[str, Any] = {
     "state": "open",
     "result": None,
     "paused": False,
+    "pausedAt": None,
+    "pausedBy": None,
     "retryOf": None,
     "counts": {"total": 1000, "open": 400, "succeeded": 598, "failed": 2, "noDataYet": 1},
     "rate": 120.5,

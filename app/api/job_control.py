@@ -127,11 +127,10 @@ async def resume(caller: MayWriteJobs, steering: Control, job_id: JobId) -> JobV
 @router.post(
     "/{job_id}/cancel", summary="Cancel a job", responses={200: SHOWN, **responses(400, 401, 403, 404, 409, 503)}
 )
-async def cancel(request: Request, caller: MayWriteJobs, steering: Control, job_id: JobId) -> JobView:
+async def cancel(caller: MayWriteJobs, steering: Control, job_id: JobId) -> JobView:
     """Open references that are not stored fail with `cancelled by <who>`; what is stored is still announced, then the
     job is completed. 409 where it has ended."""
-    with traces.start("POST /api/jobs/{job_id}/cancel", "server", request.headers.get("traceparent")) as span:
-        return await _shown(job_id, steering.cancel(job_id, caller.called, span.trace_id))
+    return await _shown(job_id, steering.cancel(job_id, caller.called))
 
 
 @router.post(

@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_camel
 
 from app.api.ids import EXAMPLE_ID, canonical
 from app.api.yaml_report import timestamp
-from app.domain.jobs import JobResult, JobState
+from app.domain.jobs import BY_FAILURES, JobResult, JobState
 from app.jobs import control
 
 _DATE_TIME: dict[str, Any] = {"type": "string", "format": "date-time", "examples": ["2026-05-08T07:26:37.123Z"]}
@@ -42,6 +42,10 @@ class JobView(BaseModel):
     state: JobState
     result: JobResult | None
     paused: bool
+    paused_at: Moment | None
+    paused_by: Annotated[
+        str | None, Field(description=f"`{BY_FAILURES}`: the job itself, as too many of its references failed")
+    ]
     retry_of: Annotated[UUID | None, Field(description="the job whose failed references these are")]
     counts: Counts
     rate: Annotated[float | None, Field(description="references finished per second since the start")]
@@ -63,6 +67,8 @@ class JobView(BaseModel):
             state=job.state,
             result=job.result,
             paused=job.paused,
+            paused_at=job.paused_at if job.paused else None,
+            paused_by=job.paused_by if job.paused else None,
             retry_of=job.retry_of,
             counts=Counts(
                 total=job.total,

@@ -124,9 +124,10 @@ async def count_without_data(
     return {job_id: (count, last) for job_id, count, last in await connection.execute(statement)}
 
 
-async def pause(connection: AsyncConnection, of: Job, now: datetime) -> None:
+async def pause(connection: AsyncConnection, of: Job, who: str, now: datetime) -> None:
     """Nothing of it is published any more. The caller holds its row, as for `resume`."""
-    await connection.execute(update(job).where(job.c.id == of.id).values(paused=True, paused_at=now))
+    values = {"paused": True, "paused_at": now, "paused_by": who}
+    await connection.execute(update(job).where(job.c.id == of.id).values(**values))
 
 
 async def resume(connection: AsyncConnection, of: Job, now: datetime) -> None:
@@ -142,7 +143,7 @@ async def resume(connection: AsyncConnection, of: Job, now: datetime) -> None:
 def _pause_ended(of: Job, now: datetime) -> dict[str, Any]:
     paused = of.paused and of.paused_at is not None
     seconds = max(0.0, (now - of.paused_at).total_seconds()) if paused and of.paused_at else 0.0
-    return {"paused": False, "paused_at": None, "paused_seconds": of.paused_seconds + seconds}
+    return {"paused": False, "paused_at": None, "paused_by": None, "paused_seconds": of.paused_seconds + seconds}
 
 
 def _pardoned(succeeded: int, failed: int) -> dict[str, int]:
@@ -232,6 +233,7 @@ def as_job(row: Row[tuple[object, ...]]) -> Job:
         last_settled=values["last_settled"],
         paused=values["paused"],
         paused_at=values["paused_at"],
+        paused_by=values["paused_by"],
         paused_seconds=values["paused_seconds"],
         retry_of=values["retry_of"],
         traceparent=values["traceparent"],

@@ -71,6 +71,7 @@ job = Table(
     Column("last_settled", UtcDateTime, comment="when the last outcome was recorded"),
     Column("paused", Boolean, nullable=False, server_default=text("false")),
     Column("paused_at", UtcDateTime),
+    Column("paused_by", Text),
     Column("paused_seconds", Float(53), nullable=False, server_default=text("0"), comment="of pauses that have ended"),
     Column("pardoned", Integer, nullable=False, server_default=text("0"), comment="finished when it was last resumed"),
     Column(

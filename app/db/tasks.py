@@ -30,7 +30,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from app.db import artifacts, dialect
 from app.db.tables import UtcDateTime, job, task
 from app.domain.artifacts import ArchivedArtifact, StoredArtifact
-from app.domain.jobs import FailureThreshold, JobState, TaskId, TaskState
+from app.domain.jobs import BY_FAILURES, FailureThreshold, JobState, TaskId, TaskState
 
 
 class TaskKey(NamedTuple):
@@ -318,6 +318,7 @@ def _counting() -> ReturningUpdate[Any]:
             completed=case((left == 0, NOW), else_=job.c.completed),
             paused=case((left == 0, false()), (too_many, true()), else_=job.c.paused),
             paused_at=case((too_many, NOW), else_=job.c.paused_at),
+            paused_by=case((too_many, BY_FAILURES), else_=job.c.paused_by),
         )
         .returning(job.c.open, job.c.paused_at)
     )

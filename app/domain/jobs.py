@@ -76,6 +76,7 @@ class Job:
     traceparent: str | None
     content_hash: bytes
     paused_at: datetime | None = None
+    paused_by: str | None = None
     paused_seconds: float = 0
     retry_of: UUID | None = None
 
@@ -87,6 +88,10 @@ class Job:
         if self.failed == 0:
             return JobResult.SUCCEEDED
         return JobResult.FAILED if self.succeeded == 0 else JobResult.PARTIALLY_SUCCEEDED
+
+
+BY_FAILURES = "failure-threshold"
+"""Who paused a job that paused itself."""
 
 
 class FailureThreshold(NamedTuple):

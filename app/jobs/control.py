@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.db import jobs
 from app.db.database import Database
 from app.domain.jobs import Job, JobState
-from app.telemetry import metrics
+from app.telemetry import metrics, traces
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class JobControl:
             job = await _running(connection, job_id)
             if job.paused:
                 raise Impossible("is paused already")
-            await jobs.pause(connection, job, datetime.now(UTC))
+            await jobs.pause(connection, job, who, datetime.now(UTC))
 
         return self._logged(await self._steer(job_id, work), "paused", who)
 
@@ -96,7 +96,7 @@ class JobControl:
         self._on_due()
         return self._logged(view, "resumed", who)
 
-    async def cancel(self, job_id: UUID, who: str, trace_id: str | None) -> JobView:
+    async def cancel(self, job_id: UUID, who: str) -> JobView:
         """Fails the open tasks that are not stored; those that are stored are still announced. Raises Impossible.
 
         What is being stored at this moment stays in the object store: it is noted with its task, and not announced.
@@ -104,6 +104,8 @@ class JobControl:
         message = " ".join(f"cancelled by {who}".split())
 
         async def work(connection: AsyncConnection) -> None:
+            context = traces.parse((await _known(connection, job_id)).traceparent)
+            trace_id = context.trace_id if context else None
             if await jobs.cancel(connection, job_id, message, trace_id, datetime.now(UTC)) is None:
                 raise Impossible("has ended")
 
@@ -115,8 +117,7 @@ class JobControl:
 
     async def _steer(self, job_id: UUID, work: Callable[[AsyncConnection], Awaitable[None]]) -> JobView:
         async def all_of_it(connection: AsyncConnection) -> JobView:
-            if await jobs.find(connection, job_id) is None:
-                raise UnknownJob
+            await _known(connection, job_id)
             await work(connection)
             return await _view_of(connection, job_id)
 
@@ -129,20 +130,23 @@ class JobControl:
         return view
 
 
-async def _running(connection: AsyncConnection, job_id: UUID) -> Job:
-    """The job, whose row is held. Raises UnknownJob, Impossible."""
-    job = await jobs.find(connection, job_id, lock=True)
+async def _known(connection: AsyncConnection, job_id: UUID, *, lock: bool = False) -> Job:
+    job = await jobs.find(connection, job_id, lock=lock)
     if job is None:
         raise UnknownJob
+    return job
+
+
+async def _running(connection: AsyncConnection, job_id: UUID) -> Job:
+    """The job, whose row is held. Raises UnknownJob, Impossible."""
+    job = await _known(connection, job_id, lock=True)
     if job.state is JobState.COMPLETED:
         raise Impossible("has ended")
     return job
 
 
 async def _view_of(connection: AsyncConnection, job_id: UUID) -> JobView:
-    job = await jobs.find(connection, job_id)
-    if job is None:
-        raise UnknownJob
+    job = await _known(connection, job_id)
     return _view(job, await jobs.count_without_data(connection, [job_id]))
 
 

@@ -39,7 +39,11 @@ TASKS_NO_DATA = _TASKS.labels("no_data")
 TASKS_PUT_BACK = _TASKS.labels("put_back")
 TASKS_ALREADY_SETTLED = _TASKS.labels("already_settled")
 
-TASKS_IN_FLIGHT = Gauge("pas_tasks_in_flight", "Tasks being worked on in this process.", registry=REGISTRY)
+TASKS_IN_FLIGHT = Gauge(
+    "pas_tasks_in_flight",
+    "Tasks being worked on in this process, those that are only announced and recorded too.",
+    registry=REGISTRY,
+)
 BYTES_IN_FLIGHT = Gauge("pas_bytes_in_flight", "Bytes of documents in the memory of this process.", registry=REGISTRY)
 COMMANDS_OUTSTANDING = Gauge(
     "pas_commands_outstanding",

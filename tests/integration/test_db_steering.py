@@ -12,7 +12,7 @@ from app.db import jobs, tasks
 from app.db.database import Database, is_conflict
 from app.db.tasks import NoData, Outcome, PutBack, Settled
 from app.domain.identity import content_hash
-from app.domain.jobs import FailureThreshold, Job, JobState, Reference, TaskId, TaskState
+from app.domain.jobs import BY_FAILURES, FailureThreshold, Job, JobState, Reference, TaskId, TaskState
 from tests.support.rows import NOW, claim, insert_job, job_row, keys_of, new_job, publish, stored_artifact, task_row
 
 HALF = FailureThreshold(share=0.5, min_tasks=4)
@@ -31,7 +31,7 @@ async def find(database: Database, job_id: UUID) -> Job:
 
 async def pause(database: Database, job_id: UUID, now: datetime = NOW) -> None:
     of = await find(database, job_id)
-    await database.run(lambda c: jobs.pause(c, of, now))
+    await database.run(lambda c: jobs.pause(c, of, "Wanda", now))
 
 
 async def resume(database: Database, job_id: UUID, now: datetime = NOW) -> None:
@@ -178,7 +178,7 @@ async def test_more_failures_than_the_threshold_allows_pause_the_job_once(databa
     assert not (await find(database, job_id)).paused
     assert (await settle(database, job_id, failed=range(6, 7), now=at(1))).paused == [job_id]
     job = await find(database, job_id)
-    assert (job.paused, job.paused_at) == (True, at(1))
+    assert (job.paused, job.paused_at, job.paused_by) == (True, at(1), BY_FAILURES)
     assert (await settle(database, job_id, failed=range(7, 9), now=at(2))).paused == []  # what was under way
     assert (await find(database, job_id)).paused_at == at(1)
 

@@ -1,7 +1,14 @@
 """The process around the service."""
 
 import gc
+import stat
+from pathlib import Path
 
+import pytest
+
+from app.__main__ import main
+from app.embedded import own
+from app.settings import load_settings
 from app.wiring import spare_the_collector
 
 
@@ -14,3 +21,24 @@ def test_what_was_loaded_at_start_is_not_looked_at_by_the_garbage_collector() ->
     finally:
         gc.unfreeze()
         gc.set_threshold(*thresholds)
+
+
+@pytest.mark.parametrize("port", ["99999", "-1", "http", "1_0"])
+def test_a_port_that_is_none_is_wrong_usage(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", "--embedded", f"--port={port}"])
+    assert ended.value.code == 2
+    assert "is no port from 0 to 65535" in capsys.readouterr().err
+
+
+def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("pas 0.")
+
+
+def test_a_new_data_directory_is_for_its_owner_only(tmp_path: Path) -> None:
+    directory = tmp_path / "data"
+    with own(load_settings(None, {}, embedded=directory)):
+        assert stat.S_IMODE(directory.stat().st_mode) == 0o700

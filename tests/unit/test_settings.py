@@ -91,7 +91,7 @@ jeap.security.oauth2.client.source: {token-uri: "http://far.example/token", clie
     assert any(line.startswith("jeap.security.oauth2.client.source.token-uri: must be https") for line in found)
     assert "jeap.security.oauth2.client.source.client-secret: missing" in found
     assert any(line.startswith("jeap.datasource.url: ") and "JEAP_DATASOURCE_URL" in line for line in found)
-    for name in ("objectstorage.storage.bucket", "archivedartifact.system-id", "backfill.service-name"):
+    for name in ("objectstorage.storage.bucket", "archivedartifact.system-name", "backfill.service-name"):
         assert f"jeap.processarchive.{name}: missing" in text
     assert "jeap.security.oauth2.resourceserver.issuers: missing" in text
     assert "hunter2" not in text
@@ -346,7 +346,18 @@ def test_check_config_reports_settings_archive_types_and_schemas_together() -> N
     found = "\n".join(check(None, {}).mistakes)
     assert "jeap.processarchive.backfil: " in found
     assert "types.yml" in found
+    assert "jeap.processarchive.registry.location: " in found
     assert "nowhere: the registry" in found
+
+
+def test_a_topic_whose_dead_letter_topic_would_be_too_long_is_a_mistake() -> None:
+    assert load(COMPLETE.replace("topic: commands", f"topic: {'t' * 245}")).backfill.topic
+    assert "is too long" in one(COMPLETE.replace("topic: commands", f"topic: {'t' * 246}"))
+
+
+def test_what_follows_from_a_value_that_cannot_be_read_is_no_second_mistake() -> None:
+    text = "jeap.processarchive: {backfill.enabled: maybe, metadata-backfill.enabled: true}"
+    assert one(text).startswith("jeap.processarchive.backfill.enabled: must be true or false")
 
 
 def test_every_property_has_a_variable_of_its_own_and_none_is_the_file_of_another() -> None:
