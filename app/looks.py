@@ -1,6 +1,7 @@
 """How the service looks at what it needs from others: database, topics, buckets, keys."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -78,12 +79,29 @@ def looks(
     }
 
 
+OLDER = "the database is older than this release: run `pas migrate`, or start with --migrate"
+
+AT_ONCE = 3.0
+"""Seconds in which a database answers that is there."""
+
+
+async def refuse_older(database: Database) -> None:
+    """Refuses an older database before anything listens, where it answers at once; else it is looked at later.
+
+    Raises StartRefused.
+    """
+    with contextlib.suppress(Unavailable, TimeoutError):
+        async with asyncio.timeout(AT_ONCE):
+            if await migrations.standing(database) is migrations.Standing.OLDER:
+                raise StartRefused(OLDER)
+
+
 async def check_database(database: Database, *, migrate: bool) -> None:
     """Brings an older database to this release where allowed. Raises StartRefused, Unavailable."""
     if migrate:
         await migrations.migrate(database)
     match await migrations.standing(database):
         case migrations.Standing.OLDER:
-            raise StartRefused("the database is older than this release: run `pas migrate`, or start with --migrate")
+            raise StartRefused(OLDER)
         case migrations.Standing.NEWER:
             log.warning("the database was migrated by a newer release; it is used as it is")

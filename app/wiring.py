@@ -26,7 +26,7 @@ from app.domain.readiness import BROKER, DATABASE, ISSUER, OBJECT_STORE, Readine
 from app.jobs.control import JobControl
 from app.jobs.retry import Retries
 from app.jobs.submit import Submissions
-from app.looks import StartRefused, check_database, looks
+from app.looks import StartRefused, check_database, looks, refuse_older
 from app.messaging.backfill_metadata import METADATA, BackfillMetadataHandler
 from app.messaging.consumer import DEAD_LETTERS, LAST_COMMIT, LEAVE, PUTTING_BACK, CommandLoop
 from app.messaging.create_artifact import CreateArtifactHandler
@@ -89,7 +89,10 @@ class Service:
 
 @asynccontextmanager
 async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Service]:
-    """Everything open, nothing connected yet: what cannot be reached now is waited for by `run`."""
+    """Everything open, nothing connected yet: what cannot be reached now is waited for by `run`.
+
+    Raises StartRefused for an older database that answers.
+    """
     seen = digest(settings.archive_types_location)
     catalog, registry = load_catalog(settings)
     readiness = Readiness((DATABASE, BROKER, OBJECT_STORE, ISSUER))
@@ -97,6 +100,8 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
         stack.callback(registry.close)
         database = Database(settings.datasource.url.get_secret_value())
         stack.push_async_callback(database.close)
+        if not migrate:
+            await refuse_older(database)
         objects = await stack.enter_async_context(adapters.open_object_store(settings))
         broker = adapters.open_broker(settings)
         await broker.start()

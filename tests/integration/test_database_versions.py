@@ -13,6 +13,7 @@ def test_an_older_database_refuses_the_start_and_the_message_says_how_to_migrate
     archive = make_archive()
     refused = pas("serve", "--port", "0", "--config", str(archive.config))
     assert refused.returncode == 1
+    assert refused.stdout == ""  # nothing was promised
     assert refused.stderr.splitlines()[-1] == (
         "pas: the database is older than this release: run `pas migrate`, or start with --migrate"
     )
