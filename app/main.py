@@ -20,6 +20,7 @@ from app.api.measure import Measured
 from app.api.pace import Paced
 from app.api.problems import install
 from app.api.protocol import bounded_http
+from app.api.turns import CHANGES, Turns
 from app.domain.readiness import Readiness
 from app.looks import StartRefused
 from app.settings import Settings
@@ -69,11 +70,13 @@ def create_app(settings: Settings, service: Service | None) -> FastAPI:
         app.state.run_control = service.run_control
         app.state.job_control = service.job_control
         app.state.retries = service.retries
+        app.state.changes = Turns("changes of jobs", CHANGES, waiting=10)
         app.state.preflights = service.preflights
         app.state.event_streams = EventStreams(service.readiness)
         app.state.yaml_reader = service.yaml_reader
         app.state.uploads = Uploads(settings.backfill.max_body_size)
         app.state.max_references = settings.backfill.max_references
+        app.state.max_attempts = settings.backfill.max_attempts
     return app
 
 

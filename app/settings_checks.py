@@ -78,6 +78,8 @@ def _missing(settings: Settings) -> Iterator[tuple[str, str]]:
             "missing; list at least one with issuer and jwk-set-uri, or set authorization-server.issuer and "
             ".jwk-set-uri, while jeap.processarchive.backfill.enabled is true",
         )
+    if len(backfill.topic) > LONGEST_TOPIC - len("-dlq"):
+        yield archive + "backfill.topic", f"is too long: {backfill.topic}-dlq must be a topic of at most 249 characters"
     event = settings.archived_artifact
     if not event.enabled:
         return
@@ -90,8 +92,6 @@ def _missing(settings: Settings) -> Iterator[tuple[str, str]]:
                 archive + "archivedartifact." + name,
                 f"missing; required while {archive}archivedartifact.enabled is true",
             )
-    if len(backfill.topic) > LONGEST_TOPIC - len("-dlq"):
-        yield archive + "backfill.topic", f"is too long: {backfill.topic}-dlq must be a topic of at most 249 characters"
     if event.event_topic and event.event_topic in (backfill.topic, f"{backfill.topic}-dlq"):
         yield archive + "archivedartifact.event-topic", f"must differ from {archive}backfill.topic and its -dlq"
 

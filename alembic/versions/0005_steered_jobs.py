@@ -16,6 +16,7 @@ depends_on = None
 
 COUNTED = (
     ("paused_seconds", sa.Float(53), "of pauses that have ended"),
+    ("cancelled", sa.Integer, "among the failed"),
     ("pardoned", sa.Integer, "finished when it was last resumed"),
     ("pardoned_failed", sa.Integer, "of these the failed ones: the failure threshold does not count them again"),
 )
@@ -32,5 +33,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for name in ("retry_of", "pardoned_failed", "pardoned", "paused_seconds", "paused_by", "paused_at"):
+    for name in ("retry_of", "pardoned_failed", "pardoned", "cancelled", "paused_seconds", "paused_by", "paused_at"):
         op.drop_column("backfill_job", name)

@@ -1,21 +1,20 @@
 """Reads the body of a request up to a limit: what is too large is refused before or while it comes."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import Request
 
-from app.api.problems import RETRY_AFTER, ApiProblem
+from app.api.problems import ApiProblem
+from app.api.turns import PATIENCE, Turns, busy
+
+SUBMISSIONS = "submissions"
 
 AT_ONCE = 8
 """Submissions that are read and stored at the same time."""
 
 WAITING = 100
 """Submissions that wait for their turn, with nothing of them in memory but what one read of the socket brought."""
-
-PATIENCE = 5.0
-"""Seconds that one waits for its turn."""
 
 BODIES = 4
 """Bodies of the largest size that may be in memory together; small ones count as what they have."""
@@ -33,9 +32,7 @@ class Uploads:
     def __init__(self, limit: int, *, at_once: int = AT_ONCE, waiting: int = WAITING, patience: float = PATIENCE):
         """`limit` is the size of one body."""
         self._limit = limit
-        self._turns = asyncio.Semaphore(at_once)
-        self._may_wait = waiting
-        self._patience = patience
+        self._turns = Turns(SUBMISSIONS, at_once, waiting, patience)
         self._free = BODIES * limit
 
     @asynccontextmanager
@@ -45,35 +42,22 @@ class Uploads:
         What the request announces is set aside before anything of the body is read, the rest while it comes.
         """
         announced = check_head(request, self._limit, media_types)
-        await self._turn()
         kept = 0
 
         def keep(size: int) -> None:
             nonlocal kept
             if (more := size - kept) > 0:
                 if more > self._free:
-                    raise busy()
+                    raise busy(SUBMISSIONS)
                 self._free -= more
                 kept = size
 
-        try:
-            keep(announced)
-            yield await _read(request, self._limit, keep)
-        finally:
-            self._free += kept
-            self._turns.release()
-
-    async def _turn(self) -> None:
-        if self._may_wait <= 0 and self._turns.locked():
-            raise busy()
-        self._may_wait -= 1
-        try:
-            async with asyncio.timeout(self._patience):
-                await self._turns.acquire()
-        except TimeoutError:
-            raise busy() from None
-        finally:
-            self._may_wait += 1
+        async with self._turns.one():
+            try:
+                keep(announced)
+                yield await _read(request, self._limit, keep)
+            finally:
+                self._free += kept
 
 
 def check_head(request: Request, limit: int, media_types: Sequence[str]) -> int:
@@ -108,8 +92,3 @@ def too_large(limit: int) -> ApiProblem:
     return ApiProblem(
         413, f"The body is larger than {limit} bytes; send less at once.", headers={"Connection": "close"}
     )
-
-
-def busy() -> ApiProblem:
-    headers = {"Retry-After": str(RETRY_AFTER)}
-    return ApiProblem(503, "Too many submissions at once; send the same again.", headers=headers)

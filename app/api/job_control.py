@@ -16,6 +16,7 @@ from app.api.job_events import EventStreams
 from app.api.json_body import read_json
 from app.api.models import JobPage, JobView, RetryRequest
 from app.api.problems import ApiProblem, responses
+from app.api.turns import Turns
 from app.domain.jobs import JobState
 from app.jobs import control
 from app.jobs.control import Impossible, JobControl, UnknownJob
@@ -52,7 +53,13 @@ def control_of(request: Request) -> JobControl:
     return steering
 
 
+def changes_of(request: Request) -> Turns:
+    changes: Turns = request.app.state.changes
+    return changes
+
+
 Control = Annotated[JobControl, Depends(control_of)]
+Changes = Annotated[Turns, Depends(changes_of)]
 
 
 @router.get(
@@ -127,10 +134,11 @@ async def resume(caller: MayWriteJobs, steering: Control, job_id: JobId) -> JobV
 @router.post(
     "/{job_id}/cancel", summary="Cancel a job", responses={200: SHOWN, **responses(400, 401, 403, 404, 409, 503)}
 )
-async def cancel(caller: MayWriteJobs, steering: Control, job_id: JobId) -> JobView:
+async def cancel(caller: MayWriteJobs, steering: Control, changes: Changes, job_id: JobId) -> JobView:
     """Open references that are not stored fail with `cancelled by <who>`; what is stored is still announced, then the
     job is completed. 409 where it has ended."""
-    return await _shown(job_id, steering.cancel(job_id, caller.called))
+    async with changes.one():
+        return await _shown(job_id, steering.cancel(job_id, caller.called))
 
 
 @router.post(
@@ -138,9 +146,10 @@ async def cancel(caller: MayWriteJobs, steering: Control, job_id: JobId) -> JobV
     summary="Set off what is open again",
     responses={200: SHOWN, **responses(400, 401, 403, 404, 503)},
 )
-async def redrive(_caller: MayWriteJobs, steering: Control, job_id: JobId) -> JobView:
+async def redrive(_caller: MayWriteJobs, steering: Control, changes: Changes, job_id: JobId) -> JobView:
     """Publishes the commands of all open tasks again, those whose source had no data too. Harmless to repeat."""
-    return await _shown(job_id, steering.redrive(job_id))
+    async with changes.one():
+        return await _shown(job_id, steering.redrive(job_id))
 
 
 @router.post(
@@ -165,7 +174,7 @@ async def redrive(_caller: MayWriteJobs, steering: Control, job_id: JobId) -> Jo
         }
     },
 )
-async def retry(request: Request, caller: MayWriteJobs, steering: Control, job_id: JobId) -> Response:
+async def retry(request: Request, caller: MayWriteJobs, steering: Control, changes: Changes, job_id: JobId) -> Response:
     """A new job with the references that have failed so far, under the id that you choose. The same again is the same
     job. 409 where nothing failed, where the id is another job, or where the configuration has changed too much."""
     wanted = read_json(await read_body(request, MAX_BODY, ["application/json"]), RetryRequest)
@@ -175,7 +184,8 @@ async def retry(request: Request, caller: MayWriteJobs, steering: Control, job_i
         span.set("pas.job_id", str(new_id))
         by = Submitter(caller.name, caller.ext_id, span.traceparent)
         try:
-            made = await retries.retry(job_id, new_id, by)
+            async with changes.one():
+                made = await retries.retry(job_id, new_id, by)
         except UnknownJob:
             raise unknown(job_id) from None
         except Impossible as impossible:

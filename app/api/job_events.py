@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from uuid import UUID
 
 from fastapi import Response
 from fastapi.responses import StreamingResponse
@@ -18,6 +19,9 @@ from app.jobs.control import UnknownJob
 
 PAUSE = 1.0
 """Seconds between two looks at a job."""
+
+SHARE = 10
+"""Pauses are so many times as long as the look before them: a million references without data take time to count."""
 
 STILL_HERE = 15.0
 """Seconds without news after which a comment is sent, so that nobody in between takes the connection for dead."""
@@ -37,6 +41,7 @@ class EventStreams:
         self._pause = pause
         self._still_here = still_here
         self.open = 0
+        self._looks: dict[UUID, asyncio.Future[control.JobView]] = {}
 
     def answer(
         self,
@@ -62,10 +67,13 @@ class EventStreams:
     ) -> AsyncIterator[bytes]:
         yield _event(view)
         said, told = _news(view), time.monotonic()
+        took = 0.0
         while view.job.state is JobState.OPEN and not self._readiness.stopping and time.time() < expires:
-            await asyncio.sleep(self._pause)
+            await asyncio.sleep(max(self._pause, took * SHARE))
+            began = time.monotonic()
             try:
-                view = await look()
+                view = await self._look(view.job.id, look)
+                took = time.monotonic() - began
             except UnknownJob:
                 return
             except Unavailable as away:
@@ -77,6 +85,19 @@ class EventStreams:
             elif time.monotonic() - told >= self._still_here:
                 yield b": still here\n\n"
                 told = time.monotonic()
+
+    async def _look(self, job_id: UUID, look: Callable[[], Awaitable[control.JobView]]) -> control.JobView:
+        """One look for all who follow the same job."""
+        looking = self._looks.get(job_id)
+        if looking is None:
+            looking = self._looks[job_id] = asyncio.ensure_future(look())
+            looking.add_done_callback(lambda done: self._looked(job_id, done))
+        return await asyncio.shield(looking)
+
+    def _looked(self, job_id: UUID, done: asyncio.Future[control.JobView]) -> None:
+        del self._looks[job_id]
+        if not done.cancelled():
+            done.exception()  # seen, also where all who waited for it have gone
 
 
 class _Stream(StreamingResponse):

@@ -59,6 +59,7 @@ class JobView(BaseModel):
     @classmethod
     def of(cls, view: control.JobView) -> "JobView":
         job = view.job
+        paused = job.paused and job.state is JobState.OPEN  # an older release may end a paused job
         return cls(
             job_id=job.id,
             message=job.message,
@@ -66,9 +67,9 @@ class JobView(BaseModel):
             config_id=job.config_id,
             state=job.state,
             result=job.result,
-            paused=job.paused,
-            paused_at=job.paused_at if job.paused else None,
-            paused_by=job.paused_by if job.paused else None,
+            paused=paused,
+            paused_at=job.paused_at if paused else None,
+            paused_by=job.paused_by if paused else None,
             retry_of=job.retry_of,
             counts=Counts(
                 total=job.total,

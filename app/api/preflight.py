@@ -100,7 +100,7 @@ async def preflight(request: Request, _caller: MayWriteJobs) -> PreflightView:
     with traces.start("POST /api/preflight", "server", request.headers.get("traceparent")) as span:
         wanted = await _wanted(request)
         try:
-            found = await preflights.look(wanted.configuration, wanted.sample, span.traceparent)
+            found = await preflights.look(wanted.configuration, wanted.sample, wanted.attempts, span.traceparent)
         except TooManyAtOnce as error:
             headers = {"Retry-After": str(RETRY_AFTER)}
             raise ApiProblem(503, "Too many preflights at once; send the same again.", headers=headers) from error
@@ -119,6 +119,7 @@ class _Wanted(NamedTuple):
     configuration: ArchiveTypeConfiguration
     sample: list[Reference]
     total: int
+    attempts: int
 
 
 async def _wanted(request: Request) -> _Wanted:
@@ -133,4 +134,5 @@ async def _wanted(request: Request) -> _Wanted:
         except DoesNotFit as error:
             raise unfit(error) from error
         total = len(content.references)
-        return _Wanted(configuration, [content.references[place] for place in places(total)], total)
+        attempts = state.max_attempts if content.num_of_retry is None else content.num_of_retry + 1
+        return _Wanted(configuration, [content.references[place] for place in places(total)], total, attempts)

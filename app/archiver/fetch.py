@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from time import monotonic
 
+from prometheus_client import Histogram
+
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.artifacts import ArchiveTask, Document
 from app.domain.errors import STEP_READ, NoArchiveData, PermanentFailure, TransientFailure, task_message
@@ -101,7 +103,7 @@ class Fetcher:
                 raise _NotWanted
 
         started = monotonic()
-        outcome = metrics.FETCH_TRANSIENT
+        outcome: Histogram | None = metrics.FETCH_TRANSIENT
         with traces.start("fetch archive data", "client", parent) as span:
             try:
                 document = await stack.enter_async_context(
@@ -109,6 +111,8 @@ class Fetcher:
                 )
                 outcome = metrics.FETCH_OK
                 return document
+            except _NotWanted:
+                outcome = None  # nothing was asked, and nothing is wrong
             except NoArchiveData:
                 outcome = metrics.FETCH_NO_DATA
                 raise
@@ -116,4 +120,6 @@ class Fetcher:
                 outcome = metrics.FETCH_PERMANENT
                 raise
             finally:
-                outcome.observe(monotonic() - started)
+                if outcome is not None:
+                    outcome.observe(monotonic() - started)
+        raise _NotWanted

@@ -201,7 +201,7 @@ class Archiver:
         """One log line and one count for what became of the task."""
         about = _about(task, span)
         if not changed:
-            log.info("the task was settled by another try", extra=about)
+            log.info("the task has its outcome already, by another try or a cancel", extra=about)
             return
         match settlement:
             case Outcome(state=TaskState.SUCCEEDED):

@@ -1,6 +1,7 @@
 """What would become of a job: a sample is fetched, checked and described as its tasks would be. Writes nothing."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -8,14 +9,24 @@ from enum import StrEnum
 from uuid import UUID
 
 from app.archiver.describe import Target, bucket_of, describe
+from app.archiver.schema_files import refuse_other_content
 from app.catalog.registry import Registry
 from app.domain.archive_types import ArchiveTypeConfiguration, SchemaName
 from app.domain.artifacts import ArchiveTask, Artifact, Document
-from app.domain.errors import NoArchiveData, PermanentFailure, TransientFailure, Unavailable
+from app.domain.errors import (
+    STEP_READ,
+    NoArchiveData,
+    PermanentFailure,
+    TransientFailure,
+    Unavailable,
+    task_message,
+)
 from app.domain.jobs import Reference, TaskId
-from app.objectstore import ObjectStore
+from app.objectstore import ObjectRejected, ObjectStore
 from app.sources.http import SourceClient
 from app.sources.pacing import SourceBusy
+
+log = logging.getLogger(__name__)
 
 SAMPLE = 5
 """References that are asked for: the first, the last, and some between."""
@@ -105,21 +116,23 @@ class Preflights:
         self._running = 0
 
     async def look(
-        self, configuration: ArchiveTypeConfiguration, sample: Sequence[Reference], traceparent: str
+        self, configuration: ArchiveTypeConfiguration, sample: Sequence[Reference], attempts: int, traceparent: str
     ) -> Preflight:
-        """Each reference is asked for once, without a second attempt. Raises TooManyAtOnce."""
+        """Each reference is asked for once, however many `attempts` a task would have. Raises TooManyAtOnce."""
         if self._running >= AT_ONCE:
             raise TooManyAtOnce
         self._running += 1
         try:
-            found = await asyncio.gather(*(self._try(configuration, each, traceparent) for each in sample))
+            found = await asyncio.gather(*(self._try(configuration, each, attempts, traceparent) for each in sample))
             wanted = dict.fromkeys([self._target.bucket, *(each.bucket for each in found if each.bucket)])
             buckets = await asyncio.gather(*(self._examine(bucket) for bucket in wanted))
             return Preflight(found, buckets)
         finally:
             self._running -= 1
 
-    async def _try(self, configuration: ArchiveTypeConfiguration, reference: Reference, traceparent: str) -> Sampled:
+    async def _try(
+        self, configuration: ArchiveTypeConfiguration, reference: Reference, attempts: int, traceparent: str
+    ) -> Sampled:
         task = ArchiveTask(
             id=TaskId(_NO_JOB, 0),
             reference=reference,
@@ -127,7 +140,7 @@ class Preflights:
             config_id=configuration.id,
             job_started=datetime.now(UTC),
             attempts=0,
-            max_attempts=1,
+            max_attempts=attempts,
             idempotence_id="",
             traceparent=traceparent,
         )
@@ -141,12 +154,22 @@ class Preflights:
         except PermanentFailure as failure:
             return Sampled(reference, Verdict.WOULD_FAIL, failure.message)
         except TransientFailure as failure:
+            if attempts == 1:
+                message = task_message(STEP_READ, f"{failure.cause} (1 attempt)")
+                return Sampled(reference, Verdict.WOULD_FAIL, message)
             return Sampled(reference, Verdict.NOT_SURE, f"would be tried again: {failure.cause}")
         except SourceBusy as busy:
             return Sampled(
                 reference, Verdict.NOT_SURE, f"would wait for {busy.not_before_seconds:.0f} s: {busy.reason}"
             )
-        return await self._would_succeed(reference, artifact, size)
+        except Exception:
+            log.exception("unexpected error in a preflight")
+            return Sampled(reference, Verdict.NOT_SURE, "internal error; the log has it")
+        try:
+            present = await self._present(artifact)
+        except PermanentFailure as failure:
+            return Sampled(reference, Verdict.WOULD_FAIL, failure.message)
+        return self._would_succeed(reference, artifact, size, present)
 
     async def _described(
         self, configuration: ArchiveTypeConfiguration, task: ArchiveTask, traceparent: str
@@ -157,7 +180,7 @@ class Preflights:
             artifact = await asyncio.to_thread(self._artifact, document, task)
             return replace(artifact, content=b""), len(document.content)
 
-    async def _would_succeed(self, reference: Reference, artifact: Artifact, size: int) -> Sampled:
+    def _would_succeed(self, reference: Reference, artifact: Artifact, size: int, present: bool | None) -> Sampled:
         days = artifact.data_type.expiration_days
         return Sampled(
             reference=reference,
@@ -168,7 +191,7 @@ class Preflights:
             content_type=artifact.content_type,
             size=size,
             retention_days=days if self._locks else None,
-            present=await self._is_present(artifact),
+            present=present,
         )
 
     def _artifact(self, document: Document, task: ArchiveTask) -> Artifact:
@@ -177,14 +200,19 @@ class Preflights:
         bucket_of(document, self._target)
         return describe(document, task, data_type, self._target, _SCHEMA_VERSION_ID)
 
-    async def _is_present(self, artifact: Artifact) -> bool | None:
-        """None where the object store does not say; what is wrong there is said of the bucket."""
+    async def _present(self, artifact: Artifact) -> bool | None:
+        """Whether an object that would be used is there; None where the object store does not say: what is wrong there
+        is said of the bucket. Raises PermanentFailure where its schema is stored with other content."""
+        bucket, data_type = artifact.bucket, artifact.data_type
         try:
             async with asyncio.timeout(STORE_PATIENCE):
-                current = await self._objects.head(artifact.bucket, artifact.key)
-        except (Unavailable, TimeoutError):
+                schema = await self._objects.head(bucket, data_type.schema_object_key)
+                versions = await self._objects.versions(bucket, artifact.key)
+        except (Unavailable, ObjectRejected, TimeoutError):
             return None
-        return current is not None and current.user_metadata.get("hash") == artifact.sha256
+        if schema is not None:
+            refuse_other_content(schema, data_type)
+        return any(version.user_metadata.get("hash") == artifact.sha256 for version in versions)
 
     async def _examine(self, bucket: str) -> BucketLook:
         try:

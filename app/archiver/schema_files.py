@@ -4,7 +4,7 @@ import asyncio
 
 from app.domain.archive_types import ArchiveDataType, SchemaName
 from app.domain.errors import STEP_STORE, PermanentFailure, Unavailable, task_message
-from app.objectstore import ObjectStore, PreconditionFailed, Upload
+from app.objectstore import ObjectStore, ObjectVersion, PreconditionFailed, Upload
 
 
 class SchemaFiles:
@@ -50,12 +50,12 @@ class SchemaFiles:
         found = await self._objects.head(bucket, key)
         if found is None:
             raise Unavailable("objectstore", f"the schema object {key} was deleted: remove its delete marker")
-        if found.user_metadata.get("hash") != file.sha256:
-            raise PermanentFailure(
-                task_message(
-                    STEP_STORE,
-                    f"schema {data_type.schema} differs from what is stored as {key}; "
-                    "a changed schema needs a new version",
-                )
-            )
+        refuse_other_content(found, data_type)
         return found.version_id
+
+
+def refuse_other_content(found: ObjectVersion, data_type: ArchiveDataType) -> None:
+    """Raises PermanentFailure where the schema object that was found is not the schema of the registry."""
+    if found.user_metadata.get("hash") != data_type.file.sha256:
+        cause = f"schema {data_type.schema} differs from what is stored as {data_type.schema_object_key}"
+        raise PermanentFailure(task_message(STEP_STORE, f"{cause}; a changed schema needs a new version"))

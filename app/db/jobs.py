@@ -170,7 +170,7 @@ async def cancel(
         **_pardoned(of.succeeded, of.failed + count),
         "open": of.open - count,
         "failed": of.failed + count,
-        "last_settled": now,
+        "cancelled": of.cancelled + count,
         "held_until": None,
     }
     if of.open == count:
@@ -234,6 +234,7 @@ def as_job(row: Row[tuple[object, ...]]) -> Job:
         paused=values["paused"],
         paused_at=values["paused_at"],
         paused_by=values["paused_by"],
+        cancelled=values["cancelled"],
         paused_seconds=values["paused_seconds"],
         retry_of=values["retry_of"],
         traceparent=values["traceparent"],

@@ -73,6 +73,7 @@ job = Table(
     Column("paused_at", UtcDateTime),
     Column("paused_by", Text),
     Column("paused_seconds", Float(53), nullable=False, server_default=text("0"), comment="of pauses that have ended"),
+    Column("cancelled", Integer, nullable=False, server_default=text("0"), comment="among the failed"),
     Column("pardoned", Integer, nullable=False, server_default=text("0"), comment="finished when it was last resumed"),
     Column(
         "pardoned_failed",

@@ -52,7 +52,8 @@ class TaskId(NamedTuple):
 class Job:
     """A job as stored. `config_id` is what the submission said, `resolved_config_id` what it resolved to.
 
-    `paused_seconds` are those of pauses that have ended; `retry_of` is the job whose failed references these are.
+    `cancelled` references are among the failed; `paused_seconds` are those of pauses that have ended; `retry_of` is the
+    job whose failed references these are.
     `traceparent` is the W3C context of the PUT: everything done for the job belongs to that trace.
     """
 
@@ -77,6 +78,7 @@ class Job:
     content_hash: bytes
     paused_at: datetime | None = None
     paused_by: str | None = None
+    cancelled: int = 0
     paused_seconds: float = 0
     retry_of: UUID | None = None
 

@@ -116,12 +116,12 @@ class JobControl:
         return self._logged(view, "cancelled", who)
 
     async def _steer(self, job_id: UUID, work: Callable[[AsyncConnection], Awaitable[None]]) -> JobView:
-        async def all_of_it(connection: AsyncConnection) -> JobView:
+        async def all_of_it(connection: AsyncConnection) -> None:
             await _known(connection, job_id)
             await work(connection)
-            return await _view_of(connection, job_id)
 
-        return await self._database.run(all_of_it)
+        await self._database.run(all_of_it)
+        return await self.view(job_id)  # counting may take long, and here it holds nobody up
 
     def _logged(self, view: JobView, what: str, who: str) -> JobView:
         job = view.job
@@ -157,7 +157,7 @@ def _view(job: Job, without_data: Mapping[UUID, tuple[int, datetime | None]]) ->
 
 
 def _rate(job: Job) -> float | None:
-    done = job.succeeded + job.failed
+    done = job.succeeded + job.failed - job.cancelled
     if not done or job.last_settled is None:
         return None
     seconds = (job.last_settled - job.started).total_seconds() - job.paused_seconds

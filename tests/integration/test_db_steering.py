@@ -83,7 +83,8 @@ async def test_a_cancelled_job_ends_and_its_open_references_say_by_whom(database
     assert await cancel(database, job_id, at(2)) == 3
     row = await job_row(database, job_id)
     assert (row["state"], row["open"], row["succeeded"], row["failed"]) == ("completed", 0, 1, 3)
-    assert (row["completed"], row["last_settled"], row["paused"], row["paused_seconds"]) == (at(2), at(2), False, 1)
+    assert (row["completed"], row["paused"], row["paused_seconds"]) == (at(2), False, 1)
+    assert (row["cancelled"], row["last_settled"]) == (3, NOW)  # they are no part of the rate
     task = await task_row(database, TaskId(job_id, 3))
     assert (task["state"], task["message"], task["trace_id"]) == ("failed", "cancelled by John Doe", "a" * 32)
     assert task["finished_at"] == at(2)

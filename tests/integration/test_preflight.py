@@ -100,6 +100,31 @@ def test_a_reference_that_would_not_succeed_is_named_with_the_reason(
     assert said["sample"][1]["key"] is None
 
 
+def test_without_attempts_left_a_failure_that_may_pass_is_one(service: Service, source: Source) -> None:
+    source.script(match="bad", status=503)
+    body = submission(OSV, unversioned("bad"), num_of_retry=0)
+    said = service.api("POST", "/api/preflight", content=body, headers=YAML_TYPE).json()
+    [sampled] = said["sample"]
+    assert (sampled["verdict"], sampled["message"]) == ("would-fail", f"{READ}: HTTP 503 (1 attempt)")
+
+
+def test_a_schema_that_is_stored_with_other_content_fails_as_it_would(
+    make_archive: MakeArchive, source: Source
+) -> None:
+    source.clear()
+    archive = make_archive()
+    key = "archive-data-schema/PSF_OsvRecord_1.schema.json"
+    archive.s3.client().put_object(Bucket=archive.bucket, Key=key, Body=b"{}", Metadata={"hash": "0" * 64})
+    with archive.service() as service:
+        [sampled] = preflight(service, unversioned("a"))["sample"]
+        assert sampled["verdict"] == "would-fail"
+        job_id = uuid4()
+        service.submit(job_id, unversioned("a"))
+        [reference] = service.wait_completed(job_id)["archiveDataReferences"]
+        assert reference["error"]["message"] == sampled["message"]
+        assert "differs from what is stored" in sampled["message"]
+
+
 def test_a_body_with_mistakes_is_refused_as_for_a_submission(service: Service) -> None:
     body = submission(DECREE, unversioned("a"))
     refused = service.api("POST", "/api/preflight", content=body, headers=YAML_TYPE)

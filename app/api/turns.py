@@ -1,0 +1,47 @@
+"""Turns: so many requests of a kind at a time, some that wait a while, and 503 for the rest."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from app.api.problems import RETRY_AFTER, ApiProblem
+
+PATIENCE = 5.0
+"""Seconds that one waits for its turn."""
+
+CHANGES = 2
+"""Changes of whole jobs (cancel, redrive, retry) at a time: each holds one of the ten connections to the database that
+all else shares, for seconds where a job is large."""
+
+
+class Turns:
+    """`what` names the requests in the plural, for whoever must come again."""
+
+    def __init__(self, what: str, at_once: int, waiting: int, patience: float = PATIENCE) -> None:
+        self._what = what
+        self._turns = asyncio.Semaphore(at_once)
+        self._may_wait = waiting
+        self._patience = patience
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[None]:
+        """Raises ApiProblem 503."""
+        if self._may_wait <= 0 and self._turns.locked():
+            raise busy(self._what)
+        self._may_wait -= 1
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise busy(self._what) from None
+        finally:
+            self._may_wait += 1
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+
+def busy(what: str) -> ApiProblem:
+    headers = {"Retry-After": str(RETRY_AFTER)}
+    return ApiProblem(503, f"Too many {what} at once; send the same again.", headers=headers)
