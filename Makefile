@@ -29,7 +29,7 @@ test: $(VENV)/.dev ## all tests, on real servers that are fetched into .servers/
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10 $(ARGS)
 
 .PHONY: test-faults
-test-faults: $(VENV)/.dev ## crashes and outages in their full form (about an hour); PAS_FAULTS_SEED=… repeats a run
+test-faults: $(VENV)/.dev ## crashes and outages in their full form (25 minutes); PAS_FAULTS_SEED=… repeats a run
 	PAS_FAULTS=full $(BIN)/python -m pytest tests/faults --durations=0 $(ARGS)
 
 check: $(VENV)/.dev ## lint, format, types, import direction, compose.yaml, Dockerfile

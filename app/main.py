@@ -20,7 +20,7 @@ from app.api.measure import Measured
 from app.api.pace import Paced
 from app.api.problems import install
 from app.api.protocol import bounded_http
-from app.api.turns import CHANGES, Turns
+from app.api.turns import CHANGES, PREFLIGHTS, Turns
 from app.domain.readiness import Readiness
 from app.looks import StartRefused
 from app.settings import Settings
@@ -72,6 +72,7 @@ def create_app(settings: Settings, service: Service | None) -> FastAPI:
         app.state.retries = service.retries
         app.state.changes = Turns("changes of jobs", CHANGES, waiting=10)
         app.state.preflights = service.preflights
+        app.state.preflight_turns = Turns("preflights", PREFLIGHTS, waiting=0)
         app.state.event_streams = EventStreams(service.readiness)
         app.state.yaml_reader = service.yaml_reader
         app.state.uploads = Uploads(settings.backfill.max_body_size)

@@ -7,11 +7,10 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from app.settings_values import TOPIC
+
 if TYPE_CHECKING:  # the settings call these checks
     from app.settings import Kafka, Settings
-
-LONGEST_TOPIC = 249
-"""Characters that Kafka allows."""
 
 
 def contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -78,7 +77,7 @@ def _missing(settings: Settings) -> Iterator[tuple[str, str]]:
             "missing; list at least one with issuer and jwk-set-uri, or set authorization-server.issuer and "
             ".jwk-set-uri, while jeap.processarchive.backfill.enabled is true",
         )
-    if len(backfill.topic) > LONGEST_TOPIC - len("-dlq"):
+    if backfill.topic and not TOPIC.fullmatch(f"{backfill.topic}-dlq"):
         yield archive + "backfill.topic", f"is too long: {backfill.topic}-dlq must be a topic of at most 249 characters"
     event = settings.archived_artifact
     if not event.enabled:

@@ -19,12 +19,19 @@ def canonical(text: str) -> UUID | None:
     return parsed if str(parsed) == text.lower() else None
 
 
-def known_job_id(job_id: Annotated[str, Path(json_schema_extra={"format": "uuid"}, examples=[EXAMPLE_ID])]) -> UUID:
-    """The job id of the path; anything but a UUID with hyphens is 400."""
-    parsed = canonical(job_id)
+InPath = Path(json_schema_extra={"format": "uuid"}, examples=[EXAMPLE_ID])
+
+
+def read_id(text: str, of: str) -> UUID:
+    """The id of a job or a run (`of`) in the path; raises ApiProblem 400 for anything but a UUID with hyphens."""
+    parsed = canonical(text)
     if parsed is None:
-        raise ApiProblem(400, f"The job id of the address is not a UUID with hyphens, like {EXAMPLE_ID}.")
+        raise ApiProblem(400, f"The {of} id of the address is not a UUID with hyphens, like {EXAMPLE_ID}.")
     return parsed
+
+
+def known_job_id(job_id: Annotated[str, InPath]) -> UUID:
+    return read_id(job_id, "job")
 
 
 JobId = Annotated[UUID, Depends(known_job_id)]

@@ -1,6 +1,7 @@
 """The endpoints of backfill jobs that speak JSON: list, look, follow, pause, resume, cancel, redrive, retry."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
 from typing import Annotated
 from uuid import UUID
 
@@ -106,10 +107,8 @@ async def look(_caller: MayReadJobs, steering: Control, job_id: JobId) -> JobVie
 async def follow(request: Request, caller: MayReadJobs, steering: Control, job_id: JobId) -> Response:
     """Each event is a full snapshot, as of `GET /api/jobs/{job_id}`. A client that was cut off just asks again."""
     streams: EventStreams = request.app.state.event_streams
-    try:
+    with _refusals(job_id):
         view = await steering.view(job_id)
-    except UnknownJob:
-        raise unknown(job_id) from None
     return streams.answer(view, lambda: steering.view(job_id), request.headers.get("last-event-id"), caller.expires)
 
 
@@ -185,11 +184,8 @@ async def retry(request: Request, caller: MayWriteJobs, steering: Control, chang
         by = Submitter(caller.name, caller.ext_id, span.traceparent)
         try:
             async with changes.one():
-                made = await retries.retry(job_id, new_id, by)
-        except UnknownJob:
-            raise unknown(job_id) from None
-        except Impossible as impossible:
-            raise ApiProblem(409, f"Job {job_id} {impossible.reason}; nothing was changed.") from None
+                with _refusals(job_id):
+                    made = await retries.retry(job_id, new_id, by)
         except DifferentContent:
             raise ApiProblem(409, f"Job {new_id} exists and is not a retry of {job_id}; nothing was changed.") from None
     view = await _shown(new_id, steering.view(new_id))
@@ -198,8 +194,15 @@ async def retry(request: Request, caller: MayWriteJobs, steering: Control, chang
 
 
 async def _shown(job_id: UUID, acting: Awaitable[control.JobView]) -> JobView:
-    try:
+    with _refusals(job_id):
         return JobView.of(await acting)
+
+
+@contextmanager
+def _refusals(job_id: UUID) -> Iterator[None]:
+    """As problems: 404 for a job that is not there, 409 for what it does not allow."""
+    try:
+        yield
     except UnknownJob:
         raise unknown(job_id) from None
     except Impossible as impossible:

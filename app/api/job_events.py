@@ -27,7 +27,7 @@ STILL_HERE = 15.0
 """Seconds without news after which a comment is sent, so that nobody in between takes the connection for dead."""
 
 MOST = 100
-"""Streams at a time: each asks the database once a second."""
+"""Streams at a time: each may follow another job, which asks the database once a second."""
 
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 """The second one keeps proxies from gathering events."""

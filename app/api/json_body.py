@@ -4,7 +4,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from app.api.problems import MAX_ERRORS, ApiProblem, FieldMistake, field_path
+from app.api.problems import MAX_ERRORS, ApiProblem, FieldMistake, field_path, said
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -27,4 +27,4 @@ def _said(error: Any, model: type[BaseModel]) -> str:
         case "missing":
             return "is missing"
         case _:
-            return str(error["msg"]).removeprefix("Value error, ")
+            return said(error["msg"])

@@ -4,14 +4,14 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
 from app.api.auth import Caller, MayReadJobs, MayWriteJobs
 from app.api.body import read_body
 from app.api.cursors import Cursor, Limit, read_number_cursor, read_started_cursor, started_cursor
 from app.api.examples import DRY_RUN, RUN, RUN_ERRORS, page, shown
-from app.api.ids import EXAMPLE_ID, canonical
+from app.api.ids import InPath, read_id
 from app.api.json_body import read_json
 from app.api.problems import ApiProblem, responses
 from app.api.run_models import (
@@ -46,12 +46,8 @@ def control_of(request: Request) -> RunControl:
     return control
 
 
-def known_run_id(run_id: Annotated[str, Path(json_schema_extra={"format": "uuid"}, examples=[EXAMPLE_ID])]) -> UUID:
-    """The id of the path; anything but a UUID with hyphens is 400."""
-    parsed = canonical(run_id)
-    if parsed is None:
-        raise ApiProblem(400, f"The run id of the address is not a UUID with hyphens, like {EXAMPLE_ID}.")
-    return parsed
+def known_run_id(run_id: Annotated[str, InPath]) -> UUID:
+    return read_id(run_id, "run")
 
 
 RunId = Annotated[UUID, Depends(known_run_id)]

@@ -9,9 +9,10 @@ from pydantic.alias_generators import to_camel
 from app.api.auth import MayWriteJobs
 from app.api.body import Uploads
 from app.api.examples import PREFLIGHT, shown
-from app.api.problems import RETRY_AFTER, ApiProblem, responses
+from app.api.problems import responses
 from app.api.submissions import MEDIA_TYPES, REQUEST_BODY, read_submission, unfit
-from app.archiver.preflight import BucketLook, Preflights, Sampled, TooManyAtOnce, Verdict, places
+from app.api.turns import Turns
+from app.archiver.preflight import BucketLook, Preflights, Sampled, Verdict, places
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.jobs import Reference
 from app.jobs.submit import DoesNotFit, Submissions
@@ -97,13 +98,11 @@ async def preflight(request: Request, _caller: MayWriteJobs) -> PreflightView:
     """Takes the body of a submission and writes nothing: the body is checked as for a PUT, the source is asked for up
     to 5 of its references, once each, their documents are checked against their schemas, their buckets looked at."""
     preflights: Preflights = request.app.state.preflights
+    turns: Turns = request.app.state.preflight_turns
     with traces.start("POST /api/preflight", "server", request.headers.get("traceparent")) as span:
         wanted = await _wanted(request)
-        try:
+        async with turns.one():
             found = await preflights.look(wanted.configuration, wanted.sample, wanted.attempts, span.traceparent)
-        except TooManyAtOnce as error:
-            headers = {"Retry-After": str(RETRY_AFTER)}
-            raise ApiProblem(503, "Too many preflights at once; send the same again.", headers=headers) from error
     return PreflightView(
         ok=found.ok,
         message=wanted.configuration.message_type,

@@ -127,11 +127,11 @@ def _allowed(request: Request) -> str:
 
 async def _validation_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    mistakes = [FieldMistake(field_path(each["loc"]), None, _said(each["msg"])) for each in error.errors()[:MAX_ERRORS]]
+    mistakes = [FieldMistake(field_path(each["loc"]), None, said(each["msg"])) for each in error.errors()[:MAX_ERRORS]]
     return problem(400, None, "The request is not valid.", mistakes)
 
 
-def _said(message: str) -> str:
+def said(message: str) -> str:
     """What a check of ours says, without the word that pydantic puts before it."""
     return message.removeprefix("Value error, ")
 

@@ -1,4 +1,4 @@
-"""The JSON that metadata runs are shown as, the body that asks for one, and the cursors of their lists."""
+"""The JSON that metadata runs are shown as, and the body that asks for one."""
 
 from typing import Annotated, Any, Literal
 from uuid import UUID

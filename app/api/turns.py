@@ -13,6 +13,9 @@ CHANGES = 2
 """Changes of whole jobs (cancel, redrive, retry) at a time: each holds one of the ten connections to the database that
 all else shares, for seconds where a job is large."""
 
+PREFLIGHTS = 8
+"""Preflights that wait for sources at the same time."""
+
 
 class Turns:
     """`what` names the requests in the plural, for whoever must come again."""

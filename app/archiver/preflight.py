@@ -37,16 +37,9 @@ PATIENCE = 20.0
 STORE_PATIENCE = 5.0
 """Seconds for a look at the object store."""
 
-AT_ONCE = 8
-"""Preflights that wait for sources at the same time."""
-
 _NO_JOB = UUID(int=0)
 _SCHEMA_VERSION_ID = "x" * 36
 """In the place of that of the schema file, which is not stored: user metadata has a largest size."""
-
-
-class TooManyAtOnce(Exception):
-    """So many preflights wait for their sources that another one must come again."""
 
 
 class Verdict(StrEnum):
@@ -113,22 +106,15 @@ class Preflights:
         self._registry = registry
         self._objects = objects
         self._locks = locks
-        self._running = 0
 
     async def look(
         self, configuration: ArchiveTypeConfiguration, sample: Sequence[Reference], attempts: int, traceparent: str
     ) -> Preflight:
-        """Each reference is asked for once, however many `attempts` a task would have. Raises TooManyAtOnce."""
-        if self._running >= AT_ONCE:
-            raise TooManyAtOnce
-        self._running += 1
-        try:
-            found = await asyncio.gather(*(self._try(configuration, each, attempts, traceparent) for each in sample))
-            wanted = dict.fromkeys([self._target.bucket, *(each.bucket for each in found if each.bucket)])
-            buckets = await asyncio.gather(*(self._examine(bucket) for bucket in wanted))
-            return Preflight(found, buckets)
-        finally:
-            self._running -= 1
+        """Each reference is asked for once, however many `attempts` a task would have."""
+        found = await asyncio.gather(*(self._try(configuration, each, attempts, traceparent) for each in sample))
+        wanted = dict.fromkeys([self._target.bucket, *(each.bucket for each in found if each.bucket)])
+        buckets = await asyncio.gather(*(self._examine(bucket) for bucket in wanted))
+        return Preflight(found, buckets)
 
     async def _try(
         self, configuration: ArchiveTypeConfiguration, reference: Reference, attempts: int, traceparent: str
@@ -147,6 +133,7 @@ class Preflights:
         try:
             async with asyncio.timeout(PATIENCE):
                 artifact, size = await self._described(configuration, task, traceparent)
+            return self._would_succeed(reference, artifact, size, await self._present(artifact))
         except TimeoutError:
             return Sampled(reference, Verdict.NOT_SURE, f"no answer within {PATIENCE:.0f} s")
         except NoArchiveData:
@@ -165,11 +152,6 @@ class Preflights:
         except Exception:
             log.exception("unexpected error in a preflight")
             return Sampled(reference, Verdict.NOT_SURE, "internal error; the log has it")
-        try:
-            present = await self._present(artifact)
-        except PermanentFailure as failure:
-            return Sampled(reference, Verdict.WOULD_FAIL, failure.message)
-        return self._would_succeed(reference, artifact, size, present)
 
     async def _described(
         self, configuration: ArchiveTypeConfiguration, task: ArchiveTask, traceparent: str
@@ -197,7 +179,7 @@ class Preflights:
     def _artifact(self, document: Document, task: ArchiveTask) -> Artifact:
         data_type = self._registry.find(document.schema)
         assert data_type is not None  # noqa: S101 # an unknown schema does not pass the check
-        bucket_of(document, self._target)
+        bucket_of(document, self._target)  # a bucket that is not allowed is the first mistake of a task, too
         return describe(document, task, data_type, self._target, _SCHEMA_VERSION_ID)
 
     async def _present(self, artifact: Artifact) -> bool | None:

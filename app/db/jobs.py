@@ -10,12 +10,10 @@ from sqlalchemy import (
     Integer,
     Row,
     Uuid,
-    and_,
     bindparam,
     func,
     insert,
     literal,
-    or_,
     select,
     text,
     update,
@@ -23,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import dialect
+from app.db.pages import newest_first
 from app.db.tables import NO_DATA, job, task
 from app.domain.identity import reference_key
 from app.domain.jobs import Job, JobState, References, TaskState
@@ -84,10 +83,7 @@ async def page(
     message: str | None,
 ) -> list[Job]:
     """Newest first, behind the job that `before` names."""
-    statement = select(job).order_by(job.c.started.desc(), job.c.id.desc()).limit(limit)
-    if before is not None:
-        started, job_id = before
-        statement = statement.where(or_(job.c.started < started, and_(job.c.started == started, job.c.id < job_id)))
+    statement = newest_first(job, before, limit)
     if state is not None:
         statement = statement.where(job.c.state == state)
     if message is not None:
@@ -141,8 +137,7 @@ async def resume(connection: AsyncConnection, of: Job, now: datetime) -> None:
 
 
 def _pause_ended(of: Job, now: datetime) -> dict[str, Any]:
-    paused = of.paused and of.paused_at is not None
-    seconds = max(0.0, (now - of.paused_at).total_seconds()) if paused and of.paused_at else 0.0
+    seconds = 0.0 if of.paused_at is None else max(0.0, (now - of.paused_at).total_seconds())
     return {"paused": False, "paused_at": None, "paused_by": None, "paused_seconds": of.paused_seconds + seconds}
 
 

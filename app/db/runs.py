@@ -18,7 +18,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     func,
-    or_,
     select,
     true,
     update,
@@ -28,6 +27,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from app.db import dialect
 from app.db.metadata_tables import Id, artifact, batch, definition, error, run, value
+from app.db.pages import newest_first
 from app.db.tables import UtcDateTime
 from app.domain.runs import BatchResult, Mode, Run, RunState
 
@@ -175,11 +175,7 @@ def _finding(lock: bool) -> Select[Any]:
 
 async def page(connection: AsyncConnection, before: tuple[datetime, UUID] | None, limit: int) -> list[Run]:
     """Newest first, behind the run that `before` names."""
-    statement = select(run).order_by(run.c.started.desc(), run.c.id.desc()).limit(limit)
-    if before is not None:
-        started, run_id = before
-        statement = statement.where(or_(run.c.started < started, and_(run.c.started == started, run.c.id < run_id)))
-    return [as_run(row) for row in await connection.execute(statement)]
+    return [as_run(row) for row in await connection.execute(newest_first(run, before, limit))]
 
 
 async def open_of(connection: AsyncConnection, archive_type: str) -> list[Run]:

@@ -66,6 +66,7 @@ class JobControl:
         """Publishes the commands of all open tasks again, those without data too."""
 
         async def work(connection: AsyncConnection) -> None:
+            await _known(connection, job_id)
             await jobs.redrive(connection, job_id)
 
         view = await self._steer(job_id, work)
@@ -116,11 +117,7 @@ class JobControl:
         return self._logged(view, "cancelled", who)
 
     async def _steer(self, job_id: UUID, work: Callable[[AsyncConnection], Awaitable[None]]) -> JobView:
-        async def all_of_it(connection: AsyncConnection) -> None:
-            await _known(connection, job_id)
-            await work(connection)
-
-        await self._database.run(all_of_it)
+        await self._database.run(work)
         return await self.view(job_id)  # counting may take long, and here it holds nobody up
 
     def _logged(self, view: JobView, what: str, who: str) -> JobView:

@@ -13,9 +13,9 @@ from app.db import jobs
 from app.db.database import Database
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.identity import content_hash
-from app.domain.jobs import Job, JobState
+from app.domain.jobs import Job
 from app.jobs.control import Impossible, UnknownJob
-from app.jobs.submit import DifferentContent, Submitter, now_as_shown
+from app.jobs.submit import DifferentContent, Submitter, begun
 from app.telemetry import metrics
 
 log = logging.getLogger(__name__)
@@ -89,25 +89,15 @@ def _repeated(known: Job, job_id: UUID) -> bool:
 
 def _new_job(old: Job, new_id: UUID, configuration: ArchiveTypeConfiguration, by: Submitter) -> Job:
     """Without references yet."""
-    return Job(
-        id=new_id,
-        message=old.message,
-        topic=old.topic,
-        config_id=old.config_id,
-        resolved_config_id=configuration.id,
-        num_of_retry=old.num_of_retry,
-        state=JobState.OPEN,
-        started=now_as_shown(),
-        completed=None,
-        started_by_name=by.name,
-        started_by_ext_id=by.ext_id,
+    return begun(
+        new_id,
+        old.message,
+        old.topic,
+        old.config_id,
+        old.num_of_retry,
+        configuration,
+        by,
         total=0,
-        open=0,
-        succeeded=0,
-        failed=0,
-        last_settled=None,
-        paused=False,
-        traceparent=by.traceparent,
         content_hash=b"",
         retry_of=old.id,
     )

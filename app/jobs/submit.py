@@ -164,33 +164,56 @@ def _repeated(known: Job, content: Content) -> Accepted:
     return Accepted.REPEATED
 
 
-def now_as_shown() -> datetime:
-    """In milliseconds, as reports show the start of a job."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
-
-
 def _new_job(job_id: UUID, content: Content, configuration: ArchiveTypeConfiguration, by: Submitter) -> Job:
     if content.message is None or content.topic is None or content.content_hash is None:
         raise ValueError("a body with mistakes is no job")
+    return begun(
+        job_id,
+        content.message,
+        content.topic,
+        content.config_id,
+        content.num_of_retry,
+        configuration,
+        by,
+        total=len(content.references),
+        content_hash=content.content_hash,
+    )
+
+
+def begun(
+    job_id: UUID,
+    message: str,
+    topic: str,
+    config_id: str | None,
+    num_of_retry: int | None,
+    configuration: ArchiveTypeConfiguration,
+    by: Submitter,
+    *,
+    total: int,
+    content_hash: bytes,
+    retry_of: UUID | None = None,
+) -> Job:
+    """A job that starts now, with all its tasks open. `configuration` is what the submission resolves to."""
+    now = datetime.now(UTC)
     return Job(
         id=job_id,
-        message=content.message,
-        topic=content.topic,
-        config_id=content.config_id,
+        message=message,
+        topic=topic,
+        config_id=config_id,
         resolved_config_id=configuration.id,
-        num_of_retry=content.num_of_retry,
+        num_of_retry=num_of_retry,
         state=JobState.OPEN,
-        started=now_as_shown(),
+        started=now.replace(microsecond=now.microsecond // 1000 * 1000),  # milliseconds, as reports show it
         completed=None,
         started_by_name=by.name,
         started_by_ext_id=by.ext_id,
-        total=len(content.references),
-        open=len(content.references),
+        total=total,
+        open=total,
         succeeded=0,
         failed=0,
         last_settled=None,
         paused=False,
         traceparent=by.traceparent,
-        content_hash=content.content_hash,
+        content_hash=content_hash,
+        retry_of=retry_of,
     )
