@@ -51,7 +51,13 @@ def test_demo_archives_everything_and_stops() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_demo_that_is_interrupted_leaves_nothing_running(number: signal.Signals) -> None:
     with subprocess.Popen(
-        DEMO, cwd=REPOSITORY, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        DEMO,
+        cwd=REPOSITORY,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where tests run in the background
     ) as demo:
         assert demo.stdout is not None
         while not demo.stdout.readline().startswith("PUT "):
