@@ -15,13 +15,14 @@ import uvloop
 
 from app.api.dev_issuer import ALL_ROLES, DEFAULT_TTL, mint
 from app.catalog.archive_types import CatalogError
-from app.check_config import check
 from app.db import migrations
 from app.db.database import Database
 from app.domain.errors import Unavailable
-from app.embedded import DataDirInUse, own
-from app.looks import StartRefused
 from app.main import serve
+from app.process.check_config import check
+from app.process.data_dir import DataDirInUse, own
+from app.process.probes import StartRefused
+from app.process.wiring import open_stored
 from app.settings import Settings, SettingsError, load_settings
 from app.settings_values import size
 from app.telemetry.logs import configure_logging
@@ -29,7 +30,6 @@ from app.verify.command import Exit, verify
 from app.verify.findings import Report
 from app.verify.progress import StateError, StateFile, fingerprint
 from app.verify.run import Options
-from app.wiring import open_stored
 
 DATA_DIR = Path(".pas")
 

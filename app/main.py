@@ -22,10 +22,10 @@ from app.api.problems import install
 from app.api.protocol import bounded_http
 from app.api.turns import CHANGES, PREFLIGHTS, Turns
 from app.domain.readiness import Readiness
-from app.looks import StartRefused
+from app.process.probes import StartRefused
+from app.process.wiring import Service, open_service
 from app.settings import Settings
 from app.telemetry.traces import configure_traces, shutdown_traces
-from app.wiring import Service, open_service
 
 KEEP_ALIVE = 65
 """Seconds that an idle connection stays open: longer than the usual load balancer's 60."""

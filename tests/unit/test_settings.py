@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.check_config import check
+from app.process.check_config import check
 from app.settings import EXAMPLE, Settings, SettingsError, load_settings, properties
 from app.settings_source import variable_of
 

@@ -15,7 +15,7 @@ from app.db.database import Database
 from app.domain.errors import Unavailable
 from app.domain.readiness import BROKER, DATABASE, ISSUER, OBJECT_STORE, Readiness
 from app.objectstore import ObjectStore
-from app.watch import Look
+from app.process.watch import Look
 
 log = logging.getLogger(__name__)
 

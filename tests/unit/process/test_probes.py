@@ -7,8 +7,8 @@ import pytest
 
 from app.domain.errors import Unavailable
 from app.domain.readiness import DATABASE, OBJECT_STORE, Readiness
-from app.looks import looks
-from app.watch import Look
+from app.process.probes import looks
+from app.process.watch import Look
 
 
 class Away:

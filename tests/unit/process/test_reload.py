@@ -9,7 +9,7 @@ from app.catalog.archive_types import Catalog, load_archive_types
 from app.catalog.live import LiveCatalog
 from app.domain.errors import Unavailable
 from app.metadata.definitions import Definitions
-from app.reload import Reload, digest
+from app.process.reload import Reload, digest
 
 ENTRY = """\
 archiveTypes:

@@ -8,7 +8,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from app import adapters
 from app.api.auth import Authenticator, KeySets
 from app.api.yaml_reader import YamlReader
 from app.archiver.fetch import Fetcher
@@ -20,13 +19,11 @@ from app.broker import Broker
 from app.broker.messages import COMMAND_TYPE, RUN_COMMAND_TYPE
 from app.catalog.live import LiveCatalog
 from app.catalog.registry import Registry, load_registry
-from app.check_config import load_catalog
 from app.db.database import Database
 from app.domain.readiness import BROKER, DATABASE, ISSUER, OBJECT_STORE, Readiness
 from app.jobs.control import JobControl
 from app.jobs.retry import Retries
 from app.jobs.submit import Submissions
-from app.looks import StartRefused, check_database, looks, refuse_older
 from app.messaging.backfill_metadata import METADATA, BackfillMetadataHandler
 from app.messaging.consumer import DEAD_LETTERS, LAST_COMMIT, LEAVE, PUTTING_BACK, CommandLoop
 from app.messaging.create_artifact import CreateArtifactHandler
@@ -41,14 +38,17 @@ from app.metadata.definitions import Definitions
 from app.metadata.extract import Extractor
 from app.metadata.search import Artifacts
 from app.objectstore import ObjectStore
-from app.reload import Reload, digest
+from app.process import adapters
+from app.process.check_config import load_catalog
+from app.process.probes import StartRefused, check_database, looks, refuse_older
+from app.process.reload import Reload, digest
+from app.process.watch import Watch
 from app.settings import Settings
 from app.sources.http import SourceClient, open_sources
 from app.sources.memory import ByteBudget
 from app.sources.oauth import OAuthClientOptions
 from app.sources.pacing import Pacers
 from app.sources.transport import HttpOptions
-from app.watch import Watch
 
 LEAVING, CLOSING = LAST_COMMIT + LEAVE, 2.5
 """Seconds of the shutdown timeout that are kept for committing and leaving the group, then for closing everything; half
