@@ -23,8 +23,8 @@ from app.process.check_config import check
 from app.process.data_dir import DataDirInUse, own
 from app.process.probes import StartRefused
 from app.process.wiring import open_stored
-from app.settings import Settings, SettingsError, load_settings
-from app.settings_values import size
+from app.settings.model import Settings, SettingsError, load_settings
+from app.settings.values import size
 from app.telemetry.logs import configure_logging
 from app.verify.command import Exit, verify
 from app.verify.findings import Report

@@ -24,7 +24,7 @@ from app.api.turns import CHANGES, PREFLIGHTS, Turns
 from app.domain.readiness import Readiness
 from app.process.probes import StartRefused
 from app.process.wiring import Service, open_service
-from app.settings import Settings
+from app.settings.model import Settings
 from app.telemetry.traces import configure_traces, shutdown_traces
 
 KEEP_ALIVE = 65

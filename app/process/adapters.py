@@ -19,7 +19,7 @@ from app.metadata.definitions import RunOptions
 from app.objectstore import ObjectStore
 from app.objectstore.filesystem import FilesystemObjectStore
 from app.objectstore.s3 import S3Options, open_s3
-from app.settings import Settings
+from app.settings.model import Settings
 
 
 def commands(settings: Settings) -> CreateArtifactCommands:

@@ -5,7 +5,7 @@ import fcntl
 import logging
 from collections.abc import Iterator
 
-from app.settings import Settings
+from app.settings.model import Settings
 
 log = logging.getLogger(__name__)
 

@@ -43,7 +43,7 @@ from app.process.check_config import load_catalog
 from app.process.probes import StartRefused, check_database, looks, refuse_older
 from app.process.reload import Reload, digest
 from app.process.watch import Watch
-from app.settings import Settings
+from app.settings.model import Settings
 from app.sources.http import SourceClient, open_sources
 from app.sources.memory import ByteBudget
 from app.sources.oauth import OAuthClientOptions

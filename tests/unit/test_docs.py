@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import Counter
 from prometheus_client.metrics import MetricWrapperBase
 
-from app.settings import properties
+from app.settings.model import properties
 from app.telemetry import metrics
 
 ROOT = Path(__file__).resolve().parents[2]

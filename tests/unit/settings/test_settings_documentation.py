@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from app.settings import properties
-from app.settings_binding import documentation_table
+from app.settings.binding import documentation_table
+from app.settings.model import properties
 
-DOCUMENTATION = Path(__file__).parents[2] / "docs" / "configuration.md"
+DOCUMENTATION = Path(__file__).parents[3] / "docs" / "configuration.md"
 
 
 def test_the_table_of_properties_is_the_one_of_the_code() -> None:

@@ -7,10 +7,10 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from app.settings_values import TOPIC
+from app.settings.values import TOPIC
 
 if TYPE_CHECKING:  # the settings call these checks
-    from app.settings import Kafka, Settings
+    from app.settings.model import Kafka, Settings
 
 
 def contradictions(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from app.process.check_config import check
-from app.settings import EXAMPLE, Settings, SettingsError, load_settings, properties
-from app.settings_source import variable_of
+from app.settings.model import EXAMPLE, Settings, SettingsError, load_settings, properties
+from app.settings.source import variable_of
 
 COMPLETE = """
 jeap:

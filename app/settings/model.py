@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from app import settings_values as values
-from app.settings_binding import (
+from app.settings import values
+from app.settings.binding import (
     REPOSITORY,
     Property,
     bind,
@@ -24,8 +24,8 @@ from app.settings_binding import (
     setting,
     unknown,
 )
-from app.settings_checks import contradictions
-from app.settings_source import Source, read_source
+from app.settings.checks import contradictions
+from app.settings.source import Source, read_source
 
 EXAMPLE = REPOSITORY / "config" / "application.yml"
 EMBEDDED_BUCKET = "archive"

@@ -1,0 +1,1 @@
+"""Settings: the model, where values come from, how they are read and checked."""
