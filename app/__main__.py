@@ -23,7 +23,8 @@ from app.process.check_config import check
 from app.process.data_dir import DataDirInUse, own
 from app.process.probes import StartRefused
 from app.process.wiring import open_stored
-from app.settings.model import Settings, SettingsError, load_settings
+from app.settings.load import SettingsError, load_settings
+from app.settings.model import Settings
 from app.settings.values import size
 from app.telemetry.logs import configure_logging
 from app.verify.command import Exit, verify

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from app.catalog.archive_types import Catalog, CatalogError, load_archive_types
 from app.catalog.registry import Registry, load_registry
-from app.settings.model import Settings, SettingsError, load_settings
+from app.settings.load import SettingsError, load_settings
+from app.settings.model import Settings
 
 
 class Checked(NamedTuple):

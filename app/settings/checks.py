@@ -1,16 +1,11 @@
 """What is missing in the settings or does not fit together, beyond the single values."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from app.settings.model import Kafka, Settings
 from app.settings.values import TOPIC
-
-if TYPE_CHECKING:  # the settings call these checks
-    from app.settings.model import Kafka, Settings
 
 
 def contradictions(settings: Settings) -> Iterator[tuple[str, str]]:

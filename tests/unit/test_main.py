@@ -9,7 +9,7 @@ import pytest
 from app.__main__ import main
 from app.process.data_dir import own
 from app.process.wiring import spare_the_collector
-from app.settings.model import load_settings
+from app.settings.load import load_settings
 
 
 def test_what_was_loaded_at_start_is_not_looked_at_by_the_garbage_collector() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from app.process.check_config import check
-from app.settings.model import EXAMPLE, Settings, SettingsError, load_settings, properties
+from app.settings.load import EXAMPLE, SettingsError, load_settings
+from app.settings.model import Settings, properties
 from app.settings.source import variable_of
 
 COMPLETE = """
