@@ -13,14 +13,14 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.api import artifacts, health, job_control, jobs, metadata_backfills, preflight
-from app.api.body import Uploads
-from app.api.head import HeadAsGet
+from app.api.http.bodies import Uploads
+from app.api.http.connections import bounded_http
+from app.api.http.head_as_get import HeadAsGet
+from app.api.http.measure import Measured
+from app.api.http.problems import install
+from app.api.http.slow_bodies import Paced
+from app.api.http.turns import CHANGES, PREFLIGHTS, Turns
 from app.api.job_events import EventStreams
-from app.api.measure import Measured
-from app.api.pace import Paced
-from app.api.problems import install
-from app.api.protocol import bounded_http
-from app.api.turns import CHANGES, PREFLIGHTS, Turns
 from app.domain.readiness import Readiness
 from app.process.probes import StartRefused
 from app.process.wiring import Service, open_service

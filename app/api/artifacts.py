@@ -26,7 +26,7 @@ from app.api.artifact_models import (
 )
 from app.api.auth import MayReadArtifacts
 from app.api.examples import ARTIFACT, COLUMN, page, shown
-from app.api.problems import ApiProblem, responses
+from app.api.http.problems import ApiProblem, responses
 from app.db.search import FoundArtifact
 from app.metadata.content import Gone, open_content
 from app.metadata.search import Artifacts, MetadataColumn

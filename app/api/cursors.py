@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import Query
 
-from app.api.problems import ApiProblem, FieldMistake
+from app.api.http.problems import ApiProblem, FieldMistake
 
 Cursor = Annotated[str | None, Query(description="`next` of the page before", max_length=200)]
 Limit = Annotated[int, Query(ge=1, le=1000, description="items of a page")]

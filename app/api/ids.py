@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import Depends, Path
 
-from app.api.problems import ApiProblem
+from app.api.http.problems import ApiProblem
 
 EXAMPLE_ID = "88dbb65f-9634-4685-bc86-17b72d715d3e"
 

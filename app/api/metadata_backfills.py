@@ -8,12 +8,12 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
 from app.api.auth import Caller, MayReadJobs, MayWriteJobs
-from app.api.body import read_body
 from app.api.cursors import Cursor, Limit, read_number_cursor, read_started_cursor, started_cursor
 from app.api.examples import DRY_RUN, RUN, RUN_ERRORS, page, shown
+from app.api.http.bodies import read_body
+from app.api.http.json_bodies import read_json
+from app.api.http.problems import ApiProblem, responses
 from app.api.ids import InPath, read_id
-from app.api.json_body import read_json
-from app.api.problems import ApiProblem, responses
 from app.api.run_models import (
     DryRunView,
     RunDetail,

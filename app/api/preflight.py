@@ -7,11 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from app.api.auth import MayWriteJobs
-from app.api.body import Uploads
 from app.api.examples import PREFLIGHT, shown
-from app.api.problems import responses
+from app.api.http.bodies import Uploads
+from app.api.http.problems import responses
+from app.api.http.turns import Turns
 from app.api.submissions import MEDIA_TYPES, REQUEST_BODY, read_submission, unfit
-from app.api.turns import Turns
 from app.archiver.preflight import BucketLook, Preflights, Sampled, Verdict, places
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.jobs import Reference

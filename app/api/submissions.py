@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.api.problems import RETRY_AFTER, ApiProblem
+from app.api.http.problems import RETRY_AFTER, ApiProblem
 from app.api.yaml_body import Parsed
 from app.api.yaml_reader import ReadingFailed, YamlReader
 from app.api.yaml_scalars import listed

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from app.api.auth import Authenticator, IssuerOptions, KeySets, Pace, ResourceServerOptions
-from app.api.problems import ApiProblem
+from app.api.http.problems import ApiProblem
 from app.domain.errors import Unavailable
 from tests.conftest import running
 from tests.servers import Oidc

@@ -10,8 +10,9 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from app.api import artifacts, problems
+from app.api import artifacts
 from app.api.auth import Authenticator, IssuerOptions, KeySets, ResourceServerOptions
+from app.api.http import problems
 from app.objectstore.filesystem import FilesystemObjectStore
 from tests.unit.api.issuer import AUDIENCE, ISSUER, NOW, Clock, FakeJwks, token
 from tests.unit.metadata.archived import Archived, open_archived

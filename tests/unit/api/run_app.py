@@ -8,8 +8,9 @@ from typing import Any, cast
 import httpx
 from fastapi import FastAPI
 
-from app.api import metadata_backfills, problems
+from app.api import metadata_backfills
 from app.api.auth import Authenticator, IssuerOptions, KeySets, ResourceServerOptions
+from app.api.http import problems
 from app.db.database import Database
 from app.metadata.control import RunControl
 from app.metadata.definitions import RunOptions

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
-from app.api import artifacts, problems
+from app.api import artifacts
+from app.api.http import problems
 from app.domain.errors import Unavailable
 from app.domain.jobs import Reference
 from tests.unit.api.artifact_app import ArtifactApp, artifact_app

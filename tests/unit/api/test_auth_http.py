@@ -8,7 +8,6 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 
-from app.api import problems
 from app.api.auth import (
     Authenticator,
     IssuerOptions,
@@ -18,6 +17,7 @@ from app.api.auth import (
     MayWriteJobs,
     ResourceServerOptions,
 )
+from app.api.http import problems
 from tests.unit.api.issuer import AUDIENCE, ISSUER, NOW, Clock, FakeJwks, jwk, jwks, private_key, token
 
 

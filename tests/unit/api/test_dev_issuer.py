@@ -11,7 +11,7 @@ import pytest
 
 from app.api.auth import Authenticator, Caller, ResourceServerOptions
 from app.api.dev_issuer import ALL_ROLES, mint, open_issuer
-from app.api.problems import ApiProblem
+from app.api.http.problems import ApiProblem
 from tests.unit.api.issuer import jwk, private_key
 
 

@@ -6,7 +6,7 @@ from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.problems import RETRY_AFTER, problem
+from app.api.http.problems import RETRY_AFTER, problem
 from app.domain.errors import Unavailable
 from app.metadata.content import Altered
 from app.telemetry import metrics

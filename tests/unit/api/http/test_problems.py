@@ -10,7 +10,7 @@ from fastapi import FastAPI, Query
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
-from app.api.problems import ApiProblem, FieldMistake, install, problem, responses
+from app.api.http.problems import ApiProblem, FieldMistake, install, problem, responses
 from app.domain.errors import Unavailable
 
 SECRET = "postgresql://user:password@db"

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from app.api.problems import RETRY_AFTER, problem
+from app.api.http.problems import RETRY_AFTER, problem
 from app.telemetry import metrics
 
 MAX_HEAD = 64 * 1024

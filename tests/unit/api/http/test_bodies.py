@@ -11,11 +11,11 @@ from fastapi import FastAPI, Request
 from starlette.responses import StreamingResponse
 from starlette.types import Message
 
-from app.api import problems
-from app.api.body import Uploads
-from app.api.head import HeadAsGet
-from app.api.pace import Paced
-from app.api.problems import ApiProblem
+from app.api.http import problems
+from app.api.http.bodies import Uploads
+from app.api.http.head_as_get import HeadAsGet
+from app.api.http.problems import ApiProblem
+from app.api.http.slow_bodies import Paced
 
 YAML = ["application/yaml"]
 

@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 
 from fastapi import Request
 
-from app.api.problems import ApiProblem
-from app.api.turns import PATIENCE, Turns, busy
+from app.api.http.problems import ApiProblem
+from app.api.http.turns import PATIENCE, Turns, busy
 
 SUBMISSIONS = "submissions"
 

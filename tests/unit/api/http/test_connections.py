@@ -10,8 +10,8 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from app.api.measure import Measured
-from app.api.protocol import PIPELINED, Limits, bounded_http
+from app.api.http.connections import PIPELINED, Limits, bounded_http
+from app.api.http.measure import Measured
 from app.telemetry import metrics
 
 GET = b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n"

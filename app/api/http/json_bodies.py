@@ -4,7 +4,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from app.api.problems import MAX_ERRORS, ApiProblem, FieldMistake, field_path, said
+from app.api.http.problems import MAX_ERRORS, ApiProblem, FieldMistake, field_path, said
 
 M = TypeVar("M", bound=BaseModel)
 

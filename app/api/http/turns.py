@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from app.api.problems import RETRY_AFTER, ApiProblem
+from app.api.http.problems import RETRY_AFTER, ApiProblem
 
 PATIENCE = 5.0
 """Seconds that one waits for its turn."""

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from app.api.problems import ApiProblem
-from app.api.turns import Turns
+from app.api.http.problems import ApiProblem
+from app.api.http.turns import Turns
 
 
 async def test_who_finds_no_turn_is_told_to_come_again() -> None:

@@ -1,0 +1,1 @@
+"""HTTP itself: limits of a connection and a request, problems, and what is measured."""
