@@ -13,7 +13,7 @@ from uuid import UUID
 
 import uvloop
 
-from app.api.dev_issuer import ALL_ROLES, DEFAULT_TTL, mint
+from app.api.auth.dev_issuer import ALL_ROLES, DEFAULT_TTL, mint
 from app.catalog.archive_types import CatalogError
 from app.db import migrations
 from app.db.database import Database

@@ -24,7 +24,7 @@ from app.api.artifact_models import (
     cursor_of,
     read_query,
 )
-from app.api.auth import MayReadArtifacts
+from app.api.auth.callers import MayReadArtifacts
 from app.api.examples import ARTIFACT, COLUMN, page, shown
 from app.api.http.problems import ApiProblem, responses
 from app.db.search import FoundArtifact

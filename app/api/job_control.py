@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from app.api.auth import MayReadJobs, MayWriteJobs
+from app.api.auth.callers import MayReadJobs, MayWriteJobs
 from app.api.cursors import Cursor, Limit, read_started_cursor, started_cursor
 from app.api.examples import JOB, page, shown
 from app.api.http.bodies import read_body

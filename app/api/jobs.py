@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from app.api.auth import MayReadJobs, MayWriteJobs
+from app.api.auth.callers import MayReadJobs, MayWriteJobs
 from app.api.http.bodies import Uploads
 from app.api.http.problems import ApiProblem, responses
 from app.api.ids import JobId, unknown

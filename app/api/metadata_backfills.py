@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
-from app.api.auth import Caller, MayReadJobs, MayWriteJobs
+from app.api.auth.callers import Caller, MayReadJobs, MayWriteJobs
 from app.api.cursors import Cursor, Limit, read_number_cursor, read_started_cursor, started_cursor
 from app.api.examples import DRY_RUN, RUN, RUN_ERRORS, page, shown
 from app.api.http.bodies import read_body

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from app.api.auth import MayWriteJobs
+from app.api.auth.callers import MayWriteJobs
 from app.api.examples import PREFLIGHT, shown
 from app.api.http.bodies import Uploads
 from app.api.http.problems import responses

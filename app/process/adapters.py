@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 
 import httpx
 
-from app.api.auth import IssuerOptions, KeySets, ResourceServerOptions
-from app.api.dev_issuer import open_issuer
+from app.api.auth.callers import IssuerOptions, KeySets, ResourceServerOptions
+from app.api.auth.dev_issuer import open_issuer
 from app.archiver.announce import EventOptions
 from app.archiver.describe import Target
 from app.broker import Broker

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.api.auth import KeySets
+from app.api.auth.callers import KeySets
 from app.broker import Broker
 from app.catalog.registry import Registry
 from app.db import dialect, migrations

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from app.api.auth import Authenticator, KeySets
+from app.api.auth.callers import Authenticator, KeySets
 from app.api.yaml_reader import YamlReader
 from app.archiver.fetch import Fetcher
 from app.archiver.pipeline import Archiver, ArchiverOptions

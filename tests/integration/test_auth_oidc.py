@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api.auth import Authenticator, IssuerOptions, KeySets, Pace, ResourceServerOptions
+from app.api.auth.callers import Authenticator, IssuerOptions, KeySets, Pace, ResourceServerOptions
 from app.api.http.problems import ApiProblem
 from app.domain.errors import Unavailable
 from tests.conftest import running

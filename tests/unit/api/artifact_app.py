@@ -11,7 +11,7 @@ import httpx
 from fastapi import FastAPI
 
 from app.api import artifacts
-from app.api.auth import Authenticator, IssuerOptions, KeySets, ResourceServerOptions
+from app.api.auth.callers import Authenticator, IssuerOptions, KeySets, ResourceServerOptions
 from app.api.http import problems
 from app.objectstore.filesystem import FilesystemObjectStore
 from tests.unit.api.issuer import AUDIENCE, ISSUER, NOW, Clock, FakeJwks, token

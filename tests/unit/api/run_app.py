@@ -9,7 +9,7 @@ import httpx
 from fastapi import FastAPI
 
 from app.api import metadata_backfills
-from app.api.auth import Authenticator, IssuerOptions, KeySets, ResourceServerOptions
+from app.api.auth.callers import Authenticator, IssuerOptions, KeySets, ResourceServerOptions
 from app.api.http import problems
 from app.db.database import Database
 from app.metadata.control import RunControl

@@ -8,10 +8,10 @@ from typing import Annotated
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
+from app.api.auth.key_sets import IssuerOptions, KeySets, Pace, RemoteKeys, StaticKeys
+from app.api.auth.roles import Caller, caller_of
+from app.api.auth.tokens import InvalidToken, verify
 from app.api.http.problems import ApiProblem
-from app.api.key_sets import IssuerOptions, KeySets, Pace, RemoteKeys, StaticKeys
-from app.api.roles import Caller, caller_of
-from app.api.tokens import InvalidToken, verify
 
 __all__ = [
     "Authenticator",

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.api.jwks import parse_keys
+from app.api.auth.jwks import parse_keys
 from tests.unit.api.issuer import jwk, jwks, private_key
 
 RSA, EC = private_key("one"), private_key("ec", "P-256")

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import httpx
 
-from app.api.jwks import VerificationKey, parse_keys
+from app.api.auth.jwks import VerificationKey, parse_keys
 from app.domain.errors import Unavailable
 
 log = logging.getLogger(__name__)

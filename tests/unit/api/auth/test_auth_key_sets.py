@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import httpx
 import pytest
 
-from app.api.auth import IssuerOptions, KeySets, Pace, RemoteKeys
-from app.api.key_sets import MAX_DOCUMENT
+from app.api.auth.callers import IssuerOptions, KeySets, Pace, RemoteKeys
+from app.api.auth.key_sets import MAX_DOCUMENT
 from app.domain.errors import Unavailable
 from tests.unit.api.issuer import ISSUER, Clock, FakeJwks, jwk, jwks, private_key
 

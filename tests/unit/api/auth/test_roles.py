@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.api.roles import Caller, Grant, caller_of, parse_semantic_role
+from app.api.auth.roles import Caller, Grant, caller_of, parse_semantic_role
 
 READ, WRITE, ARTIFACTS = ("backfilljob", "read"), ("backfilljob", "write"), ("artifact", "read")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import jwt
 import pytest
 
-from app.api.auth import Authenticator, Caller, ResourceServerOptions
-from app.api.dev_issuer import ALL_ROLES, mint, open_issuer
+from app.api.auth.callers import Authenticator, Caller, ResourceServerOptions
+from app.api.auth.dev_issuer import ALL_ROLES, mint, open_issuer
 from app.api.http.problems import ApiProblem
 from tests.unit.api.issuer import jwk, private_key
 

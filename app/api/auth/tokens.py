@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, NoReturn
 
-from app.api.jwks import ALGORITHMS
-from app.api.key_sets import KeySets, KeySource
+from app.api.auth.jwks import ALGORITHMS
+from app.api.auth.key_sets import KeySets, KeySource
 
 MAX_TOKEN = 16 * 1024
 """Characters of a token."""

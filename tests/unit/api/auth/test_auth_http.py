@@ -8,7 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 
-from app.api.auth import (
+from app.api.auth.callers import (
     Authenticator,
     IssuerOptions,
     KeySets,

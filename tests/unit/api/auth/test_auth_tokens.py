@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from app.api.auth import Authenticator, Caller, KeySets, ResourceServerOptions
+from app.api.auth.callers import Authenticator, Caller, KeySets, ResourceServerOptions
+from app.api.auth.jwks import ALGORITHMS, parse_keys
 from app.api.http.problems import ApiProblem
-from app.api.jwks import ALGORITHMS, parse_keys
 from tests.unit.api.issuer import AUDIENCE, ISSUER, NOW, b64, claims, jwk, jwks, private_key, raw_token, token
 
 RSA, OTHER, EC = private_key("one"), private_key("two"), private_key("ec", "P-256")

@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from jwt.algorithms import ECAlgorithm
 
-from app.api.jwks import parse_keys
-from app.api.key_sets import KeySets
+from app.api.auth.jwks import parse_keys
+from app.api.auth.key_sets import KeySets
 
 ALL_ROLES = ("backfilljob:read", "backfilljob:write", "artifact:read")
 DEFAULT_TTL = 8 * 3600

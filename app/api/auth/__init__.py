@@ -1,0 +1,1 @@
+"""Who may call: tokens, the keys that sign them, and the roles that they give."""
