@@ -25,8 +25,8 @@ from app.api.artifact_models import (
     read_query,
 )
 from app.api.auth.callers import MayReadArtifacts
-from app.api.examples import ARTIFACT, COLUMN, page, shown
 from app.api.http.problems import ApiProblem, responses
+from app.api.shapes.examples import ARTIFACT, COLUMN, page, shown
 from app.db.search import FoundArtifact
 from app.metadata.content import Gone, open_content
 from app.metadata.search import Artifacts, MetadataColumn

@@ -9,15 +9,15 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from app.api.auth.callers import MayReadJobs, MayWriteJobs
-from app.api.cursors import Cursor, Limit, read_started_cursor, started_cursor
-from app.api.examples import JOB, page, shown
 from app.api.http.bodies import read_body
 from app.api.http.json_bodies import read_json
 from app.api.http.problems import ApiProblem, responses
 from app.api.http.turns import Turns
-from app.api.ids import EXAMPLE_ID, JobId, unknown
 from app.api.job_events import EventStreams
 from app.api.models import JobPage, JobView, RetryRequest
+from app.api.shapes.cursors import Cursor, Limit, read_started_cursor, started_cursor
+from app.api.shapes.examples import JOB, page, shown
+from app.api.shapes.ids import EXAMPLE_ID, JobId, unknown
 from app.domain.jobs import JobState
 from app.jobs import control
 from app.jobs.control import Impossible, JobControl, UnknownJob

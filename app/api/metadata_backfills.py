@@ -8,12 +8,9 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
 from app.api.auth.callers import Caller, MayReadJobs, MayWriteJobs
-from app.api.cursors import Cursor, Limit, read_number_cursor, read_started_cursor, started_cursor
-from app.api.examples import DRY_RUN, RUN, RUN_ERRORS, page, shown
 from app.api.http.bodies import read_body
 from app.api.http.json_bodies import read_json
 from app.api.http.problems import ApiProblem, responses
-from app.api.ids import InPath, read_id
 from app.api.run_models import (
     DryRunView,
     RunDetail,
@@ -24,6 +21,9 @@ from app.api.run_models import (
     RunView,
     dry_run_json,
 )
+from app.api.shapes.cursors import Cursor, Limit, read_number_cursor, read_started_cursor, started_cursor
+from app.api.shapes.examples import DRY_RUN, RUN, RUN_ERRORS, page, shown
+from app.api.shapes.ids import InPath, read_id
 from app.domain.runs import Run
 from app.metadata.control import Impossible, RunControl, UnknownRun
 from app.metadata.wanted import Misfit, Starter

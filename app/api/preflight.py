@@ -7,10 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from app.api.auth.callers import MayWriteJobs
-from app.api.examples import PREFLIGHT, shown
 from app.api.http.bodies import Uploads
 from app.api.http.problems import responses
 from app.api.http.turns import Turns
+from app.api.shapes.examples import PREFLIGHT, shown
 from app.api.submissions import MEDIA_TYPES, REQUEST_BODY, read_submission, unfit
 from app.archiver.preflight import BucketLook, Preflights, Sampled, Verdict, places
 from app.domain.archive_types import ArchiveTypeConfiguration

@@ -6,12 +6,13 @@ import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from app.api import artifacts, examples, health, job_control, jobs, metadata_backfills, preflight
+from app.api import artifacts, health, job_control, jobs, metadata_backfills, preflight
 from app.api.artifact_models import ArtifactView, ColumnView
 from app.api.http.problems import install
 from app.api.models import JobView
 from app.api.preflight import PreflightView
 from app.api.run_models import RunErrorPage, RunView
+from app.api.shapes import examples
 
 WITHOUT_BODY = ("put /api/jobs/{job_id} 200", "get /api/jobs/{job_id}/events 204")
 

@@ -1,0 +1,1 @@
+"""Shapes that several endpoints share: ids, cursors, examples."""
