@@ -11,7 +11,7 @@ from app.api.http.bodies import Uploads
 from app.api.http.problems import responses
 from app.api.http.turns import Turns
 from app.api.shapes.examples import PREFLIGHT, shown
-from app.api.submissions import MEDIA_TYPES, REQUEST_BODY, read_submission, unfit
+from app.api.submission.read import MEDIA_TYPES, REQUEST_BODY, read_submission, unfit
 from app.archiver.preflight import BucketLook, Preflights, Sampled, Verdict, places
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.jobs import Reference

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from app.api.auth.callers import Authenticator, KeySets
-from app.api.yaml_reader import YamlReader
+from app.api.submission.reader import YamlReader
 from app.archiver.fetch import Fetcher
 from app.archiver.pipeline import Archiver, ArchiverOptions
 from app.archiver.preflight import Preflights

@@ -6,7 +6,7 @@ from urllib.parse import unquote_to_bytes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.api.yaml_scalars import id_problem
+from app.api.submission.scalars import id_problem
 from app.domain.jobs import Reference
 from tests.unit.sources.server import TRACEPARENT, document, serving, sources
 

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from app.api.yaml_body import Parsed, parse_submission
-from app.api.yaml_scalars import Mistake, ReferenceColumns
+from app.api.submission.body import Parsed, parse_submission
+from app.api.submission.scalars import Mistake, ReferenceColumns
 
 
 class ReadingFailed(Exception):
@@ -152,10 +152,10 @@ def _write(parsed: Parsed, pipe: BinaryIO) -> None:
 NICE = 5
 """So much does the process stand back behind the service, whose event loop must not wait for it."""
 
-_ROOT = str(Path(__file__).resolve().parents[2])
+_ROOT = str(Path(__file__).resolve().parents[3])
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "LANG")
 """All of the environment that the reading process gets: no secrets beside a parser of strangers' bytes."""
-_WORKER = "from app.api.yaml_reader import read_from_stdin; read_from_stdin()"
+_WORKER = "from app.api.submission.reader import read_from_stdin; read_from_stdin()"
 
 
 def read_from_stdin() -> None:

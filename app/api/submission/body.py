@@ -6,8 +6,17 @@ from itertools import islice
 
 from _ruamel_yaml import YAMLError
 
-from app.api.yaml_events import REFERENCES, Stop, Walk, line, line_of, syntax_mistake
-from app.api.yaml_scalars import BLOCK, MAX_MISTAKES, UNREADABLE, Mistake, MistakeLike, ReferenceColumns, listed, shown
+from app.api.submission.events import REFERENCES, Stop, Walk, line, line_of, syntax_mistake
+from app.api.submission.scalars import (
+    BLOCK,
+    MAX_MISTAKES,
+    UNREADABLE,
+    Mistake,
+    MistakeLike,
+    ReferenceColumns,
+    listed,
+    shown,
+)
 from app.domain.identity import content_hash, repeated_keys
 
 

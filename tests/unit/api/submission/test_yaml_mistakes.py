@@ -2,9 +2,9 @@
 
 import pytest
 
-from app.api.yaml_body import Parsed, parse_submission
-from app.api.yaml_events import MAX_STRETCH
-from app.api.yaml_scalars import MORE, Mistake, listed
+from app.api.submission.body import Parsed, parse_submission
+from app.api.submission.events import MAX_STRETCH
+from app.api.submission.scalars import MORE, Mistake, listed
 
 HEAD = "message: M\ntopic: t\narchiveDataReferences:\n"
 

@@ -4,8 +4,8 @@ import hashlib
 
 import pytest
 
-from app.api.yaml_body import Parsed, parse_submission
-from app.api.yaml_scalars import BLOCK
+from app.api.submission.body import Parsed, parse_submission
+from app.api.submission.scalars import BLOCK
 from app.domain.identity import content_hash, reference_key
 from app.domain.jobs import Reference
 

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.api import yaml_reader
-from app.api.yaml_body import parse_submission
-from app.api.yaml_reader import ReadingFailed, YamlReader
+from app.api.submission import reader as yaml_reader
+from app.api.submission.body import parse_submission
+from app.api.submission.reader import ReadingFailed, YamlReader
 
 BODY = b"message: M\ntopic: t\narchiveDataReferences:\n" + b"".join(
     b"- {id: DOC-%d, version: 1}\n" % number for number in range(3000)

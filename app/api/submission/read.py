@@ -3,9 +3,9 @@
 from typing import Any
 
 from app.api.http.problems import RETRY_AFTER, ApiProblem
-from app.api.yaml_body import Parsed
-from app.api.yaml_reader import ReadingFailed, YamlReader
-from app.api.yaml_scalars import listed
+from app.api.submission.body import Parsed
+from app.api.submission.reader import ReadingFailed, YamlReader
+from app.api.submission.scalars import listed
 from app.jobs.submit import DoesNotFit, Submissions
 
 MEDIA_TYPES = ("application/yaml", "application/x-yaml")

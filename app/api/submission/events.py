@@ -15,8 +15,8 @@ from _ruamel_yaml import (
     StreamEndEvent,
 )
 
-from app.api import yaml_scalars
-from app.api.yaml_scalars import MAX_MISTAKES, NULLS, ColumnsBuilder, Mistake, shown
+from app.api.submission import scalars as yaml_scalars
+from app.api.submission.scalars import MAX_MISTAKES, NULLS, ColumnsBuilder, Mistake, shown
 
 REFERENCES: Final = "archiveDataReferences"
 REQUIRED: Final = ("message", "topic", REFERENCES)
