@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 import uvicorn
 from fastapi import FastAPI
 
-from app.api import artifacts, health, job_control, jobs, metadata_backfills, preflight
+from app.api import artifacts, health, metadata_backfills
 from app.api.http.bodies import Uploads
 from app.api.http.connections import bounded_http
 from app.api.http.head_as_get import HeadAsGet
@@ -20,7 +20,10 @@ from app.api.http.measure import Measured
 from app.api.http.problems import install
 from app.api.http.slow_bodies import Paced
 from app.api.http.turns import CHANGES, PREFLIGHTS, Turns
-from app.api.job_events import EventStreams
+from app.api.jobs import control as job_control
+from app.api.jobs import preflight
+from app.api.jobs import submit_and_report as jobs
+from app.api.jobs.events import EventStreams
 from app.domain.readiness import Readiness
 from app.process.probes import StartRefused
 from app.process.wiring import Service, open_service

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from app.api.http.problems import MAX_ERRORS, ApiProblem, FieldMistake
-from app.api.models import Moment
+from app.api.jobs.models import Moment
 from app.db.search import Condition, Operator, Search
 from app.metadata.search import condition
 

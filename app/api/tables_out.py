@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from app.api.yaml_report import timestamp
+from app.api.jobs.yaml_report import timestamp
 from app.db.search import FoundArtifact, FoundValue
 from app.domain.exact_json import read_json, write_json
 from app.domain.extraction import ValueKind, searchable

@@ -6,11 +6,14 @@ import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from app.api import artifacts, health, job_control, jobs, metadata_backfills, preflight
+from app.api import artifacts, health, metadata_backfills
 from app.api.artifact_models import ArtifactView, ColumnView
 from app.api.http.problems import install
-from app.api.models import JobView
-from app.api.preflight import PreflightView
+from app.api.jobs import control as job_control
+from app.api.jobs import preflight
+from app.api.jobs import submit_and_report as jobs
+from app.api.jobs.models import JobView
+from app.api.jobs.preflight import PreflightView
 from app.api.run_models import RunErrorPage, RunView
 from app.api.shapes import examples
 

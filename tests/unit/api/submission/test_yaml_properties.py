@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
+from app.api.jobs.yaml_report import report_tasks
 from app.api.submission.body import Parsed, parse_submission
-from app.api.yaml_report import report_tasks
 from app.domain.jobs import Reference, ReportedTask, TaskState
 from tests.support.yaml_core import read_core
 

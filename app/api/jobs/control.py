@@ -13,8 +13,8 @@ from app.api.http.bodies import read_body
 from app.api.http.json_bodies import read_json
 from app.api.http.problems import ApiProblem, responses
 from app.api.http.turns import Turns
-from app.api.job_events import EventStreams
-from app.api.models import JobPage, JobView, RetryRequest
+from app.api.jobs.events import EventStreams
+from app.api.jobs.models import JobPage, JobView, RetryRequest
 from app.api.shapes.cursors import Cursor, Limit, read_started_cursor, started_cursor
 from app.api.shapes.examples import JOB, page, shown
 from app.api.shapes.ids import EXAMPLE_ID, JobId, unknown

@@ -9,9 +9,9 @@ from fastapi.responses import StreamingResponse
 from app.api.auth.callers import MayReadJobs, MayWriteJobs
 from app.api.http.bodies import Uploads
 from app.api.http.problems import ApiProblem, responses
+from app.api.jobs.yaml_report import report_head, report_tasks
 from app.api.shapes.ids import JobId, unknown
 from app.api.submission.read import MEDIA_TYPES, REQUEST_BODY, read_submission, unfit
-from app.api.yaml_report import report_head, report_tasks
 from app.db.database import Database
 from app.domain.jobs import JobResult, JobState, TaskState
 from app.jobs import report

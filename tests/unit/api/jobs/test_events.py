@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
 from app.api.http.problems import ApiProblem
-from app.api.job_events import MOST, EventStreams
+from app.api.jobs.events import MOST, EventStreams
 from app.domain.errors import Unavailable
 from app.domain.jobs import Job, JobState
 from app.domain.readiness import Readiness

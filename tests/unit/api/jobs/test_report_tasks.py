@@ -8,7 +8,7 @@ import pytest
 import yaml
 from ruamel.yaml import YAML
 
-from app.api.yaml_report import report_tasks, scalar
+from app.api.jobs.yaml_report import report_tasks, scalar
 from app.domain.jobs import Reference, ReportedTask, TaskState
 
 

@@ -7,8 +7,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema, field_validator
 from pydantic.alias_generators import to_camel
 
+from app.api.jobs.yaml_report import timestamp
 from app.api.shapes.ids import EXAMPLE_ID, canonical
-from app.api.yaml_report import timestamp
 from app.domain.jobs import BY_FAILURES, JobResult, JobState
 from app.jobs import control
 

@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.api.http.problems import RETRY_AFTER, ApiProblem
-from app.api.models import JobView
+from app.api.jobs.models import JobView
 from app.domain.errors import Unavailable
 from app.domain.jobs import JobState
 from app.domain.readiness import Readiness

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import yaml
 
-from app.api.yaml_report import report_head, report_tasks, timestamp
+from app.api.jobs.yaml_report import report_head, report_tasks, timestamp
 from app.domain.jobs import Job, JobState, Reference, ReportedTask, TaskState
 
 COMPLETED = Job(

@@ -1,0 +1,1 @@
+"""The endpoints of jobs, and how jobs are shown."""
