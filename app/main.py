@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Iterator
 import uvicorn
 from fastapi import FastAPI
 
-from app.api import artifacts, health, metadata_backfills
+from app.api import health, metadata_backfills
+from app.api.artifacts import endpoints as artifacts
 from app.api.http.bodies import Uploads
 from app.api.http.connections import bounded_http
 from app.api.http.head_as_get import HeadAsGet

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from app.api import artifacts
+from app.api.artifacts import endpoints as artifacts
 from app.api.auth.callers import Authenticator, IssuerOptions, KeySets, ResourceServerOptions
 from app.api.http import problems
 from app.objectstore.filesystem import FilesystemObjectStore

@@ -6,8 +6,9 @@ import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from app.api import artifacts, health, metadata_backfills
-from app.api.artifact_models import ArtifactView, ColumnView
+from app.api import health, metadata_backfills
+from app.api.artifacts import endpoints as artifacts
+from app.api.artifacts.models import ArtifactView, ColumnView
 from app.api.http.problems import install
 from app.api.jobs import control as job_control
 from app.api.jobs import preflight

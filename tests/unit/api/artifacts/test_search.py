@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
-from app.api import artifacts
+from app.api.artifacts import endpoints as artifacts
 from app.api.http import problems
 from app.domain.errors import Unavailable
 from app.domain.jobs import Reference

@@ -11,8 +11,8 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BeforeValidator
 
-from app.api import tables_out
-from app.api.artifact_models import (
+from app.api.artifacts import tables as tables_out
+from app.api.artifacts.models import (
     MAX_ID,
     OPENAPI_PARAMETERS,
     ArtifactPage,

@@ -1,0 +1,1 @@
+"""The endpoints of artifacts, and how artifacts are shown."""
