@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 import uvicorn
 from fastapi import FastAPI
 
-from app.api import health, metadata_backfills
+from app.api import health
 from app.api.artifacts import endpoints as artifacts
 from app.api.http.bodies import Uploads
 from app.api.http.connections import bounded_http
@@ -25,6 +25,7 @@ from app.api.jobs import control as job_control
 from app.api.jobs import preflight
 from app.api.jobs import submit_and_report as jobs
 from app.api.jobs.events import EventStreams
+from app.api.runs import endpoints as metadata_backfills
 from app.domain.readiness import Readiness
 from app.process.probes import StartRefused
 from app.process.wiring import Service, open_service

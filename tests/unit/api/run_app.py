@@ -8,9 +8,9 @@ from typing import Any, cast
 import httpx
 from fastapi import FastAPI
 
-from app.api import metadata_backfills
 from app.api.auth.callers import Authenticator, IssuerOptions, KeySets, ResourceServerOptions
 from app.api.http import problems
+from app.api.runs import endpoints as metadata_backfills
 from app.db.database import Database
 from app.metadata.control import RunControl
 from app.metadata.definitions import RunOptions

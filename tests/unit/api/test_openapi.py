@@ -6,7 +6,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from app.api import health, metadata_backfills
+from app.api import health
 from app.api.artifacts import endpoints as artifacts
 from app.api.artifacts.models import ArtifactView, ColumnView
 from app.api.http.problems import install
@@ -15,7 +15,8 @@ from app.api.jobs import preflight
 from app.api.jobs import submit_and_report as jobs
 from app.api.jobs.models import JobView
 from app.api.jobs.preflight import PreflightView
-from app.api.run_models import RunErrorPage, RunView
+from app.api.runs import endpoints as metadata_backfills
+from app.api.runs.models import RunErrorPage, RunView
 from app.api.shapes import examples
 
 WITHOUT_BODY = ("put /api/jobs/{job_id} 200", "get /api/jobs/{job_id}/events 204")

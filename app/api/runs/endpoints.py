@@ -11,7 +11,7 @@ from app.api.auth.callers import Caller, MayReadJobs, MayWriteJobs
 from app.api.http.bodies import read_body
 from app.api.http.json_bodies import read_json
 from app.api.http.problems import ApiProblem, responses
-from app.api.run_models import (
+from app.api.runs.models import (
     DryRunView,
     RunDetail,
     RunError,

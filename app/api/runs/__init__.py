@@ -1,0 +1,1 @@
+"""The endpoints of metadata runs, and how runs are shown."""
