@@ -1,4 +1,4 @@
-"""The key sets of the trusted issuers: fetched, kept through an outage, renewed on time and for an unknown key."""
+"""The key sets of the trusted issuers: fetched, kept through an outage, renewed on time and for a key or signature that is not known."""
 
 import asyncio
 import logging
@@ -30,8 +30,8 @@ class IssuerOptions:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds: age at which keys are renewed, least time between two fetches (for an unknown key; before there are
-    any keys), total time of one fetch."""
+    """Seconds: age at which keys are renewed, least time between two fetches (for an unknown key or a signature that no
+    known key made; before there are any keys), total time of one fetch."""
 
     renew: float = 600
     unknown_key: float = 30

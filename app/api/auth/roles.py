@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 MAX_NAME = 255
 """Characters kept of `name` and `ext_id`: they go into the database and into reports."""
 
+WORDS = ("permissions", "scope", "scp")
+"""Claims that are a list with some identity providers and one text, divided by blanks, with others."""
+
 
 class Grant(NamedTuple):
     """Permission for an operation on a resource; None stands for all of them."""
@@ -92,11 +95,11 @@ def _semantic_grants(claims: Mapping[str, Any], system: str | None) -> Iterator[
 
 def _literal_grants(claims: Mapping[str, Any]) -> Iterator[Grant]:
     """`<resource>:<operation>` as other identity providers carry it; nothing in it stands for everything."""
-    realm, scope = claims.get("realm_access"), claims.get("scope")
+    realm = claims.get("realm_access")
     roles = [
         *_texts(claims.get("roles")),
         *_texts(realm.get("roles") if isinstance(realm, dict) else None),
-        *(scope.split(" ") if isinstance(scope, str) else _texts(scope)),
+        *(word for claim in WORDS for word in _words(claims.get(claim))),
     ]
     for role in roles:
         resource, colon, operation = role.partition(":")
@@ -106,6 +109,11 @@ def _literal_grants(claims: Mapping[str, Any]) -> Iterator[Grant]:
 
 def _texts(value: object) -> Iterable[str]:
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else ()
+
+
+def _words(value: object) -> Iterable[str]:
+    """Of a list, or of one text that blanks divide."""
+    return value.split(" ") if isinstance(value, str) else _texts(value)
 
 
 def _number(claim: object) -> float:

@@ -3,12 +3,12 @@
 import json
 import re
 from base64 import urlsafe_b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, NoReturn
 
-from app.api.auth.jwks import ALGORITHMS
+from app.api.auth.jwks import ALGORITHMS, VerificationKey
 from app.api.auth.key_sets import KeySets, KeySource
 
 MAX_TOKEN = 16 * 1024
@@ -74,15 +74,22 @@ def parse(token: str) -> ParsedToken:
 
 
 async def check_signature(parsed: ParsedToken, source: KeySource) -> None:
+    """Raises InvalidToken, Unavailable. Where no known key fits, the keys are fetched anew, as often as `source` allows:
+    a token without key id may be signed with a new key, and an issuer may give a new key the id of its old one."""
+
+    def fits(keys: Sequence[VerificationKey]) -> bool:
+        return any(key.verifies(parsed.algorithm, parsed.signed, parsed.signature) for key in keys)
+
     keys = await source.candidates(parsed.kid, parsed.algorithm)
     if keys is None:
         raise InvalidToken("unknown key")
-    if any(key.verifies(parsed.algorithm, parsed.signed, parsed.signature) for key in keys):
+    if fits(keys):
         return
-    # A token that names no key may be signed with a new one.
-    if parsed.kid is None and await source.renewed():
+    if await source.renewed():
         keys = await source.candidates(parsed.kid, parsed.algorithm)
-        if any(key.verifies(parsed.algorithm, parsed.signed, parsed.signature) for key in keys or ()):
+        if keys is None:
+            raise InvalidToken("unknown key")
+        if fits(keys):
             return
     raise InvalidToken("signature invalid")
 

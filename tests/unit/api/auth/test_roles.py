@@ -119,6 +119,10 @@ def test_without_a_system_name_no_semantic_role_counts(system: str | None) -> No
         {"scope": "openid backfilljob:write profile"},
         {"scope": "backfilljob:write"},
         {"scope": ["openid", "backfilljob:write"]},
+        {"scp": "openid backfilljob:write"},
+        {"scp": ["openid", "backfilljob:write"]},
+        {"permissions": "openid backfilljob:write"},
+        {"permissions": ["openid", None, "backfilljob:write"]},
         {"roles": [None, 1, {"a": []}, "backfilljob:write"]},
     ],
 )
@@ -147,7 +151,8 @@ def test_the_literal_role_of_another_identity_provider_counts(claims: dict[str, 
     ],
 )
 def test_a_literal_role_that_is_nearly_one_gives_nothing(role: str) -> None:
-    assert allowed({"roles": [role], "realm_access": {"roles": [role]}, "scope": [role]}) == set()
+    lists = {claim: [role] for claim in ("roles", "scope", "scp", "permissions")}
+    assert allowed({**lists, "realm_access": {"roles": [role]}}) == set()
 
 
 WRONG: list[Any] = [
@@ -168,7 +173,7 @@ WRONG: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("claim", ["userroles", "bproles", "roles", "realm_access", "scp", "name", "ext_id", "sub"])
+@pytest.mark.parametrize("claim", ["userroles", "bproles", "roles", "realm_access", "groups", "name", "ext_id", "sub"])
 @pytest.mark.parametrize("value", WRONG)
 def test_a_claim_of_the_wrong_type_gives_nothing(claim: str, value: Any) -> None:
     assert allowed({claim: value}) == set()
@@ -176,14 +181,14 @@ def test_a_claim_of_the_wrong_type_gives_nothing(claim: str, value: Any) -> None
 
 @pytest.mark.parametrize("value", [value for value in WRONG if value != "backfilljob:write"])
 def test_a_scope_or_an_inner_claim_of_the_wrong_type_gives_nothing(value: Any) -> None:
-    assert allowed({"scope": value}) == set()
+    assert allowed({"scope": value, "scp": value, "permissions": value}) == set()
     inner = None if isinstance(value, list) else value
     assert allowed({"realm_access": {"roles": inner}, "bproles": {"a": inner, "b": {"psf": ["psf"]}}}) == set()
 
 
 def test_other_claims_give_nothing() -> None:
     roles = ["backfilljob:write", "psf"]
-    claims = {"scp": roles, "groups": roles, "resource_access": {"psf": {"roles": roles}}, "authorities": roles}
+    claims = {"scopes": roles, "groups": roles, "resource_access": {"psf": {"roles": roles}}, "authorities": roles}
     assert allowed(claims) == set()
 
 
