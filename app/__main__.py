@@ -13,20 +13,20 @@ from uuid import UUID
 
 import uvloop
 
-from app.api.auth.dev_issuer import ALL_ROLES, DEFAULT_TTL, mint
+from app.api.auth.dev_issuer import ALL_ROLES, DEFAULT_TTL, DevIssuerError, mint
 from app.catalog.archive_types import CatalogError
 from app.db import migrations
 from app.db.database import Database
 from app.domain.errors import Unavailable
 from app.main import serve
 from app.process.check_config import check
-from app.process.data_dir import DataDirInUse, own
+from app.process.data_dir import DataDirInUse, DataDirUnusable, own
 from app.process.probes import StartRefused
 from app.process.wiring import open_stored
 from app.settings.load import SettingsError, load_settings
 from app.settings.model import Settings
 from app.settings.values import size
-from app.telemetry.logs import configure_logging
+from app.telemetry.logs import LogSettingError, configure_logging
 from app.verify.command import Exit, verify
 from app.verify.findings import Report
 from app.verify.progress import StateError, StateFile, fingerprint
@@ -36,13 +36,16 @@ DATA_DIR = Path(".pas")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit code: 0 well, 1 refused or broken (the reason on stderr), 2 wrong usage."""
+    """Returns the exit code: 0 well, 1 refused (the reason on stderr), 2 wrong usage.
+
+    What nobody foresaw is raised: a bug ends the process with its traceback and the exit code 1.
+    """
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options) or 0)
     except (SettingsError, CatalogError) as error:
         return _refuse(*error.mistakes)
-    except (StartRefused, DataDirInUse, Unavailable, ValueError, OSError) as error:
+    except (StartRefused, DataDirInUse, DataDirUnusable, DevIssuerError, LogSettingError, Unavailable) as error:
         return _refuse(str(error))
     except KeyboardInterrupt:
         return 130

@@ -120,9 +120,10 @@ def _address(settings: Settings) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter for what cannot be the name of a host
         listener.close()
-        raise StartRefused(f"cannot listen on {host} port {port}: {error.strerror}") from error
+        reason = error.strerror if isinstance(error, OSError) else "not the name of a host"
+        raise StartRefused(f"cannot listen on {host} port {port}: {reason}") from error
     return listener
 
 

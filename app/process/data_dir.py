@@ -14,16 +14,20 @@ class DataDirInUse(Exception):
     """Another process serves this data directory."""
 
 
+class DataDirUnusable(Exception):
+    """The data directory cannot be made or written; the text says why."""
+
+
 @contextlib.contextmanager
 def own(settings: Settings) -> Iterator[None]:
-    """Holds the data directory for this process. Raises DataDirInUse, OSError where it cannot be written."""
+    """Holds the data directory for this process. Raises DataDirInUse, DataDirUnusable."""
     if settings.data_dir is None:
         raise ValueError("not embedded")
     try:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # documents are confidential
         opened = (settings.data_dir / "lock").open("w")
     except OSError as error:
-        raise OSError(f"the data directory {settings.data_dir} cannot be used: {error.strerror}") from error
+        raise DataDirUnusable(f"the data directory {settings.data_dir} cannot be used: {error.strerror}") from error
     with opened as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

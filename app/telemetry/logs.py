@@ -31,19 +31,23 @@ _SECRET_NAME = re.compile(r"password|secret|authorization|token", re.IGNORECASE)
 _PLAIN_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 
+class LogSettingError(ValueError):
+    """A variable of the log has a value that is none; the text names both."""
+
+
 def configure_logging(environment: Mapping[str, str] = os.environ, stream: TextIO | None = None) -> None:
     """Sends all logging to `stream` (stderr), replacing what was configured before; call it once, at start.
 
     `PAS_LOG_LEVEL` is INFO unless set; `PAS_LOG_FORMAT` is `json` or `text`, by default text on a terminal only.
-    Raises ValueError with a readable text for another value of either.
+    Raises LogSettingError for another value of either.
     """
     stream = stream or sys.stderr
     level = environment.get(LEVEL_VARIABLE, "INFO").upper()
     if level not in logging.getLevelNamesMapping():
-        raise ValueError(f"{LEVEL_VARIABLE}: {level!r} is not a level; use DEBUG, INFO, WARNING or ERROR")
+        raise LogSettingError(f"{LEVEL_VARIABLE}: {level!r} is not a level; use DEBUG, INFO, WARNING or ERROR")
     style = environment.get(FORMAT_VARIABLE) or ("text" if stream.isatty() else "json")
     if style not in ("text", "json"):
-        raise ValueError(f"{FORMAT_VARIABLE}: {style!r} is neither text nor json")
+        raise LogSettingError(f"{FORMAT_VARIABLE}: {style!r} is neither text nor json")
     handler = logging.StreamHandler(stream)
     handler.setFormatter(TextFormatter() if style == "text" else JsonFormatter())
     handler.addFilter(HoldBackRepeats(CHATTY))

@@ -30,6 +30,11 @@ ALL_ROLES = ("backfilljob:read", "backfilljob:write", "artifact:read")
 DEFAULT_TTL = 8 * 3600
 """Seconds: a working day."""
 
+
+class DevIssuerError(ValueError):
+    """A token that cannot be made, or a key that cannot be used; the text says why."""
+
+
 _ROLE = re.compile(r"[A-Za-z0-9.-]+:[A-Za-z0-9.-]+")
 
 
@@ -49,7 +54,7 @@ class DevIssuer:
 def open_issuer(data_dir: Path) -> DevIssuer:
     """The issuer of the data directory; its key is made on first use.
 
-    Raises ValueError when the file is no such key, OSError when it cannot be read or written.
+    Raises DevIssuerError when the file is no such key or cannot be read or written.
     """
     private_key = _private_key(data_dir / "dev-issuer" / "key.pem")
     public = ECAlgorithm.to_jwk(private_key.public_key(), as_dict=True)
@@ -70,13 +75,13 @@ def mint(
     """A token for the embedded service on this data directory.
 
     `roles` as in `backfilljob:write`, none for all of them; `ttl` in seconds. With `system` they are written as its
-    semantic roles. Raises ValueError for a role of another form or a `ttl` that is not positive.
+    semantic roles. Raises DevIssuerError for a role of another form or a `ttl` that is not positive.
     """
     for role in roles:
         if _ROLE.fullmatch(role) is None:
-            raise ValueError(f"'{role}' is not a role; roles look like backfilljob:write")
+            raise DevIssuerError(f"'{role}' is not a role; roles look like backfilljob:write")
     if not 0 < ttl < 1e11:
-        raise ValueError("the time to live is a positive number of seconds")
+        raise DevIssuerError("the time to live is a positive number of seconds")
     issuer = open_issuer(data_dir)
     now = int(time.time())
     claims = {
@@ -102,14 +107,19 @@ def _private_key(path: Path) -> ec.EllipticCurvePrivateKey:
     try:
         pem = path.read_bytes()
     except FileNotFoundError:
-        _create(path)
-        pem = path.read_bytes()
+        try:
+            _create(path)
+            pem = path.read_bytes()
+        except OSError as error:
+            raise DevIssuerError(f"{path} cannot be made: {error.strerror}") from error
+    except OSError as error:
+        raise DevIssuerError(f"{path} cannot be read: {error.strerror}") from error
     try:
         key = load_pem_private_key(pem, None)
     except (ValueError, TypeError):
         key = None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise ValueError(f"{path} is not a P-256 private key; removed, it is made anew and old tokens end")
+        raise DevIssuerError(f"{path} is not a P-256 private key; removed, it is made anew and old tokens end")
     return key
 
 

@@ -1,4 +1,4 @@
-"""The key sets of the trusted issuers: fetched, kept through an outage, renewed on time and for a key or signature that is not known."""
+"""The key sets of the trusted issuers: fetched, kept through an outage, renewed on time and for what no key fits."""
 
 import asyncio
 import logging

@@ -74,8 +74,11 @@ def parse(token: str) -> ParsedToken:
 
 
 async def check_signature(parsed: ParsedToken, source: KeySource) -> None:
-    """Raises InvalidToken, Unavailable. Where no known key fits, the keys are fetched anew, as often as `source` allows:
-    a token without key id may be signed with a new key, and an issuer may give a new key the id of its old one."""
+    """Raises InvalidToken, Unavailable.
+
+    Where no known key fits, the keys are fetched anew, as often as `source` allows: a token without key id may be
+    signed with a new key, and an issuer may give a new key the id of its old one.
+    """
 
     def fits(keys: Sequence[VerificationKey]) -> bool:
         return any(key.verifies(parsed.algorithm, parsed.signed, parsed.signature) for key in keys)

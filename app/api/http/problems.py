@@ -2,19 +2,18 @@
 
 import json
 import logging
-import secrets
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple, Protocol
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from opentelemetry import trace
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match
 
+from app.api.http.request_trace import trace_id_of
 from app.domain.errors import Unavailable
 
 log = logging.getLogger(__name__)
@@ -149,20 +148,9 @@ async def _disconnected(_request: Request, _error: Exception) -> Response:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    trace_id = _trace_id(request)
+    trace_id = trace_id_of(request)
     log.error("unexpected error", exc_info=error, extra={"trace_id": trace_id, "path": request.url.path})
     return problem(500, None, f"Unexpected error; the log has it under trace id {trace_id}.", traceId=trace_id)
-
-
-def _trace_id(request: Request) -> str:
-    """32 hex digits: of the current span, else what the client sent, else a new one."""
-    context = trace.get_current_span().get_span_context()
-    if context.is_valid:
-        return f"{context.trace_id:032x}"
-    sent = request.headers.get("traceparent", "").split("-")
-    if len(sent) == 4 and len(sent[1]) == 32 and set(sent[1]) <= set("0123456789abcdef") and set(sent[1]) != {"0"}:
-        return sent[1]
-    return secrets.token_hex(16)
 
 
 def field_path(location: Sequence[int | str]) -> str:

@@ -12,6 +12,7 @@ from app.api.auth.callers import MayReadJobs, MayWriteJobs
 from app.api.http.bodies import read_body
 from app.api.http.json_bodies import read_json
 from app.api.http.problems import ApiProblem, responses
+from app.api.http.request_trace import request_span
 from app.api.http.turns import Turns
 from app.api.jobs.events import EventStreams
 from app.api.jobs.models import JobPage, JobView, RetryRequest
@@ -23,7 +24,6 @@ from app.jobs import control
 from app.jobs.control import Impossible, JobControl, UnknownJob
 from app.jobs.retry import Retries
 from app.jobs.submit import DifferentContent, Submitter
-from app.telemetry import traces
 
 router = APIRouter(prefix="/api/jobs", tags=["backfill jobs"])
 
@@ -179,7 +179,7 @@ async def retry(request: Request, caller: MayWriteJobs, steering: Control, chang
     wanted = read_json(await read_body(request, MAX_BODY, ["application/json"]), RetryRequest)
     new_id = UUID(wanted.job_id)
     retries: Retries = request.app.state.retries
-    with traces.start("POST /api/jobs/{job_id}/retry", "server", request.headers.get("traceparent")) as span:
+    with request_span(request, "POST /api/jobs/{job_id}/retry") as span:
         span.set("pas.job_id", str(new_id))
         by = Submitter(caller.name, caller.ext_id, span.traceparent)
         try:

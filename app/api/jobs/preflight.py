@@ -9,6 +9,7 @@ from pydantic.alias_generators import to_camel
 from app.api.auth.callers import MayWriteJobs
 from app.api.http.bodies import Uploads
 from app.api.http.problems import responses
+from app.api.http.request_trace import request_span
 from app.api.http.turns import Turns
 from app.api.shapes.examples import PREFLIGHT, shown
 from app.api.submission.read import MEDIA_TYPES, REQUEST_BODY, read_submission, unfit
@@ -16,7 +17,6 @@ from app.archiver.preflight import BucketLook, Preflights, Sampled, Verdict, pla
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.jobs import Reference
 from app.jobs.submit import DoesNotFit, Submissions
-from app.telemetry import traces
 
 router = APIRouter(prefix="/api/preflight", tags=["backfill jobs"])
 
@@ -99,7 +99,7 @@ async def preflight(request: Request, _caller: MayWriteJobs) -> PreflightView:
     to 5 of its references, once each, their documents are checked against their schemas, their buckets looked at."""
     preflights: Preflights = request.app.state.preflights
     turns: Turns = request.app.state.preflight_turns
-    with traces.start("POST /api/preflight", "server", request.headers.get("traceparent")) as span:
+    with request_span(request, "POST /api/preflight") as span:
         wanted = await _wanted(request)
         async with turns.one():
             found = await preflights.look(wanted.configuration, wanted.sample, wanted.attempts, span.traceparent)

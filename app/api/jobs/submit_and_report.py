@@ -9,6 +9,7 @@ from fastapi.responses import StreamingResponse
 from app.api.auth.callers import MayReadJobs, MayWriteJobs
 from app.api.http.bodies import Uploads
 from app.api.http.problems import ApiProblem, responses
+from app.api.http.request_trace import request_span
 from app.api.jobs.yaml_report import report_head, report_tasks
 from app.api.shapes.ids import JobId, unknown
 from app.api.submission.read import MEDIA_TYPES, REQUEST_BODY, read_submission, unfit
@@ -16,7 +17,6 @@ from app.db.database import Database
 from app.domain.jobs import JobResult, JobState, TaskState
 from app.jobs import report
 from app.jobs.submit import DifferentContent, DoesNotFit, Submissions, Submitter
-from app.telemetry import traces
 
 router = APIRouter(prefix="/api/jobs", tags=["backfill jobs"])
 
@@ -97,8 +97,7 @@ async def submit(request: Request, caller: MayWriteJobs, job_id: JobId) -> Respo
     submissions: Submissions = state.submissions
     uploads: Uploads = state.uploads
     async with uploads.body(request, MEDIA_TYPES) as body:
-        traceparent = request.headers.get("traceparent")
-        with traces.start("PUT /api/jobs/{job_id}", "server", traceparent) as span:
+        with request_span(request, "PUT /api/jobs/{job_id}") as span:
             span.set("pas.job_id", str(job_id))
             content = await read_submission(state.yaml_reader, submissions, body, state.max_references)
             try:

@@ -11,6 +11,7 @@ from app.api.auth.callers import Caller, MayReadJobs, MayWriteJobs
 from app.api.http.bodies import read_body
 from app.api.http.json_bodies import read_json
 from app.api.http.problems import ApiProblem, responses
+from app.api.http.request_trace import request_span
 from app.api.runs.models import (
     DryRunView,
     RunDetail,
@@ -27,7 +28,6 @@ from app.api.shapes.ids import InPath, read_id
 from app.domain.runs import Run
 from app.metadata.control import Impossible, RunControl, UnknownRun
 from app.metadata.wanted import Misfit, Starter
-from app.telemetry import traces
 
 router = APIRouter(prefix="/api/metadata-backfills", tags=["metadata runs"])
 
@@ -97,7 +97,7 @@ async def start(request: Request, caller: MayWriteJobs, control: Control) -> Res
     body = read_json(await read_body(request, MAX_BODY, ["application/json"]), RunRequest)
     if not control.enabled:
         raise ApiProblem(409, f"Metadata runs are switched off; set {PROPERTY} to true.")
-    with traces.start("POST /api/metadata-backfills", "server", request.headers.get("traceparent")) as span:
+    with request_span(request, "POST /api/metadata-backfills") as span:
         try:
             if body.dry_run:
                 return Response(dry_run_json(await control.try_out(body.wanted)), media_type="application/json")

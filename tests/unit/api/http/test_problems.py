@@ -6,12 +6,14 @@ from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import FastAPI, Query
+from fastapi import FastAPI, Query, Request
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
 from app.api.http.problems import ApiProblem, FieldMistake, install, problem, responses
+from app.api.http.request_trace import request_span
 from app.domain.errors import Unavailable
+from app.telemetry import traces
 
 SECRET = "postgresql://user:password@db"
 
@@ -19,6 +21,10 @@ SECRET = "postgresql://user:password@db"
 class Retry(BaseModel):
     jobId: str
     keys: list[int] = []
+
+
+spans: list[traces.Span] = []
+"""Those of the requests to `/traced`."""
 
 
 def app() -> FastAPI:
@@ -35,6 +41,12 @@ def app() -> FastAPI:
             "disconnect": ClientDisconnect(),
             "unexpected": RuntimeError(SECRET),
         }[how]
+
+    @app.put("/traced")
+    async def traced(request: Request) -> None:
+        with request_span(request, "PUT /traced") as span:
+            spans.append(span)
+            raise RuntimeError(SECRET)
 
     @app.post("/retry")
     async def retry(body: Retry, limit: Annotated[int, Query(ge=1)] = 1) -> int:
@@ -122,6 +134,23 @@ async def test_an_unexpected_error_is_500_with_a_trace_id_that_the_log_has_too(
         assert len(trace_id) == 32
         (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
         assert record.__dict__["trace_id"] == trace_id
+
+
+@pytest.mark.parametrize("header", [{}, {"traceparent": "garbage"}, {"traceparent": f"00-{'a' * 32}-{'b' * 16}-00"}])
+async def test_the_trace_id_of_a_500_is_that_of_the_span_of_its_request(header: dict[str, str]) -> None:
+    answer = await ask("PUT", "/traced", headers=header)
+    assert answer.status_code == 500
+    assert answer.json()["traceId"] == spans[-1].trace_id
+    assert (answer.json()["traceId"] == "a" * 32) == (header.get("traceparent", "").startswith("00-"))
+
+
+@pytest.mark.parametrize("version", ["00", "01"])
+async def test_the_trace_id_is_read_as_spans_read_it(version: str) -> None:
+    sent = f"{version}-{'a' * 32}-{'b' * 16}-00" + ("-later" if version == "01" else "")
+    answer = await ask("GET", "/fails/unexpected", headers={"traceparent": sent})
+    assert answer.json()["traceId"] == "a" * 32
+    zero = await ask("GET", "/fails/unexpected", headers={"traceparent": f"{version}-{'a' * 32}-{'0' * 16}-00"})
+    assert zero.json()["traceId"] != "a" * 32
 
 
 async def test_a_client_that_went_away_is_no_error_of_ours(caplog: pytest.LogCaptureFixture) -> None:

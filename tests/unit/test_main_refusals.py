@@ -1,0 +1,83 @@
+"""`pas` refuses mistakes of its users with one line; what nobody foresaw keeps its traceback."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app import __main__ as command_line
+from app.__main__ import main
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """The commands set up the log of the whole process."""
+    levels = {name: logging.getLogger(name).level for name in ["", *logging.root.manager.loggerDict]}
+    handlers = logging.root.handlers[:]
+    yield
+    logging.captureWarnings(False)
+    logging.root.handlers[:] = handlers
+    for name in ["", *logging.root.manager.loggerDict]:
+        logging.getLogger(name).setLevel(levels.get(name, logging.NOTSET))
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), OSError(5, "a bug"), KeyError("a bug"), UnicodeError("a bug")])
+@pytest.mark.parametrize("arguments", [["serve", "--embedded"], ["check-config"], ["dev-token"], ["migrate"]])
+def test_a_bug_is_raised_with_its_traceback(
+    arguments: list[str], error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_given: object, **_named: object) -> None:
+        raise error
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("load_settings", "check", "mint", "configure_logging"):
+        monkeypatch.setattr(command_line, name, broken)
+    with pytest.raises(type(error)) as raised:
+        main(arguments)
+    assert raised.value is error
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(arguments) == 1
+    shown = capsys.readouterr().err.splitlines()
+    assert len(shown) == 1, shown
+    assert shown[0].startswith("pas: ")
+    return shown[0]
+
+
+def test_a_log_level_or_format_that_is_none_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PAS_LOG_LEVEL", "LOUD")
+    assert "PAS_LOG_LEVEL" in refusal(capsys, "serve", "--embedded")
+    monkeypatch.setenv("PAS_LOG_LEVEL", "INFO")
+    monkeypatch.setenv("PAS_LOG_FORMAT", "xml")
+    assert "PAS_LOG_FORMAT" in refusal(capsys, "migrate")
+
+
+def test_a_data_directory_that_cannot_be_used_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    line = refusal(capsys, "serve", "--embedded", "--data-dir", str(tmp_path / "file"))
+    assert "the data directory" in line
+    line = refusal(capsys, "dev-token", "--data-dir", str(tmp_path / "file"))
+    assert "key.pem cannot be read" in line
+
+
+def test_a_role_or_a_lifetime_of_a_token_that_is_none_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "roles look like" in refusal(capsys, "dev-token", "--data-dir", str(tmp_path), "--role", "everything")
+    assert "positive number" in refusal(capsys, "dev-token", "--data-dir", str(tmp_path), "--ttl", "0")
+
+
+@pytest.mark.parametrize("host", ["a" * 64 + ".example", "no such host", "192.0.2.1"])
+def test_an_address_that_cannot_be_listened_on_is_refused_in_one_line(
+    host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("application.yml").write_text("jeap.processarchive.backfill.enabled: false")
+    monkeypatch.setenv("PAS_LOG_LEVEL", "ERROR")  # nothing else on stderr
+    assert f"cannot listen on {host} port 0: " in refusal(capsys, "serve", "--host", host, "--port", "0")
