@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from app.settings.source import Given, Source, variable_of
+from app.settings.values import stray
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -113,6 +114,9 @@ def bind(kind: type[S], prefix: str, source: Source, origins: dict[str, str]) ->
 
 def _parse(name: str, given: Given, setting: _Setting, source: Source) -> Any:
     """The value, or MISSING with a mistake noted. The text is never shown: it may be a secret put in a wrong place."""
+    if wrong := stray(given.text):
+        source.mistakes.append(f"{name}: {wrong} ({given.origin})")
+        return dataclasses.MISSING
     text = given.text.strip()
     if text.startswith("${") and text.endswith("}"):
         source.mistakes.append(

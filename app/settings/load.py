@@ -126,5 +126,6 @@ def _bind_all(source: Source) -> tuple[Settings, dict[str, str]]:
         ),
         resource_server=server,
         given=frozenset(origins),
+        passed_over=tuple(source.passed_over),
     )
     return settings, origins

@@ -359,6 +359,8 @@ class Settings:
     """Names of the properties that the file or a variable gives."""
     replaced: tuple[str, ...] = ()
     """Names of those that the embedded defaults replaced."""
+    passed_over: tuple[str, ...] = ()
+    """Variables with the name of a property that somebody else means, with the reason."""
     data_dir: Path | None = None
     """Absolute data directory of the embedded service; None: not embedded."""
 

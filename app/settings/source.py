@@ -1,5 +1,6 @@
 """Where settings come from: the lines of the YAML file and the environment, joined into one text for each property."""
 
+import codecs
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,8 +10,15 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from app.settings.values import AROUND, stray
+from app.settings.variables import LINK, Variables, uniform
+from app.settings.variables import variable_of as variable_of  # asked for here by others
+
 MAX_DEPTH = 32
 """Nesting of a settings file; more is a mistake (and aliases that contain themselves end here)."""
+
+MAX_SECRET = 64 * 1024
+"""Bytes of a file that holds the value of one property: private keys have some thousand."""
 
 TAGS = "tag:yaml.org,2002:"
 NULL_TAG = f"{TAGS}null"
@@ -37,24 +45,40 @@ class Source:
     maps: tuple[str, ...] = ()
     given: dict[str, Given] = field(default_factory=dict, repr=False)
     mistakes: list[str] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
+    """Variables that somebody else means, with the reason."""
     known: set[str] = field(default_factory=set)
+    _variables: Variables = field(init=False, repr=False)
+    _exact: set[str] = field(default_factory=set)
+    """Entries of maps that differ from others in hyphens and the like only: their own spelling alone is read."""
+
+    def __post_init__(self) -> None:
+        self._variables = Variables(self.environ)
 
     def take(self, name: str) -> Given | None:
         """The value of a property: its variable, the file named by `<VARIABLE>_FILE`, else the settings file.
 
-        None where nothing is given; an empty variable counts as not given.
+        None where nothing is given; an empty variable counts as not given. Several spellings of a variable may be set
+        if they give the same.
         """
         self.known.add(name)
-        variable = variable_of(name)
-        in_variable = self.environ.get(variable, "")
-        in_file = self.environ.get(f"{variable}_FILE", "")
-        if in_variable and in_file:
-            self.mistakes.append(f"{name}: both variables {variable} and {variable}_FILE are set; keep one")
+        exact = any(name.startswith(entry + ".") for entry in self._exact)
+        direct = self._variables.spellings(name, exact=exact)
+        for link in [each for each in direct if each.endswith("_PORT") and LINK.fullmatch(self._variables[each])]:
+            self.passed_over.append(f"{link} (a link of Docker or Kubernetes, no port)")
+            direct.remove(link)
+        files = self._variables.spellings(name, "_FILE", exact=exact)
+        if direct and files:
+            self.mistakes.append(f"{name}: both variables {direct[0]} and {files[0]} are set; keep one")
             return None
-        if in_variable:
-            return Given(in_variable, f"variable {variable}")
-        if in_file:
-            return self._read_secret(name, f"{variable}_FILE", Path(in_file))
+        found = [Given(self._variables[each], f"variable {each}") for each in direct]
+        found += [each for each in (self._read_secret(name, variable) for variable in files) if each is not None]
+        if len({each.text for each in found}) > 1:
+            names = " and ".join([*direct, *files])
+            self.mistakes.append(f"{name}: the variables {names} have different values; keep one")
+            return None
+        if found or direct or files:
+            return found[0] if found else None
         return self.given.get(name)
 
     def take_list(self, name: str) -> Given | None:
@@ -79,31 +103,41 @@ class Source:
             if rest != key and "." in rest:
                 entry, _, last = rest.rpartition(".")
                 found.setdefault(entry if last in keys else rest.split(".")[0])
+        alike = [uniform(entry) for entry in found]
+        self._exact |= {f"{name}.{entry}" for entry in found if alike.count(uniform(entry)) > 1}
         return list(found)
 
     def unknown(self) -> list[tuple[str, Given]]:
         """What the file has and nobody asked for."""
         return [(name, given) for name, given in self.given.items() if name not in self.known]
 
-    def _read_secret(self, name: str, variable: str, path: Path) -> Given | None:
+    def _read_secret(self, name: str, variable: str) -> Given | None:
+        """The content of the file that a variable names, without line breaks, blanks and a byte order mark around."""
+        path, problem, content = self._variables[variable], None, b""
+        if wrong := stray(path):
+            self.mistakes.append(f"{name}: the variable {variable} {wrong}")
+            return None
         try:
-            content = path.read_bytes().decode()
+            with Path(path).open("rb") as file:
+                content = file.read(MAX_SECRET + 1)
         except OSError as error:
             self.mistakes.append(f"{name}: cannot read the file named by {variable}: {error.strerror}")
             return None
-        except UnicodeDecodeError:
-            self.mistakes.append(f"{name}: the file named by {variable} is not UTF-8")
+        text = ""
+        if len(content) > MAX_SECRET:
+            problem = f"is larger than {MAX_SECRET // 1024} KiB"
+        elif content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            problem = "is UTF-16; save it as UTF-8"
+        else:
+            try:
+                text = content.decode().strip(AROUND)
+                problem = None if text else "is empty"
+            except UnicodeDecodeError:
+                problem = "is not UTF-8"
+        if problem is not None:
+            self.mistakes.append(f"{name}: the file named by {variable} {problem}")
             return None
-        content = content.removesuffix("\n").removesuffix("\r")
-        if not content:
-            self.mistakes.append(f"{name}: the file named by {variable} is empty")
-            return None
-        return Given(content, f"variable {variable}")
-
-
-def variable_of(name: str) -> str:
-    """`jeap.datasource.url` → `JEAP_DATASOURCE_URL`; `….issuers[0].jwk-set-uri` → `…_ISSUERS_0_JWK_SET_URI`."""
-    return re.sub(r"[^A-Z0-9]", "_", name.upper().replace("[", ".").replace("]", ""))
+        return Given(text, f"variable {variable}")
 
 
 def read_source(file: Path | None, environ: Mapping[str, str], *, maps: tuple[str, ...] = ()) -> Source:

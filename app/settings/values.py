@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from pydantic import SecretStr
 
@@ -28,10 +28,47 @@ BUCKET = re.compile(r"(?!\d+\.\d+\.\d+\.\d+$)[a-z0-9](?:[a-z0-9]|[.-](?![.])){1,
 LONGEST = 365 * 86400.0
 
 
+AROUND = " \t\n\r\v\f\x85\u2028\u2029\ufeff"
+"""What editors and `echo` leave around a value in a file: blanks, line breaks, a byte order mark."""
+
+_LINE_BREAKS = "\n\r\v\f\x85\u2028\u2029"
+_INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u2060"
+"""Zero width and direction: they come along when text is copied from a page or a chat."""
+
+
+def stray(value: str) -> str | None:
+    """What is wrong with a text that has characters which no setting has, None where it has none.
+
+    Says which kind of character and where, never the text: `ends with a line break; …`.
+    """
+    for position, char in enumerate(value):
+        if (kind := _kind_of(char)) is None:
+            continue
+        if kind == "bytes":
+            return "is not UTF-8"
+        where = "has {} inside"
+        if not value[:position].strip(AROUND):
+            where = "begins with {}"
+        elif not value[position:].strip(AROUND):
+            where = "ends with {}"
+        return f"{where.format(kind)}; take it away"
+    return None
+
+
+def _kind_of(char: str) -> str | None:
+    if char in _LINE_BREAKS:
+        return "a carriage return" if char == "\r" else "a line break"
+    if char == "\ufeff":
+        return "a byte order mark"
+    if 0xD800 <= ord(char) < 0xE000:
+        return "bytes"  # so Python shows those of a variable that are not UTF-8
+    if ord(char) < 32 or 127 <= ord(char) < 160:
+        return f"a control character (U+{ord(char):04X})"
+    return f"an invisible character (U+{ord(char):04X})" if char in _INVISIBLE else None
+
+
 def text(value: str) -> str:
-    """Not blank, on one line, without surrounding blanks."""
-    if any(ord(char) < 32 for char in value):
-        raise ValueError("must not contain control characters")
+    """Without surrounding blanks."""
     return value.strip()
 
 
@@ -104,7 +141,9 @@ def choice(*words: str) -> Parser[str]:
 
 
 def secret(value: str) -> SecretStr:
-    """Kept as it is, blanks included; never shown."""
+    """Kept as it is; never shown."""
+    if value != value.strip():
+        raise ValueError("begins or ends with a blank; take it away")
     return SecretStr(value)
 
 
@@ -198,6 +237,9 @@ def database_url(value: str) -> SecretStr:
             raise ValueError(f"has an option that is not known; there are {', '.join(DATABASE_OPTIONS)}")
         if name in ("sslmode", "ssl") and given not in SSL_MODES:
             raise ValueError(f"{name} must be one of {', '.join(SSL_MODES)}")
+    for what, encoded in (("user", parts.username), ("password", parts.password)):
+        if wrong := stray(unquote(encoded or "")):
+            raise ValueError(f"has a {what} that {wrong} (%0A is a line break, %0D a carriage return)")
     return SecretStr(value.strip())
 
 
