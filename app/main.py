@@ -12,20 +12,16 @@ from collections.abc import AsyncIterator, Iterator
 import uvicorn
 from fastapi import FastAPI
 
-from app.api import health
 from app.api.artifacts import endpoints as artifacts
-from app.api.http.bodies import Uploads
+from app.api.edge import Edge, put_edge
+from app.api.health import health_routes
 from app.api.http.connections import bounded_http
 from app.api.http.head_as_get import HeadAsGet
 from app.api.http.measure import Measured
 from app.api.http.problems import install
 from app.api.http.slow_bodies import Paced
-from app.api.http.turns import CHANGES, PREFLIGHTS, Turns
-from app.api.jobs import control as job_control
-from app.api.jobs import preflight
-from app.api.jobs import submit_and_report as jobs
-from app.api.jobs.events import EventStreams
-from app.api.runs import endpoints as metadata_backfills
+from app.api.jobs import control, preflight, submit_and_report
+from app.api.runs import endpoints as runs
 from app.domain.readiness import Readiness
 from app.process.probes import StartRefused
 from app.process.wiring import Service, open_service
@@ -44,8 +40,8 @@ FILES = 4096
 log = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings, service: Service | None) -> FastAPI:
-    """The HTTP edge of a service; without one (backfill not enabled) only health and metrics answer."""
+def create_app(context_path: str, readiness: Readiness, edge: Edge | None) -> FastAPI:
+    """The HTTP edge; without a service behind it (backfill not enabled) only health and metrics answer."""
     app = FastAPI(
         title="Process Archive Service",
         version="1",
@@ -54,35 +50,16 @@ def create_app(settings: Settings, service: Service | None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # an address that is not there is 404 for everybody, as a problem
     )
-    app.root_path = settings.server.context_path  # as an argument FastAPI warns about it
+    app.root_path = context_path  # as an argument FastAPI warns about it
     install(app)
     app.add_middleware(Paced)
     app.add_middleware(Measured)
     app.add_middleware(HeadAsGet)  # the last one is the first that a request meets
-    app.include_router(health.router)
-    app.state.readiness = Readiness(()) if service is None else service.readiness
-    if service is not None:
-        app.include_router(jobs.router)
-        app.include_router(job_control.router)
-        app.include_router(preflight.router)
-        app.include_router(artifacts.router)
-        app.include_router(metadata_backfills.router)
-        app.state.authenticator = service.authenticator
-        app.state.database = service.database
-        app.state.submissions = service.submissions
-        app.state.artifacts = service.artifacts
-        app.state.objects = service.objects
-        app.state.run_control = service.run_control
-        app.state.job_control = service.job_control
-        app.state.retries = service.retries
-        app.state.changes = Turns("changes of jobs", CHANGES, waiting=10)
-        app.state.preflights = service.preflights
-        app.state.preflight_turns = Turns("preflights", PREFLIGHTS, waiting=0)
-        app.state.event_streams = EventStreams(service.readiness)
-        app.state.yaml_reader = service.yaml_reader
-        app.state.uploads = Uploads(settings.backfill.max_body_size)
-        app.state.max_references = settings.backfill.max_references
-        app.state.max_attempts = settings.backfill.max_attempts
+    app.include_router(health_routes(readiness))
+    if edge is not None:
+        put_edge(app, edge)
+        for room in (submit_and_report, control, preflight, artifacts, runs):
+            app.include_router(room.router)
     return app
 
 
@@ -98,14 +75,15 @@ async def serve(settings: Settings, *, migrate: bool) -> None:
 
 async def _serve(settings: Settings, listener: socket.socket, stop: asyncio.Event, *, migrate: bool) -> None:
     async with _service(settings, migrate=migrate) as service:
-        app = create_app(settings, service)
+        readiness = Readiness(()) if service is None else service.readiness
+        app = create_app(settings.server.context_path, readiness, None if service is None else service.edge)
         server = _server(app)
-        _on_signals(app.state.readiness, stop)
+        _on_signals(readiness, stop)
         http = asyncio.create_task(server.serve([listener]))
         try:
             await _run(service, http, stop)
         finally:
-            app.state.readiness.stopping = True
+            readiness.stopping = True
             server.should_exit = True
             await asyncio.wait({http}, timeout=CLOSE)
             for request in tuple(server.server_state.tasks):

@@ -22,8 +22,8 @@ from sqlalchemy import text
 from app.db import artifacts, dialect, migrations
 from app.db.database import Database
 from app.db.metadata_tables import artifact
-from app.db.search import Operator, Search
 from app.domain.extraction import metadata_value
+from app.domain.search import Operator, Search
 from app.metadata.search import Artifacts, condition
 from app.process.wiring import spare_the_collector
 from tests.servers import Postgres

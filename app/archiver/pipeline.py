@@ -17,7 +17,6 @@ from app.archiver.store import store
 from app.broker import Broker
 from app.catalog.live import LiveCatalog
 from app.catalog.registry import Registry
-from app.db.tasks import NoData, Outcome, PutBack, Settlement
 from app.domain.archive_types import archive_type_name
 from app.domain.artifacts import ArchivedArtifact, ArchiveTask, Artifact, Document, StoredArtifact, StoredObject
 from app.domain.definitions import Definition
@@ -25,6 +24,7 @@ from app.domain.errors import NoArchiveData, PermanentFailure
 from app.domain.extraction import MetadataValue
 from app.domain.jobs import TaskState
 from app.domain.readiness import OBJECT_STORE, Readiness
+from app.domain.tasks import NoData, Outcome, PutBack, Settlement
 from app.objectstore import ObjectStore
 from app.outages import through_outages
 from app.telemetry import metrics, traces

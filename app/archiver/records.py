@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.archiver.gather import Gather
 from app.db import jobs, tasks
 from app.db.database import Database
-from app.db.tasks import Settlement, TaskKey, TaskRow
 from app.domain.artifacts import StoredArtifact
 from app.domain.jobs import FailureThreshold, TaskId
 from app.domain.readiness import DATABASE, Readiness
+from app.domain.tasks import Settlement, TaskKey, TaskRow
 from app.outages import through_outages
 from app.telemetry import metrics
 

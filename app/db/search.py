@@ -6,13 +6,9 @@ the value of one artifact, of most, or of the oldest only; other conditions look
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
 from functools import lru_cache
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -36,6 +32,7 @@ from app.db.metadata_tables import Id, artifact, value
 from app.domain.archive_types import SchemaName, archive_type_name
 from app.domain.artifacts import StoredObject
 from app.domain.extraction import ValueKind
+from app.domain.search import Condition, FoundArtifact, FoundValue, Operator, Search
 
 HAS_VALUE = value.c.text_head.is_not(None)
 """Of all but null: the index holds no others, and is only used where that is said or follows."""
@@ -46,72 +43,6 @@ PLANNING = text(
 )
 """A plan for all operands would treat a value that most have like one that nobody has. A merge begins with the newest
 artifact and walks to where the first match is; a value that only old ones have makes that long."""
-
-
-class Operator(StrEnum):
-    EQ = "eq"
-    NE = "ne"
-    CONTAINS = "contains"
-    GT = "gt"
-    GTE = "gte"
-    LT = "lt"
-    LTE = "lte"
-    ISNULL = "isnull"
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """A condition on the value of a key.
-
-    `texts` are the ways in which the operand may be written, as it was given first; with `number`, stored numbers are
-    compared with that. `null` is the operand of `isnull`.
-    """
-
-    key: str
-    operator: Operator
-    texts: tuple[str, ...] = ()
-    number: Decimal | None = None
-    null: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """Everything given must hold. `archived_from` is included, `archived_to` is not."""
-
-    message_type: str | None = None
-    config_id: str | None = None
-    reference_id: str | None = None
-    version: int | None = None
-    system: str | None = None
-    schema: str | None = None
-    job_id: UUID | None = None
-    archived_from: datetime | None = None
-    archived_to: datetime | None = None
-    conditions: tuple[Condition, ...] = ()
-    all_versions: bool = False
-
-
-class FoundValue(NamedTuple):
-    """A metadata value; `json` is exact, digit by digit."""
-
-    kind: ValueKind
-    json: str
-
-
-@dataclass(frozen=True, slots=True)
-class FoundArtifact:
-    """An artifact as it is shown."""
-
-    id: int
-    message_type: str
-    config_id: str | None
-    reference_id: str
-    version: int | None
-    object: StoredObject
-    archived_at: datetime
-    retain_until: datetime | None
-    job_id: UUID
-    metadata: Mapping[str, FoundValue]
 
 
 async def page(connection: AsyncConnection, search: Search, before: int | None, limit: int) -> list[FoundArtifact]:

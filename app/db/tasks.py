@@ -1,7 +1,6 @@
 """Queries on the tasks that commands name: look up, note where the object lies, settle outcomes. None commits."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -29,68 +28,9 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from app.db import artifacts, dialect
 from app.db.tables import UtcDateTime, job, task
-from app.domain.artifacts import ArchivedArtifact, StoredArtifact
+from app.domain.artifacts import StoredArtifact
 from app.domain.jobs import BY_FAILURES, FailureThreshold, JobState, TaskId, TaskState
-
-
-class TaskKey(NamedTuple):
-    """What a command knows of its task: the job and the 16 bytes of `domain.identity.reference_key`."""
-
-    job_id: UUID
-    reference_key: UUID
-
-
-@dataclass(frozen=True, slots=True)
-class TaskRow:
-    """A task as a command finds it, with what its job says."""
-
-    id: TaskId
-    state: TaskState
-    attempts: int
-    stored: StoredArtifact | None
-    message: str
-    topic: str
-    config_id: str | None
-    num_of_retry: int | None
-    job_started: datetime
-    paused: bool
-    traceparent: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """Succeeded, with the row of its artifact, or failed with message and trace id."""
-
-    id: TaskId
-    state: TaskState
-    message: str | None = None
-    trace_id: str | None = None
-    archived: ArchivedArtifact | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NoData:
-    """The source had nothing: the task stays open and remembers it."""
-
-    id: TaskId
-    trace_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class PutBack:
-    """Unpublished again, not before a time; `hold_job` keeps the rest of the job back as long, to spare its source.
-
-    `reason` is for the log, it is not stored.
-    """
-
-    id: TaskId
-    not_before: datetime
-    attempts: int
-    hold_job: bool = False
-    reason: str = ""
-
-
-Settlement = Outcome | NoData | PutBack
+from app.domain.tasks import NoData, Outcome, PutBack, Settlement, TaskKey, TaskRow
 
 NEVER = FailureThreshold(share=2.0, min_tasks=1)
 """A job that does not pause itself: no more than all can fail."""

@@ -11,22 +11,24 @@ PAGE = 2_000
 """Tasks of one page: about 5 ms of work between two turns of the event loop."""
 
 
-async def find_job(database: Database, job_id: UUID) -> Job | None:
-    """Raises Unavailable."""
-    async with database.reading() as connection:
-        return await jobs.find(connection, job_id)
+class Reports:
+    """What became of jobs. Everything raises Unavailable."""
 
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
-async def task_pages(
-    database: Database, job_id: UUID, state: TaskState | None = None
-) -> AsyncIterator[list[ReportedTask]]:
-    """All tasks in the order of submission, only those in `state` where given. Raises Unavailable."""
-    after = -1
-    while True:
-        async with database.reading() as connection:
-            page = await reports.page(connection, job_id, after, PAGE, state)
-        if page:
-            yield page
-        if len(page) < PAGE:
-            return
-        after = page[-1].position
+    async def find(self, job_id: UUID) -> Job | None:
+        async with self._database.reading() as connection:
+            return await jobs.find(connection, job_id)
+
+    async def pages(self, job_id: UUID, state: TaskState | None = None) -> AsyncIterator[list[ReportedTask]]:
+        """All tasks in the order of submission, only those in `state` where given."""
+        after = -1
+        while True:
+            async with self._database.reading() as connection:
+                page = await reports.page(connection, job_id, after, PAGE, state)
+            if page:
+                yield page
+            if len(page) < PAGE:
+                return
+            after = page[-1].position

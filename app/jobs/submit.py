@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -16,26 +16,10 @@ from app.db import jobs
 from app.db.database import Database
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.jobs import Job, JobState, References
+from app.domain.mistakes import Mistake
 from app.telemetry import metrics
 
 log = logging.getLogger(__name__)
-
-
-class Mistake(NamedTuple):
-    """A place of the body that does not fit the archive types as configured."""
-
-    path: str
-    line: int | None
-    message: str
-
-
-class MistakeLike(Protocol):
-    @property
-    def path(self) -> str: ...
-    @property
-    def line(self) -> int | None: ...
-    @property
-    def message(self) -> str: ...
 
 
 class Content(Protocol):
@@ -56,7 +40,7 @@ class Content(Protocol):
     @property
     def content_hash(self) -> bytes | None: ...
 
-    def version_mistakes(self, versioned: bool) -> Sequence[MistakeLike]:
+    def version_mistakes(self, versioned: bool) -> Sequence[Mistake]:
         """References whose version is missing (`versioned`) or too much."""
 
 
@@ -74,7 +58,7 @@ class DifferentContent(Exception):
 class DoesNotFit(Exception):
     """The submission does not fit the configuration; `mistakes` has every reason."""
 
-    def __init__(self, mistakes: Sequence[MistakeLike]) -> None:
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
         super().__init__("; ".join(f"{mistake.path}: {mistake.message}" for mistake in mistakes[:3]))
         self.mistakes = mistakes
 
@@ -116,7 +100,7 @@ class Submissions:
         self._on_new()
         return Accepted.NEW
 
-    def mistakes(self, content: Content) -> list[MistakeLike]:
+    def mistakes(self, content: Content) -> list[Mistake]:
         """What does not fit the configuration, as far as the body could be read."""
         return self._check(content)[1]
 
@@ -127,7 +111,7 @@ class Submissions:
             raise DoesNotFit(mistakes)
         return configuration
 
-    def _check(self, content: Content) -> tuple[ArchiveTypeConfiguration | None, list[MistakeLike]]:
+    def _check(self, content: Content) -> tuple[ArchiveTypeConfiguration | None, list[Mistake]]:
         if content.message is None:
             return None, []
         try:
@@ -135,7 +119,7 @@ class Submissions:
         except ResolveError as error:
             path = "message" if isinstance(error, UnknownMessage) or content.config_id is None else "config-id"
             return None, [Mistake(path, content.lines.get(path), str(error))]
-        mistakes: list[MistakeLike] = []
+        mistakes: list[Mistake] = []
         if content.topic is not None and content.topic != configuration.topic:
             problem = f"is not the topic of message {content.message}: that is {configuration.topic}"
             mistakes.append(Mistake("topic", content.lines.get("topic"), problem))

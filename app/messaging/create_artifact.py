@@ -10,11 +10,11 @@ from uuid import UUID
 from app.archiver.pipeline import Archiver
 from app.archiver.records import Records
 from app.broker.codec import CreateArtifactCommandMessage, command_of
-from app.db.tasks import PutBack, TaskKey, TaskRow
 from app.domain.artifacts import ArchiveTask
 from app.domain.errors import InvalidMessage
 from app.domain.identity import command_idempotence_id, reference_key
 from app.domain.jobs import TaskState
+from app.domain.tasks import PutBack, TaskKey, TaskRow
 from app.messaging.dispatch import Answer, DeadLetter, Received, Settled
 from app.messaging.slots import Free, Work
 from app.telemetry import metrics, traces

@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from app.db.search import FoundArtifact
+from app.domain.search import FoundArtifact
 from app.objectstore import ObjectStore
 
 log = logging.getLogger(__name__)
@@ -64,12 +64,18 @@ class Content:
             yield held
 
 
-async def open_content(objects: ObjectStore, artifact: FoundArtifact) -> Content:
-    """Raises Gone, Unavailable."""
-    stored = artifact.object
-    pieces = objects.read(stored.bucket, stored.key, stored.version_id)
-    try:
-        first = await anext(pieces, None)
-    except FileNotFoundError as error:
-        raise Gone(f"{stored.bucket}/{stored.key}") from error
-    return Content(artifact, first, pieces)
+class Contents:
+    """The contents of stored artifacts."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+
+    async def open(self, artifact: FoundArtifact) -> Content:
+        """Raises Gone, Unavailable."""
+        stored = artifact.object
+        pieces = self._objects.read(stored.bucket, stored.key, stored.version_id)
+        try:
+            first = await anext(pieces, None)
+        except FileNotFoundError as error:
+            raise Gone(f"{stored.bucket}/{stored.key}") from error
+        return Content(artifact, first, pieces)

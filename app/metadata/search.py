@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from app.db import definitions, search
 from app.db.database import Database
-from app.db.search import Condition, FoundArtifact, Operator, Search
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.exact_json import read_json, write_json
 from app.domain.extraction import comparable, searchable
+from app.domain.search import Condition, FoundArtifact, Operator, Search
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 """A number as JSON writes it: `007` and `+1` are texts."""

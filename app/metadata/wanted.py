@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.db import definitions
 from app.db.definitions import AppliedDefinition
 from app.domain.archive_types import archive_type_name
+from app.domain.mistakes import Mistake
 from app.domain.runs import Mode
 
 SHOWN = 30
@@ -31,14 +32,6 @@ class Starter(NamedTuple):
     name: str | None
     ext_id: str | None
     traceparent: str | None = None
-
-
-class Mistake(NamedTuple):
-    """A place of what was asked for that fits no definition; there is no line."""
-
-    path: str
-    line: int | None
-    message: str
 
 
 class Misfit(Exception):

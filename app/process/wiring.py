@@ -1,14 +1,17 @@
 """The composition root: opens engine, broker, object store and http, and builds the objects. Settings stop here."""
 
 import asyncio
-import gc
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from app.api.auth.callers import Authenticator, KeySets
+from app.api.edge import Edge
+from app.api.http.bodies import Uploads
+from app.api.http.event_streams import EventStreams
+from app.api.http.turns import CHANGES, PREFLIGHTS, Turns
 from app.api.submission.reader import YamlReader
 from app.archiver.fetch import Fetcher
 from app.archiver.pipeline import Archiver, ArchiverOptions
@@ -22,17 +25,18 @@ from app.catalog.registry import Registry, load_registry
 from app.db.database import Database
 from app.domain.readiness import BROKER, DATABASE, ISSUER, OBJECT_STORE, Readiness
 from app.jobs.control import JobControl
+from app.jobs.report import Reports
 from app.jobs.retry import Retries
 from app.jobs.submit import Submissions
 from app.messaging.backfill_metadata import METADATA, BackfillMetadataHandler
-from app.messaging.consumer import DEAD_LETTERS, LAST_COMMIT, LEAVE, PUTTING_BACK, CommandLoop
+from app.messaging.consumer import DEAD_LETTERS, PUTTING_BACK, CommandLoop
 from app.messaging.create_artifact import CreateArtifactHandler
 from app.messaging.dead_letters import send_dead_letter
 from app.messaging.dispatch import Dispatcher
-from app.messaging.owed import Commands
 from app.messaging.relay import Relay
 from app.messaging.slots import Slots
 from app.metadata.backfill import MetadataBackfill
+from app.metadata.content import Contents
 from app.metadata.control import RunControl
 from app.metadata.definitions import Definitions
 from app.metadata.extract import Extractor
@@ -42,17 +46,14 @@ from app.process import adapters
 from app.process.check_config import load_catalog
 from app.process.probes import StartRefused, check_database, looks, refuse_older
 from app.process.reload import Reload, digest
-from app.process.watch import Watch
+from app.process.supervision import Supervision
+from app.process.watch import Look, Watch
 from app.settings.model import Settings
 from app.sources.http import SourceClient, open_sources
 from app.sources.memory import ByteBudget
 from app.sources.oauth import OAuthClientOptions
 from app.sources.pacing import Pacers
 from app.sources.transport import HttpOptions
-
-LEAVING, CLOSING = LAST_COMMIT + LEAVE, 2.5
-"""Seconds of the shutdown timeout that are kept for committing and leaving the group, then for closing everything; half
-of it at most. Only servers that are away make them necessary."""
 
 BATCHES_AT_ONCE = 6
 """Batches of metadata runs that a process does at once when it has nothing to archive; more made a run no faster."""
@@ -61,9 +62,6 @@ BATCHES_OUT = 100
 """Batches of a run published and not yet answered: enough for many processes. Where archiving leaves little, those in
 hand wait, and with them the offsets of all records behind them."""
 
-GARBAGE = 10_000
-"""Objects made and not freed that set off a collection, instead of 700: 64 tasks in flight have several thousand."""
-
 log = logging.getLogger(__name__)
 
 
@@ -71,20 +69,25 @@ log = logging.getLogger(__name__)
 class Service:
     """What the HTTP edge calls, and `run`: everything that goes on beside requests."""
 
-    database: Database
-    submissions: Submissions
-    retries: Retries
-    job_control: JobControl
-    preflights: Preflights
-    artifacts: Artifacts
-    definitions: Definitions
-    run_control: RunControl
-    objects: ObjectStore
-    yaml_reader: YamlReader
-    authenticator: Authenticator
+    edge: Edge
     readiness: Readiness
     run: Callable[[asyncio.Event], Awaitable[None]]
     """Until the event is set, then up to the shutdown timeout. Raises StartRefused or what broke."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What several objects are built of: the connections of the process, and what its files say."""
+
+    settings: Settings
+    catalog: LiveCatalog
+    registry: Registry
+    database: Database
+    broker: Broker
+    objects: ObjectStore
+    sources: SourceClient
+    readiness: Readiness
+    extractor: Extractor
 
 
 @asynccontextmanager
@@ -96,6 +99,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
     seen = digest(settings.archive_types_location)
     catalog, registry = load_catalog(settings)
     readiness = Readiness((DATABASE, BROKER, OBJECT_STORE, ISSUER))
+    live = LiveCatalog(catalog)
     async with AsyncExitStack() as stack:
         stack.callback(registry.close)
         database = Database(settings.datasource.url.get_secret_value())
@@ -108,70 +112,80 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
         stack.push_async_callback(broker.close)
         yaml_reader = YamlReader()
         stack.push_async_callback(yaml_reader.close)
-        key_sets = adapters.key_sets_of(settings)
-        window = settings.backfill.window
-        relay = _relay(settings, database, broker, readiness, adapters.commands(settings), window)
-        run_window = min(window, BATCHES_OUT)
-        run_relay = _relay(settings, database, broker, readiness, adapters.run_commands(settings), run_window)
+        budget = ByteBudget(settings.backfill.max_bytes_in_flight)
+        sources = await stack.enter_async_context(_sources(settings, budget))
+        run_relay = _run_relay(settings, database, broker, readiness)
         definitions = Definitions(database, adapters.run_options(settings), run_relay.wake)
-        live = LiveCatalog(catalog)
+        extractor = Extractor(objects, registry, readiness, budget, definitions.of)
+        parts = Parts(settings, live, registry, database, broker, objects, sources, readiness, extractor)
+        relay = _relay(parts)
+        key_sets = adapters.key_sets_of(settings)
         reload = Reload(settings.archive_types_location, seen, lambda: load_catalog(settings)[0], live, definitions)
 
         async def prepare_database() -> None:
             await check_database(database, migrate=migrate)
             await definitions.apply(live.now)
 
-        looking = looks(
-            adapters.topics_of(settings),
-            adapters.target(settings).buckets,
-            database,
-            broker,
-            objects,
-            registry,
+        supervision = Supervision(
+            Watch(readiness, _probes(parts, key_sets, prepare_database)),
             key_sets,
-            readiness,
-            prepare_database,
+            [relay, run_relay] if settings.metadata_backfill.enabled else [relay],
+            _command_loop(parts, relay, _metadata(parts, run_relay)),
+            reload,
+            settings.shutdown_timeout,
+            relays_forget=settings.embedded,
         )
-        watch = Watch(readiness, looking)
-        budget = ByteBudget(settings.backfill.max_bytes_in_flight)
-        extractor = Extractor(objects, registry, readiness, budget, definitions.of)
-        metadata = MetadataBackfill(
-            database,
-            extractor,
-            readiness,
-            batch_size=settings.metadata_backfill.batch_size,
-            on_settled=lambda: run_relay.settled(1),
-        )
-        sources = await stack.enter_async_context(_sources(settings, budget))
-        work = _command_loop(
-            settings, live, registry, database, broker, objects, readiness, relay, sources, extractor, metadata
-        )
-        relays = [relay, run_relay] if settings.metadata_backfill.enabled else [relay]
-
-        async def run(stop: asyncio.Event) -> None:
-            await _run(settings, watch, key_sets, relays, work, reload, stop)
-
         yield Service(
-            database=database,
-            submissions=Submissions(database, live, relay.wake),
-            retries=Retries(database, live, relay.wake),
-            job_control=JobControl(database, relay.wake),
-            preflights=Preflights(
-                adapters.target(settings),
-                sources,
-                registry,
-                objects,
-                locks=settings.object_storage.object_lock_enabled,
+            Edge(
+                authenticator=Authenticator(adapters.resource_server(settings), key_sets),
+                submissions=Submissions(database, live, relay.wake),
+                reports=Reports(database),
+                job_control=JobControl(database, relay.wake),
+                retries=Retries(database, live, relay.wake),
+                preflights=_preflights(parts),
+                artifacts=Artifacts(database, lambda: live.now.configurations),
+                contents=Contents(objects),
+                run_control=RunControl(database, extractor, adapters.run_options(settings), run_relay.wake),
+                yaml_reader=yaml_reader,
+                uploads=Uploads(settings.backfill.max_body_size),
+                event_streams=EventStreams(readiness),
+                changes=Turns("changes of jobs", CHANGES, waiting=10),
+                preflight_turns=Turns("preflights", PREFLIGHTS, waiting=0),
+                max_references=settings.backfill.max_references,
+                max_attempts=settings.backfill.max_attempts,
             ),
-            artifacts=Artifacts(database, lambda: live.now.configurations),
-            definitions=definitions,
-            run_control=RunControl(database, extractor, adapters.run_options(settings), run_relay.wake),
-            objects=objects,
-            yaml_reader=yaml_reader,
-            authenticator=Authenticator(adapters.resource_server(settings), key_sets),
-            readiness=readiness,
-            run=run,
+            readiness,
+            supervision.run,
         )
+
+
+def _probes(parts: Parts, key_sets: KeySets, prepare_database: Callable[[], Awaitable[None]]) -> dict[str, Look]:
+    return looks(
+        adapters.topics_of(parts.settings),
+        adapters.target(parts.settings).buckets,
+        parts.database,
+        parts.broker,
+        parts.objects,
+        parts.registry,
+        key_sets,
+        parts.readiness,
+        prepare_database,
+    )
+
+
+def _preflights(parts: Parts) -> Preflights:
+    locks = parts.settings.object_storage.object_lock_enabled
+    return Preflights(adapters.target(parts.settings), parts.sources, parts.registry, parts.objects, locks=locks)
+
+
+def _metadata(parts: Parts, run_relay: Relay) -> MetadataBackfill:
+    return MetadataBackfill(
+        parts.database,
+        parts.extractor,
+        parts.readiness,
+        batch_size=parts.settings.metadata_backfill.batch_size,
+        on_settled=lambda: run_relay.settled(1),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,71 +223,6 @@ async def open_stored(settings: Settings) -> AsyncIterator[StoredArchive]:
         yield StoredArchive(name, database, objects, adapters.target(settings).buckets, systems)
 
 
-async def _run(
-    settings: Settings,
-    watch: Watch,
-    key_sets: KeySets,
-    relays: Sequence[Relay],
-    work: CommandLoop,
-    reload: Reload,
-    stop: asyncio.Event,
-) -> None:
-    """The watch and the keys until the end; relays and command loop from when their servers were seen until `stop`."""
-    timeout = settings.shutdown_timeout
-
-    async def relaying(relay: Relay) -> None:
-        if await watch.seen(stop, DATABASE, BROKER):
-            # The topics of the embedded broker do not outlive the process.
-            await relay.run(stop, forgotten=settings.embedded)
-
-    async def working() -> None:
-        if await watch.seen(stop, DATABASE, BROKER, OBJECT_STORE):
-            spare_the_collector()
-            await work.run(stop, max(timeout - LEAVING - CLOSING, timeout / 2))
-
-    async def reloading() -> None:
-        if await watch.seen(stop, DATABASE):
-            await reload.run()
-
-    async def keeping_keys() -> None:
-        await key_sets.run()
-        await stop.wait()  # keys that never change need no keeping
-
-    stopping = asyncio.create_task(_set(stop))
-    begun: list[asyncio.Task[None]] = [asyncio.create_task(relaying(relay)) for relay in relays]
-    begun.append(asyncio.create_task(working()))
-    always = [asyncio.create_task(watch.run()), asyncio.create_task(keeping_keys())]
-    always.append(asyncio.create_task(reloading()))
-    try:
-        await asyncio.wait({stopping, *begun, *always}, return_when=asyncio.FIRST_COMPLETED)
-        if stop.is_set():
-            await asyncio.wait(begun, timeout=max(timeout - CLOSING, timeout * 3 / 4))
-        for task in (*begun, *always):
-            if task.done():
-                task.result()
-    except* StartRefused as group:
-        raise group.exceptions[0] from None
-    finally:
-        for task in (stopping, *begun, *always):
-            task.cancel()
-        await asyncio.gather(stopping, *begun, *always, return_exceptions=True)
-
-
-def spare_the_collector() -> None:
-    """Takes what was loaded so far out of the garbage collector's rounds.
-
-    It stays anyway; looking at all of it again stops the event loop for 150 ms, once a second under load. Called when
-    the servers were seen: the first look at the object store loads most, the model of S3.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GARBAGE, 10, 10)
-
-
-async def _set(event: asyncio.Event) -> None:
-    await event.wait()
-
-
 def _sources(settings: Settings, budget: ByteBudget) -> AbstractAsyncContextManager[SourceClient]:
     http = settings.http
     return open_sources(
@@ -287,51 +236,39 @@ def _sources(settings: Settings, budget: ByteBudget) -> AbstractAsyncContextMana
     )
 
 
-def _command_loop(
-    settings: Settings,
-    catalog: LiveCatalog,
-    registry: Registry,
-    database: Database,
-    broker: Broker,
-    objects: ObjectStore,
-    readiness: Readiness,
-    relay: Relay,
-    sources: SourceClient,
-    extractor: Extractor,
-    metadata: MetadataBackfill,
-) -> CommandLoop:
-    backfill = settings.backfill
-    records = Records(database, readiness, relay.settled, adapters.failure_threshold(settings))
+def _command_loop(parts: Parts, relay: Relay, metadata: MetadataBackfill) -> CommandLoop:
+    settings, backfill, readiness = parts.settings, parts.settings.backfill, parts.readiness
+    records = Records(parts.database, readiness, relay.settled, adapters.failure_threshold(settings))
     archiver = Archiver(
         ArchiverOptions(
             adapters.target(settings), settings.object_storage.object_lock_enabled, adapters.events(settings)
         ),
-        catalog,
-        registry,
-        Fetcher(sources, backfill.retry_backoff),
-        objects,
-        broker,
+        parts.catalog,
+        parts.registry,
+        Fetcher(parts.sources, backfill.retry_backoff),
+        parts.objects,
+        parts.broker,
         records,
         readiness,
-        extractor,
+        parts.extractor,
     )
     handler = CreateArtifactHandler(
         records,
         archiver,
-        lambda row: source_of(catalog.now, row.message, row.config_id),
+        lambda row: source_of(parts.catalog.now, row.message, row.config_id),
         backfill.max_attempts,
     )
     return CommandLoop(
-        broker.consumer([backfill.topic], backfill.service_name),
+        parts.broker.consumer([backfill.topic], backfill.service_name),
         Dispatcher(
             {
                 COMMAND_TYPE: handler,
-                RUN_COMMAND_TYPE: BackfillMetadataHandler(database, readiness, metadata),
+                RUN_COMMAND_TYPE: BackfillMetadataHandler(parts.database, readiness, metadata),
             },
             backfill.service_name,
         ),
-        Slots(backfill.concurrency, _limit(sources.pacers, backfill.concurrency)),
-        lambda record, reason: send_dead_letter(broker, readiness, record, reason),
+        Slots(backfill.concurrency, _limit(parts.sources.pacers, backfill.concurrency)),
+        lambda record, reason: send_dead_letter(parts.broker, readiness, record, reason),
         readiness,
     )
 
@@ -349,8 +286,25 @@ def _limit(pacers: Pacers, slots: int) -> Callable[[str, bool], int]:
     return limit
 
 
-def _relay(
-    settings: Settings, database: Database, broker: Broker, readiness: Readiness, commands: Commands, window: int
-) -> Relay:
-    redelivery_after = settings.backfill.redelivery_after
-    return Relay(database, broker, readiness, commands, window=window, redelivery_after=redelivery_after)
+def _relay(parts: Parts) -> Relay:
+    backfill = parts.settings.backfill
+    return Relay(
+        parts.database,
+        parts.broker,
+        parts.readiness,
+        adapters.commands(parts.settings),
+        window=backfill.window,
+        redelivery_after=backfill.redelivery_after,
+    )
+
+
+def _run_relay(settings: Settings, database: Database, broker: Broker, readiness: Readiness) -> Relay:
+    backfill = settings.backfill
+    return Relay(
+        database,
+        broker,
+        readiness,
+        adapters.run_commands(settings),
+        window=min(backfill.window, BATCHES_OUT),
+        redelivery_after=backfill.redelivery_after,
+    )

@@ -10,9 +10,9 @@ from uuid import UUID
 
 from app.db import jobs, tasks
 from app.db.database import Database
-from app.db.tasks import TaskKey
 from app.domain.identity import reference_key
 from app.domain.jobs import JobState, Reference, TaskState
+from app.domain.tasks import TaskKey
 from app.objectstore import ListedVersion, ObjectStore, ObjectVersion
 from app.verify.findings import Counts, Difference, Finding, Kind
 from app.verify.known import KnownVersions

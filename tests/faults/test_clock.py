@@ -7,9 +7,9 @@ import pytest
 from app.broker import Message
 from app.db import tasks
 from app.db.database import Database
-from app.db.tasks import PutBack
 from app.domain.jobs import TaskId
 from app.domain.readiness import Readiness
+from app.domain.tasks import PutBack
 from app.messaging.owed import CreateArtifactCommands
 from app.messaging.relay import LEASE, Relay
 from tests.support.rows import NOW, claim, insert_job, job_row, publish, task_row

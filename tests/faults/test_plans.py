@@ -12,10 +12,10 @@ from sqlalchemy import event, text
 
 from app.db import ahead, jobs, migrations, outbox, reports, tasks
 from app.db.database import Database
-from app.db.tasks import NoData, Outcome, PutBack, TaskKey
 from app.domain.artifacts import ArchivedArtifact
 from app.domain.identity import reference_key
 from app.domain.jobs import Reference, TaskId, TaskState
+from app.domain.tasks import NoData, Outcome, PutBack, Settlement, TaskKey
 from app.messaging.owed import CreateArtifactCommands
 from tests.servers import Postgres
 from tests.servers.process import run_sync
@@ -111,7 +111,7 @@ async def test_no_hot_statement_scans_tasks_or_artifacts(url: str, large: UUID) 
             await database.once(lambda c: tasks.note(c, [(each, stored_artifact()) for each in ours[:20]]))
             later = NOW + timedelta(seconds=5)
             await database.run(lambda c: tasks.settle(c, [succeeded(each) for each in ours[:20]], later))
-            mixed: list[tasks.Settlement] = [
+            mixed: list[Settlement] = [
                 Outcome(ours[20], TaskState.FAILED, "m", "t"),
                 NoData(ours[21], "t"),
                 PutBack(ours[22], later, 1, hold_job=True),

@@ -9,15 +9,15 @@ import pytest
 
 from app.db import jobs, reports, tasks
 from app.db.database import Database
-from app.db.tasks import NoData, Outcome, PutBack, TaskKey
 from app.domain.identity import reference_key
 from app.domain.jobs import Reference, TaskId, TaskState
+from app.domain.tasks import NoData, Outcome, PutBack, Settlement, TaskKey
 from tests.support.rows import NOW, insert_job, job_row, new_job, publish, stored_artifact, task_row
 
 LATER = NOW + timedelta(minutes=1)
 
 
-async def settle(database: Database, *answers: tasks.Settlement) -> tuple[set[TaskId], list[UUID]]:
+async def settle(database: Database, *answers: Settlement) -> tuple[set[TaskId], list[UUID]]:
     return (await database.run(lambda c: tasks.settle(c, answers, LATER)))[:2]
 
 

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from app.db import jobs, outbox, tasks
 from app.db.database import Database
-from app.db.tasks import NoData, Outcome, PutBack
 from app.domain.jobs import TaskId, TaskState
+from app.domain.tasks import NoData, Outcome, PutBack, Settlement
 from tests.support.rows import LEASE, NOW, change_job, claim, insert_job, job_row, publish, task_row
 
 
@@ -16,7 +16,7 @@ def by_job(owed: list[TaskId]) -> Counter[UUID]:
     return Counter(command.job_id for command in owed)
 
 
-async def answer(database: Database, *answers: tasks.Settlement) -> None:
+async def answer(database: Database, *answers: Settlement) -> None:
     await database.run(lambda c: tasks.settle(c, answers, NOW))
 
 

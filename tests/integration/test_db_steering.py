@@ -10,9 +10,10 @@ import pytest
 
 from app.db import jobs, tasks
 from app.db.database import Database, is_conflict
-from app.db.tasks import NoData, Outcome, PutBack, Settled
+from app.db.tasks import Settled
 from app.domain.identity import content_hash
 from app.domain.jobs import BY_FAILURES, FailureThreshold, Job, JobState, Reference, TaskId, TaskState
+from app.domain.tasks import NoData, Outcome, PutBack
 from tests.support.rows import NOW, claim, insert_job, job_row, keys_of, new_job, publish, stored_artifact, task_row
 
 HALF = FailureThreshold(share=0.5, min_tasks=4)

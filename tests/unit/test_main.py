@@ -8,7 +8,7 @@ import pytest
 
 from app.__main__ import main
 from app.process.data_dir import own
-from app.process.wiring import spare_the_collector
+from app.process.supervision import spare_the_collector
 from app.settings.load import load_settings
 
 

@@ -24,12 +24,12 @@ from app.api.artifacts.models import (
     cursor_of,
     read_query,
 )
-from app.api.auth.callers import MayReadArtifacts
+from app.api.edge import MayReadArtifacts, TheEdge
 from app.api.http.problems import ApiProblem, responses
 from app.api.shapes.examples import ARTIFACT, COLUMN, page, shown
-from app.db.search import FoundArtifact
-from app.metadata.content import Gone, open_content
-from app.metadata.search import Artifacts, MetadataColumn
+from app.domain.search import FoundArtifact
+from app.metadata.content import Gone
+from app.metadata.search import MetadataColumn
 
 router = APIRouter(prefix="/api/artifacts", tags=["artifacts"])
 
@@ -43,11 +43,6 @@ _SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 """Documents are confidential, and nothing a browser may guess about."""
 
 
-def _artifacts(request: Request) -> Artifacts:
-    artifacts: Artifacts = request.app.state.artifacts
-    return artifacts
-
-
 def _plain(text: str) -> str:
     """An id as it is shown, not `1_0` or `+1`, which Python takes for numbers too."""
     if not re.fullmatch(r"[1-9][0-9]{0,18}", text):
@@ -58,9 +53,9 @@ def _plain(text: str) -> str:
 ArtifactId = Annotated[int, BeforeValidator(_plain), Path(ge=1, le=MAX_ID)]
 
 
-async def _known(_caller: MayReadArtifacts, request: Request, artifact_id: ArtifactId) -> FoundArtifact:
+async def _known(_caller: MayReadArtifacts, edge: TheEdge, artifact_id: ArtifactId) -> FoundArtifact:
     """The artifact of the path, once the caller may see it."""
-    artifact = await _artifacts(request).find(artifact_id)
+    artifact = await edge.artifacts.find(artifact_id)
     if artifact is None:
         raise ApiProblem(404, f"There is no artifact {artifact_id}.")
     return artifact
@@ -86,21 +81,20 @@ KnownArtifact = Annotated[FoundArtifact, Depends(_known)]
     },
     openapi_extra={"parameters": OPENAPI_PARAMETERS},
 )
-async def search(request: Request, _caller: MayReadArtifacts) -> Response:
+async def search(request: Request, edge: TheEdge, _caller: MayReadArtifacts) -> Response:
     """For each id and version the newest stored object. `Accept: text/csv` or `application/x-ndjson`, or `format`,
     streams all pages; CSV has a column for each metadata key, and a `'` before what a spreadsheet would execute."""
-    artifacts = _artifacts(request)
     items = request.query_params.multi_items()
-    columns = await artifacts.columns() if asks_for_metadata(items) else []
+    columns = await edge.artifacts.columns() if asks_for_metadata(items) else []
     query = read_query(items, {column.key for column in columns})
     form = query.format or _preferred(request.headers.get("accept", ""))
     if form == "json":
-        page = await artifacts.page(query.search, query.before, query.limit)
+        page = await edge.artifacts.page(query.search, query.before, query.limit)
         return Response(
             tables_out.json_page(page.artifacts, cursor_of(page.next)), media_type="application/json", headers=_SAFE
         )
-    keys = _keys(columns or await artifacts.columns(), query) if form == "csv" else []
-    pages = artifacts.pages(query.search, query.before, query.limit)
+    keys = _keys(columns or await edge.artifacts.columns(), query) if form == "csv" else []
+    pages = edge.artifacts.pages(query.search, query.before, query.limit)
     first = await anext(pages, None)
 
     async def content() -> AsyncIterator[bytes]:
@@ -127,9 +121,9 @@ async def search(request: Request, _caller: MayReadArtifacts) -> Response:
     summary="List the metadata keys",
     responses={200: shown("All keys there are.", page(COLUMN)), **responses(401, 403, 503)},
 )
-async def columns(request: Request, _caller: MayReadArtifacts) -> ColumnPage:
+async def columns(edge: TheEdge, _caller: MayReadArtifacts) -> ColumnPage:
     """The keys of each archive type, those that were removed from its configuration too."""
-    found = await _artifacts(request).columns()
+    found = await edge.artifacts.columns()
     return ColumnPage(items=[ColumnView(**column._asdict()) for column in found])
 
 
@@ -159,11 +153,11 @@ async def look(artifact: KnownArtifact) -> Response:
         **responses(400, 401, 403, 404, 410, 503),
     },
 )
-async def content(request: Request, artifact: KnownArtifact) -> Response:
+async def content(edge: TheEdge, artifact: KnownArtifact) -> Response:
     """Read by its version id and checked against the stored SHA-256 while it streams: the end is sent only once the
     hash is right, else the answer breaks off."""
     try:
-        opened = await open_content(request.app.state.objects, artifact)
+        opened = await edge.contents.open(artifact)
     except Gone as gone:
         until = artifact.retain_until
         ended = f"; it was retained until {until:%Y-%m-%d}" if until else ""

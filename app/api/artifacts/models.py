@@ -11,9 +11,10 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from app.api.http.problems import MAX_ERRORS, ApiProblem, FieldMistake
-from app.api.jobs.models import Moment
-from app.db.search import Condition, Operator, Search
+from app.api.http.problems import MAX_ERRORS, ApiProblem
+from app.api.shapes.moments import Moment
+from app.domain.mistakes import Mistake
+from app.domain.search import Condition, Operator, Search
 from app.metadata.search import condition
 
 MAX_ID = 2**63 - 1
@@ -166,7 +167,7 @@ def asks_for_metadata(items: Iterable[tuple[str, str]]) -> bool:
 
 def read_query(items: Iterable[tuple[str, str]], keys: Collection[str]) -> ArtifactQuery:
     """The query of a request; `keys` are those that there are. Raises ApiProblem 400 with all mistakes."""
-    mistakes: list[FieldMistake] = []
+    mistakes: list[Mistake] = []
     plain: dict[str, Any] = {}
     conditions: list[Condition] = []
     for name, text in items:
@@ -182,9 +183,9 @@ def read_query(items: Iterable[tuple[str, str]], keys: Collection[str]) -> Artif
                 plain[name] = PARAMETERS[name].read(text)
         except ValueError as mistake:
             plain.setdefault(name, None)
-            mistakes.append(FieldMistake(name, None, str(mistake)))
+            mistakes.append(Mistake(name, None, str(mistake)))
     if len(conditions) > MAX_CONDITIONS:
-        mistakes.append(FieldMistake("metadata", None, f"at most {MAX_CONDITIONS} conditions are possible"))
+        mistakes.append(Mistake("metadata", None, f"at most {MAX_CONDITIONS} conditions are possible"))
     if mistakes:
         raise ApiProblem(400, "The search has mistakes.", errors=mistakes[:MAX_ERRORS])
     search = Search(

@@ -7,10 +7,10 @@ from typing import Any
 
 import orjson
 
-from app.api.jobs.yaml_report import timestamp
-from app.db.search import FoundArtifact, FoundValue
+from app.api.shapes.moments import timestamp
 from app.domain.exact_json import read_json, write_json
 from app.domain.extraction import ValueKind, searchable
+from app.domain.search import FoundArtifact, FoundValue
 
 MEDIA_TYPES = {"json": "application/json", "csv": "text/csv", "ndjson": "application/x-ndjson"}
 

@@ -1,12 +1,8 @@
-"""Who may call: bearer token → Caller, and the check of a role before anything of the request's body is read."""
+"""Who may call: bearer token → Caller, and whether that one has a role."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
-
-from fastapi import Depends, Request, Security
-from fastapi.security import HTTPBearer
 
 from app.api.auth.key_sets import IssuerOptions, KeySets, Pace, RemoteKeys, StaticKeys
 from app.api.auth.roles import Caller, caller_of
@@ -18,14 +14,10 @@ __all__ = [
     "Caller",
     "IssuerOptions",
     "KeySets",
-    "MayReadArtifacts",
-    "MayReadJobs",
-    "MayWriteJobs",
     "Pace",
     "RemoteKeys",
     "ResourceServerOptions",
     "StaticKeys",
-    "require",
 ]
 
 
@@ -66,30 +58,6 @@ class Authenticator:
         """Raises ApiProblem 403 that names the missing role."""
         if not caller.has(resource, operation):
             raise forbidden(resource, operation, self.options.system_name)
-
-
-def require(resource: str, operation: str) -> Callable[..., Awaitable[Caller]]:
-    """A dependency that gives the Caller when it has the role; it reads `app.state.authenticator`.
-
-    FastAPI reads a body that a route declares before it asks any dependency: a route with a body takes the `Request`
-    and reads the body itself, so that a caller without the role has nothing read.
-    """
-
-    async def caller(request: Request, _shown: Annotated[object, Security(_bearer)]) -> Caller:
-        authenticator: Authenticator = request.app.state.authenticator
-        caller = await authenticator.caller(request.headers.getlist("authorization"))
-        authenticator.check(caller, resource, operation)
-        return caller
-
-    return caller
-
-
-_bearer = HTTPBearer(scheme_name="bearer", bearerFormat="JWT", auto_error=False)
-"""For the OpenAPI document only."""
-
-MayReadJobs = Annotated[Caller, Depends(require("backfilljob", "read"))]
-MayWriteJobs = Annotated[Caller, Depends(require("backfilljob", "write"))]
-MayReadArtifacts = Annotated[Caller, Depends(require("artifact", "read"))]
 
 
 def unauthorized(reason: str | None) -> ApiProblem:

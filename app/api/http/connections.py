@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from app.api.http.problems import RETRY_AFTER, problem
+from app.api.http.problems import answer_with, problem, try_later
 from app.telemetry import metrics
 
 MAX_HEAD = 64 * 1024
@@ -256,8 +256,8 @@ class _Lingering:
 
 async def _full(scope: Any, receive: Any, send: Any) -> None:
     metrics.CONNECTIONS_CLOSED.labels("too many").inc()
-    headers = {"Retry-After": str(RETRY_AFTER), "Connection": "close"}
-    await problem(503, None, "Too many connections; send the same again.", headers=headers)(scope, receive, send)
+    full = try_later("Too many connections; send the same again.", close=True)
+    await answer_with(full)(scope, receive, send)
 
 
 def bounded_http(limits: Limits | None = None) -> type[BoundedHttp]:

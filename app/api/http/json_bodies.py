@@ -4,7 +4,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from app.api.http.problems import MAX_ERRORS, ApiProblem, FieldMistake, field_path, said
+from app.api.http.problems import MAX_ERRORS, ApiProblem, field_path, said
+from app.domain.mistakes import Mistake
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -15,7 +16,7 @@ def read_json(body: bytes, model: type[M]) -> M:
         return model.model_validate_json(body)
     except ValidationError as error:
         found = error.errors()[:MAX_ERRORS]
-        mistakes = [FieldMistake(field_path(("body", *each["loc"])), None, _said(each, model)) for each in found]
+        mistakes = [Mistake(field_path(("body", *each["loc"])), None, _said(each, model)) for each in found]
         raise ApiProblem(400, "The body has mistakes.", errors=mistakes) from None
 
 

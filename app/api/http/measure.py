@@ -6,12 +6,10 @@ from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.http.problems import RETRY_AFTER, problem
+from app.api.http.problems import answer_with, try_later
 from app.domain.errors import Unavailable
 from app.metadata.content import Altered
 from app.telemetry import metrics
-
-_LATER = {"Retry-After": str(RETRY_AFTER), "Connection": "close"}
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +40,8 @@ class Measured:
             # Only a stop cancels requests. What has begun breaks off, so that nobody takes it for complete.
             log.warning("%s %s was cut off: the service stops", scope["method"], scope["path"])
             if not began:
-                await problem(503, None, "The service stops; send the same again.", headers=_LATER)(
-                    scope, receive, noting
-                )
+                stopping = try_later("The service stops; send the same again.", close=True)
+                await answer_with(stopping)(scope, receive, noting)
         except (Altered, Unavailable) as error:
             if not began:
                 raise

@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -15,6 +15,7 @@ from starlette.routing import Match
 
 from app.api.http.request_trace import trace_id_of
 from app.domain.errors import Unavailable
+from app.domain.mistakes import Mistake
 
 log = logging.getLogger(__name__)
 
@@ -23,25 +24,6 @@ MAX_ERRORS = 20
 """Mistakes reported of one JSON request; YAML bodies have their own rule."""
 RETRY_AFTER = 5
 """Seconds after which a client is asked to try again when a part of the service is away."""
-
-
-class Mistake(Protocol):
-    """One mistake of a request: where (`archiveDataReferences[3].id`), the line (from 1) where known, and what."""
-
-    @property
-    def path(self) -> str: ...
-    @property
-    def line(self) -> int | None: ...
-    @property
-    def message(self) -> str: ...
-
-
-class FieldMistake(NamedTuple):
-    """A mistake in a parameter or a JSON body."""
-
-    path: str
-    line: int | None
-    message: str
 
 
 class ApiProblem(Exception):
@@ -62,6 +44,12 @@ class ApiProblem(Exception):
         self.title = title
         self.errors = tuple(errors)
         self.headers = dict(headers or {})
+
+
+def try_later(detail: str, *, close: bool = False) -> ApiProblem:
+    """503: not now, the same again after `RETRY_AFTER` seconds; `close` ends the connection too."""
+    headers = {"Retry-After": str(RETRY_AFTER), **({"Connection": "close"} if close else {})}
+    return ApiProblem(503, detail, headers=headers)
 
 
 def problem(
@@ -102,6 +90,10 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 async def _api_problem(_request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiProblem)  # noqa: S101 # registered for nothing else
+    return answer_with(error)
+
+
+def answer_with(error: ApiProblem) -> Response:
     return problem(error.status, error.title, error.detail, error.errors, error.headers)
 
 
@@ -126,7 +118,7 @@ def _allowed(request: Request) -> str:
 
 async def _validation_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    mistakes = [FieldMistake(field_path(each["loc"]), None, said(each["msg"])) for each in error.errors()[:MAX_ERRORS]]
+    mistakes = [Mistake(field_path(each["loc"]), None, said(each["msg"])) for each in error.errors()[:MAX_ERRORS]]
     return problem(400, None, "The request is not valid.", mistakes)
 
 
@@ -139,7 +131,7 @@ async def _unavailable(request: Request, error: Exception) -> Response:
     assert isinstance(error, Unavailable)  # noqa: S101
     log.warning("%s %s answered with 503: %s", request.method, request.url.path, error)
     detail = f"The {error.component} cannot be reached at the moment; the same request can be sent again."
-    return problem(503, None, detail, headers={"Retry-After": str(RETRY_AFTER)})
+    return answer_with(try_later(detail))
 
 
 async def _disconnected(_request: Request, _error: Exception) -> Response:

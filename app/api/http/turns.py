@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from app.api.http.problems import RETRY_AFTER, ApiProblem
+from app.api.http.problems import ApiProblem, try_later
 
 PATIENCE = 5.0
 """Seconds that one waits for its turn."""
@@ -46,5 +46,4 @@ class Turns:
 
 
 def busy(what: str) -> ApiProblem:
-    headers = {"Retry-After": str(RETRY_AFTER)}
-    return ApiProblem(503, f"Too many {what} at once; send the same again.", headers=headers)
+    return try_later(f"Too many {what} at once; send the same again.")

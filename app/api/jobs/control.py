@@ -5,24 +5,24 @@ from contextlib import contextmanager
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from app.api.auth.callers import MayReadJobs, MayWriteJobs
+from app.api.edge import MayReadJobs, MayWriteJobs, TheEdge
 from app.api.http.bodies import read_body
+from app.api.http.event_streams import Vanished
 from app.api.http.json_bodies import read_json
 from app.api.http.problems import ApiProblem, responses
 from app.api.http.request_trace import request_span
-from app.api.http.turns import Turns
-from app.api.jobs.events import EventStreams
+from app.api.jobs.events import JOB
 from app.api.jobs.models import JobPage, JobView, RetryRequest
+from app.api.shapes import examples
 from app.api.shapes.cursors import Cursor, Limit, read_started_cursor, started_cursor
-from app.api.shapes.examples import JOB, page, shown
+from app.api.shapes.examples import page, shown
 from app.api.shapes.ids import EXAMPLE_ID, JobId, unknown
 from app.domain.jobs import JobState
 from app.jobs import control
-from app.jobs.control import Impossible, JobControl, UnknownJob
-from app.jobs.retry import Retries
+from app.jobs.control import Impossible, UnknownJob
 from app.jobs.submit import DifferentContent, Submitter
 
 router = APIRouter(prefix="/api/jobs", tags=["backfill jobs"])
@@ -32,8 +32,8 @@ MAX_BODY = 4096
 NO_NUL = "^[^\\x00]*$"
 """PostgreSQL knows no text with one."""
 
-SHOWN = shown("The job as it stands.", JOB)
-RETRIED = {**JOB, "retryOf": "5f0c7a52-33a3-4d3f-9a0e-3f5e0f1a7c11"}
+SHOWN = shown("The job as it stands.", examples.JOB)
+RETRIED = {**examples.JOB, "retryOf": "5f0c7a52-33a3-4d3f-9a0e-3f5e0f1a7c11"}
 EVENT = {  # of each event: so readers of the document take it before OpenAPI 3.2
     "type": "object",
     "required": ["id", "data"],
@@ -49,28 +49,14 @@ EVENT = {  # of each event: so readers of the document take it before OpenAPI 3.
 LOCATION = {"Location": {"description": "the new job", "schema": {"type": "string"}}}
 
 
-def control_of(request: Request) -> JobControl:
-    steering: JobControl = request.app.state.job_control
-    return steering
-
-
-def changes_of(request: Request) -> Turns:
-    changes: Turns = request.app.state.changes
-    return changes
-
-
-Control = Annotated[JobControl, Depends(control_of)]
-Changes = Annotated[Turns, Depends(changes_of)]
-
-
 @router.get(
     "",
     summary="List jobs",
-    responses={200: shown("A page of jobs.", page(JOB)), **responses(400, 401, 403, 503)},
+    responses={200: shown("A page of jobs.", page(examples.JOB)), **responses(400, 401, 403, 503)},
 )
 async def list_jobs(
     _caller: MayReadJobs,
-    steering: Control,
+    edge: TheEdge,
     state: Annotated[JobState | None, Query(description="only jobs in this state")] = None,
     message: Annotated[
         str | None, Query(description="only jobs of this message", max_length=512, pattern=NO_NUL)
@@ -79,15 +65,15 @@ async def list_jobs(
     limit: Limit = 50,
 ) -> JobPage:
     """Newest first, with counts."""
-    found, more = await steering.page(read_started_cursor(cursor), limit, state, message)
+    found, more = await edge.job_control.page(read_started_cursor(cursor), limit, state, message)
     following = started_cursor(found[-1].job.started, found[-1].job.id) if more else None
     return JobPage(items=[JobView.of(view) for view in found], next=following)
 
 
 @router.get("/{job_id}", summary="Look at a job", responses={200: SHOWN, **responses(400, 401, 403, 404, 503)})
-async def look(_caller: MayReadJobs, steering: Control, job_id: JobId) -> JobView:
+async def look(_caller: MayReadJobs, edge: TheEdge, job_id: JobId) -> JobView:
     """Counts, rate and estimated end while it runs; `noDataYet` are open references whose source had no data."""
-    return await _shown(job_id, steering.view(job_id))
+    return await _shown(job_id, edge.job_control.view(job_id))
 
 
 @router.get(
@@ -104,40 +90,46 @@ async def look(_caller: MayReadJobs, steering: Control, job_id: JobId) -> JobVie
         **responses(400, 401, 403, 404, 503),
     },
 )
-async def follow(request: Request, caller: MayReadJobs, steering: Control, job_id: JobId) -> Response:
+async def follow(request: Request, caller: MayReadJobs, edge: TheEdge, job_id: JobId) -> Response:
     """Each event is a full snapshot, as of `GET /api/jobs/{job_id}`. A client that was cut off just asks again."""
-    streams: EventStreams = request.app.state.event_streams
     with _refusals(job_id):
-        view = await steering.view(job_id)
-    return streams.answer(view, lambda: steering.view(job_id), request.headers.get("last-event-id"), caller.expires)
+        view = await edge.job_control.view(job_id)
+
+    async def look() -> control.JobView:
+        try:
+            return await edge.job_control.view(job_id)
+        except UnknownJob:
+            raise Vanished from None
+
+    return edge.event_streams.answer(JOB, view, look, request.headers.get("last-event-id"), caller.expires)
 
 
 @router.post(
     "/{job_id}/pause", summary="Pause a job", responses={200: SHOWN, **responses(400, 401, 403, 404, 409, 503)}
 )
-async def pause(caller: MayWriteJobs, steering: Control, job_id: JobId) -> JobView:
+async def pause(caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> JobView:
     """Within a second no further task starts; what is under way ends, nothing is lost. 409 where it has ended or is
     paused."""
-    return await _shown(job_id, steering.pause(job_id, caller.called))
+    return await _shown(job_id, edge.job_control.pause(job_id, caller.called))
 
 
 @router.post(
     "/{job_id}/resume", summary="Resume a job", responses={200: SHOWN, **responses(400, 401, 403, 404, 409, 503)}
 )
-async def resume(caller: MayWriteJobs, steering: Control, job_id: JobId) -> JobView:
+async def resume(caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> JobView:
     """Goes on where it was; failures so far do not count towards the failure threshold again. 409 unless it is
     paused."""
-    return await _shown(job_id, steering.resume(job_id, caller.called))
+    return await _shown(job_id, edge.job_control.resume(job_id, caller.called))
 
 
 @router.post(
     "/{job_id}/cancel", summary="Cancel a job", responses={200: SHOWN, **responses(400, 401, 403, 404, 409, 503)}
 )
-async def cancel(caller: MayWriteJobs, steering: Control, changes: Changes, job_id: JobId) -> JobView:
+async def cancel(caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> JobView:
     """Open references that are not stored fail with `cancelled by <who>`; what is stored is still announced, then the
     job is completed. 409 where it has ended."""
-    async with changes.one():
-        return await _shown(job_id, steering.cancel(job_id, caller.called))
+    async with edge.changes.one():
+        return await _shown(job_id, edge.job_control.cancel(job_id, caller.called))
 
 
 @router.post(
@@ -145,10 +137,10 @@ async def cancel(caller: MayWriteJobs, steering: Control, changes: Changes, job_
     summary="Set off what is open again",
     responses={200: SHOWN, **responses(400, 401, 403, 404, 503)},
 )
-async def redrive(_caller: MayWriteJobs, steering: Control, changes: Changes, job_id: JobId) -> JobView:
+async def redrive(_caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> JobView:
     """Publishes the commands of all open tasks again, those whose source had no data too. Harmless to repeat."""
-    async with changes.one():
-        return await _shown(job_id, steering.redrive(job_id))
+    async with edge.changes.one():
+        return await _shown(job_id, edge.job_control.redrive(job_id))
 
 
 @router.post(
@@ -173,22 +165,21 @@ async def redrive(_caller: MayWriteJobs, steering: Control, changes: Changes, jo
         }
     },
 )
-async def retry(request: Request, caller: MayWriteJobs, steering: Control, changes: Changes, job_id: JobId) -> Response:
+async def retry(request: Request, caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> Response:
     """A new job with the references that have failed so far, under the id that you choose. The same again is the same
     job. 409 where nothing failed, where the id is another job, or where the configuration has changed too much."""
     wanted = read_json(await read_body(request, MAX_BODY, ["application/json"]), RetryRequest)
     new_id = UUID(wanted.job_id)
-    retries: Retries = request.app.state.retries
     with request_span(request, "POST /api/jobs/{job_id}/retry") as span:
         span.set("pas.job_id", str(new_id))
         by = Submitter(caller.name, caller.ext_id, span.traceparent)
         try:
-            async with changes.one():
+            async with edge.changes.one():
                 with _refusals(job_id):
-                    made = await retries.retry(job_id, new_id, by)
+                    made = await edge.retries.retry(job_id, new_id, by)
         except DifferentContent:
             raise ApiProblem(409, f"Job {new_id} exists and is not a retry of {job_id}; nothing was changed.") from None
-    view = await _shown(new_id, steering.view(new_id))
+    view = await _shown(new_id, edge.job_control.view(new_id))
     headers = {"Location": f"{request.scope.get('root_path', '')}/api/jobs/{new_id}"}
     return JSONResponse(view.model_dump(mode="json", by_alias=True), 201 if made else 200, headers)
 

@@ -1,21 +1,15 @@
 """The JSON that jobs are shown as."""
 
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.alias_generators import to_camel
 
-from app.api.jobs.yaml_report import timestamp
 from app.api.shapes.ids import EXAMPLE_ID, canonical
+from app.api.shapes.moments import Moment
 from app.domain.jobs import BY_FAILURES, JobResult, JobState
 from app.jobs import control
-
-_DATE_TIME: dict[str, Any] = {"type": "string", "format": "date-time", "examples": ["2026-05-08T07:26:37.123Z"]}
-
-Moment = Annotated[datetime, PlainSerializer(timestamp, when_used="json"), WithJsonSchema(_DATE_TIME)]
-"""A time as JSON shows it, and as reports do: UTC, milliseconds."""
 
 
 class Counts(BaseModel):

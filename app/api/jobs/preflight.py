@@ -6,17 +6,15 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from app.api.auth.callers import MayWriteJobs
-from app.api.http.bodies import Uploads
+from app.api.edge import Edge, MayWriteJobs, TheEdge
 from app.api.http.problems import responses
 from app.api.http.request_trace import request_span
-from app.api.http.turns import Turns
 from app.api.shapes.examples import PREFLIGHT, shown
 from app.api.submission.read import MEDIA_TYPES, REQUEST_BODY, read_submission, unfit
-from app.archiver.preflight import BucketLook, Preflights, Sampled, Verdict, places
+from app.archiver.preflight import BucketLook, Sampled, Verdict, places
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.jobs import Reference
-from app.jobs.submit import DoesNotFit, Submissions
+from app.jobs.submit import DoesNotFit
 
 router = APIRouter(prefix="/api/preflight", tags=["backfill jobs"])
 
@@ -94,15 +92,13 @@ class PreflightView(BaseModel):
     },
     openapi_extra={"requestBody": REQUEST_BODY},
 )
-async def preflight(request: Request, _caller: MayWriteJobs) -> PreflightView:
+async def preflight(request: Request, edge: TheEdge, _caller: MayWriteJobs) -> PreflightView:
     """Takes the body of a submission and writes nothing: the body is checked as for a PUT, the source is asked for up
     to 5 of its references, once each, their documents are checked against their schemas, their buckets looked at."""
-    preflights: Preflights = request.app.state.preflights
-    turns: Turns = request.app.state.preflight_turns
     with request_span(request, "POST /api/preflight") as span:
-        wanted = await _wanted(request)
-        async with turns.one():
-            found = await preflights.look(wanted.configuration, wanted.sample, wanted.attempts, span.traceparent)
+        wanted = await _wanted(request, edge)
+        async with edge.preflight_turns.one():
+            found = await edge.preflights.look(wanted.configuration, wanted.sample, wanted.attempts, span.traceparent)
     return PreflightView(
         ok=found.ok,
         message=wanted.configuration.message_type,
@@ -121,17 +117,14 @@ class _Wanted(NamedTuple):
     attempts: int
 
 
-async def _wanted(request: Request) -> _Wanted:
+async def _wanted(request: Request, edge: Edge) -> _Wanted:
     """What is kept of the body: the rest is gone before the source is waited for."""
-    state = request.app.state
-    submissions: Submissions = state.submissions
-    uploads: Uploads = state.uploads
-    async with uploads.body(request, MEDIA_TYPES) as body:
-        content = await read_submission(state.yaml_reader, submissions, body, state.max_references)
+    async with edge.uploads.body(request, MEDIA_TYPES) as body:
+        content = await read_submission(edge.yaml_reader, edge.submissions, body, edge.max_references)
         try:
-            configuration = submissions.fitting(content)
+            configuration = edge.submissions.fitting(content)
         except DoesNotFit as error:
             raise unfit(error) from error
         total = len(content.references)
-        attempts = state.max_attempts if content.num_of_retry is None else content.num_of_retry + 1
+        attempts = edge.max_attempts if content.num_of_retry is None else content.num_of_retry + 1
         return _Wanted(configuration, [content.references[place] for place in places(total)], total, attempts)

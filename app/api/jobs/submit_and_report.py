@@ -6,17 +6,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from app.api.auth.callers import MayReadJobs, MayWriteJobs
-from app.api.http.bodies import Uploads
+from app.api.edge import MayReadJobs, MayWriteJobs, TheEdge
 from app.api.http.problems import ApiProblem, responses
 from app.api.http.request_trace import request_span
 from app.api.jobs.yaml_report import report_head, report_tasks
 from app.api.shapes.ids import JobId, unknown
 from app.api.submission.read import MEDIA_TYPES, REQUEST_BODY, read_submission, unfit
-from app.db.database import Database
 from app.domain.jobs import JobResult, JobState, TaskState
-from app.jobs import report
-from app.jobs.submit import DifferentContent, DoesNotFit, Submissions, Submitter
+from app.jobs.submit import DifferentContent, DoesNotFit, Submitter
 
 router = APIRouter(prefix="/api/jobs", tags=["backfill jobs"])
 
@@ -88,20 +85,17 @@ REPORT_SCHEMA: dict[str, Any] = {
     },
     openapi_extra={"requestBody": REQUEST_BODY},
 )
-async def submit(request: Request, caller: MayWriteJobs, job_id: JobId) -> Response:
+async def submit(request: Request, edge: TheEdge, caller: MayWriteJobs, job_id: JobId) -> Response:
     """Stores the job and a task for each reference; the commands follow as soon as broker and window allow.
 
     Idempotent: the same content again is 200 and starts nothing, other content is 409.
     """
-    state = request.app.state
-    submissions: Submissions = state.submissions
-    uploads: Uploads = state.uploads
-    async with uploads.body(request, MEDIA_TYPES) as body:
+    async with edge.uploads.body(request, MEDIA_TYPES) as body:
         with request_span(request, "PUT /api/jobs/{job_id}") as span:
             span.set("pas.job_id", str(job_id))
-            content = await read_submission(state.yaml_reader, submissions, body, state.max_references)
+            content = await read_submission(edge.yaml_reader, edge.submissions, body, edge.max_references)
             try:
-                await submissions.submit(job_id, content, Submitter(caller.name, caller.ext_id, span.traceparent))
+                await edge.submissions.submit(job_id, content, Submitter(caller.name, caller.ext_id, span.traceparent))
             except DoesNotFit as error:
                 raise unfit(error) from error
             except DifferentContent as error:
@@ -122,17 +116,16 @@ async def submit(request: Request, caller: MayWriteJobs, job_id: JobId) -> Respo
     },
 )
 async def read_report(
-    request: Request,
+    edge: TheEdge,
     _caller: MayReadJobs,
     job_id: JobId,
     state: Annotated[TaskState | None, Query(description="only references in this state")] = None,
 ) -> Response:
     """Streamed as YAML. The head is read first: the tasks of an open job may be newer than it."""
-    database: Database = request.app.state.database
-    job = await report.find_job(database, job_id)
+    job = await edge.reports.find(job_id)
     if job is None:
         raise unknown(job_id)
-    pages = report.task_pages(database, job_id, state)
+    pages = edge.reports.pages(job_id, state)
     first = await anext(pages, None)
 
     async def content() -> AsyncIterator[bytes]:

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from functools import lru_cache
 
+from app.api.shapes.moments import timestamp
 from app.domain.jobs import Job, JobState, ReportedTask, TaskState
 
 _SAFE = re.compile(
@@ -44,11 +44,6 @@ def scalar(text: str) -> str:
 
 _message = lru_cache(maxsize=256)(scalar)
 """Failures of one job mostly have the same few causes."""
-
-
-def timestamp(moment: datetime) -> str:
-    """`2026-05-08T07:26:37.123Z`: UTC, cut to milliseconds. `moment` is aware."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def report_head(job: Job, *, empty: bool = False) -> bytes:

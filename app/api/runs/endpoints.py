@@ -7,7 +7,8 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
-from app.api.auth.callers import Caller, MayReadJobs, MayWriteJobs
+from app.api.auth.callers import Caller
+from app.api.edge import MayReadJobs, MayWriteJobs, TheEdge
 from app.api.http.bodies import read_body
 from app.api.http.json_bodies import read_json
 from app.api.http.problems import ApiProblem, responses
@@ -41,25 +42,19 @@ PROPERTY = "jeap.processarchive.metadata-backfill.enabled"
 STEERED = {200: shown("The run as it stands.", RUN), **responses(400, 401, 403, 404, 409, 503)}
 
 
-def control_of(request: Request) -> RunControl:
-    control: RunControl = request.app.state.run_control
-    return control
-
-
 def known_run_id(run_id: Annotated[str, InPath]) -> UUID:
     return read_id(run_id, "run")
 
 
 RunId = Annotated[UUID, Depends(known_run_id)]
-Control = Annotated[RunControl, Depends(control_of)]
 
 
 @router.get(
     "", summary="List the runs", responses={200: shown("A page of runs.", page(RUN)), **responses(400, 401, 403, 503)}
 )
-async def list_runs(_caller: MayReadJobs, control: Control, cursor: Cursor = None, limit: Limit = 50) -> RunPage:
+async def list_runs(_caller: MayReadJobs, edge: TheEdge, cursor: Cursor = None, limit: Limit = 50) -> RunPage:
     """Newest first, automatic ones and those by hand."""
-    found, more = await control.page(read_started_cursor(cursor), limit)
+    found, more = await edge.run_control.page(read_started_cursor(cursor), limit)
     following = started_cursor(found[-1].started, found[-1].id) if more else None
     return RunPage(items=[RunView.of(run) for run in found], next=following)
 
@@ -91,17 +86,19 @@ async def list_runs(_caller: MayReadJobs, control: Control, cursor: Cursor = Non
         }
     },
 )
-async def start(request: Request, caller: MayWriteJobs, control: Control) -> Response:
+async def start(request: Request, caller: MayWriteJobs, edge: TheEdge) -> Response:
     """Fills keys of artifacts that are archived already. With `dryRun` nothing is written: the answer tells how many
     artifacts a run would read, and the values of the newest ones before and after. 409 where runs are switched off."""
     body = read_json(await read_body(request, MAX_BODY, ["application/json"]), RunRequest)
-    if not control.enabled:
+    if not edge.run_control.enabled:
         raise ApiProblem(409, f"Metadata runs are switched off; set {PROPERTY} to true.")
     with request_span(request, "POST /api/metadata-backfills") as span:
         try:
             if body.dry_run:
-                return Response(dry_run_json(await control.try_out(body.wanted)), media_type="application/json")
-            run = await control.start(body.wanted, Starter(caller.name, caller.ext_id, span.traceparent))
+                return Response(
+                    dry_run_json(await edge.run_control.try_out(body.wanted)), media_type="application/json"
+                )
+            run = await edge.run_control.start(body.wanted, Starter(caller.name, caller.ext_id, span.traceparent))
         except Misfit as misfit:
             raise ApiProblem(400, "No such run can be made.", errors=misfit.mistakes) from misfit
     root = request.scope.get("root_path", "")
@@ -117,10 +114,10 @@ async def start(request: Request, caller: MayWriteJobs, control: Control) -> Res
         **responses(400, 401, 403, 404, 503),
     },
 )
-async def look(_caller: MayReadJobs, control: Control, run_id: RunId) -> RunDetail:
+async def look(_caller: MayReadJobs, edge: TheEdge, run_id: RunId) -> RunDetail:
     """Counts, rate and estimated end while it goes on, and the first errors."""
-    run = await _known(run_id, control.find)
-    return RunDetail.with_errors(run, (await _errors(control, run_id, 0, FIRST_ERRORS)).items)
+    run = await _known(run_id, edge.run_control.find)
+    return RunDetail.with_errors(run, (await _errors(edge.run_control, run_id, 0, FIRST_ERRORS)).items)
 
 
 @router.get(
@@ -129,31 +126,31 @@ async def look(_caller: MayReadJobs, control: Control, run_id: RunId) -> RunDeta
     responses={200: shown("A page of errors.", page(*RUN_ERRORS)), **responses(400, 401, 403, 404, 503)},
 )
 async def list_errors(
-    _caller: MayReadJobs, control: Control, run_id: RunId, cursor: Cursor = None, limit: Limit = 50
+    _caller: MayReadJobs, edge: TheEdge, run_id: RunId, cursor: Cursor = None, limit: Limit = 50
 ) -> RunErrorPage:
     """The artifacts that could not be read, by their id."""
     after = 0 if cursor is None else read_number_cursor(cursor)
-    await _known(run_id, control.find)
-    return await _errors(control, run_id, after, limit)
+    await _known(run_id, edge.run_control.find)
+    return await _errors(edge.run_control, run_id, after, limit)
 
 
 @router.post("/{run_id}/pause", summary="Pause a run", responses=STEERED)
-async def pause(_caller: MayWriteJobs, control: Control, run_id: RunId) -> RunView:
+async def pause(_caller: MayWriteJobs, edge: TheEdge, run_id: RunId) -> RunView:
     """No further batch starts; nothing is lost. 409 unless it is open."""
-    return RunView.of(await _known(run_id, control.pause))
+    return RunView.of(await _known(run_id, edge.run_control.pause))
 
 
 @router.post("/{run_id}/resume", summary="Resume a run", responses=STEERED)
-async def resume(_caller: MayWriteJobs, control: Control, run_id: RunId) -> RunView:
+async def resume(_caller: MayWriteJobs, edge: TheEdge, run_id: RunId) -> RunView:
     """409 unless it is paused."""
-    return RunView.of(await _known(run_id, control.resume))
+    return RunView.of(await _known(run_id, edge.run_control.resume))
 
 
 @router.post("/{run_id}/cancel", summary="Cancel a run", responses=STEERED)
-async def cancel(caller: MayWriteJobs, control: Control, run_id: RunId) -> RunView:
+async def cancel(caller: MayWriteJobs, edge: TheEdge, run_id: RunId) -> RunView:
     """Ends it; what it wrote stays. An automatic run is owed again only when its definition changes. 409 where it has
     ended."""
-    return RunView.of(await _known(run_id, lambda id_: control.cancel(id_, _who(caller))))
+    return RunView.of(await _known(run_id, lambda id_: edge.run_control.cancel(id_, _who(caller))))
 
 
 def _who(caller: Caller) -> Starter:

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from fastapi import Query
 
-from app.api.http.problems import ApiProblem, FieldMistake
+from app.api.http.problems import ApiProblem
+from app.domain.mistakes import Mistake
 
 Cursor = Annotated[str | None, Query(description="`next` of the page before", max_length=200)]
 Limit = Annotated[int, Query(ge=1, le=1000, description="items of a page")]
@@ -40,6 +41,4 @@ def read_number_cursor(text: str) -> int:
 
 
 def _bad_cursor() -> ApiProblem:
-    return ApiProblem(
-        400, errors=[FieldMistake("cursor", None, "must be the `next` of an earlier page of the same list")]
-    )
+    return ApiProblem(400, errors=[Mistake("cursor", None, "must be the `next` of an earlier page of the same list")])

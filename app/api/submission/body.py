@@ -11,13 +11,12 @@ from app.api.submission.scalars import (
     BLOCK,
     MAX_MISTAKES,
     UNREADABLE,
-    Mistake,
-    MistakeLike,
     ReferenceColumns,
     listed,
     shown,
 )
 from app.domain.identity import content_hash, repeated_keys
+from app.domain.mistakes import Mistake
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class Parsed:
     num_of_retry: int | None = None
     references: ReferenceColumns = field(default_factory=ReferenceColumns)
     lines: Mapping[str, int] = field(default_factory=dict)
-    mistakes: tuple[MistakeLike, ...] = ()
+    mistakes: tuple[Mistake, ...] = ()
     too_many: bool = False
     content_hash: bytes | None = None
 

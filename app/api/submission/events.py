@@ -16,7 +16,8 @@ from _ruamel_yaml import (
 )
 
 from app.api.submission import scalars as yaml_scalars
-from app.api.submission.scalars import MAX_MISTAKES, NULLS, ColumnsBuilder, Mistake, shown
+from app.api.submission.scalars import MAX_MISTAKES, NULLS, ColumnsBuilder, shown
+from app.domain.mistakes import Mistake
 
 REFERENCES: Final = "archiveDataReferences"
 REQUIRED: Final = ("message", "topic", REFERENCES)

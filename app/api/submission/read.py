@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.api.http.problems import RETRY_AFTER, ApiProblem
+from app.api.http.problems import ApiProblem, try_later
 from app.api.submission.body import Parsed
 from app.api.submission.reader import ReadingFailed, YamlReader
 from app.api.submission.scalars import listed
@@ -55,8 +55,7 @@ async def read_submission(reader: YamlReader, submissions: Submissions, body: by
     try:
         content = await reader.read(body, max_references)
     except ReadingFailed as error:
-        headers = {"Retry-After": str(RETRY_AFTER)}
-        raise ApiProblem(503, "The body could not be read now; send the same again.", headers=headers) from error
+        raise try_later("The body could not be read now; send the same again.") from error
     if content.too_many:
         raise ApiProblem(413, f"A job may have at most {max_references} references; split it.")
     if content.mistakes:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from app.api.submission.body import Parsed, parse_submission
-from app.api.submission.scalars import Mistake, ReferenceColumns
+from app.api.submission.scalars import ReferenceColumns
+from app.domain.mistakes import Mistake
 
 
 class ReadingFailed(Exception):

@@ -4,10 +4,10 @@ import re
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from app.domain.identity import reference_key
 from app.domain.jobs import Reference
+from app.domain.mistakes import Mistake
 
 MAX_ID = 512
 """Code points of a reference id (contract, section 3)."""
@@ -28,30 +28,10 @@ _VERSION = re.compile("[1-9][0-9]{0,9}")
 _RETRIES = re.compile("[0-9]|10")
 
 
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """One mistake of a body: `archiveDataReferences[3].id`, line from 1, text with the way out; path "" is the body."""
-
-    path: str
-    line: int | None
-    message: str
-
-
-class MistakeLike(Protocol):
-    """A mistake of a body, wherever it was found."""
-
-    @property
-    def path(self) -> str: ...
-    @property
-    def line(self) -> int | None: ...
-    @property
-    def message(self) -> str: ...
-
-
 MORE = Mistake("", None, f"there are more mistakes; the first {MAX_MISTAKES} are listed")
 
 
-def listed(mistakes: Iterable[MistakeLike]) -> tuple[MistakeLike, ...]:
+def listed(mistakes: Iterable[Mistake]) -> tuple[Mistake, ...]:
     """In the order of the lines (unknown ones last), at most 20 and then a note that there are more."""
     everything = list(mistakes)
     kept = sorted((each for each in everything if each != MORE), key=lambda each: (each.line is None, each.line or 0))

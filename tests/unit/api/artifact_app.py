@@ -13,7 +13,9 @@ from fastapi import FastAPI
 from app.api.artifacts import endpoints as artifacts
 from app.api.auth.callers import Authenticator, IssuerOptions, KeySets, ResourceServerOptions
 from app.api.http import problems
+from app.metadata.content import Contents
 from app.objectstore.filesystem import FilesystemObjectStore
+from tests.support.edge import edge_with
 from tests.unit.api.issuer import AUDIENCE, ISSUER, NOW, Clock, FakeJwks, token
 from tests.unit.metadata.archived import Archived, open_archived
 from tests.unit.objectstore.uploads import upload_to
@@ -64,12 +66,11 @@ async def artifact_app(directory: Path, url: str) -> AsyncIterator[ArtifactApp]:
     problems.install(app)
     app.include_router(artifacts.router)
     sets = KeySets.fetched([IssuerOptions(ISSUER, "https://issuer.example/jwks")], FakeJwks().client, None, Clock())
-    app.state.authenticator = Authenticator(ResourceServerOptions("psf", AUDIENCE), sets, lambda: NOW)
+    authenticator = Authenticator(ResourceServerOptions("psf", AUDIENCE), sets, lambda: NOW)
     archived = await open_archived(url)
     objects = FilesystemObjectStore(directory / "objects")
     await objects.prepare(["archive"], [])
-    app.state.artifacts = archived.artifacts
-    app.state.objects = objects
+    edge_with(app, authenticator=authenticator, artifacts=archived.artifacts, contents=Contents(objects))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://pas", headers=BEARER) as client:
         yield ArtifactApp(app, archived, objects, directory, client)

@@ -15,6 +15,7 @@ from app.db.database import Database
 from app.metadata.control import RunControl
 from app.metadata.definitions import RunOptions
 from app.metadata.extract import Extractor
+from tests.support.edge import edge_with
 from tests.support.metadata import ENABLED, Documents, opened
 from tests.unit.api.issuer import AUDIENCE, ISSUER, NOW, Clock, FakeJwks, token
 
@@ -60,7 +61,7 @@ async def run_app(url: str, options: RunOptions = ENABLED) -> AsyncIterator[RunA
     problems.install(app)
     app.include_router(metadata_backfills.router)
     sets = KeySets.fetched([IssuerOptions(ISSUER, "https://issuer.example/jwks")], FakeJwks().client, None, Clock())
-    app.state.authenticator = Authenticator(ResourceServerOptions("psf", AUDIENCE), sets, lambda: NOW)
+    authenticator = Authenticator(ResourceServerOptions("psf", AUDIENCE), sets, lambda: NOW)
     async with (
         opened(url) as database,
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://pas") as client,
@@ -70,5 +71,6 @@ async def run_app(url: str, options: RunOptions = ENABLED) -> AsyncIterator[RunA
         def wake() -> None:
             runs.woken += 1
 
-        app.state.run_control = RunControl(database, cast("Extractor", runs.documents), options, wake)
+        control = RunControl(database, cast("Extractor", runs.documents), options, wake)
+        edge_with(app, authenticator=authenticator, run_control=control)
         yield runs

@@ -6,9 +6,9 @@ import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from app.api import health
 from app.api.artifacts import endpoints as artifacts
 from app.api.artifacts.models import ArtifactView, ColumnView
+from app.api.health import health_routes
 from app.api.http.problems import install
 from app.api.jobs import control as job_control
 from app.api.jobs import preflight
@@ -18,6 +18,7 @@ from app.api.jobs.preflight import PreflightView
 from app.api.runs import endpoints as metadata_backfills
 from app.api.runs.models import RunErrorPage, RunView
 from app.api.shapes import examples
+from app.domain.readiness import Readiness
 
 WITHOUT_BODY = ("put /api/jobs/{job_id} 200", "get /api/jobs/{job_id}/events 204")
 
@@ -26,7 +27,8 @@ WITHOUT_BODY = ("put /api/jobs/{job_id} 200", "get /api/jobs/{job_id}/events 204
 def document() -> dict[str, Any]:
     app = FastAPI(title="PAS", version="1")
     install(app)
-    for each in (health, jobs, job_control, artifacts, metadata_backfills, preflight):
+    app.include_router(health_routes(Readiness(())))
+    for each in (jobs, job_control, artifacts, metadata_backfills, preflight):
         app.include_router(each.router)
     return app.openapi()
 

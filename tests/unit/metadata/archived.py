@@ -12,12 +12,12 @@ from uuid import UUID
 from app.db import artifacts, definitions, migrations
 from app.db.database import Database
 from app.db.definitions import AppliedDefinition
-from app.db.search import Operator, Search
 from app.domain.archive_types import ArchiveTypeConfiguration, archive_type_name
 from app.domain.artifacts import ArchivedArtifact, StoredArtifact
 from app.domain.definitions import DefinedKey
 from app.domain.extraction import metadata_value
 from app.domain.jobs import Reference
+from app.domain.search import Operator, Search
 from app.metadata.search import Artifacts, condition
 from tests.servers import Postgres
 

@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from app.db.search import Operator, Search
 from app.domain.archive_types import ArchiveTypeConfiguration, ExtractionPath
 from app.domain.jobs import Reference
+from app.domain.search import Operator, Search
 from app.metadata.search import condition
 from tests.unit.metadata.archived import JOB, MESSAGE, START, Archived
 

@@ -17,10 +17,10 @@ from app.archiver.store import store
 from app.db import jobs, migrations, tasks
 from app.db.database import Database
 from app.db.tables import task
-from app.db.tasks import Outcome
 from app.domain.archive_types import ArchiveDataType, SchemaFile, SchemaName
 from app.domain.artifacts import ArchivedArtifact, ArchiveTask, Document, StoredArtifact
 from app.domain.jobs import Job, JobState, Reference, TaskId, TaskState
+from app.domain.tasks import Outcome
 from app.objectstore import ObjectStore
 from app.verify.command import verify
 from app.verify.findings import Report

@@ -12,12 +12,11 @@ from app.api.auth.callers import (
     Authenticator,
     IssuerOptions,
     KeySets,
-    MayReadArtifacts,
-    MayReadJobs,
-    MayWriteJobs,
     ResourceServerOptions,
 )
+from app.api.edge import MayReadArtifacts, MayReadJobs, MayWriteJobs
 from app.api.http import problems
+from tests.support.edge import edge_with
 from tests.unit.api.issuer import AUDIENCE, ISSUER, NOW, Clock, FakeJwks, jwk, jwks, private_key, token
 
 
@@ -27,7 +26,7 @@ def app_of(server: FakeJwks, clock: Clock | None = None) -> FastAPI:
     sets = KeySets.fetched(
         [IssuerOptions(ISSUER, "https://issuer.example/jwks")], server.client, None, clock or Clock()
     )
-    app.state.authenticator = Authenticator(ResourceServerOptions("psf", AUDIENCE), sets, lambda: NOW)
+    edge_with(app, authenticator=Authenticator(ResourceServerOptions("psf", AUDIENCE), sets, lambda: NOW))
 
     @app.put("/jobs", responses=problems.responses(401, 403, 503))
     async def write(request: Request, caller: MayWriteJobs) -> dict[str, Any]:

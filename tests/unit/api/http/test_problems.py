@@ -10,9 +10,10 @@ from fastapi import FastAPI, Query, Request
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
-from app.api.http.problems import ApiProblem, FieldMistake, install, problem, responses
+from app.api.http.problems import ApiProblem, install, problem, responses
 from app.api.http.request_trace import request_span
 from app.domain.errors import Unavailable
+from app.domain.mistakes import Mistake
 from app.telemetry import traces
 
 SECRET = "postgresql://user:password@db"
@@ -34,9 +35,7 @@ def app() -> FastAPI:
     @app.get("/fails/{how}", responses=responses(401, 403, 404, 503))
     async def fails(how: str) -> None:
         raise {
-            "problem": ApiProblem(
-                409, "The job exists.", errors=[FieldMistake("a[0].b", 3, "differs")], headers={"X": "y"}
-            ),
+            "problem": ApiProblem(409, "The job exists.", errors=[Mistake("a[0].b", 3, "differs")], headers={"X": "y"}),
             "unavailable": Unavailable("database", SECRET),
             "disconnect": ClientDisconnect(),
             "unexpected": RuntimeError(SECRET),
@@ -64,9 +63,7 @@ async def ask(method: str, path: str, **more: Any) -> httpx.Response:
 
 
 def test_a_problem_has_the_members_of_rfc_9457_and_only_those_that_say_something() -> None:
-    full = problem(
-        400, "Bad", "Three mistakes", [FieldMistake("a", 1, "x"), FieldMistake("", None, "y")], {"A": "b"}, n=1
-    )
+    full = problem(400, "Bad", "Three mistakes", [Mistake("a", 1, "x"), Mistake("", None, "y")], {"A": "b"}, n=1)
     assert json.loads(bytes(full.body)) == {
         "type": "about:blank",
         "title": "Bad",

@@ -12,8 +12,9 @@ from fastapi import Response
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
+from app.api.http.event_streams import MOST, EventStreams
 from app.api.http.problems import ApiProblem
-from app.api.jobs.events import MOST, EventStreams
+from app.api.jobs import events
 from app.domain.errors import Unavailable
 from app.domain.jobs import Job, JobState
 from app.domain.readiness import Readiness
@@ -65,25 +66,25 @@ async def read(answer: Response) -> str:
 async def test_each_change_is_an_event_until_the_job_ends(streams: EventStreams) -> None:
     done = view(state=JobState.COMPLETED, succeeded=2, total=2)
     look = looks(view(), view(succeeded=1, total=2, open=1), Unavailable("database", "gone"), done)
-    text = await read(streams.answer(view(), look, None, NEVER))
-    events = [each.split("\n") for each in text.split("\n\n") if each and not each.startswith(":")]
-    assert [each[0] for each in events] == ["id: open", "id: open", "id: completed"]
-    jobs = [json.loads(each[1].removeprefix("data: ")) for each in events]
+    text = await read(streams.answer(events.JOB, view(), look, None, NEVER))
+    lines = [each.split("\n") for each in text.split("\n\n") if each and not each.startswith(":")]
+    assert [each[0] for each in lines] == ["id: open", "id: open", "id: completed"]
+    jobs = [json.loads(each[1].removeprefix("data: ")) for each in lines]
     assert [job["counts"]["succeeded"] for job in jobs] == [0, 1, 2]
     assert ": the database cannot be reached at the moment\n\n" in text
     assert streams.open == 0
 
 
 async def test_a_job_that_stands_still_is_said_to_be_there_until_the_token_ends(streams: EventStreams) -> None:
-    text = await read(streams.answer(view(), looks(view()), None, time.time() + 0.2))
+    text = await read(streams.answer(events.JOB, view(), looks(view()), None, time.time() + 0.2))
     assert text.count("id: open") == 1
     assert text.count(": still here\n\n") >= 2
 
 
 async def test_who_knows_that_the_job_has_ended_is_told_not_to_ask_again(streams: EventStreams) -> None:
     done = view(state=JobState.COMPLETED)
-    assert streams.answer(done, looks(done), "completed", NEVER).status_code == 204
-    assert streams.answer(done, looks(done), "open", NEVER).status_code == 200
+    assert streams.answer(events.JOB, done, looks(done), "completed", NEVER).status_code == 204
+    assert streams.answer(events.JOB, done, looks(done), "open", NEVER).status_code == 200
 
 
 async def test_a_stream_whose_client_is_gone_is_not_counted_any_more(streams: EventStreams) -> None:
@@ -97,19 +98,21 @@ async def test_a_stream_whose_client_is_gone_is_not_counted_any_more(streams: Ev
     async def taking(message: Message) -> None: ...
 
     with pytest.raises(ClientDisconnect):
-        await streams.answer(view(), looks(view()), None, NEVER)(SCOPE, receive, gone)
+        await streams.answer(events.JOB, view(), looks(view()), None, NEVER)(SCOPE, receive, gone)
     assert streams.open == 0
     old = {**SCOPE, "asgi": {"spec_version": "2.0"}}  # as uvicorn says: a disconnect cancels the stream
-    await streams.answer(view(), looks(view()), None, NEVER)(old, receive, taking)
+    await streams.answer(events.JOB, view(), looks(view()), None, NEVER)(old, receive, taking)
     assert streams.open == 0
 
 
 async def test_too_many_are_told_to_come_again(streams: EventStreams) -> None:
-    reading = [asyncio.create_task(read(streams.answer(view(), looks(view()), None, NEVER))) for _ in range(MOST)]
+    reading = [
+        asyncio.create_task(read(streams.answer(events.JOB, view(), looks(view()), None, NEVER))) for _ in range(MOST)
+    ]
     await asyncio.sleep(0.05)
     assert streams.open == MOST
     with pytest.raises(ApiProblem) as problem:
-        streams.answer(view(), looks(view()), None, NEVER)
+        streams.answer(events.JOB, view(), looks(view()), None, NEVER)
     assert problem.value.status == 503
     assert "Retry-After" in problem.value.headers
     for task in reading:

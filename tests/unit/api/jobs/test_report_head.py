@@ -6,7 +6,8 @@ from uuid import UUID
 
 import yaml
 
-from app.api.jobs.yaml_report import report_head, report_tasks, timestamp
+from app.api.jobs.yaml_report import report_head, report_tasks
+from app.api.shapes.moments import timestamp
 from app.domain.jobs import Job, JobState, Reference, ReportedTask, TaskState
 
 COMPLETED = Job(

@@ -4,7 +4,8 @@ import pytest
 
 from app.api.submission.body import Parsed, parse_submission
 from app.api.submission.events import MAX_STRETCH
-from app.api.submission.scalars import MORE, Mistake, listed
+from app.api.submission.scalars import MORE, listed
+from app.domain.mistakes import Mistake
 
 HEAD = "message: M\ntopic: t\narchiveDataReferences:\n"
 

@@ -1,0 +1,82 @@
+"""What the endpoints call: one typed value, made at the start, and the aliases by which an endpoint asks for it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Request, Security
+from fastapi.security import HTTPBearer
+
+from app.api.auth.callers import Authenticator, Caller
+from app.api.http.bodies import Uploads
+from app.api.http.event_streams import EventStreams
+from app.api.http.turns import Turns
+from app.api.submission.reader import YamlReader
+from app.archiver.preflight import Preflights
+from app.jobs.control import JobControl
+from app.jobs.report import Reports
+from app.jobs.retry import Retries
+from app.jobs.submit import Submissions
+from app.metadata.content import Contents
+from app.metadata.control import RunControl
+from app.metadata.search import Artifacts
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """The stories that endpoints begin, and the limits of their requests."""
+
+    authenticator: Authenticator
+    submissions: Submissions
+    reports: Reports
+    job_control: JobControl
+    retries: Retries
+    preflights: Preflights
+    artifacts: Artifacts
+    contents: Contents
+    run_control: RunControl
+    yaml_reader: YamlReader
+    uploads: Uploads
+    event_streams: EventStreams
+    changes: Turns
+    """Of requests that change whole jobs."""
+    preflight_turns: Turns
+    max_references: int
+    max_attempts: int
+    """Attempts of a job whose submission does not say how many."""
+
+
+def put_edge(app: FastAPI, edge: Edge) -> None:
+    """Makes it the one that the endpoints of `app` are given."""
+    app.state.edge = edge
+
+
+async def edge_of(request: Request) -> Edge:
+    edge: Edge = request.app.state.edge
+    return edge
+
+
+TheEdge = Annotated[Edge, Depends(edge_of)]
+
+
+def require(resource: str, operation: str) -> Callable[..., Awaitable[Caller]]:
+    """A dependency that gives the Caller when it has the role.
+
+    FastAPI reads a body that a route declares before it asks any dependency: a route with a body takes the `Request`
+    and reads the body itself, so that a caller without the role has nothing read.
+    """
+
+    async def caller(request: Request, edge: TheEdge, _shown: Annotated[object, Security(_bearer)]) -> Caller:
+        caller = await edge.authenticator.caller(request.headers.getlist("authorization"))
+        edge.authenticator.check(caller, resource, operation)
+        return caller
+
+    return caller
+
+
+_bearer = HTTPBearer(scheme_name="bearer", bearerFormat="JWT", auto_error=False)
+"""For the OpenAPI document only."""
+
+MayReadJobs = Annotated[Caller, Depends(require("backfilljob", "read"))]
+MayWriteJobs = Annotated[Caller, Depends(require("backfilljob", "write"))]
+MayReadArtifacts = Annotated[Caller, Depends(require("artifact", "read"))]
