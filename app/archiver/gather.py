@@ -74,8 +74,3 @@ class Gather(Generic[T, R]):
         for (_, future), answer in zip(batch, answers, strict=True):
             if not future.done():
                 future.set_result(answer)
-
-    async def close(self) -> None:
-        """Flushes what still waits."""
-        if self._worker is not None:
-            await asyncio.wait({self._worker})

@@ -48,14 +48,6 @@ def encode(message: Mapping[str, Any]) -> bytes:
     return orjson.dumps(message)
 
 
-def decode_command(value: bytes | None) -> CreateArtifactCommandMessage:
-    """A `CreateArtifactCommand` in either encoding. Fields that are not known are passed over (newer senders).
-
-    Raises InvalidMessage with a reason that names the field, never its value.
-    """
-    return command_of(decode(value))
-
-
 def decode(value: bytes | None) -> Mapping[str, Any]:
     """The record of a value, its fields unchecked: JSON object, or Avro of a known type. Raises InvalidMessage."""
     if value is None:

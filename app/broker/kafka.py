@@ -13,7 +13,7 @@ from app.broker.kafka_consumer import KafkaConsumer
 from app.broker.kafka_options import KafkaOptions, client_arguments, reason_of
 from app.broker.kafka_producer import Producer
 from app.domain.errors import Unavailable
-from app.telemetry.logs import OncePer
+from app.telemetry.once_per import OncePer
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaConnectionError, ProducerClosed
 
 from app.broker.kafka_options import KafkaOptions, client_arguments, ended, reason_of, why_unreachable
 from app.domain.errors import Unavailable
-from app.telemetry.logs import OncePer
+from app.telemetry.once_per import OncePer
 
 log = logging.getLogger(__name__)
 

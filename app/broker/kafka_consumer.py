@@ -12,7 +12,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectio
 from app.broker import Partition, Record
 from app.broker.kafka_options import KafkaOptions, client_arguments, ended, reason_of, why_unreachable
 from app.domain.errors import Unavailable
-from app.telemetry.logs import OncePer
+from app.telemetry.once_per import OncePer
 
 log = logging.getLogger(__name__)
 

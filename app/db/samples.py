@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.metadata_tables import artifact, value
 from app.db.runs import candidates
-from app.domain.archive_types import SchemaName
+from app.db.stored_objects import stored_object
 from app.domain.artifacts import StoredObject
 from app.domain.runs import Run
 
@@ -32,22 +32,7 @@ async def sample(connection: AsyncConnection, of: Run, limit: int) -> list[Sampl
     statement = select(artifact).where(candidates(of)).order_by(artifact.c.id.desc()).limit(limit)
     found = (await connection.execute(statement)).all()
     kept = await _values(connection, [row.id for row in found], of.keys)
-    return [
-        Sampled(
-            row.id,
-            StoredObject(
-                row.bucket,
-                row.object_key,
-                row.version_id,
-                row.hash,
-                row.size,
-                row.content_type,
-                SchemaName(row.system, row.schema_name, row.schema_version),
-            ),
-            kept[row.id],
-        )
-        for row in found
-    ]
+    return [Sampled(row.id, stored_object(row), kept[row.id]) for row in found]
 
 
 async def _values(

@@ -29,8 +29,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.db import dialect
 from app.db.artifacts import TEXT_HEAD
 from app.db.metadata_tables import Id, artifact, value
-from app.domain.archive_types import SchemaName, archive_type_name
-from app.domain.artifacts import StoredObject
+from app.db.stored_objects import stored_object
+from app.domain.archive_types import archive_type_name
 from app.domain.extraction import ValueKind
 from app.domain.search import Condition, FoundArtifact, FoundValue, Operator, Search
 
@@ -196,15 +196,7 @@ def _artifact(row: Row[Any], metadata: Mapping[str, FoundValue]) -> FoundArtifac
         config_id=row.config_id,
         reference_id=row.reference_id,
         version=row.reference_version,
-        object=StoredObject(
-            row.bucket,
-            row.object_key,
-            row.version_id,
-            row.hash,
-            row.size,
-            row.content_type,
-            SchemaName(row.system, row.schema_name, row.schema_version),
-        ),
+        object=stored_object(row),
         archived_at=row.archived_at,
         retain_until=row.retain_until,
         job_id=row.job_id,

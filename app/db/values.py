@@ -28,7 +28,7 @@ from app.db import dialect
 from app.db.artifacts import TEXT_HEAD
 from app.db.metadata_tables import Id, Number, artifact, column, error, run, value
 from app.db.runs import BatchRow, candidates
-from app.domain.archive_types import SchemaName
+from app.db.stored_objects import COLUMNS, stored_object
 from app.domain.artifacts import StoredObject
 from app.domain.extraction import MetadataValue
 from app.domain.runs import Mode, Run
@@ -44,28 +44,11 @@ class Covered(NamedTuple):
 async def covered(connection: AsyncConnection, row: BatchRow) -> list[Covered]:
     """The artifacts of a batch that its run is still for; others are up to date already."""
     statement = (
-        select(
-            artifact.c.id,
-            artifact.c.bucket,
-            artifact.c.object_key,
-            artifact.c.version_id,
-            artifact.c.hash,
-            artifact.c.size,
-            artifact.c.content_type,
-            artifact.c.system,
-            artifact.c.schema_name,
-            artifact.c.schema_version,
-        )
+        select(artifact.c.id, *COLUMNS)
         .where(candidates(row.run), artifact.c.id > row.after_id, artifact.c.id <= row.to_id)
         .order_by(artifact.c.id)
     )
-    found = await connection.execute(statement)
-    return [
-        Covered(
-            id_, StoredObject(bucket, key, version_id, digest, size, content_type, SchemaName(system, name, version))
-        )
-        for id_, bucket, key, version_id, digest, size, content_type, system, name, version in found
-    ]
+    return [Covered(found.id, stored_object(found)) for found in await connection.execute(statement)]
 
 
 NEW = dialect.Rows(

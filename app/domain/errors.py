@@ -1,6 +1,5 @@
 """What can go wrong with a task, said once where it is known: permanent, transient, waiting, or nothing to archive."""
 
-STEP_RESOLVE = "Failed resolving archive type"
 STEP_READ = "Failed reading artifact from source service"
 STEP_STORE = "Failed storing artifact"
 STEP_ANNOUNCE = "Failed publishing archived artifact event"

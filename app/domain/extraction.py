@@ -86,11 +86,6 @@ def extract(path: Path, document: Any) -> Any:
     return _at(document, path.steps, 0)
 
 
-def extract_all(paths: Sequence[KeyedPath], document: Any) -> dict[str, Any]:
-    """The value of each key; all keys are there. Never raises."""
-    return {key: _at(document, path.steps, 0) for key, path in paths}
-
-
 def _at(value: Any, steps: tuple[Step, ...], first: int) -> Any:
     for place in range(first, len(steps)):
         step = steps[place]
@@ -111,7 +106,7 @@ def _at(value: Any, steps: tuple[Step, ...], first: int) -> Any:
 
 def metadata_values(paths: Sequence[KeyedPath], document: Any) -> dict[str, MetadataValue]:
     """The value of each key as it is kept; null where the document has none. Never raises."""
-    return {key: metadata_value(_at(document, path.steps, 0)) for key, path in paths}
+    return {key: metadata_value(extract(path, document)) for key, path in paths}
 
 
 def metadata_value(value: Any) -> MetadataValue:

@@ -5,12 +5,14 @@ import os
 import re
 import sys
 import time
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from logging import LogRecord
 from typing import TextIO
 
 from pythonjsonlogger.orjson import OrjsonFormatter
+
+from app.telemetry.once_per import OncePer
 
 LEVEL_VARIABLE = "PAS_LOG_LEVEL"
 FORMAT_VARIABLE = "PAS_LOG_FORMAT"
@@ -22,9 +24,6 @@ CHATTY = ("aiokafka", "aiobotocore", "botocore", "opentelemetry", "urllib3", "as
 """Libraries that repeat the same line many times a second while their server is away."""
 
 REPEAT_SECONDS = 30.0
-_MOST_KEYS = 1_000
-"""What a limiter remembers; beyond it forgets all, which lets a few lines through."""
-
 _BEARER = re.compile(r"(bearer|basic) +[\w.~+/=-]{8,}", re.IGNORECASE)
 _USER_INFO = re.compile(r"://([^/\s:@\"]*):([^/\s@\"]*)@")
 _SECRET_NAME = re.compile(r"password|secret|authorization|token", re.IGNORECASE)
@@ -114,32 +113,6 @@ class HoldBackRepeats(logging.Filter):
         if record.levelno < logging.INFO or record.name.partition(".")[0] not in self._names:
             return True
         return self._due((record.name, record.msg if isinstance(record.msg, str) else type(record.msg)))
-
-
-class OncePer:
-    """Says whether a thing is due again: `if outage("database"): log.warning(…)`. Each key has its own clock."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._last: dict[Hashable, float] = {}
-
-    def __call__(self, key: Hashable = None) -> bool:
-        now = time.monotonic()
-        last = self._last.get(key)
-        if last is not None and now - last < self._seconds:
-            return False
-        if len(self._last) >= _MOST_KEYS:
-            self._last.clear()
-        self._last[key] = now
-        return True
-
-    def forget(self, key: Hashable = None) -> None:
-        """The thing is over: the next time is due at once."""
-        self._last.pop(key, None)
-
-
-def once_per(seconds: float) -> OncePer:
-    return OncePer(seconds)
 
 
 def blot_out(line: str) -> str:

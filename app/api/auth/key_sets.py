@@ -236,10 +236,6 @@ class KeySets:
             for source in self._sources.values():
                 tasks.create_task(source.run())
 
-    def ready(self) -> bool:
-        """Whether the keys of every issuer were seen once."""
-        return self.reason() is None
-
     def reason(self) -> str | None:
         """Why not ready."""
         return _joined([source.reason() for source in self._sources.values()])

@@ -63,18 +63,3 @@ async def test_who_is_cancelled_takes_nobody_along() -> None:
     assert await stays == 2
     with pytest.raises(asyncio.CancelledError):
         await gone
-
-
-async def test_closing_writes_what_still_waits() -> None:
-    written: list[int] = []
-
-    async def flush(items: Sequence[int]) -> Sequence[int]:
-        written.extend(items)
-        return items
-
-    gather = Gather(flush, batch=10, delay=0.01)
-    waiting = asyncio.create_task(gather.add(1))
-    await asyncio.sleep(0)
-    await gather.close()
-    assert written == [1]
-    await waiting

@@ -235,15 +235,15 @@ async def test_the_loop_fetches_first_keys_again_and_again_and_then_renews_them(
     assert sets.reason() == f"keys of {ISSUER} not fetched yet"
     running = asyncio.create_task(sets.run())
     await until(len(server.requests) > 3 for _ in iter(int, 1))
-    assert not sets.ready()
+    assert sets.reason() is not None
     assert sets.reason() == sets.problem() == f"keys of {ISSUER}: refused"
     server.down = False
-    await until(sets.ready() for _ in iter(int, 1))
+    await until(sets.reason() is None for _ in iter(int, 1))
     assert sets.reason() is sets.problem() is None
     seen = len(server.requests)
     server.down = True
     await until(len(server.requests) > seen + 2 and sets.problem() for _ in iter(int, 1))
-    assert sets.ready()
+    assert sets.reason() is None
     server.down = False
     await until(sets.problem() is None for _ in iter(int, 1))
     running.cancel()
@@ -270,4 +270,4 @@ def test_an_issuer_that_is_named_twice_is_a_mistake() -> None:
 
 
 def test_without_issuers_there_is_nothing_to_wait_for() -> None:
-    assert KeySets({}).ready()
+    assert KeySets({}).reason() is None

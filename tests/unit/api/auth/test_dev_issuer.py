@@ -24,7 +24,7 @@ async def test_a_token_is_accepted_by_the_service_on_the_same_directory_with_all
     known = await caller(tmp_path, mint(tmp_path))
     assert all(known.has(*role.split(":")) for role in ALL_ROLES)
     assert (known.name, known.ext_id) == ("Developer", None)
-    assert open_issuer(tmp_path).key_sets().ready()
+    assert open_issuer(tmp_path).key_sets().reason() is None
 
 
 async def test_a_token_has_the_roles_and_names_that_are_asked_for(tmp_path: Path) -> None:
