@@ -1,11 +1,19 @@
 """`pas`: serve, migrate, check-config, dev-token, verify."""
 
+# ruff: noqa: E402 - what libraries cannot use of the environment is taken out before they are loaded
+
+import os
+
+from app.telemetry.environment import pass_over
+
+PASSED_OVER = pass_over(os.environ)
+
 import argparse
 import asyncio
-import os
+import logging
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +28,7 @@ from app.db.database import Database
 from app.domain.errors import Unavailable
 from app.main import serve
 from app.process.check_config import check
+from app.process.connect_check import connect
 from app.process.data_dir import DataDirInUse, DataDirUnusable, own
 from app.process.probes import StartRefused
 from app.process.wiring import open_stored
@@ -33,6 +42,8 @@ from app.verify.progress import StateError, StateFile, fingerprint
 from app.verify.run import Options
 
 DATA_DIR = Path(".pas")
+
+log = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,9 +63,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse(*lines: str) -> int:
+    """Says the lines; the exit code: 1, or 0 where there are none."""
     for line in lines:
         print(f"pas: {line}", file=sys.stderr)
-    return 1
+    return 1 if lines else 0
+
+
+def _load(path: Path | None, environment: Mapping[str, str], *, embedded: Path | None = None) -> Settings:
+    """The settings; what is passed over of the environment is said in one warning. Raises SettingsError."""
+    settings = load_settings(path, environment, embedded=embedded)
+    if passed_over := [*map(str, PASSED_OVER), *settings.passed_over]:
+        log.warning("%s: %s", _PASSED_OVER, "; ".join(passed_over))
+    return settings
+
+
+_PASSED_OVER = "variables of the environment that cannot be used are passed over"
 
 
 def _serve(options: argparse.Namespace) -> None:
@@ -64,7 +87,7 @@ def _serve(options: argparse.Namespace) -> None:
     for name, value in (("SERVER_ADDRESS", options.host), ("SERVER_PORT", options.port)):
         if value is not None:
             environment[name] = str(value)
-    settings = load_settings(options.config, environment, embedded=data_dir)
+    settings = _load(options.config, environment, embedded=data_dir)
     if data_dir is None:
         uvloop.run(serve(settings, migrate=options.migrate))
         return
@@ -74,7 +97,7 @@ def _serve(options: argparse.Namespace) -> None:
 
 def _migrate(options: argparse.Namespace) -> None:
     configure_logging()
-    settings = load_settings(options.config, os.environ)
+    settings = _load(options.config, os.environ)
 
     async def migrate() -> None:
         database = Database(settings.datasource.url.get_secret_value())
@@ -88,11 +111,19 @@ def _migrate(options: argparse.Namespace) -> None:
 
 
 def _check_config(options: argparse.Namespace) -> int:
-    found = check(options.config, os.environ)
+    found = check(options.config, os.environ, embedded=options.data_dir if options.embedded else None)
+    passed_over = [*map(str, PASSED_OVER), *(found.settings.passed_over if found.settings else ())]
+    if passed_over:
+        _refuse(f"{_PASSED_OVER}: {'; '.join(passed_over)}")
     if found.mistakes:
         return _refuse(*found.mistakes)
-    print("the settings are valid", *found.checked, sep="\n")
-    return 0
+    print("the settings are valid", *found.checked, sep="\n", flush=True)
+    if not options.connect or found.settings is None or not found.settings.backfill.enabled:
+        return 0
+    logging.getLogger().addHandler(logging.NullHandler())  # each reason is said once, in its line
+    tried = asyncio.run(connect(found.settings))
+    print(*(each for each in tried if each.problem is None), sep="\n", flush=True)
+    return _refuse(*(str(each) for each in tried if each.problem is not None))
 
 
 def _dev_token(options: argparse.Namespace) -> None:
@@ -104,7 +135,7 @@ def _verify(options: argparse.Namespace) -> int:
     configure_logging()
     try:
         data_dir = options.data_dir if options.embedded else None
-        settings = load_settings(options.config, os.environ, embedded=data_dir)
+        settings = _load(options.config, os.environ, embedded=data_dir)
         return asyncio.run(_read_back(settings, options))
     except (SettingsError, CatalogError) as error:
         _refuse(*error.mistakes)
@@ -184,9 +215,15 @@ def _parser() -> argparse.ArgumentParser:
     migrate.set_defaults(run=_migrate)
 
     check_config = commands.add_parser(
-        "check-config", help="check settings, archive types and schemas without connecting to anything"
+        "check-config", help="check settings, archive types and schemas, by default without connecting to anything"
     )
     _config(check_config)
+    how = check_config.add_mutually_exclusive_group()
+    how.add_argument("--embedded", action="store_true", help="what `pas serve --embedded` needs, and no more")
+    how.add_argument(
+        "--connect", action="store_true", help="then try once everything that the settings name; nothing is written"
+    )
+    _data_dir(check_config)
     check_config.set_defaults(run=_check_config)
 
     token = commands.add_parser("dev-token", help="print a bearer token for the embedded service")

@@ -178,6 +178,7 @@ def _server(app: FastAPI) -> _Server:
             log_config=None,
             access_log=False,
             lifespan="off",
+            workers=1,  # else uvicorn takes it from WEB_CONCURRENCY
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=CLOSE + 2,

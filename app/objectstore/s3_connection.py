@@ -5,6 +5,7 @@ import re
 import ssl
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -58,9 +59,6 @@ class S3Connection:
 
     def __init__(self, options: S3Options) -> None:
         self.options = options
-        self._session = aioboto3.Session(
-            aws_access_key_id=options.access_key, aws_secret_access_key=options.secret_key, region_name=options.region
-        )
         self._opening = asyncio.Lock()
         self._open = AsyncExitStack()
         self._client: Any = None
@@ -68,6 +66,14 @@ class S3Connection:
         self._http_for_reads: aiohttp.ClientSession | None = None
         self._credentials: Any = None
         self._addresses: dict[str, BucketAddress] = {}
+
+    @cached_property
+    def _session(self) -> aioboto3.Session:
+        """Made by the first use too: boto3 reads the ambient configuration for it, and may refuse that."""
+        options = self.options
+        return aioboto3.Session(
+            aws_access_key_id=options.access_key, aws_secret_access_key=options.secret_key, region_name=options.region
+        )
 
     async def client(self) -> Any:
         """The aioboto3 client. Raises Unavailable where there are no credentials or no region."""

@@ -20,6 +20,8 @@ from app.objectstore import ObjectStore
 from app.objectstore.filesystem import FilesystemObjectStore
 from app.objectstore.s3 import S3Options, open_s3
 from app.settings.model import Settings
+from app.sources.oauth import OAuthClientOptions
+from app.sources.transport import HttpOptions
 
 
 def commands(settings: Settings) -> CreateArtifactCommands:
@@ -119,6 +121,18 @@ def key_sets_of(settings: Settings) -> KeySets:
         return open_issuer(settings.data_dir).key_sets()
     issuers = [IssuerOptions(each.issuer, each.jwk_set_uri) for each in settings.resource_server.issuers]
     return KeySets.fetched(issuers, httpx.AsyncClient)
+
+
+def http_options(settings: Settings) -> HttpOptions:
+    http = settings.http
+    return HttpOptions(http.timeout, http.total_timeout, http.max_response_size)
+
+
+def oauth_clients(settings: Settings) -> list[OAuthClientOptions]:
+    return [
+        OAuthClientOptions(name, each.token_uri, each.client_id, each.client_secret.get_secret_value(), each.scope)
+        for name, each in settings.oauth_clients.items()
+    ]
 
 
 def resource_server(settings: Settings) -> ResourceServerOptions:

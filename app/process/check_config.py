@@ -1,5 +1,6 @@
 """`pas check-config`: settings, archive types and schemas, checked without connecting to anything."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -15,35 +16,53 @@ class Checked(NamedTuple):
     """One readable line each; none where the service would start."""
     checked: list[str]
     """What was looked at, one line each: a file that was not meant is seen here."""
+    settings: Settings | None = None
+    """As far as they could be read."""
 
 
-def check(config_path: Path | None, environ: Mapping[str, str]) -> Checked:
-    """All mistakes at once.
+def check(config_path: Path | None, environ: Mapping[str, str], *, embedded: Path | None = None) -> Checked:
+    """All mistakes at once; with `embedded`, a data directory, what that mode needs and no more.
 
     Archive types and schemas are checked even where the settings have mistakes, as far as those leave their places
     known, and like at the start only while backfill is enabled.
     """
     mistakes: list[str] = []
     try:
-        settings = load_settings(config_path, environ)
+        settings = load_settings(config_path, environ, embedded=embedded)
     except SettingsError as error:
         if error.settings is None:
             return Checked(error.mistakes, [])
         settings, mistakes = error.settings, error.mistakes
+    mode = [] if settings.data_dir is None else _embedded(settings, settings.data_dir, mistakes)
     if not settings.backfill.enabled:
-        return Checked(mistakes, ["jeap.processarchive.backfill.enabled is false: nothing else was looked at"])
+        looked = ["jeap.processarchive.backfill.enabled is false: nothing else was looked at"]
+        return Checked(mistakes, looked + mode, settings)
     try:
         catalog, registry = load_catalog(settings)
     except CatalogError as error:
-        return Checked(mistakes + error.mistakes, [])
+        return Checked(mistakes + error.mistakes, [], settings)
     types, schemas = len(catalog.configurations), len(registry.entries)
+    registry.close()
     return Checked(
         mistakes,
         [
             f"archive types: {settings.archive_types_location.absolute()} ({types})",
             f"schemas: {settings.registry_location.absolute()} ({schemas})",
+            *mode,
         ],
+        settings,
     )
+
+
+def _embedded(settings: Settings, data_dir: Path, mistakes: list[str]) -> list[str]:
+    """What is said of the embedded mode. The data directory is not made; one that could not be is a mistake."""
+    there = next(place for place in (data_dir, *data_dir.parents) if os.access(place, os.F_OK))
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        mistakes.append(f"--data-dir: {data_dir} cannot be made or written; name another directory")
+    looked = [f"embedded, data directory: {data_dir}", "embedded: no server is needed, and none was looked at"]
+    if settings.replaced:
+        looked.append(f"embedded, replaced and not looked at: {', '.join(settings.replaced)}")
+    return looked
 
 
 def load_catalog(settings: Settings) -> tuple[Catalog, Registry]:

@@ -51,9 +51,7 @@ from app.process.watch import Look, Watch
 from app.settings.model import Settings
 from app.sources.http import SourceClient, open_sources
 from app.sources.memory import ByteBudget
-from app.sources.oauth import OAuthClientOptions
 from app.sources.pacing import Pacers
-from app.sources.transport import HttpOptions
 
 BATCHES_AT_ONCE = 6
 """Batches of metadata runs that a process does at once when it has nothing to archive; more made a run no faster."""
@@ -224,13 +222,9 @@ async def open_stored(settings: Settings) -> AsyncIterator[StoredArchive]:
 
 
 def _sources(settings: Settings, budget: ByteBudget) -> AbstractAsyncContextManager[SourceClient]:
-    http = settings.http
     return open_sources(
-        HttpOptions(http.timeout, http.total_timeout, http.max_response_size),
-        [
-            OAuthClientOptions(name, c.token_uri, c.client_id, c.client_secret.get_secret_value(), c.scope)
-            for name, c in settings.oauth_clients.items()
-        ],
+        adapters.http_options(settings),
+        adapters.oauth_clients(settings),
         slots=settings.backfill.concurrency,
         budget=budget,
     )

@@ -11,7 +11,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from app.settings.values import AROUND, stray
-from app.settings.variables import LINK, Variables, uniform
+from app.settings.variables import Variables, is_link, uniform
 from app.settings.variables import variable_of as variable_of  # asked for here by others
 
 MAX_DEPTH = 32
@@ -64,8 +64,8 @@ class Source:
         self.known.add(name)
         exact = any(name.startswith(entry + ".") for entry in self._exact)
         direct = self._variables.spellings(name, exact=exact)
-        for link in [each for each in direct if each.endswith("_PORT") and LINK.fullmatch(self._variables[each])]:
-            self.passed_over.append(f"{link} (a link of Docker or Kubernetes, no port)")
+        for link in [each for each in direct if is_link(each, self._variables[each])]:
+            self.passed_over.append(f"{link} (a link of Docker or Kubernetes to a service of this name)")
             direct.remove(link)
         files = self._variables.spellings(name, "_FILE", exact=exact)
         if direct and files:

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Mapping
 
-LINK = re.compile(r"(?:tcp|udp|sctp)://\S+")
-"""What Docker and Kubernetes put into `<NAME>_PORT` for each service that they know."""
+_LINK = re.compile(r"(?:tcp|udp|sctp)://\S+")
+_LINKED = re.compile(r"SERVER_.*|.*_PORT")
+"""Variables that a service called `server` brings along, and `<NAME>_PORT` of any service."""
 
 
 def variable_of(name: str) -> str:
@@ -20,6 +21,11 @@ def spring_variable_of(name: str) -> str:
 def uniform(name: str) -> str:
     """Letters and digits alone, the same for every spelling of a name or variable."""
     return re.sub(r"[^A-Z0-9]", "", name.upper())
+
+
+def is_link(variable: str, value: str) -> bool:
+    """Whether Docker or Kubernetes put it there, as they do for each service that they know: nobody meant a setting."""
+    return _LINKED.fullmatch(variable) is not None and _LINK.fullmatch(value) is not None
 
 
 class Variables:

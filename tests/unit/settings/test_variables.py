@@ -147,6 +147,7 @@ def test_a_link_of_kubernetes_is_no_port_and_is_named(link: str) -> None:
     [told] = settings.passed_over
     assert told.startswith("SERVER_PORT ")
     assert load({"SERVER_PORT": link}, "server.port: 9090\n").server.port == 9090
+    assert load({"SERVER_ADDRESS": link}).server.address == "0.0.0.0"
 
 
 @pytest.mark.parametrize("value", ["http://x", "tcp://", "8080/tcp", "eight"])

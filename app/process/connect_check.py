@@ -1,0 +1,163 @@
+"""`pas check-config --connect`: everything that the settings name is tried once, and nothing is written."""
+
+import asyncio
+import contextlib
+import dataclasses
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import NamedTuple
+
+from app.api.auth.callers import KeySets
+from app.broker import Broker
+from app.catalog.registry import Registry
+from app.db.database import Database
+from app.domain.errors import PermanentFailure, TransientFailure, Unavailable
+from app.domain.readiness import BROKER, DATABASE, ISSUER, Readiness
+from app.objectstore import ObjectStore
+from app.process import adapters
+from app.process.probes import StartRefused, check_database, looks
+from app.process.watch import Look
+from app.settings.model import Settings
+from app.sources.oauth import TokenCache
+from app.sources.transport import http_session
+from app.telemetry.logs import blot_out
+
+LIMIT = 20.0
+"""Seconds for one try; all run side by side. Servers that answer do so within one."""
+
+AGAIN = 0.5
+"""Seconds between two looks at a broker that the first connection has not reached yet."""
+
+CLOSE = 10.0
+"""Seconds to close everything: a broker that is away makes its client wait."""
+
+
+class Tried(NamedTuple):
+    what: str
+    """`object store, archive`, `token endpoint of client example-source`."""
+    problem: str | None
+    """None where it is as it should be; never a secret."""
+
+    def __str__(self) -> str:
+        return blot_out(f"{self.what}: {self.problem or 'well'}")
+
+
+async def connect(settings: Settings) -> list[Tried]:
+    """Tries everything that the service would connect to, in the order of the answer; ends within about half a minute.
+
+    Topics and buckets are made by nobody, not even where the settings let the service do so.
+    """
+    async with _opened(settings) as tries:
+        return list(await asyncio.gather(*(_tried(what, look) for what, look in tries.items())))
+
+
+async def _tried(what: str, look: Look) -> Tried:
+    try:
+        async with asyncio.timeout(LIMIT):
+            await look()
+    except Unavailable as error:
+        return Tried(what, error.reason)
+    except (TransientFailure, PermanentFailure, StartRefused) as error:
+        return Tried(what, str(error))
+    except TimeoutError:
+        return Tried(what, f"no answer within {LIMIT:.0f} s")
+    return Tried(what, None)
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[Mapping[str, Look]]:
+    """What is tried, by name. A further server, such as a schema registry, is one more entry."""
+    careful = _that_makes_nothing(settings)
+    tries: dict[str, Look] = {}
+    async with AsyncExitStack() as stack:
+        database = Database(settings.datasource.url.get_secret_value(), pool_size=1)
+        stack.push_async_callback(_close, database.close)
+        objects = await stack.enter_async_context(adapters.open_object_store(careful))
+        broker = adapters.open_broker(careful)
+        stack.push_async_callback(_close, broker.close)
+
+        def looking(key_sets: KeySets) -> dict[str, Look]:
+            return looks(
+                adapters.topics_of(settings),
+                adapters.target(settings).buckets,
+                database,
+                broker,
+                objects,
+                Registry({}),
+                key_sets,
+                Readiness(()),
+                lambda: check_database(database, migrate=False),
+            )
+
+        found = looking(KeySets({}))
+        topics = adapters.topics_of(settings)
+        tries["database"] = found[DATABASE]
+        tries[f"topics {', '.join(topics)}"] = _topics(settings, broker, topics, found[BROKER])
+        for bucket in adapters.target(settings).buckets:
+            tries[f"object store, {bucket}"] = _bucket(settings, objects, bucket)
+        for issuer in settings.resource_server.issuers:
+            server = dataclasses.replace(settings.resource_server, issuers=(issuer,))
+            key_sets = adapters.key_sets_of(dataclasses.replace(settings, resource_server=server))
+            keeping = asyncio.create_task(key_sets.run())
+            stack.callback(keeping.cancel)
+            tries[f"issuer {issuer.issuer}"] = looking(key_sets)[ISSUER]
+        options = adapters.http_options(settings)
+        session = await stack.enter_async_context(http_session(options))
+        for client in adapters.oauth_clients(settings):
+            tokens = TokenCache(client, options, session)
+            stack.push_async_callback(tokens.close)
+            tries[f"token endpoint of client {client.id}"] = _token(tokens)
+        await broker.start()
+        yield tries
+
+
+def _that_makes_nothing(settings: Settings) -> Settings:
+    store = settings.object_storage
+    return dataclasses.replace(
+        settings,
+        kafka=dataclasses.replace(settings.kafka, create_topics=False),
+        object_storage=dataclasses.replace(store, storage=dataclasses.replace(store.storage, create_bucket=False)),
+    )
+
+
+def _topics(settings: Settings, broker: Broker, topics: Sequence[str], look: Look) -> Look:
+    async def try_topics() -> None:
+        end = time.monotonic() + LIMIT / 2
+        while True:
+            try:
+                if settings.kafka.create_topics:  # the service makes what is missing
+                    await broker.missing_topics(topics)
+                else:
+                    await look()
+                return
+            except Unavailable as error:
+                if "not connected yet" not in error.reason or time.monotonic() > end:
+                    raise
+            await asyncio.sleep(AGAIN)
+
+    return try_topics
+
+
+def _bucket(settings: Settings, objects: ObjectStore, bucket: str) -> Look:
+    async def try_bucket() -> None:
+        try:
+            await objects.examine(bucket)
+        except Unavailable as error:
+            if not (settings.object_storage.storage.create_bucket and "NoSuchBucket" in error.reason):
+                raise  # else the service makes it
+
+    return try_bucket
+
+
+def _token(tokens: TokenCache) -> Look:
+    async def try_token() -> None:
+        await tokens.get()
+
+    return try_token
+
+
+async def _close(close: Callable[[], Awaitable[None]]) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE):
+            await close()

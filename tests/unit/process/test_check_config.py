@@ -1,0 +1,87 @@
+"""`pas check-config`: what it looks at in the embedded mode, and what it says of variables that are passed over."""
+
+from pathlib import Path
+
+import pytest
+
+from app import __main__ as command_line
+from app.__main__ import main
+from app.process.check_config import check
+from app.telemetry.environment import PassedOver
+from tests.unit.settings.test_settings import COMPLETE
+
+EMBEDDED = """
+jeap.processarchive.backfill: {enabled: true, topic: commands, system-name: psf, service-name: pas}
+jeap.processarchive.archivedartifact: {event-topic: events, system-name: PSF}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "archive-types.yml").write_text(
+        "archiveTypes: [{messageType: A, topic: t, uri: 'http://localhost/{id}'}]"
+    )
+    (tmp_path / "contracts" / "archive-types").mkdir(parents=True)
+
+
+def test_the_embedded_mode_needs_no_server() -> None:
+    Path("application.yml").write_text(EMBEDDED)
+    found = check(None, {"PAS_CONFIG": "application.yml"}, embedded=Path("data"))
+    assert found.mistakes == []
+    assert f"embedded, data directory: {Path.cwd() / 'data'}" in found.checked
+    assert found.checked[0].endswith("archive-types.yml (1)")
+    assert not Path("data").exists()
+    assert {line.split(":")[0] for line in check(None, {}).mistakes} == {
+        "jeap.datasource.url",
+        "jeap.messaging.kafka.bootstrap-servers",
+        "jeap.processarchive.objectstorage.storage.bucket",
+        "jeap.security.oauth2.resourceserver.issuers",
+    }
+
+
+def test_the_embedded_mode_says_what_it_replaces_and_minds_no_mistake_in_it() -> None:
+    Path("application.yml").write_text(COMPLETE.replace("postgresql://pas", "mysql://pas"))
+    found = check(Path("application.yml"), {}, embedded=Path("data"))
+    assert found.mistakes == []
+    [line] = [line for line in found.checked if "replaced and not looked at" in line]
+    assert "jeap.datasource.url" in line
+    assert "hunter2" not in line
+
+
+def test_mistakes_of_the_embedded_mode_are_named_with_those_of_archive_types() -> None:
+    Path("application.yml").write_text(EMBEDDED.replace("topic: commands", "topic: 'no topic'"))
+    Path("config/archive-types.yml").write_text("archiveTypes: [{messageType: A}]")
+    Path("file").write_text("")
+    found = "\n".join(check(Path("application.yml"), {}, embedded=Path("file/data")).mistakes)
+    assert "jeap.processarchive.backfill.topic: must be a topic name" in found
+    assert "archive-types.yml" in found
+    assert "--data-dir: " in found
+
+
+def test_the_example_is_checked_where_no_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    assert check(None, {}, embedded=Path("data")).checked[0].endswith("config/archive-types.yml (2)")
+
+
+def test_variables_that_are_passed_over_are_named_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("application.yml").write_text(EMBEDDED)
+    monkeypatch.setattr(command_line, "PASSED_OVER", [PassedOver("WEB_CONCURRENCY", "one process")])
+    monkeypatch.setenv("SERVER_PORT", "tcp://10.0.0.1:8080")
+    assert main(["check-config", "--config", "application.yml", "--embedded"]) == 0
+    [line] = capsys.readouterr().err.splitlines()
+    assert "WEB_CONCURRENCY (one process)" in line
+    assert "SERVER_PORT (" in line
+    assert main(["check-config", "--config", "application.yml"]) == 1
+    assert "SERVER_PORT (" in capsys.readouterr().err.splitlines()[0]
+
+
+def test_connect_and_embedded_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["check-config", "--embedded", "--connect"])
+    assert ended.value.code == 2
+    assert "not allowed with" in capsys.readouterr().err
