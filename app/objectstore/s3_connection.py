@@ -18,7 +18,7 @@ from botocore.utils import get_environ_proxies
 
 from app.domain.errors import Unavailable
 from app.objectstore.lifecycle import watch_rules
-from app.objectstore.s3_errors import COMPONENT, translated
+from app.objectstore.s3_errors import COMPONENT, translated, unreachable
 
 _HOST_LABEL = re.compile(r"[a-z0-9-]{3,63}")
 """A bucket that can stand in a host name under a TLS wildcard: no dots."""
@@ -150,6 +150,12 @@ class S3Connection:
         self._client = self._http = self._http_for_reads = self._credentials = None
 
     async def _connect(self) -> None:
+        try:
+            await self._open_client()
+        except ValueError as error:  # a number or an address of the ambient configuration that is none
+            raise unreachable(error, "") from error
+
+    async def _open_client(self) -> None:
         with translated():
             credentials = await self._session.get_credentials()
             if credentials is None:

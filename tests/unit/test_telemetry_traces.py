@@ -114,6 +114,19 @@ def test_the_usual_variables_decide_about_the_export(environment: dict[str, str]
     assert traces.wanted(environment) is expected
 
 
+def test_variables_that_the_sdk_refuses_switch_the_export_off_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused() -> None:
+        raise RuntimeError("Requested component not found")
+
+    monkeypatch.setattr("app.telemetry.exported.collector", refused)
+    assert not traces.configure_traces("pas", {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"})
+    [record] = caplog.records
+    assert "no traces are exported" in record.getMessage()
+    assert traces.start("work").traceparent
+
+
 def test_the_service_name_of_the_environment_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_SERVICE_NAME", "theirs")
     exporter = InMemorySpanExporter()
