@@ -5,16 +5,14 @@ import re
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any, NoReturn
 
+from app.api.auth.claims import ClaimRefused, check_claims
 from app.api.auth.jwks import ALGORITHMS, VerificationKey
 from app.api.auth.key_sets import KeySets, KeySource
 
 MAX_TOKEN = 16 * 1024
 """Characters of a token."""
-LEEWAY = 30
-"""Seconds by which the clocks of issuer and service may differ."""
 TYPES = frozenset({"jwt", "at+jwt"})
 """Accepted `typ`; other tokens of the same issuer (logout, DPoP, introspection) are not for a resource server."""
 
@@ -51,8 +49,10 @@ async def verify(token: str, key_sets: KeySets, audience: str | None, now: Calla
     if source is None:
         raise InvalidToken("issuer not trusted")
     await check_signature(parsed, source)
-    check_time(parsed.claims, now())
-    check_audience(parsed.claims, audience)
+    try:
+        check_claims(parsed.claims, audience, now())
+    except ClaimRefused as refused:
+        raise InvalidToken(str(refused)) from None
     return parsed.claims
 
 
@@ -95,30 +95,6 @@ async def check_signature(parsed: ParsedToken, source: KeySource) -> None:
         if fits(keys):
             return
     raise InvalidToken("signature invalid")
-
-
-def check_time(claims: dict[str, Any], now: float) -> None:
-    """`exp` is required, `nbf` is not; both in seconds since the epoch. `iat` says nothing about validity."""
-    if "exp" not in claims:
-        raise InvalidToken("token without expiry")
-    if now >= _seconds(claims["exp"]) + LEEWAY:
-        raise InvalidToken("token expired")
-    if "nbf" in claims and now < _seconds(claims["nbf"]) - LEEWAY:
-        raise InvalidToken("token not valid yet")
-
-
-def check_audience(claims: dict[str, Any], audience: str | None) -> None:
-    claim = claims.get("aud")
-    if audience is not None and audience not in (claim if isinstance(claim, list) else [claim]):
-        raise InvalidToken("audience does not match")
-
-
-def _seconds(value: object) -> float:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, float) and isfinite(value):
-        return value
-    raise InvalidToken("malformed token")
 
 
 def _json_object(part: str) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from app.objectstore.s3 import S3Options, open_s3
     [
         ({"AWS_PROFILE": "missing"}, "", "missing"),
         ({"AWS_ENDPOINT_URL_S3": "nowhere"}, "[default]\nregion = eu-west-1\n", "nowhere"),
-        ({"AWS_RETRY_MODE": "often"}, "[default]\nregion = eu-west-1\n", "often"),
         ({}, "no section", "config"),
     ],
 )
