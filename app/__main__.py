@@ -132,18 +132,18 @@ def _dev_token(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    configure_logging()
     try:
+        configure_logging()
         data_dir = options.data_dir if options.embedded else None
         settings = _load(options.config, os.environ, embedded=data_dir)
         return asyncio.run(_read_back(settings, options))
     except (SettingsError, CatalogError) as error:
         _refuse(*error.mistakes)
         return Exit.USAGE
-    except StateError as error:
+    except (StateError, LogSettingError) as error:
         _refuse(str(error))
         return Exit.USAGE
-    except (StartRefused, Unavailable, OSError) as error:
+    except (StartRefused, Unavailable, BrokenPipeError) as error:  # the last where nobody reads on
         _refuse(str(error))
         return Exit.UNAVAILABLE  # 1 is said by findings only
     except Exception:

@@ -38,6 +38,20 @@ def test_a_bug_is_raised_with_its_traceback(
     assert raised.value is error
 
 
+def test_a_bug_in_verify_shows_its_traceback_and_is_no_finding(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_given: object, **_named: object) -> None:
+        raise OSError(5, "a bug")
+
+    monkeypatch.setattr(command_line, "load_settings", broken)
+    assert main(["verify"]) == 3
+    assert "Traceback" in capsys.readouterr().err
+    monkeypatch.setenv("PAS_LOG_LEVEL", "LOUD")
+    assert main(["verify"]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert main(arguments) == 1
     shown = capsys.readouterr().err.splitlines()
