@@ -122,7 +122,9 @@ def _check_config(options: argparse.Namespace) -> int:
         return 0
     logging.getLogger().addHandler(logging.NullHandler())  # each reason is said once, in its line
     tried = asyncio.run(connect(found.settings))
-    print(*(each for each in tried if each.problem is None), sep="\n", flush=True)
+    for each in tried:
+        if each.problem is None:
+            print(each, flush=True)
     return _refuse(*(str(each) for each in tried if each.problem is not None))
 
 

@@ -132,8 +132,10 @@ def _topics(settings: Settings, broker: Broker, topics: Sequence[str], look: Loo
                     await look()
                 return
             except Unavailable as error:
-                if "not connected yet" not in error.reason or time.monotonic() > end:
+                if "not connected yet" not in error.reason:
                     raise
+                if time.monotonic() > end:
+                    raise Unavailable(BROKER, f"no answer within {LIMIT / 2:.0f} s") from error
             await asyncio.sleep(AGAIN)
 
     return try_topics

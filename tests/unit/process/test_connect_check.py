@@ -141,6 +141,18 @@ async def test_a_first_connection_is_waited_for(settings: Settings, broker: Brok
     assert (await tried(settings))[WHAT[1]] == "SASL authentication failed"
 
 
+async def test_a_broker_that_takes_the_connection_and_never_answers_is_given_up(
+    settings: Settings, broker: Broker, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(_topics: Sequence[str]) -> Sequence[str]:
+        raise Unavailable(BROKER, "not connected yet")
+
+    monkeypatch.setattr(broker, "missing_topics", never)
+    monkeypatch.setattr(connect_check, "LIMIT", 0.4)
+    monkeypatch.setattr(connect_check, "AGAIN", 0.05)
+    assert str((await tried(settings))[WHAT[1]]).startswith("no answer within")
+
+
 async def test_a_bucket_that_is_away_is_named_unless_the_service_makes_it(
     settings: Settings, broker: Broker, store: Store
 ) -> None:
