@@ -3,20 +3,27 @@
 Nothing is imported here that reads the environment itself: this runs before anything else is loaded.
 """
 
-import os
 import re
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from configparser import Error as NotIni
-from configparser import RawConfigParser
-from importlib.metadata import entry_points
-from math import isfinite
-from pathlib import Path
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
-Problem = str | None
-Check = Callable[[str], Problem]
-"""Why a value cannot be used, None where it can. The value is never said: headers and URLs hold secrets."""
+from app.telemetry.environment_checks import (
+    Check,
+    at_most_one,
+    file,
+    header_pairs,
+    http_url,
+    ini_file,
+    installed,
+    never,
+    number,
+    one_of,
+    pairs,
+    positive,
+    sections,
+    several_of,
+    writable,
+)
 
 
 class PassedOver(NamedTuple):
@@ -48,96 +55,16 @@ def pass_over(environ: MutableMapping[str, str]) -> list[PassedOver]:
     return sorted(found)
 
 
-def _one_of(*words: str) -> Check:
-    return lambda value: None if value.strip().lower() in words else f"not one of {', '.join(words)}"
-
-
-def _several_of(*words: str) -> Check:
-    return lambda value: (
-        None
-        if {word.strip().lower() for word in value.split(",")} <= set(words)
-        else f"only {', '.join(words)} are known"
-    )
-
-
-def _number(least: int, *, whole: bool = False) -> Check:
-    def check(value: str) -> Problem:
-        try:
-            number = int(value) if whole else float(value)
-        except ValueError:
-            return "not a whole number" if whole else "not a number"
-        return None if isfinite(number) and number >= least else f"not a number from {least} on"
-
-    return check
-
-
-def _positive(value: str) -> Problem:
-    return _number(0)(value) or ("not more than 0" if float(value) == 0 else None)
-
-
-def _at_most_one(value: str) -> Problem:
-    return _number(0)(value) or ("more than 1" if float(value) > 1 else None)
-
-
-def _http_url(value: str) -> Problem:
-    try:
-        parts = urlsplit(value.strip())
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    return None if usable else "not an absolute http or https URL"
-
-
-def _file(value: str) -> Problem:
-    try:
-        with Path(value).open("rb"):
-            return None
-    except (OSError, ValueError) as error:
-        return f"the file cannot be read: {getattr(error, 'strerror', None) or 'no path'}"
-
-
-def _writable(value: str) -> Problem:
-    path = Path(value)
-    there = path if path.exists() else path.parent
-    return None if os.access(there, os.W_OK) and not path.is_dir() else "the file cannot be written"
-
-
-def _ini_file(value: str) -> Problem:
-    return "the file is not valid" if _sections(value) is None else None
-
-
-def _pairs(value: str) -> Problem:
-    return None if all("=" in pair for pair in value.split(",") if pair.strip()) else "not key=value, divided by commas"
-
-
-def _header_pairs(value: str) -> Problem:
-    return "has a line break or control character" if re.search(r"[\x00-\x1f\x7f]", value.strip()) else _pairs(value)
-
-
-def _installed(group: str, *more: str) -> Check:
-    """Names of components that packages bring along."""
-
-    def check(value: str) -> Problem:
-        names = {name.strip() for name in value.split(",") if name.strip()} - set(more)
-        return None if names <= {entry.name for entry in entry_points(group=group)} else "names what is not installed"
-
-    return check
-
-
-def _never(reason: str) -> Check:
-    return lambda _value: reason
-
-
-_BOOLEAN = _one_of("true", "false")
-_COUNT, _FROM_ONE = _number(0, whole=True), _number(1, whole=True)
-_NO_PROVIDER = _never("this service records and exports its spans itself")
-_NO_PROCESSES = _never("this service is one process with metrics of its own")
+_BOOLEAN = one_of("true", "false")
+_COUNT, _FROM_ONE = number(0, whole=True), number(1, whole=True)
+_NO_PROVIDER = never("this service records and exports its spans itself")
+_NO_PROCESSES = never("this service is one process with metrics of its own")
 _SAMPLERS = ("always_on", "always_off", "traceidratio")
 
 _CHECKS: Mapping[str, Check] = {
     # OpenTelemetry: read when it is loaded, also where no spans are exported
-    "OTEL_PROPAGATORS": _several_of("tracecontext", "baggage", "none"),
-    "OTEL_PYTHON_CONTEXT": _one_of("contextvars_context"),
+    "OTEL_PROPAGATORS": several_of("tracecontext", "baggage", "none"),
+    "OTEL_PYTHON_CONTEXT": one_of("contextvars_context"),
     "OTEL_PYTHON_TRACER_PROVIDER": _NO_PROVIDER,
     "OTEL_PYTHON_METER_PROVIDER": _NO_PROVIDER,
     "OTEL_PYTHON_LOGGER_PROVIDER": _NO_PROVIDER,
@@ -157,10 +84,10 @@ _CHECKS: Mapping[str, Check] = {
     ),
     # … and where they are
     "OTEL_SDK_DISABLED": _BOOLEAN,
-    "OTEL_TRACES_SAMPLER": _one_of(*_SAMPLERS, *(f"parentbased_{name}" for name in _SAMPLERS)),
-    "OTEL_TRACES_SAMPLER_ARG": _at_most_one,
-    "OTEL_RESOURCE_ATTRIBUTES": _pairs,
-    "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": _installed("opentelemetry_resource_detector", "*"),
+    "OTEL_TRACES_SAMPLER": one_of(*_SAMPLERS, *(f"parentbased_{name}" for name in _SAMPLERS)),
+    "OTEL_TRACES_SAMPLER_ARG": at_most_one,
+    "OTEL_RESOURCE_ATTRIBUTES": pairs,
+    "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": installed("opentelemetry_resource_detector", "*"),
     **dict.fromkeys(
         (
             "OTEL_BSP_EXPORT_TIMEOUT",
@@ -174,13 +101,13 @@ _CHECKS: Mapping[str, Check] = {
         f"OTEL_EXPORTER_OTLP_{signal}{name}": check
         for signal in ("", "TRACES_")
         for name, check in {
-            "ENDPOINT": _http_url,
-            "TIMEOUT": _positive,
-            "COMPRESSION": _one_of("none", "gzip", "deflate"),
-            "HEADERS": _header_pairs,
-            "CERTIFICATE": _file,
-            "CLIENT_KEY": _file,
-            "CLIENT_CERTIFICATE": _file,
+            "ENDPOINT": http_url,
+            "TIMEOUT": positive,
+            "COMPRESSION": one_of("none", "gzip", "deflate"),
+            "HEADERS": header_pairs,
+            "CERTIFICATE": file,
+            "CLIENT_KEY": file,
+            "CLIENT_CERTIFICATE": file,
         }.items()
     },
     **dict.fromkeys(
@@ -188,7 +115,7 @@ _CHECKS: Mapping[str, Check] = {
             "OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER",
             "OTEL_PYTHON_EXPORTER_OTLP_HTTP_TRACES_CREDENTIAL_PROVIDER",
         ),
-        _installed("opentelemetry_otlp_credential_provider"),
+        installed("opentelemetry_otlp_credential_provider"),
     ),
     # prometheus_client: values in files of a directory, one for each process
     "PROMETHEUS_MULTIPROC_DIR": _NO_PROCESSES,
@@ -200,24 +127,24 @@ _CHECKS: Mapping[str, Check] = {
         ("AWS_MAX_ATTEMPTS", "AWS_METADATA_SERVICE_NUM_ATTEMPTS", "AWS_METADATA_SERVICE_TIMEOUT", "AWS_CSM_PORT"),
         _FROM_ONE,
     ),
-    "AWS_RETRY_MODE": _one_of("legacy", "standard", "adaptive"),
-    "AWS_DEFAULTS_MODE": _one_of("legacy", "standard", "cross-region", "in-region", "mobile", "auto"),
-    "AWS_STS_REGIONAL_ENDPOINTS": _one_of("legacy", "regional"),
-    "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE": _one_of("ipv4", "ipv6"),
-    "AWS_EC2_METADATA_SERVICE_ENDPOINT": _http_url,
-    "AWS_ENDPOINT_URL": _http_url,
-    "AWS_ENDPOINT_URL_S3": _http_url,
-    "AWS_ENDPOINT_URL_STS": _http_url,
-    "AWS_ACCOUNT_ID_ENDPOINT_MODE": _one_of("preferred", "disabled", "required"),
-    "AWS_CONFIG_FILE": _ini_file,
-    "AWS_SHARED_CREDENTIALS_FILE": _ini_file,
+    "AWS_RETRY_MODE": one_of("legacy", "standard", "adaptive"),
+    "AWS_DEFAULTS_MODE": one_of("legacy", "standard", "cross-region", "in-region", "mobile", "auto"),
+    "AWS_STS_REGIONAL_ENDPOINTS": one_of("legacy", "regional"),
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE": one_of("ipv4", "ipv6"),
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT": http_url,
+    "AWS_ENDPOINT_URL": http_url,
+    "AWS_ENDPOINT_URL_S3": http_url,
+    "AWS_ENDPOINT_URL_STS": http_url,
+    "AWS_ACCOUNT_ID_ENDPOINT_MODE": one_of("preferred", "disabled", "required"),
+    "AWS_CONFIG_FILE": ini_file,
+    "AWS_SHARED_CREDENTIALS_FILE": ini_file,
     "AWS_PROFILE": lambda _value: None,  # beside the files: below
     "AWS_DEFAULT_PROFILE": lambda _value: None,
     # ssl of Python: notes the keys of all connections there
-    "SSLKEYLOGFILE": _writable,
+    "SSLKEYLOGFILE": writable,
     # ruamel.yaml
-    "RUAMEL_DEBUG": _number(0, whole=True),
-    "YAMLDEBUG": _number(0, whole=True),
+    "RUAMEL_DEBUG": number(0, whole=True),
+    "YAMLDEBUG": number(0, whole=True),
 }
 
 
@@ -234,22 +161,9 @@ def _at_odds(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _has_profile(environ: Mapping[str, str], profile: str) -> bool:
-    config = _sections(environ.get("AWS_CONFIG_FILE", "~/.aws/config")) or []
-    credentials = _sections(environ.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")) or []
+    config = sections(environ.get("AWS_CONFIG_FILE", "~/.aws/config")) or []
+    credentials = sections(environ.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")) or []
     named = [re.sub(r"""^profile\s+(["']?)(.*)\1$""", r"\2", section.strip()) for section in config]
     return profile in credentials or any(
         profile == name and (section != name or name == "default") for section, name in zip(config, named, strict=True)
     )
-
-
-def _sections(file: str) -> list[str] | None:
-    """Those of a file as botocore reads it, where one that cannot be opened counts as empty; None for one that is not
-    valid."""
-    parser = RawConfigParser()
-    try:
-        parser.read(Path(os.path.expandvars(file)).expanduser(), encoding="utf-8")
-    except (NotIni, ValueError):
-        return None
-    except RuntimeError:  # `~somebody` who is nobody
-        return []
-    return parser.sections()
