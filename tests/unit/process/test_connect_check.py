@@ -16,7 +16,8 @@ from app.domain.readiness import BROKER, OBJECT_STORE
 from app.process import adapters, connect_check
 from app.process.check_config import Checked
 from app.process.connect_check import Tried, connect
-from app.settings.model import Settings, load_settings
+from app.settings.load import load_settings
+from app.settings.model import Settings
 
 SETTINGS = """
 jeap:
