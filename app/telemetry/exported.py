@@ -25,7 +25,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from app.telemetry.traces import Kind, TraceContext, Value
+from app.telemetry.spans import Kind, TraceContext, Value
 
 _KINDS: dict[Kind, SpanKind] = {
     "internal": SpanKind.INTERNAL,

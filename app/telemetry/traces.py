@@ -3,52 +3,29 @@
 import logging
 import os
 import random
-import re
 from collections.abc import Mapping
-from functools import lru_cache
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Self
+
+from app.telemetry.spans import Kind, Span, TraceContext, Tracer, Value, parse
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
 
-    from app.telemetry.exported import Exporter
+__all__ = [
+    "Kind",
+    "Span",
+    "TraceContext",
+    "Value",
+    "configure_traces",
+    "export_to",
+    "parse",
+    "shutdown_traces",
+    "start",
+    "wanted",
+]
 
 log = logging.getLogger(__name__)
-
-Kind = Literal["internal", "server", "client", "producer", "consumer"]
-Value = str | int | float | bool
-
-_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL)
-
-
-class TraceContext(NamedTuple):
-    """A valid `traceparent`: ids in lower case hex."""
-
-    trace_id: str
-    span_id: str
-    sampled: bool
-
-
-class Span(Protocol):
-    """A span that ends with its `with` block; an exception that leaves the block is recorded."""
-
-    traceparent: str
-    """`00-<32 hex>-<16 hex>-<01 or 00>`: what to send on."""
-
-    @property
-    def trace_id(self) -> str: ...
-
-    def set(self, key: str, value: Value) -> None: ...
-
-    def record_error(self, error: BaseException | str) -> None:
-        """Marks the span as failed, for an error that does not leave the block."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None: ...
 
 
 def start(
@@ -68,22 +45,6 @@ def start(
         return _IdsOnly(f"00-{random.getrandbits(128) or 1:032x}-{random.getrandbits(64) or 1:016x}-01")
     flags = "01" if context.sampled else "00"
     return _IdsOnly(f"00-{context.trace_id}-{random.getrandbits(64) or 1:016x}-{flags}")
-
-
-@lru_cache(maxsize=4096)
-def parse(traceparent: str | None) -> TraceContext | None:
-    """The context of a `traceparent` header, or None where it is missing or not valid W3C trace context."""
-    if traceparent is None:
-        return None
-    match = _TRACEPARENT.fullmatch(traceparent)
-    if match is None:
-        return None
-    version, trace_id, span_id, flags, rest = match.groups()
-    if version == "ff" or (version == "00" and rest):
-        return None
-    if trace_id == "0" * 32 or span_id == "0" * 16:
-        return None
-    return TraceContext(trace_id, span_id, bool(int(flags, 16) & 1))
 
 
 def configure_traces(service_name: str, environment: Mapping[str, str] = os.environ) -> bool:
@@ -161,4 +122,4 @@ class _IdsOnly:
     ) -> None: ...
 
 
-_exporter: "Exporter | None" = None
+_exporter: Tracer | None = None
