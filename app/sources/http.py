@@ -182,7 +182,9 @@ async def open_sources(
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(http_session(options))
         # Tokens are rare and posted: never on a connection that the server may just be closing.
-        token_session = await stack.enter_async_context(http_session(options, keep_alive=False))
+        token_session = await stack.enter_async_context(
+            http_session(options, keep_alive=False, component="token endpoint")
+        )
         tokens = {client.id: TokenCache(client, options, token_session) for client in oauth_clients}
         for cache in tokens.values():
             stack.push_async_callback(cache.close)

@@ -86,6 +86,13 @@ SOURCE_LIMIT = Gauge(
     "pas_source_concurrency_limit", "Requests that pacing allows a source at a time.", ["source"], registry=REGISTRY
 )
 
+UNASKED_ANSWERS = Counter(
+    "pas_unasked_answers",
+    "Bytes that came on a connection while nothing was asked on it, by component; the connection is closed then.",
+    ["component"],
+    registry=REGISTRY,
+)
+
 _PUTS = Histogram(
     "pas_put_seconds",
     "One write to the object store, by outcome: created, existed (another version won), failed.",

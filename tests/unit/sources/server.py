@@ -1,6 +1,7 @@
 """A raw HTTP server on loopback that shows the bytes it got and answers exactly the bytes it is told to."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -36,12 +37,13 @@ Answer = Callable[[Request, asyncio.StreamWriter], Awaitable[None]]
 @dataclass
 class RawServer:
     port: int = 0
+    scheme: str = "http"
     connections: int = 0
     requests: list[Request] = field(default_factory=list)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     @property
     def targets(self) -> list[str]:
@@ -52,9 +54,9 @@ class RawServer:
 
 
 @asynccontextmanager
-async def serving(answer: "Answer | bytes") -> AsyncIterator[RawServer]:
+async def serving(answer: "Answer | bytes", tls: ssl.SSLContext | None = None) -> AsyncIterator[RawServer]:
     """Bytes are the answer to everything; a function writes its own and may close the writer."""
-    server = RawServer()
+    server = RawServer(scheme="https" if tls else "http")
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server.connections += 1
@@ -72,7 +74,7 @@ async def serving(answer: "Answer | bytes") -> AsyncIterator[RawServer]:
         finally:
             writer.close()
 
-    listener = await asyncio.start_server(connected, "127.0.0.1", 0)
+    listener = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
     server.port = listener.sockets[0].getsockname()[1]
     try:
         yield server

@@ -1,0 +1,168 @@
+"""The protocol of one connection: an answer belongs to the request before it, or the connection is closed.
+
+aiohttp queues whatever a server sends: what comes while nothing is asked is the answer to the next request. It has no
+setting against that, so its `ResponseHandler` is extended here and its pool in `connections`. These are the private
+parts that both rest on (`tests/unit/outgoing/test_private_parts.py` fails when they change, `pyproject.toml` bounds the
+release):
+
+- `ResponseHandler`: `data_received` gives all bytes to a parser and every message to `feed_data((message, body))`;
+  `set_response_params` is called once before each request; `_should_close`, `_exception`, `_reading_paused`;
+- `BaseConnector`: `_factory`, `_conns[key]` (protocol and time of release, the oldest first), `_keepalive_timeout`,
+  `_get`, `_release`, `_create_connection`.
+"""
+
+import asyncio
+import re
+import select
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+from aiohttp import ClientPayloadError, StreamReader
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import RawResponseMessage
+from aiohttp.http_exceptions import HttpProcessingError
+
+LARGEST_HEAD = 64 * 1024
+"""Bytes of the status line and all headers of an answer, informational ones before it included."""
+
+LARGEST_SILENCE = 64 * 1024
+"""Bytes in a row inside a body that are no content: trailers and extensions of chunks, which aiohttp would collect."""
+
+HEAD_END = re.compile(rb"\n\r?\n")
+BEHIND_CHUNKS = re.compile(rb"\n\r?\n[\r\n]+\Z")
+"""Blank lines behind the last chunk: the parser passes over them without a word."""
+
+
+class TooLarge(HttpProcessingError):
+    """The head of an answer, or what stands between its chunks, is larger than is read."""
+
+
+class NotHttp(ClientPayloadError):
+    """The body is not framed as HTTP says; the cause is what the parser raised."""
+
+
+class State(Enum):
+    """IDLE: nothing is asked. HEAD: asked, no final status yet. BODY: the body of the final answer comes."""
+
+    IDLE = 0
+    HEAD = 1
+    BODY = 2
+
+
+class GuardedHandler(ResponseHandler):
+    """`spoiled`: something came that nobody had asked for; `on_unasked` is called then, where it is set already."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self.spoiled = False
+        self.on_unasked: Callable[[], None] | None = None
+        self._second = False
+        self._state = State.IDLE
+        self._answer: StreamReader | None = None
+        self._chunked = False
+        self._head = self._body = self._silence = self._content = 0
+        self._seam = b""
+        self._poll: select.poll | None = None
+
+    def set_response_params(self, **parameters: Any) -> None:
+        """A request goes out now: the next answer is its own."""
+        self._state, self._answer = State.HEAD, None
+        self._head = self._body = self._silence = self._content = 0
+        self._seam = b""
+        super().set_response_params(**parameters)
+
+    def data_received(self, data: bytes) -> None:
+        if not data:  # the reader goes on; what the parser still holds
+            super().data_received(data)
+            self._settle(data)
+            return
+        if self._state is State.HEAD:
+            data = self._head_received(data)
+        if not data:
+            return
+        if self._state is State.BODY:
+            self._body += len(data)
+            super().data_received(data)
+            self._settle(data)
+        elif self._state is State.IDLE:
+            self._spoil()
+
+    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
+        """Called by the parser's loop with each message; a second one to a request is not passed on."""
+        if self._state is not State.HEAD:
+            self._second = True
+            return
+        code = data[0].code
+        if code >= 200 or code == 101:
+            self._state, self._answer, self._chunked = State.BODY, data[1], data[0].chunked
+        super().feed_data(data, size)
+
+    def readable(self) -> bool:
+        """Whether bytes, or the end of the connection, have come that the event loop did not look at yet."""
+        if self.transport is None:
+            return True
+        if self._poll is None:
+            self._poll = select.poll()
+            self._poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(self._poll.poll(0))
+
+    def _head_received(self, data: bytes) -> bytes:
+        """Gives the parser the head alone, so that it has told of the answer before it meets what may not belong to it;
+        returns what is behind the head."""
+        while data and self._state is State.HEAD:
+            found = HEAD_END.search(self._seam + data)
+            end = found.end() - len(self._seam) if found else len(data)
+            piece, data = data[:end], data[end:]
+            self._seam = b"" if found else (self._seam + piece)[-2:]
+            self._head += len(piece)
+            if self._head > LARGEST_HEAD:
+                self._refuse(TooLarge(message="headers"))
+                return b""
+            super().data_received(piece)
+            if self._state is State.HEAD and self._exception is not None:
+                return b""
+        self._settle(b"")
+        return data
+
+    def _settle(self, data: bytes) -> None:
+        """Looks where the parser has got to with the bytes that it was just given."""
+        answer = self._answer
+        if answer is None:
+            return
+        error = self._exception
+        if answer.is_eof():
+            self._state = State.IDLE
+            longer = BEHIND_CHUNKS.search(data[-8:]) if self._chunked else self._body > answer.total_bytes
+            if longer or self._second or isinstance(error, HttpProcessingError):
+                self._spoil()
+        elif isinstance(error, HttpProcessingError):
+            answer.set_exception(_of_body(error))
+        elif data and not self._reading_paused:
+            self._silence = 0 if answer.total_bytes > self._content else self._silence + len(data)
+            self._content = answer.total_bytes
+            if self._silence > LARGEST_SILENCE:
+                self._refuse(TooLarge(message="chunks"))
+
+    def _refuse(self, error: HttpProcessingError) -> None:
+        """Ends an answer that is not over."""
+        if self.transport is not None:
+            self.transport.close()
+        self.set_exception(error)
+        if self._answer is not None:
+            self._answer.set_exception(_of_body(error))
+
+    def _spoil(self) -> None:
+        """Closes at once. The answer that is over stays as it is; nothing that follows is read."""
+        self._should_close = True
+        if not self.spoiled:
+            self.spoiled = True
+            if self.on_unasked is not None:
+                self.on_unasked()
+        self.close()
+
+
+def _of_body(error: HttpProcessingError) -> NotHttp:
+    failure = NotHttp()
+    failure.__cause__ = error
+    return failure
