@@ -68,16 +68,24 @@ async def _look(objects: ObjectStore, artifact: Artifact, task: ArchiveTask) -> 
     """The version that is the result, if any, and the ETag of the current version (None: the key is free)."""
     job_id = str(task.id.job_id)
     current = await objects.head(artifact.bucket, artifact.key)
-    if current is not None and current.user_metadata.get("job-id") == job_id:
+    if current is not None and _is_of(current, artifact, job_id):
         return current, None
     versions = list(await objects.versions(artifact.bucket, artifact.key))
     for version in versions:
-        if version.user_metadata.get("job-id") == job_id:
+        if _is_of(version, artifact, job_id):
             return version, None
     for version in versions:
         if version.user_metadata.get("hash") == artifact.sha256 and version.size == len(artifact.content):
             return version, None
     return None, None if current is None else current.etag
+
+
+def _is_of(version: ObjectVersion, artifact: Artifact, job_id: str) -> bool:
+    """Whether this task left it. The reference is looked at although the key says it already: an answer of the store
+    that belongs to another question must not become the result."""
+    told, wanted = version.user_metadata, artifact.user_metadata
+    same = all(told.get(name) == wanted.get(name) for name in ("reference-id", "reference-id-hash", "version"))
+    return same and told.get("job-id") == job_id
 
 
 async def _locked(

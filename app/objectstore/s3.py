@@ -8,10 +8,11 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from app.domain.archive_types import ArchiveDataType
+from app.domain.errors import Unavailable
 from app.objectstore import ListedVersion, ObjectVersion, PreconditionFailed, Upload
 from app.objectstore.s3_buckets import check_buckets, examine_bucket, prepare_buckets
 from app.objectstore.s3_connection import S3Connection, S3Options
-from app.objectstore.s3_errors import code_of, status_of, translated
+from app.objectstore.s3_errors import COMPONENT, code_of, status_of, translated
 from app.objectstore.s3_listing import walk
 from app.objectstore.s3_put import HotPut, whole_second
 from app.objectstore.s3_read import HotRead
@@ -50,7 +51,10 @@ class S3ObjectStore:
                 if status_of(error) in (404, 405):  # 405: that version is a delete marker
                     return None
                 raise
-        return _object_version(bucket, key, answer)
+        found = _object_version(bucket, key, answer)
+        if version_id is not None and found.version_id != version_id:
+            raise Unavailable(COMPONENT, f"bucket {bucket}: asked for one version, the store told of another")
+        return found
 
     async def versions(self, bucket: str, key: str) -> Sequence[ObjectVersion]:
         client = await self._connection.client()

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import ssl
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,12 +12,14 @@ import aioboto3
 import aiohttp
 from aiobotocore.config import AioConfig
 from botocore.credentials import ReadOnlyCredentials
-from botocore.httpsession import get_cert_path
-from botocore.utils import get_environ_proxies
 
 from app.domain.errors import Unavailable
 from app.objectstore.lifecycle import watch_rules
 from app.objectstore.s3_errors import COMPONENT, translated, unreachable
+from app.objectstore.s3_session import KEEP_ALIVE, guarded_session_class
+from app.outgoing.connections import GuardedConnector
+from app.outgoing.trust import trusted
+from app.outgoing.unasked import Unasked
 
 _HOST_LABEL = re.compile(r"[a-z0-9-]{3,63}")
 """A bucket that can stand in a host name under a TLS wildcard: no dots."""
@@ -51,7 +52,6 @@ class BucketAddress:
     base: str
     host: str
     region: str
-    proxy: str | None
 
 
 class S3Connection:
@@ -59,6 +59,7 @@ class S3Connection:
 
     def __init__(self, options: S3Options) -> None:
         self.options = options
+        self._unasked = Unasked(COMPONENT)
         self._opening = asyncio.Lock()
         self._open = AsyncExitStack()
         self._client: Any = None
@@ -107,15 +108,20 @@ class S3Connection:
             self._http_for_reads = self._new_session(None)
         return self._http_for_reads
 
+    def close_idle(self) -> None:
+        """After an answer to a put that is not its own: no connection of the puts is used a second time."""
+        if self._http is not None and isinstance(self._http.connector, GuardedConnector):
+            self._http.connector.close_idle()
+
     def _new_session(self, total: float | None) -> aiohttp.ClientSession:
         options = self.options
-        ca = str(get_cert_path(self._session._session.get_config_variable("ca_bundle") or True))
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=options.connections, ssl=ssl.create_default_context(cafile=ca)),
+            connector=GuardedConnector(self._unasked, tls=trusted(), limit=options.connections, keep_alive=KEEP_ALIVE),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(
                 total=total, sock_connect=options.connect_timeout, sock_read=options.read_timeout
             ),
+            trust_env=False,
             auto_decompress=False,
             skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent"),
         )
@@ -138,8 +144,7 @@ class S3Connection:
             region = parse_qs(parts.query)["X-Amz-Credential"][0].split("/")[-3]
             default = {"http": 80, "https": 443}[parts.scheme]
             host = parts.netloc.removesuffix(f":{default}")
-            proxy = get_environ_proxies(url).get(parts.scheme)
-            known = self._addresses[bucket] = BucketAddress(base, host, region, proxy)
+            known = self._addresses[bucket] = BucketAddress(base, host, region)
         return known
 
     async def close(self) -> None:
@@ -172,6 +177,8 @@ class S3Connection:
     def _new_client(self, style: str) -> AbstractAsyncContextManager[Any]:
         options = self.options
         config = AioConfig(
+            http_session_cls=guarded_session_class(self._unasked),
+            proxies={},  # none of the environment
             signature_version="s3v4",
             connect_timeout=options.connect_timeout,
             read_timeout=options.read_timeout,

@@ -1,5 +1,6 @@
 """The hot put: headers, signature and one conditional request, with as little CPU as that can be done."""
 
+import hashlib
 import io
 from base64 import b64encode
 from collections.abc import Mapping
@@ -18,6 +19,14 @@ from app.objectstore.s3_sign import Signers
 
 LARGE = 1 << 20
 """Bytes from which a body is sent in pieces: aiohttp warns of larger ones that would hold up the loop."""
+
+UNPROVEN = (
+    "the answer to a put names neither the checksum nor the MD5 of what was put: it answers something else, or there "
+    "is a proxy on the way that leaves out x-amz-checksum-sha256 and changes the ETag"
+)
+
+CHECKSUM = "x-amz-checksum-sha256"
+ENCRYPTION = "x-amz-server-side-encryption"
 
 
 class HotPut:
@@ -47,12 +56,14 @@ class HotPut:
                 data=content if len(content) < LARGE else io.BytesIO(content),
                 headers=headers,
                 allow_redirects=False,
-                proxy=address.proxy,
             ) as answer:
                 if answer.status != 200:
                     code, message = error_of(await start_of(answer.content))
                     raise failure(answer.status, code, message, bucket, if_match=upload.if_match is not None)
                 await answer.read()
+                if not proves(answer.headers, headers, content):
+                    connection.close_idle()
+                    raise Unavailable(COMPONENT, f"bucket {bucket}: {UNPROVEN}")
                 version_id = answer.headers.get("x-amz-version-id", "null")
                 etag = answer.headers.get("etag", "")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -76,7 +87,7 @@ def put_headers(upload: Upload, lock_mode: str, retain_until: datetime | None) -
     """All headers of a put that say what is stored and on which condition; names in lower case."""
     headers = {
         "content-type": upload.content_type,
-        "x-amz-checksum-sha256": b64encode(bytes.fromhex(upload.sha256)).decode(),
+        CHECKSUM: b64encode(bytes.fromhex(upload.sha256)).decode(),
     }
     if upload.if_match is None:
         headers["if-none-match"] = "*"
@@ -91,6 +102,21 @@ def put_headers(upload: Upload, lock_mode: str, retain_until: datetime | None) -
     for name, value in upload.user_metadata.items():
         headers[f"x-amz-meta-{name.lower()}"] = value
     return headers
+
+
+def proves(answer: Mapping[str, str], asked: Mapping[str, str], content: bytes) -> bool:
+    """Whether the headers of an answer to a put show that it answers the put of this content.
+
+    They do by the checksum that was sent, else by the ETag, which is the MD5 of the content but under keys that the
+    store's owner manages: then nothing is shown, and nothing asked.
+    """
+    checksum = answer.get(CHECKSUM)
+    if checksum is not None:
+        return checksum == asked[CHECKSUM]
+    if answer.get(ENCRYPTION, "").startswith("aws:kms") or f"{ENCRYPTION}-customer-algorithm" in answer:
+        return True
+    etag = answer.get("etag", "").removeprefix("W/").strip('"').lower()
+    return etag == hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def _lower(metadata: Mapping[str, str]) -> dict[str, str]:

@@ -37,9 +37,7 @@ class HotRead:
         headers: dict[str, str] = {}
         signer.sign("GET", url, address.host, headers, EMPTY)
         try:
-            async with http.get(
-                URL(url, encoded=True), headers=headers, allow_redirects=False, proxy=address.proxy
-            ) as answer:
+            async with http.get(URL(url, encoded=True), headers=headers, allow_redirects=False) as answer:
                 if answer.status != 200:
                     code, message = error_of(await start_of(answer.content))
                     if code in GONE or answer.status == 405:  # 405: that version is a delete marker

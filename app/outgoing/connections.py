@@ -79,6 +79,12 @@ class GuardedConnector(aiohttp.TCPConnector):
             kept.popleft()
         return await super()._get(key, traces)
 
+    def close_idle(self) -> None:
+        """Closes what nobody uses now: an answer did not fit its request, and nobody knows on which of them."""
+        for kept in self._conns.values():
+            for protocol, _ in kept:
+                protocol.close()
+
     def _let_go(self, protocol: ResponseHandler) -> None:
         """Not used again, but the event loop may still look at what has come, so that it counts against the origin."""
         self._lingering.add(protocol)

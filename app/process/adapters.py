@@ -19,6 +19,7 @@ from app.metadata.definitions import RunOptions
 from app.objectstore import ObjectStore
 from app.objectstore.filesystem import FilesystemObjectStore
 from app.objectstore.s3 import S3Options, open_s3
+from app.outgoing.trust import trusted
 from app.settings.model import Settings
 from app.sources.oauth import OAuthClientOptions
 from app.sources.transport import HttpOptions
@@ -120,7 +121,8 @@ def key_sets_of(settings: Settings) -> KeySets:
     if settings.data_dir is not None:
         return open_issuer(settings.data_dir).key_sets()
     issuers = [IssuerOptions(each.issuer, each.jwk_set_uri) for each in settings.resource_server.issuers]
-    return KeySets.fetched(issuers, httpx.AsyncClient)
+    # A client for each fetch: no connection is asked twice.
+    return KeySets.fetched(issuers, lambda: httpx.AsyncClient(verify=trusted(), trust_env=False))
 
 
 def http_options(settings: Settings) -> HttpOptions:

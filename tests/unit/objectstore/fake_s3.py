@@ -25,8 +25,9 @@ class FakeS3:
         self.bodies.append(await request.read())
         return await self.answer(request)
 
-    async def stored(self, _: web.Request) -> web.Response:
-        return web.Response(headers={"x-amz-version-id": "v-1", "ETag": '"e-1"'})
+    async def stored(self, request: web.Request) -> web.Response:
+        checksum = request.headers.get("x-amz-checksum-sha256", "")
+        return web.Response(headers={"x-amz-version-id": "v-1", "ETag": '"e-1"', "x-amz-checksum-sha256": checksum})
 
     def says(self, status: int, code: str = "", headers: dict[str, str] | None = None) -> None:
         async def answer(_: web.Request) -> web.Response:

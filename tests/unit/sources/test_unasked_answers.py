@@ -14,6 +14,7 @@ from app.domain.errors import NoArchiveData, PermanentFailure, TransientFailure
 from app.domain.jobs import Reference
 from app.sources import transport
 from app.sources.http import SourceClient
+from app.sources.oauth import OAuthClientOptions
 from app.telemetry import metrics
 from tests.support.certificates import self_signed
 from tests.unit.sources.server import (
@@ -288,3 +289,25 @@ async def test_an_origin_that_spoke_unasked_is_told_once_and_gets_no_connection_
     assert len(told) == 1
     assert told[0].startswith(f"source {server.url} sent bytes")
     assert metrics.UNASKED_ANSWERS.labels("source")._value.get() == before + 2
+
+
+@pytest.mark.parametrize("behind", [b"", b"x", b"\r\n", answer(200, body=b'{"access_token": "other"}')])
+async def test_a_token_is_read_to_the_end_that_its_answer_announced(behind: bytes) -> None:
+    given = 0
+
+    async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
+        nonlocal given
+        given += 1
+        writer.write(answer(200, body=b'{"access_token": "t%d", "expires_in": 0}' % given) + behind)
+
+    async def protected(request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(document(request.headers["authorization"].encode()))
+
+    async with serving(respond) as issuer, serving(protected) as server:
+        options = OAuthClientOptions("c", f"{issuer.url}/token", "id", "secret")
+        async with sources(options) as client:
+            for at in range(1, 4):
+                configuration = server.configuration(oauth="c")
+                async with client.fetching(configuration, Reference("x"), TRACEPARENT) as found:
+                    assert found.content == b"Bearer t%d" % at
+            assert issuer.connections == 3
