@@ -12,6 +12,10 @@ PIECE = 64 * 1024
 """Bytes that decompression makes at a time, so that a bomb is noticed before it is large."""
 
 
+PACKED = ("gzip", "x-gzip", "deflate")
+"""The content encodings that are undone."""
+
+
 async def read_body(
     response: aiohttp.ClientResponse, limit: int, first: bytes, reserve: Callable[[int], Awaitable[None]]
 ) -> bytes:
@@ -20,9 +24,10 @@ async def read_body(
     Raises `PermanentFailure` above `limit` bytes, with an encoding other than gzip and deflate, or a corrupt one;
     exceptions of aiohttp when the body breaks off.
     """
-    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    refuse_other_framing(response)
+    encoding = content_encoding(response)
     length = announced_length(response)
-    if encoding in ("", "identity"):
+    if not encoding:
         if length is not None:
             if length > limit:
                 raise too_large(limit)
@@ -32,6 +37,19 @@ async def read_body(
     else:
         pieces = _inflated(_chunks(response, first), encoding)
     return await _gathered(pieces, limit, reserve)
+
+
+def content_encoding(response: aiohttp.ClientResponse) -> str:
+    """In lower case; empty where the body is as it is. Several of them come as a list, in which `identity` is nothing."""
+    names = ",".join(response.headers.getall("Content-Encoding", ())).lower().split(",")
+    return ", ".join(name for name in map(str.strip, names) if name not in ("", "identity"))
+
+
+def refuse_other_framing(response: aiohttp.ClientResponse) -> None:
+    """aiohttp undoes `chunked` only, and gives the rest as it came."""
+    codings = ",".join(response.headers.getall("Transfer-Encoding", ())).lower().split(",")
+    if any(name.strip() not in ("", "chunked") for name in codings):
+        raise PermanentFailure(task_message(STEP_READ, "the answer has a Transfer-Encoding other than chunked"))
 
 
 def announced_length(response: aiohttp.ClientResponse) -> int | None:
@@ -70,7 +88,7 @@ async def _gathered(pieces: AsyncIterator[bytes], limit: int, reserve: Callable[
 
 async def _inflated(chunks: AsyncIterator[bytes], encoding: str) -> AsyncIterator[bytes]:
     """Decodes what was compressed although `identity` was asked for."""
-    if encoding not in ("gzip", "x-gzip", "deflate"):
+    if encoding not in PACKED:
         raise PermanentFailure(task_message(STEP_READ, "the document has an unknown content encoding"))
     inflater = None
     try:

@@ -38,6 +38,9 @@ HIGHEST_VERSION = 2**31 - 1
 LONGEST_RETRY_AFTER = 86_400.0
 """Seconds; a source that asks for more is taken to mean a day."""
 
+BLANKS = re.compile(r"[ \t]+")
+"""Between the parts of a content type tabs are as good as blanks (RFC 9110, OWS); what stores it knows blanks only."""
+
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -55,8 +58,8 @@ class Description:
 def describe(headers: Iterable[tuple[bytes, bytes]]) -> Description:
     """Reads the headers of a 2xx answer as they came; `PermanentFailure` names the header that is missing or wrong.
 
-    A metadata header that stands several times is one value, joined with `, ` as RFC 9110 says; of the others that is
-    refused. An empty value of an optional header counts as absent.
+    A metadata header that stands several times is one value, joined with `, ` as RFC 9110 says; the others may stand
+    several times with the same value. An empty value of an optional header counts as absent.
     """
     single: dict[str, str] = {}
     metadata: dict[str, str] = {}
@@ -64,9 +67,9 @@ def describe(headers: Iterable[tuple[bytes, bytes]]) -> Description:
         name = raw_name.lower()
         if name in SINGLE:
             spelling = SINGLE[name]
-            if spelling in single:
-                raise _wrong(spelling, "is there more than once")
-            single[spelling] = _text(raw_value, spelling)
+            value = _text(raw_value, spelling)
+            if single.setdefault(spelling, value) != value:
+                raise _wrong(spelling, "is there more than once, with different values")
         elif name.startswith(b"archive-metadata-"):
             key = name[len(METADATA) :].decode("latin-1")
             if not key:
@@ -79,7 +82,7 @@ def describe(headers: Iterable[tuple[bytes, bytes]]) -> Description:
         _version(_required(single, "Archive-Data-Schema-Version")),
     )
     return Description(
-        _required(single, "Content-Type"),
+        BLANKS.sub(" ", _required(single, "Content-Type")),
         schema,
         tuple(metadata.items()),
         single.get("Archive-Storage-Bucket") or None,

@@ -153,6 +153,8 @@ def check_status(response: aiohttp.ClientResponse) -> None:
     status = response.status
     if status == 204:
         raise NoArchiveData
+    if status == 206:
+        raise PermanentFailure(task_message(STEP_READ, "HTTP 206: a part of the document, which was not asked for"))
     if 200 <= status < 300:
         return
     cause = f"HTTP {status}"

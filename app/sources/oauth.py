@@ -5,6 +5,7 @@ import base64
 import json
 import re
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import quote_plus, urlencode
@@ -13,6 +14,8 @@ import aiohttp
 from yarl import URL
 
 from app.domain.errors import PermanentFailure, TransientFailure
+from app.outgoing.bad_answers import fault_of, is_bad_answer
+from app.sources.body import PACKED, Inflater, content_encoding
 from app.sources.headers import retry_after
 from app.sources.transport import HttpOptions, failure_of, seconds
 
@@ -142,11 +145,14 @@ class TokenCache:
             content = await response.content.read(LARGEST_ANSWER)
             while len(content) < LARGEST_ANSWER and (more := await response.content.readany()):
                 content += more
-            return response.status, content, retry_after(response.headers.get("Retry-After"))
+            wait = retry_after(response.headers.get("Retry-After"))
+            return response.status, unpacked(content, content_encoding(response)), wait
 
     def _failure_of(self, error: Exception) -> TransientFailure:
+        if is_bad_answer(error):
+            return _failed(fault_of(error))
         failure = failure_of(error, self._http, answered=False)
-        return _failed("the answer is not valid HTTP" if isinstance(failure, PermanentFailure) else failure.cause)
+        return _failed(failure.message if isinstance(failure, PermanentFailure) else failure.cause)
 
     def _refuse(self, status: int, content: bytes, wait: float | None) -> None:
         if status >= 500 or status in (408, 425, 429):
@@ -160,6 +166,27 @@ def basic_credentials(client_id: str, client_secret: str) -> str:
     """`client_secret_basic` of RFC 6749, section 2.3.1: both form-urlencoded before they are joined."""
     pair = f"{quote_plus(client_id)}:{quote_plus(client_secret)}"
     return "Basic " + base64.b64encode(pair.encode()).decode()
+
+
+def unpacked(content: bytes, encoding: str) -> bytes:
+    """The answer without gzip or deflate, at most `LARGEST_ANSWER` bytes of it; empty where it cannot be had.
+
+    It was not asked to be packed, but some proxies do it anyway; so what was cut off or is corrupt is no token.
+    """
+    if not encoding or not content:
+        return content
+    if encoding not in PACKED:
+        return b""
+    parts, size = [], 0
+    try:
+        for piece in Inflater(encoding, content).feed(content):
+            parts.append(piece)
+            size += len(piece)
+            if size > LARGEST_ANSWER:
+                break
+    except zlib.error:
+        return b""
+    return b"".join(parts)[:LARGEST_ANSWER]
 
 
 def _token_of(content: bytes, started: float) -> Token:

@@ -18,7 +18,8 @@ from tests.support.service import Service
 
 READ = "Failed reading artifact from source service"
 STORE = "Failed storing artifact"
-NOT_HTTP = f"{READ}: the answer is not valid HTTP"
+NO_LENGTH = f"{READ}: the Content-Length of the answer is not a number"
+BAD_HEADER = f"{READ}: the answer has a header that is not valid"
 NO_BUCKET = f"{READ}: header Archive-Storage-Bucket names a bucket not allowed"
 NO_PREFIX = f"{READ}: header Archive-Storage-Prefix names a prefix not allowed"
 LIMIT = "256KiB"
@@ -47,27 +48,33 @@ FAILS: dict[str, tuple[dict[str, Any], str]] = {
     "broken packing": (packed("gzip", BOMB[:1000]), f"{READ}: "),
     "endless": ({"endless": True}, TOO_LARGE),
     "announces too much": ({"headers": {"Content-Length": "999999999999"}}, TOO_LARGE),
-    "announces nonsense": ({"headers": {"Content-Length": "-1"}}, NOT_HTTP),
-    "two lengths": ({"headers": {"Content-Length": "2\r\nContent-Length: 3"}}, NOT_HTTP),
+    "announces nonsense": ({"headers": {"Content-Length": "-1"}}, NO_LENGTH),
+    "two lengths": (
+        {"headers": {"Content-Length": "2\r\nContent-Length: 3"}},
+        f"{READ}: the answer has more than one Content-Length",
+    ),
     "a header in a header": (
         {"headers": {"Archive-Metadata-Note": "a\r\nArchive-Storage-Bucket: not-allowed"}},
         NO_BUCKET,
     ),
     "a header twice": (
         {"headers": {"Archive-Metadata-Note": "a\r\nArchive-Data-System: DEMO"}},
-        f"{READ}: header Archive-Data-System is there more than once",
+        f"{READ}: header Archive-Data-System is there more than once, with different values",
     ),
-    "NUL in a header": ({"headers": {"Archive-Metadata-Note": "a\0b"}}, NOT_HTTP),
+    "NUL in a header": ({"headers": {"Archive-Metadata-Note": "a\0b"}}, BAD_HEADER),
     "control in a header": (
         {"headers": {"Archive-Metadata-Note": "a\x1bb"}},
         f"{READ}: header Archive-Metadata-note contains control characters",
     ),
-    "large head": ({"headers": {"Archive-Metadata-Note": "a" * 100_000}}, NOT_HTTP),
+    "large head": (
+        {"headers": {"Archive-Metadata-Note": "a" * 100_000}},
+        f"{READ}: the headers of the answer are larger than 64 KiB",
+    ),
     "many headers": (
         {"headers": {f"Archive-Metadata-Note-{number}": "a" * 20 for number in range(80)}},
         f"{STORE}: the custom metadata does not fit: ",
     ),
-    "name of other letters": ({"headers": {on_the_wire("Archive-Metadata-Größe"): "1"}}, NOT_HTTP),
+    "name of other letters": ({"headers": {on_the_wire("Archive-Metadata-Größe"): "1"}}, BAD_HEADER),
     "long name": ({"headers": {f"Archive-Metadata-{'a' * 3000}": "1"}}, f"{STORE}: the custom metadata does not fit: "),
     "value that grows": (
         {"headers": {"Archive-Metadata-Note": on_the_wire("ü" * 400)}},

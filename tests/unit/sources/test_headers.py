@@ -70,9 +70,28 @@ def test_metadata_that_stands_several_times_is_one_value() -> None:
 
 
 @pytest.mark.parametrize("name", [*GOOD, "Archive-Storage-Bucket", "Archive-Storage-Prefix"])
-def test_other_headers_stand_once(name: str) -> None:
-    twice = [*raw(**{name: b"1"}), (name.lower().encode(), b"1")]
-    assert message(twice) == f"header {name} is there more than once"
+def test_other_headers_stand_once_or_say_the_same(name: str) -> None:
+    same = [*raw(**{name: b"1"}), (name.lower().encode(), b" 1 ")]
+    assert describe(same) == describe(raw(**{name: b"1"}))
+    twice = [*raw(**{name: b"1"}), (name.lower().encode(), b"2")]
+    assert message(twice) == f"header {name} is there more than once, with different values"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"application/json;\tcharset=utf-8",
+        b"\tapplication/json; \t charset=utf-8\t",
+        b"application/json;  charset=utf-8",
+    ],
+)
+def test_tabs_are_as_good_as_blanks_in_a_content_type(value: bytes) -> None:
+    assert describe(raw(Content_Type=value)).content_type == "application/json; charset=utf-8"
+
+
+def test_tabs_around_a_value_are_not_of_it() -> None:
+    described = describe(raw(Archive_Data_Schema_Version=b"\t1 \t", Archive_Data_System=b"\tPSF"))
+    assert (described.schema.version, described.schema.system) == (1, "PSF")
 
 
 def test_control_characters_are_refused() -> None:

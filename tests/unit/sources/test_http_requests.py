@@ -107,7 +107,9 @@ async def test_a_redirect_is_not_followed() -> None:
         assert server.targets == ["/docs/1"]
 
 
-async def test_connections_are_kept_for_the_next_fetch_also_after_a_404() -> None:
+async def test_connections_are_kept_for_the_next_fetch_also_after_a_404(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.sources.transport.REST", 0.0)  # test_unasked_answers.py has the rest
+
     async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
         writer.write(answer(404) if request.target == "/docs/404" else document())
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+import gzip
 import json
+import zlib
 from urllib.parse import parse_qs
 
 import pytest
@@ -146,7 +148,7 @@ async def test_a_failure_reaches_all_who_wait_and_the_next_asks_again() -> None:
             answer(200, body=b'{"access_token": "a", "token_type": "mac"}'),
             "token request failed: the token is not a bearer token",
         ),
-        (b"nonsense\r\n\r\n", "token request failed: the answer is not valid HTTP"),
+        (b"nonsense\r\n\r\n", "token request failed: the answer is not HTTP"),
         (answer(200, body=b"{", length=100), "token request failed: read timed out after 100ms"),
     ],
 )
@@ -154,6 +156,29 @@ async def test_every_failure_is_transient_and_says_why_without_secrets(reply: by
     with pytest.raises(TransientFailure) as failure:
         await get(reply, timeout=0.1)
     assert (failure.value.cause, failure.value.unreachable) == (cause, True)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "deflate", "raw deflate", "GZIP", "identity, gzip"])
+async def test_an_answer_that_is_packed_is_read(encoding: str) -> None:
+    told = b'{"access_token": "packed"}'
+    squeeze = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    kinds = {"deflate": zlib.compress(told), "raw deflate": squeeze.compress(told) + squeeze.flush()}
+    reply = answer(200, {"Content-Encoding": encoding.removeprefix("raw ")}, kinds.get(encoding, gzip.compress(told)))
+    assert await get(reply) == "packed"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        ("gzip", b"no gzip"),
+        ("br", b"x"),
+        ("gzip", gzip.compress(b'{"access_token": "' + b"a" * 100_000_000 + b'"}')),
+        ("gzip", gzip.compress(b'{"access_token": "a"}')[:12]),
+    ],
+)
+async def test_an_answer_that_cannot_be_unpacked_is_no_token(encoding: str, body: bytes) -> None:
+    with pytest.raises(TransientFailure, match="the answer has no access token"):
+        await get(answer(200, {"Content-Encoding": encoding}, body))
 
 
 async def test_a_token_request_that_takes_too_long_is_given_up() -> None:
