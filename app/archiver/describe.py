@@ -52,7 +52,11 @@ def bucket_of(document: Document, target: Target) -> str:
     if document.bucket is None or document.bucket == target.bucket:
         return target.bucket
     if document.bucket not in target.allowed_buckets:
-        raise PermanentFailure(task_message(STEP_READ, "header Archive-Storage-Bucket names a bucket not allowed"))
+        raise PermanentFailure(
+            task_message(
+                STEP_READ, f"header Archive-Storage-Bucket names a bucket not allowed: {_quoted(document.bucket)}"
+            )
+        )
     return document.bucket
 
 
@@ -123,5 +127,15 @@ def _prefix(document: Document, task: ArchiveTask, target: Target) -> str:
         return prefix_of(target.prefix_mode, task.job_started)
     prefix = document.prefix.rstrip("/")
     if prefix not in target.allowed_prefixes:
-        raise PermanentFailure(task_message(STEP_READ, "header Archive-Storage-Prefix names a prefix not allowed"))
+        raise PermanentFailure(
+            task_message(
+                STEP_READ, f"header Archive-Storage-Prefix names a prefix not allowed: {_quoted(document.prefix)}"
+            )
+        )
     return f"{prefix}/"
+
+
+def _quoted(name: str) -> str:
+    """At most 100 characters, in the quotes by which failures of one cause are known to differ in nothing else."""
+    shown = "".join(letter if letter.isprintable() else "?" for letter in name[:100])
+    return f'"{shown}{"…" if len(name) > 100 else ""}"'

@@ -13,6 +13,7 @@ from app.domain.artifacts import ArchiveTask, Document
 from app.domain.errors import STEP_READ, NoArchiveData, PermanentFailure, TransientFailure, task_message
 from app.sources.http import SourceClient
 from app.sources.pacing import PATIENCE, SourceBusy, backoff
+from app.sources.patience import told
 from app.telemetry import metrics, traces
 
 log = logging.getLogger(__name__)
@@ -40,11 +41,13 @@ class PutBackTask(Exception):
 
 
 class Fetcher:
-    """`retry_backoff`: seconds of the first pause after a transient failure."""
+    """`retry_backoff`: seconds of the first pause after a transient failure; `patience`: seconds for which a source is
+    waited for that cannot be reached."""
 
-    def __init__(self, client: SourceClient, retry_backoff: float) -> None:
+    def __init__(self, client: SourceClient, retry_backoff: float, patience: float) -> None:
         self._client = client
         self._retry_backoff = retry_backoff
+        self._patience = patience
 
     @asynccontextmanager
     async def document(
@@ -56,8 +59,9 @@ class Fetcher:
     ) -> AsyncIterator[Document]:
         """The document, in memory until the block ends. `parent` is the `traceparent` of the task's work.
 
-        Raises PermanentFailure, also when all attempts are used up; NoArchiveData; PutBackTask for long waits, and
-        where the task is no longer wanted when its turn has come.
+        Raises PermanentFailure, also when all attempts or the patience with the source are used up; NoArchiveData;
+        PutBackTask for long waits, and where the task is no longer wanted when its turn has come. What says nothing of
+        the record (`TransientFailure.spares`) is waited for and uses up no attempt.
         """
         async with AsyncExitStack() as stack:
             yield await self._fetch(stack, configuration, task, parent, still_wanted)
@@ -70,25 +74,38 @@ class Fetcher:
         parent: str,
         still_wanted: StillWanted,
     ) -> Document:
-        attempts = task.attempts
+        attempts, waits = task.attempts, 0
         while True:
-            attempts += 1
             try:
                 return await self._attempt(stack, configuration, task, parent, still_wanted)
             except _NotWanted:
-                raise PutBackTask(0, attempts - 1, "its job was paused or ended meanwhile") from None
+                raise PutBackTask(0, attempts, "its job was paused or ended meanwhile") from None
             except SourceBusy as busy:
-                raise PutBackTask(busy.not_before_seconds, attempts - 1, busy.reason, whole_source=True) from busy
+                self._end_of_patience(configuration)
+                raise PutBackTask(busy.not_before_seconds, attempts, busy.reason, whole_source=True) from busy
             except TransientFailure as failure:
-                if attempts >= task.max_attempts:
-                    times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
-                    raise PermanentFailure(task_message(STEP_READ, f"{failure.cause} ({times})")) from failure
-                pause = backoff(attempts, self._retry_backoff, failure.retry_after)
-                cause = failure.cause
+                cause, away = failure.cause, failure.away
+                if away:
+                    self._end_of_patience(configuration)
+                if failure.spares:
+                    waits += 1
+                else:
+                    attempts += 1
+                    if attempts >= task.max_attempts:
+                        times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
+                        raise PermanentFailure(task_message(STEP_READ, f"{cause} ({times})")) from failure
+                pause = backoff(waits if failure.spares else attempts, self._retry_backoff, failure.retry_after)
             metrics.RETRIES.inc()
             if pause > PATIENCE:
-                raise PutBackTask(pause, attempts, cause)
+                raise PutBackTask(pause, attempts, cause, whole_source=away)
             await asyncio.sleep(pause)
+
+    def _end_of_patience(self, configuration: ArchiveTypeConfiguration) -> None:
+        """Raises PermanentFailure where the source could not be reached for so long without a break."""
+        absence = self._client.absence(configuration)
+        if absence is not None and absence.seconds >= self._patience:
+            cause = f"{absence.cause} (unreachable for {told(self._patience)})"
+            raise PermanentFailure(task_message(STEP_READ, cause))
 
     async def _attempt(
         self,

@@ -141,7 +141,7 @@ class Preflights:
         except PermanentFailure as failure:
             return Sampled(reference, Verdict.WOULD_FAIL, failure.message)
         except TransientFailure as failure:
-            if attempts == 1:
+            if attempts == 1 and not failure.spares:
                 message = task_message(STEP_READ, f"{failure.cause} (1 attempt)")
                 return Sampled(reference, Verdict.WOULD_FAIL, message)
             return Sampled(reference, Verdict.NOT_SURE, f"would be tried again: {failure.cause}")

@@ -25,7 +25,8 @@ class TransientFailure(Exception):
 
     `cause` is the text without step (`HTTP 503`, `read timed out after 5s`); `retry_after` are the seconds the source
     asked for; `unreachable` marks a source that did not answer at all or answered 5xx (pacing goes down to one at a
-    time), `throttled` one that asked for fewer requests (429, 503).
+    time), `throttled` one that asked for fewer requests (429, 503). `away`: there was no connection or no token at all;
+    `spares`: it says nothing of the record, so that no attempt is used up (away, 429, 503 with a time to come back).
     """
 
     def __init__(
@@ -35,12 +36,16 @@ class TransientFailure(Exception):
         retry_after: float | None = None,
         unreachable: bool = False,
         throttled: bool = False,
+        away: bool = False,
+        spares: bool = False,
     ) -> None:
         super().__init__(cause)
         self.cause = cause
         self.retry_after = retry_after
         self.unreachable = unreachable
         self.throttled = throttled
+        self.away = away
+        self.spares = spares or away
 
 
 class NoArchiveData(Exception):

@@ -239,7 +239,7 @@ def _command_loop(parts: Parts, relay: Relay, metadata: MetadataBackfill) -> Com
         ),
         parts.catalog,
         parts.registry,
-        Fetcher(parts.sources, backfill.retry_backoff),
+        Fetcher(parts.sources, backfill.retry_backoff, backfill.source_patience),
         parts.objects,
         parts.broker,
         records,

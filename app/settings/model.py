@@ -99,6 +99,13 @@ class Backfill:
         "first pause between attempts, doubled up to 30 s, with jitter",
         shown="500ms",
     )
+    source_patience: float = setting(
+        "source-patience",
+        values.duration,
+        3600.0,
+        "how long a source that cannot be reached is waited for before its tasks fail",
+        shown="1h",
+    )
     window: int = setting(
         "window",
         values.integer(1, 1_000_000),

@@ -40,7 +40,7 @@ async def read_body(
 
 
 def content_encoding(response: aiohttp.ClientResponse) -> str:
-    """In lower case; empty where the body is as it is. Several of them come as a list, in which `identity` is nothing."""
+    """In lower case, empty where the body is as it is; several come as a list, in which `identity` is nothing."""
     names = ",".join(response.headers.getall("Content-Encoding", ())).lower().split(",")
     return ", ".join(name for name in map(str.strip, names) if name not in ("", "identity"))
 

@@ -1,8 +1,8 @@
 """One attempt to fetch a record from its source: admitted by the pacer, headers and body become a `Document`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 import aiohttp
 from yarl import URL
@@ -16,6 +16,7 @@ from app.sources.headers import describe, retry_after
 from app.sources.memory import ByteBudget, Lease
 from app.sources.oauth import OAuthClientOptions, Token, TokenCache
 from app.sources.pacing import Attempt, Pacers, source_key
+from app.sources.patience import Absence, Absences, Way
 from app.sources.transport import HttpOptions, failure_of, http_session, seconds, source_url
 from app.telemetry import metrics
 
@@ -38,6 +39,7 @@ class SourceClient:
         budget: ByteBudget,
     ) -> None:
         self.pacers = pacers
+        self.absences = Absences()
         self._options = options
         self._session = session
         self._tokens = tokens
@@ -60,15 +62,39 @@ class SourceClient:
         if configuration.uri is None:
             raise ValueError(f"{configuration.message_type} has no uri")
         lease: Lease | None = None
+        way = way_of(configuration)
         try:
-            async with self.pacers.of(source_key(configuration.uri)).attempt() as attempt:
+            async with self.pacers.of(way[0]).attempt() as attempt:
                 lease = await self._budget.lease()
                 url = source_url(configuration.uri, reference)
-                document = await self._fetch(configuration, url, {"traceparent": traceparent}, lease, attempt, confirm)
+                with self._noting(way):
+                    headers = {"traceparent": traceparent}
+                    document = await self._fetch(configuration, url, headers, lease, attempt, confirm)
             yield document
         finally:
             if lease is not None:
                 lease.release()
+
+    def absence(self, configuration: ArchiveTypeConfiguration) -> Absence | None:
+        """For how long the source of this configuration could not be reached; None where it could."""
+        return self.absences.of(way_of(configuration))
+
+    @contextmanager
+    def _noting(self, way: Way) -> Iterator[None]:
+        """Notes whether the source was reached."""
+        try:
+            yield
+        except TransientFailure as failure:
+            if failure.away:
+                self.absences.gone(way, failure.cause)
+            else:
+                self.absences.back(way)
+            raise
+        except (NoArchiveData, PermanentFailure):
+            self.absences.back(way)
+            raise
+        else:
+            self.absences.back(way)
 
     async def _fetch(
         self,
@@ -89,7 +115,11 @@ class SourceClient:
             return await self._ask(url, _with(headers, token), lease, attempt)
         except Unauthorized:
             token = await tokens.get(refused=token)
-        return await self._ask(url, _with(headers, token), lease, attempt)
+        try:
+            return await self._ask(url, _with(headers, token), lease, attempt)
+        except Unauthorized as refused:
+            client = configuration.oauth_client_id
+            raise PermanentFailure(f"{refused.message}, the token of OAuth client {client} was refused") from None
 
     async def _ask(self, url: URL, headers: dict[str, str], lease: Lease, attempt: Attempt) -> Document:
         answered = False
@@ -160,13 +190,19 @@ def check_status(response: aiohttp.ClientResponse) -> None:
     cause = f"HTTP {status}"
     if status in TRANSIENT or 500 <= status < 600:
         throttled = status in (429, 503)
+        wait = retry_after(response.headers.get("Retry-After"))
         raise TransientFailure(
             cause,
-            retry_after=retry_after(response.headers.get("Retry-After")),
+            retry_after=wait,
             unreachable=status >= 500 and not throttled,
             throttled=throttled,
+            spares=status == 429 or (status == 503 and wait is not None),
         )
     raise (Unauthorized if status == 401 else PermanentFailure)(task_message(STEP_READ, cause))
+
+
+def way_of(configuration: ArchiveTypeConfiguration) -> Way:
+    return source_key(configuration.uri or ""), configuration.oauth_client_id
 
 
 @asynccontextmanager

@@ -71,7 +71,7 @@ class TokenCache:
 
     Every failure of the token endpoint is transient and counts as a source that cannot be reached, also a refusal such
     as `invalid_client`: the records are not at fault. So the source is asked one at a time with pauses, and a wrong
-    secret costs an operator some tasks instead of all tasks of a job.
+    secret costs an operator no tasks while the patience with the source lasts.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class TokenCache:
     async def get(self, refused: Token | None = None) -> Token:
         """A token that is valid now and not the one that a source has `refused` with a 401.
 
-        Raises `TransientFailure` with a cause such as `token request failed: HTTP 503`.
+        Raises `TransientFailure` with a cause such as `token request of OAuth client x failed: HTTP 503`.
         """
         token = self._token
         if token is not None and token is not refused and self._clock() < token.expires_at:
@@ -105,7 +105,9 @@ class TokenCache:
             return await asyncio.shield(self._request)
         except TransientFailure as failure:
             # An exception of one's own: the same object raised in many tasks would collect all their tracebacks.
-            raise TransientFailure(failure.cause, retry_after=failure.retry_after, unreachable=True) from None
+            raise TransientFailure(
+                failure.cause, retry_after=failure.retry_after, unreachable=True, away=True
+            ) from None
 
     async def close(self) -> None:
         """Ends a request that is under way."""
@@ -125,11 +127,14 @@ class TokenCache:
                 status, content, wait = await self._ask()
         except (aiohttp.ClientError, OSError) as error:
             if isinstance(error, TimeoutError) and clock.expired():
-                raise _failed(f"it took longer than {seconds(self._http.total_timeout)}") from error
+                raise self._failed(f"it took longer than {seconds(self._http.total_timeout)}") from error
             raise self._failure_of(error) from error
         if status != 200:
             self._refuse(status, content, wait)
-        self._token = _token_of(content, started)
+        try:
+            self._token = _token_of(content, started)
+        except ValueError as error:
+            raise self._failed(str(error)) from None
         return self._token
 
     async def _ask(self) -> tuple[int, bytes, float | None]:
@@ -150,16 +155,20 @@ class TokenCache:
 
     def _failure_of(self, error: Exception) -> TransientFailure:
         if is_bad_answer(error):
-            return _failed(fault_of(error))
+            return self._failed(fault_of(error))
         failure = failure_of(error, self._http, answered=False)
-        return _failed(failure.message if isinstance(failure, PermanentFailure) else failure.cause)
+        return self._failed(failure.message if isinstance(failure, PermanentFailure) else failure.cause)
 
     def _refuse(self, status: int, content: bytes, wait: float | None) -> None:
         if status >= 500 or status in (408, 425, 429):
-            raise _failed(f"HTTP {status}", wait)
+            raise self._failed(f"HTTP {status}", wait)
         error = _parsed(content).get("error")
         code = f" {error}" if isinstance(error, str) and error in KNOWN_ERRORS else ""
-        raise TransientFailure(f"token request refused: HTTP {status}{code}", retry_after=wait, unreachable=True)
+        raise self._failed(f"HTTP {status}{code}", wait, "refused")
+
+    def _failed(self, cause: str, wait: float | None = None, how: str = "failed") -> TransientFailure:
+        whose = f"token request of OAuth client {self._options.id}"
+        return TransientFailure(f"{whose} {how}: {cause}", retry_after=wait, unreachable=True, away=True)
 
 
 def basic_credentials(client_id: str, client_secret: str) -> str:
@@ -190,12 +199,13 @@ def unpacked(content: bytes, encoding: str) -> bytes:
 
 
 def _token_of(content: bytes, started: float) -> Token:
+    """Raises ValueError with what is wrong."""
     answer = _parsed(content)
     value, kind = answer.get("access_token"), answer.get("token_type", "Bearer")
     if not isinstance(value, str) or not TOKEN.fullmatch(value):
-        raise _failed("the answer has no access token")
+        raise ValueError("the answer has no access token")
     if not isinstance(kind, str) or kind.lower() != "bearer":
-        raise _failed("the token is not a bearer token")
+        raise ValueError("the token is not a bearer token")
     lifetime = _lifetime(answer.get("expires_in"))
     return Token(value, started + lifetime - min(EARLIEST_RENEWAL, lifetime / 10))
 
@@ -214,7 +224,3 @@ def _parsed(content: bytes) -> dict[str, object]:
     except (ValueError, RecursionError):
         return {}
     return answer if isinstance(answer, dict) else {}
-
-
-def _failed(cause: str, wait: float | None = None) -> TransientFailure:
-    return TransientFailure(f"token request failed: {cause}", retry_after=wait, unreachable=True)

@@ -106,14 +106,15 @@ def _prepared(template: str) -> str:
 def failure_of(error: Exception, options: HttpOptions, *, answered: bool) -> TransientFailure | PermanentFailure:
     """What an exception of the HTTP client means. `answered`: the status line had come. Never names host or port."""
     if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return TransientFailure(f"connect timed out after {seconds(options.timeout)}", unreachable=True)
+        return TransientFailure(f"connect timed out after {seconds(options.timeout)}", unreachable=True, away=True)
     if isinstance(error, TimeoutError):
         return TransientFailure(f"read timed out after {seconds(options.timeout)}", unreachable=True)
     if is_bad_answer(error):
         return PermanentFailure(task_message(STEP_READ, fault_of(error)))
     if isinstance(error, AnsweredUnasked):
         return TransientFailure("the source sent something before it was asked", unreachable=True)
-    return TransientFailure(_cause(error, answered), unreachable=True)
+    away = isinstance(error, aiohttp.ClientConnectorError) and not answered
+    return TransientFailure(_cause(error, answered), unreachable=True, away=away)
 
 
 def _cause(error: Exception, answered: bool) -> str:

@@ -1,4 +1,4 @@
-"""A source that is down, or asks for a pause, costs few tasks and no slots; jobs of other sources keep their pace."""
+"""A source that is down, or asks for a pause, costs no tasks and no slots; jobs of other sources keep their pace."""
 
 import time
 from collections.abc import Iterator
@@ -65,7 +65,7 @@ def pace(service: Service, job_id: UUID, seconds: float) -> float:
     return (done(service, job_id) - before) / (time.monotonic() - begin)
 
 
-def test_a_source_that_is_down_costs_few_tasks_and_leaves_others_their_pace(two: Two, scale: Scale) -> None:
+def test_a_source_that_is_down_costs_no_task_and_leaves_others_their_pace(two: Two, scale: Scale) -> None:
     archive, failing, steady = two
     bad, good, names = uuid4(), uuid4(), references(min(scale.references, 1000))
     many = references(int(60 * scale.source_outage) + 600)
@@ -84,9 +84,7 @@ def test_a_source_that_is_down_costs_few_tasks_and_leaves_others_their_pace(two:
         assert during > before / 2
         assert service.ready() == (200, {"status": "ready", "problems": {}})
         service.wait("completed", lambda: service.job(bad)["state"] == "completed", 180)
-        failed = service.job(bad)["counts"]["failed"]
-        print(f"failed: {failed}")  # noqa: T201
-        assert failed <= FEW
+        assert service.job(bad)["counts"]["failed"] == 0
         assert service.job(good)["counts"]["failed"] == 0
         assert steady.load["peak"] >= SLOTS // 2
 

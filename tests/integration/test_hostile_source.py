@@ -19,9 +19,11 @@ from tests.support.service import Service
 READ = "Failed reading artifact from source service"
 STORE = "Failed storing artifact"
 NO_LENGTH = f"{READ}: the Content-Length of the answer is not a number"
+TWO_LENGTHS = f"{READ}: the answer has more than one Content-Length"
+LARGE_HEAD = f"{READ}: the headers of the answer are larger than 64 KiB"
 BAD_HEADER = f"{READ}: the answer has a header that is not valid"
-NO_BUCKET = f"{READ}: header Archive-Storage-Bucket names a bucket not allowed"
-NO_PREFIX = f"{READ}: header Archive-Storage-Prefix names a prefix not allowed"
+NO_BUCKET = f"{READ}: header Archive-Storage-Bucket names a bucket not allowed: "
+NO_PREFIX = f"{READ}: header Archive-Storage-Prefix names a prefix not allowed: "
 LIMIT = "256KiB"
 TOO_LARGE = f"{READ}: the document is larger than 262144 bytes"
 

@@ -78,7 +78,7 @@ def test_a_job_that_would_succeed_is_said_to_and_nothing_is_written(
         (
             {"headers": {"Archive-Storage-Bucket": "not-allowed"}},
             "would-fail",
-            f"{READ}: header Archive-Storage-Bucket names a bucket not allowed",
+            f'{READ}: header Archive-Storage-Bucket names a bucket not allowed: "not-allowed"',
         ),
         (
             {"headers": {"Archive-Metadata-Big": "x" * 2000}},

@@ -20,7 +20,7 @@ SECRET = "very confidential"
 PERMANENT: dict[str, tuple[dict[str, Any], str]] = {
     "404": ({"status": 404}, f"{READ}: HTTP 404"),
     "403": ({"status": 403}, f"{READ}: HTTP 403"),
-    "401": ({"status": 401}, f"{READ}: HTTP 401"),
+    "401": ({"status": 401}, f"{READ}: HTTP 401, the token of OAuth client source-client was refused"),
     "410": ({"status": 410}, f"{READ}: HTTP 410"),
     "304": ({"status": 304}, f"{READ}: HTTP 304"),
     "redirect": ({"status": 302, "location": "/docs/elsewhere"}, f"{READ}: HTTP 302"),
@@ -50,11 +50,11 @@ PERMANENT: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "bucket": (
         {"headers": {"Archive-Storage-Bucket": "not-allowed"}},
-        f"{READ}: header Archive-Storage-Bucket names a bucket not allowed",
+        f'{READ}: header Archive-Storage-Bucket names a bucket not allowed: "not-allowed"',
     ),
     "prefix": (
         {"headers": {"Archive-Storage-Prefix": "allowed/../not"}},
-        f"{READ}: header Archive-Storage-Prefix names a prefix not allowed",
+        f'{READ}: header Archive-Storage-Prefix names a prefix not allowed: "allowed/../not"',
     ),
     "metadata-name": (
         {"headers": {"Archive-Metadata-Job-Id": "x"}},

@@ -54,7 +54,9 @@ class RawServer:
 
 
 @asynccontextmanager
-async def serving(answer: "Answer | bytes", tls: ssl.SSLContext | None = None) -> AsyncIterator[RawServer]:
+async def serving(
+    answer: "Answer | bytes", tls: ssl.SSLContext | None = None, port: int = 0
+) -> AsyncIterator[RawServer]:
     """Bytes are the answer to everything; a function writes its own and may close the writer."""
     server = RawServer(scheme="https" if tls else "http")
 
@@ -74,7 +76,7 @@ async def serving(answer: "Answer | bytes", tls: ssl.SSLContext | None = None) -
         finally:
             writer.close()
 
-    listener = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
+    listener = await asyncio.start_server(connected, "127.0.0.1", port, ssl=tls)
     server.port = listener.sockets[0].getsockname()[1]
     try:
         yield server

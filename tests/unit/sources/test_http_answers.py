@@ -116,7 +116,53 @@ async def test_nobody_listening_is_transient() -> None:
         async with sources() as client:
             with pytest.raises(TransientFailure) as failure:
                 await fetch(client, ArchiveTypeConfiguration("M", "t", uri=uri))
-    assert (failure.value.cause, failure.value.unreachable) == ("connection refused", True)
+    assert (failure.value.cause, failure.value.unreachable, failure.value.away) == ("connection refused", True, True)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "spares"),
+    [
+        (429, {}, True),
+        (429, {"Retry-After": "7"}, True),
+        (503, {"Retry-After": "7"}, True),
+        (503, {"Retry-After": "0"}, True),
+        (503, {}, False),
+        (503, {"Retry-After": "soon"}, False),
+        (500, {"Retry-After": "7"}, False),
+        (408, {"Retry-After": "7"}, False),
+    ],
+)
+async def test_who_asks_to_wait_says_nothing_of_the_record(status: int, headers: dict[str, str], spares: bool) -> None:
+    with pytest.raises(TransientFailure) as failure:
+        await fetched(answer(status, headers))
+    assert (failure.value.spares, failure.value.away) == (spares, False)
+
+
+@pytest.mark.parametrize("uri", ["http://no-such-host.invalid/{id}", "https://127.0.0.1:1/{id}"])
+async def test_who_has_no_connection_says_nothing_of_the_record(uri: str) -> None:
+    async with sources() as client:
+        with pytest.raises(TransientFailure) as failure:
+            await fetch(client, ArchiveTypeConfiguration("M", "t", uri=uri))
+    assert failure.value.away
+
+
+async def test_a_source_is_away_from_the_first_failure_until_it_answers_anything() -> None:
+    async with serving(answer(404)) as server, sources() as client:
+        gone = server.configuration()
+        with pytest.raises(PermanentFailure):
+            await fetch(client, gone)
+        assert client.absence(gone) is None
+    async with sources() as client:
+        for _ in range(2):
+            with pytest.raises(TransientFailure):
+                await fetch(client, gone)
+        absence = client.absence(gone)
+        assert absence is not None
+        assert absence.cause == "connection refused"
+        async with serving(answer(500), port=server.port):
+            with pytest.raises(TransientFailure):
+                await fetch(client, gone)
+        assert client.absence(gone) is None
 
 
 async def test_a_port_that_speaks_no_tls_is_transient() -> None:
@@ -127,7 +173,7 @@ async def test_a_port_that_speaks_no_tls_is_transient() -> None:
         uri = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/{{id}}"
         with pytest.raises(TransientFailure, match="the TLS handshake failed") as failure:
             await fetch(client, ArchiveTypeConfiguration("M", "t", uri=uri))
-        assert failure.value.unreachable
+        assert failure.value.away
 
 
 async def silence(request: Request, writer: asyncio.StreamWriter) -> None:
@@ -191,6 +237,7 @@ async def test_a_connection_that_drops_before_the_answer_is_transient(half: byte
     with pytest.raises(TransientFailure) as failure:
         await fetched(respond)
     assert (failure.value.cause, failure.value.unreachable) == ("connection closed without an answer", True)
+    assert not failure.value.spares
 
 
 HEAD = b"HTTP/1.1 200 OK\r\n"

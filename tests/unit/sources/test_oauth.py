@@ -18,6 +18,10 @@ from tests.unit.sources.server import TRACEPARENT, RawServer, Request, answer, d
 SECRET = "s3cr3t:+&ü"
 
 
+FAILED = "token request of OAuth client source failed: "
+REFUSED = "token request of OAuth client source refused: "
+
+
 def client(server: RawServer, scope: str | None = None) -> OAuthClientOptions:
     return OAuthClientOptions("source", f"{server.url}/token", "my id", SECRET, scope)
 
@@ -124,7 +128,7 @@ async def test_a_failure_reaches_all_who_wait_and_the_next_asks_again() -> None:
     async with serving(issuer) as server, http_session(HttpOptions()) as session:
         cache = TokenCache(client(server), HttpOptions(), session)
         results = await asyncio.gather(*(cache.get() for _ in range(8)), return_exceptions=True)
-        assert {str(result) for result in results} == {"token request failed: HTTP 503"}
+        assert {str(result) for result in results} == {FAILED + "HTTP 503"}
         assert len(set(map(id, results))) == 8
         assert isinstance(results[0], TransientFailure)
         assert (results[0].unreachable, results[0].retry_after) == (True, 3)
@@ -135,27 +139,36 @@ async def test_a_failure_reaches_all_who_wait_and_the_next_asks_again() -> None:
 @pytest.mark.parametrize(
     ("reply", "cause"),
     [
-        (answer(500), "token request failed: HTTP 500"),
-        (answer(429), "token request failed: HTTP 429"),
-        (answer(401, body=b'{"error": "invalid_client"}'), "token request refused: HTTP 401 invalid_client"),
-        (answer(400, body=b'{"error": "s3cr3t"}'), "token request refused: HTTP 400"),
-        (answer(403, body=b"<html>"), "token request refused: HTTP 403"),
-        (answer(302, {"Location": "/login"}), "token request refused: HTTP 302"),
-        (answer(200, body=b"<html>"), "token request failed: the answer has no access token"),
-        (answer(200, body=b"[" * 50_000), "token request failed: the answer has no access token"),
-        (answer(200, body=b'{"access_token": "a\\nb"}'), "token request failed: the answer has no access token"),
+        (answer(500), FAILED + "HTTP 500"),
+        (answer(429), FAILED + "HTTP 429"),
+        (
+            answer(401, body=b'{"error": "invalid_client"}'),
+            REFUSED + "HTTP 401 invalid_client",
+        ),
+        (answer(400, body=b'{"error": "s3cr3t"}'), REFUSED + "HTTP 400"),
+        (answer(403, body=b"<html>"), REFUSED + "HTTP 403"),
+        (answer(302, {"Location": "/login"}), REFUSED + "HTTP 302"),
+        (answer(200, body=b"<html>"), FAILED + "the answer has no access token"),
+        (
+            answer(200, body=b"[" * 50_000),
+            FAILED + "the answer has no access token",
+        ),
+        (
+            answer(200, body=b'{"access_token": "a\\nb"}'),
+            FAILED + "the answer has no access token",
+        ),
         (
             answer(200, body=b'{"access_token": "a", "token_type": "mac"}'),
-            "token request failed: the token is not a bearer token",
+            FAILED + "the token is not a bearer token",
         ),
-        (b"nonsense\r\n\r\n", "token request failed: the answer is not HTTP"),
-        (answer(200, body=b"{", length=100), "token request failed: read timed out after 100ms"),
+        (b"nonsense\r\n\r\n", FAILED + "the answer is not HTTP"),
+        (answer(200, body=b"{", length=100), FAILED + "read timed out after 100ms"),
     ],
 )
 async def test_every_failure_is_transient_and_says_why_without_secrets(reply: bytes, cause: str) -> None:
     with pytest.raises(TransientFailure) as failure:
         await get(reply, timeout=0.1)
-    assert (failure.value.cause, failure.value.unreachable) == (cause, True)
+    assert (failure.value.cause, failure.value.unreachable, failure.value.away) == (cause, True, True)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "deflate", "raw deflate", "GZIP", "identity, gzip"])
@@ -182,9 +195,9 @@ async def test_an_answer_that_cannot_be_unpacked_is_no_token(encoding: str, body
 
 
 async def test_a_token_request_that_takes_too_long_is_given_up() -> None:
-    with pytest.raises(TransientFailure, match="token request failed: read timed out after 50ms"):
+    with pytest.raises(TransientFailure, match=FAILED + "read timed out after 50ms"):
         await get(Issuer(delay=0.3), timeout=0.05)
-    with pytest.raises(TransientFailure, match="token request failed: it took longer than 50ms"):
+    with pytest.raises(TransientFailure, match=FAILED + "it took longer than 50ms"):
         await get(Issuer(delay=0.3), total_timeout=0.05)
 
 
@@ -206,7 +219,9 @@ async def test_a_second_401_is_the_end() -> None:
         with pytest.raises(PermanentFailure) as failure:
             async with source.fetching(server.configuration(oauth="source"), Reference("1"), TRACEPARENT):
                 pass
-        assert failure.value.message == "Failed reading artifact from source service: HTTP 401"
+        assert failure.value.message == (
+            "Failed reading artifact from source service: HTTP 401, the token of OAuth client source was refused"
+        )
         assert issuer.issued == 2
 
 
@@ -223,12 +238,12 @@ async def test_many_401_at_once_cost_one_new_token() -> None:
         assert issuer.issued == 2
 
 
-async def test_a_wrong_secret_uses_up_attempts_slowly() -> None:
+async def test_a_wrong_secret_is_told_slowly() -> None:
     issuer = Issuer()
     issuer.failing = answer(401, body=b'{"error": "invalid_client"}')
     async with serving(issuer) as server, sources(client(server)) as source:
         for _ in range(3):
-            with pytest.raises(TransientFailure, match="token request refused: HTTP 401 invalid_client"):
+            with pytest.raises(TransientFailure, match=REFUSED + "HTTP 401 invalid_client"):
                 async with source.fetching(server.configuration(oauth="source"), Reference("1"), TRACEPARENT):
                     pass
         pacer = source.pacers.of(server.url)
