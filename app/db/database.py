@@ -10,8 +10,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, Operation
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.db.dialect import open_engine
-from app.domain.errors import Unavailable
+from app.db.dialect import open_engine, options_of
+from app.domain.errors import NotPrepared, Unavailable
 
 T = TypeVar("T")
 
@@ -21,12 +21,31 @@ CONFLICT_TRIES = 5
 _CONFLICTS = {"40001", "40P01", "55P03"}
 _RACES = ("uq_artifact_object", "uq_artifact_current", "uq_metadata_run_automatic")
 """Unique indexes on which two transactions meet that each looked before the other wrote; the second look finds it."""
-_OUTAGES = ("08", "53", "55", "57", "58", "28", "3D", "25006", "42501", "42P01", "42703")
+_OUTAGES = ("08", "53", "55", "57", "58", "28", "3D", "25006", "25P03", "25P04", "42501")
 """SQLSTATE classes that say nothing about our statement: connection, resources, maintenance (no connections are
-allowed), shutdown or cancelled by an operator, system, login, read-only, rights that were taken away.
+allowed), shutdown or cancelled by an operator, system, login, read-only, a transaction that was idle or open for longer
+than the server allows, rights that were taken away."""
 
-A table or column that is missing is one that has not been migrated yet: requests can come before `--migrate` is done.
-"""
+_NOT_PREPARED = {"42P01", "42703", "3F000"}
+"""A table, column or schema that is missing has not been migrated yet: requests can come before `--migrate` is done."""
+
+NOT_PREPARED = "a migration is under way, or `pas migrate` is to be run"
+
+_POOLED = {"26000", "42P05"}
+"""A prepared statement that is not there, or is there already: it was prepared in another session of the server."""
+
+
+class PoolerNotNamed(Unavailable):
+    """A pooler in transaction mode gives each transaction another session, and the URL does not say so."""
+
+    told = "cannot be used as it is"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "database",
+            "a pooler in transaction mode (PgBouncer, pool_mode=transaction) is in between: say ?pooler=transaction in "
+            "jeap.datasource.url, or let its pool_mode be session",
+        )
 
 
 class Database:
@@ -38,8 +57,9 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 10, patient: bool = False) -> None:
         self._url = url
         self.engine: AsyncEngine = open_engine(url, pool_size=pool_size, patient=patient)
+        self._closed_for: Unavailable | None = None
         self._single = self.engine
-        if self.engine.dialect.name == "postgresql":
+        if self.engine.dialect.name == "postgresql" and options_of(url).pooler == "session":
             self._single = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._writer = asyncio.Lock() if self.engine.dialect.name == "sqlite" else None
 
@@ -49,6 +69,7 @@ class Database:
 
     async def run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """`work` in one transaction, committed when it returns. It may be called again: it must not have effects."""
+        self._refuse_while_closed()
         return await self._run(self.engine, work)
 
     async def _run(self, engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
@@ -61,11 +82,15 @@ class Database:
                 if is_conflict(error) and tries < CONFLICT_TRIES:
                     await asyncio.sleep(0.01 * 2**tries)
                     continue
-                raise translate(error) from error
+                told = translate(error)
+                if told is error:
+                    raise
+                raise told from error
         raise AssertionError("unreachable")
 
     async def once(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Like `run`, for `work` of a single statement: a transaction by itself, without BEGIN and COMMIT."""
+        self._refuse_while_closed()
         return await self._run(self._single, work)
 
     @contextlib.asynccontextmanager
@@ -74,15 +99,50 @@ class Database:
 
         `brief`: each query a transaction by itself, without BEGIN and ROLLBACK; not for answers that stream.
         """
+        self._refuse_while_closed()
+        async with self.looking(brief=brief) as connection:
+            yield connection
+
+    @contextlib.asynccontextmanager
+    async def looking(self, *, brief: bool = False) -> AsyncIterator[AsyncConnection]:
+        """Like `reading`, also while the database is closed: for those who find out whether it can be used."""
         try:
             async with (self._single if brief else self.engine).connect() as plain:
                 yield await plain.execution_options(read_only=True)
         except (SQLAlchemyError, OSError, TimeoutError) as error:
-            raise translate(error) from error
+            told = translate(error)
+            if told is error:
+                raise
+            raise told from error
 
     async def ping(self) -> None:
         async with self.reading() as connection:
             await connection.execute(text("SELECT 1"))
+
+    async def check_pooler(self) -> None:
+        """Raises PoolerNotNamed where two connections of ours are one session of the server.
+
+        Nothing can be prepared or set in such a session. Others that use the pooler can hide it for a while; then
+        the statements say it themselves.
+        """
+        if self._single is self.engine:  # SQLite, or a pooler that is named
+            return
+        async with self.looking(brief=True) as one:
+            raw = (await one.get_raw_connection()).driver_connection
+            session = await _session(one)
+            if raw is None or raw.get_server_pid() == session:
+                return  # no pooler: the server itself told its process at login
+            async with self.looking(brief=True) as other:
+                if await _session(other) == session:
+                    raise PoolerNotNamed()
+
+    def close_for(self, reason: Unavailable | None) -> None:
+        """Until the next call all that is asked of the database is refused with `reason`; None: no more."""
+        self._closed_for = reason
+
+    def _refuse_while_closed(self) -> None:
+        if self._closed_for is not None:
+            raise self._closed_for.with_traceback(None)
 
     async def close(self) -> None:
         await self.engine.dispose()
@@ -105,12 +165,22 @@ def translate(error: BaseException) -> BaseException:
         return Unavailable("database", f"cannot be reached ({_cause(error)})")
     if isinstance(error, DBAPIError):
         state = _sqlstate(error)
+        if state in _NOT_PREPARED or (state is None and "no such table" in str(error.orig)):
+            return NotPrepared("database", f"is not prepared: {NOT_PREPARED} ({_cause(error.orig)})")
+        if state in _POOLED:
+            return PoolerNotNamed()
         if state is not None:
             if state.startswith(_OUTAGES) or state in _CONFLICTS:
                 return Unavailable("database", f"{_cause(error.orig)} ({state})")
         elif error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError)):
             return Unavailable("database", _cause(error.orig))
     return error
+
+
+async def _session(connection: AsyncConnection) -> int:
+    """The process of the server that the connection speaks to now."""
+    pid: int = (await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+    return pid
 
 
 def _sqlstate(error: DBAPIError) -> str | None:

@@ -32,7 +32,9 @@ from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.types import TypeEngine
 
+from app.db import connect
 from app.db.tables import schema_lock
+from app.domain.database_url import OPTIONS, DatabaseOptions, database_options
 
 INSERT_BLOCK = 2_000
 """Rows that are made and inserted in one go, some 10 ms: then other work of the event loop gets its turn."""
@@ -41,6 +43,11 @@ ANALYZE_FROM = 1_000
 """Rows; reading all of a table smaller than this costs nothing."""
 
 Columns = Sequence[tuple[str, "type[TypeEngine[Any]] | TypeEngine[Any]"]]
+
+
+def options_of(url: str) -> DatabaseOptions:
+    """What the query of a PostgreSQL URL says."""
+    return database_options(url.partition("?")[2])
 
 
 def is_postgresql(connection: AsyncConnection) -> bool:
@@ -55,24 +62,14 @@ def open_engine(url: str, *, pool_size: int = 10, patient: bool = False) -> Asyn
     """
     if url.startswith(("postgresql://", "postgres://")):
         address = make_url("postgresql+asyncpg://" + url.split("://", 1)[1])
-        ssl = address.query.get("sslmode", address.query.get("ssl"))
-        name = address.query.get("application_name")
         return create_async_engine(
-            address.difference_update_query(["sslmode", "ssl", "application_name"]),
+            address.difference_update_query([name for name in OPTIONS if name not in ("host", "port")]),
             hide_parameters=True,
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=10,
             pool_recycle=1800,
-            # Without JIT: our statements are short. Timeouts bound what a half-dead server can hold. A plan that is
-            # kept, made while the table was small, would read all of a table that has become large since.
-            connect_args={
-                "timeout": 5,
-                "command_timeout": None if patient else 60,
-                "server_settings": {"jit": "off", "plan_cache_mode": "force_custom_plan"}
-                | ({"application_name": name} if name else {}),
-                **({} if ssl is None else {"ssl": ssl}),
-            },
+            connect_args=connect.arguments(options_of(url), patient=patient),
         )
     engine = create_async_engine(
         "sqlite+aiosqlite://" + url.removeprefix("sqlite:").removeprefix("//"),

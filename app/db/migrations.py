@@ -4,13 +4,14 @@ from enum import Enum
 from pathlib import Path
 
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alembic import command
-from app.db import dialect
+from app.db import dialect, occupancy
 from app.db.database import Database
+from app.db.occupancy import FORMER_VERSION_TABLE
 
 LOCATION = Path(__file__).resolve().parents[2] / "alembic"
 
@@ -33,24 +34,48 @@ def _config(connection: Connection | None = None) -> Config:
 async def migrate(database: Database) -> None:
     """To the newest migration, in one transaction; of several that start at once one works and the others wait.
 
-    A database that a newer release migrated is left as it is.
+    A database that a newer release migrated is left as it is. Raises Unusable, before anything is made, where the
+    database is not for us, and Unavailable.
     """
+    await database.check_pooler()
     if await standing(database) is Standing.NEWER:
         return
     patient = database.patient()  # a large table takes its time, and so does another process that migrates it
     try:
-        async with patient.engine.begin() as connection:
-            await dialect.lock(connection, dialect.LOCK_MIGRATION)
-            await connection.run_sync(lambda sync: command.upgrade(_config(sync), "head"))
+        await patient.run(_migrate)
     finally:
         await patient.close()
 
 
+async def _migrate(connection: AsyncConnection) -> None:
+    await dialect.lock(connection, dialect.LOCK_MIGRATION)
+    occupied = await occupancy.look(connection, known())
+    revision = occupied.revision
+    if revision is not None and revision not in known():
+        return  # a newer release came first
+    if revision is not None and occupied.former:
+        await connection.run_sync(lambda sync: command.stamp(_config(sync), revision))
+    await connection.run_sync(lambda sync: command.upgrade(_config(sync), "head"))
+    if occupied.has_former_table:
+        # Processes of the release before, which look there, may still start: they see that the database is newer.
+        newest = text(f"UPDATE {FORMER_VERSION_TABLE} SET version_num = :revision")  # noqa: S608 - a constant
+        await connection.execute(newest, {"revision": head()})
+
+
 async def standing(database: Database) -> Standing:
-    async with database.reading() as connection:
-        current = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
-    scripts = ScriptDirectory.from_config(_config())
-    if current == scripts.get_current_head():
+    """Raises Unusable where the database is not for us, and Unavailable."""
+    async with database.looking() as connection:
+        revision = (await occupancy.look(connection, known())).revision
+    if revision == head():
         return Standing.CURRENT
-    known = {script.revision for script in scripts.walk_revisions()}
-    return Standing.OLDER if current is None or current in known else Standing.NEWER
+    return Standing.OLDER if revision is None or revision in known() else Standing.NEWER
+
+
+def head() -> str | None:
+    """The newest migration of this release."""
+    return ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def known() -> frozenset[str]:
+    """The migrations of this release."""
+    return frozenset(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())

@@ -58,10 +58,19 @@ class Unavailable(Exception):
     `component` is the word used by /health/ready and the log: `database`, `broker`, `objectstore`, `issuer`.
     """
 
+    told = "cannot be reached at the moment"
+    """What callers read about the component; the reason is for operators."""
+
     def __init__(self, component: str, reason: str) -> None:
         super().__init__(f"{component}: {reason}")
         self.component = component
         self.reason = reason
+
+
+class NotPrepared(Unavailable):
+    """The component is there, and what the service needs in it is being made."""
+
+    told = "is being prepared"
 
 
 class InvalidMessage(Exception):

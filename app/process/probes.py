@@ -1,7 +1,6 @@
 """How the service looks at what it needs from others: database, topics, buckets, keys."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -11,8 +10,9 @@ from app.api.auth.callers import KeySets
 from app.broker import Broker
 from app.catalog.registry import Registry
 from app.db import dialect, migrations
-from app.db.database import Database
-from app.domain.errors import Unavailable
+from app.db.connect import Unusable
+from app.db.database import Database, PoolerNotNamed
+from app.domain.errors import NotPrepared, Unavailable
 from app.domain.readiness import BROKER, DATABASE, ISSUER, OBJECT_STORE, Readiness
 from app.objectstore import ObjectStore
 from app.process.watch import Look
@@ -81,27 +81,61 @@ def looks(
 
 OLDER = "the database is older than this release: run `pas migrate`, or start with --migrate"
 
+PREPARING = "is being prepared: its tables are brought to this release"
+
 AT_ONCE = 3.0
 """Seconds in which a database answers that is there."""
 
 
-async def refuse_older(database: Database) -> None:
-    """Refuses an older database before anything listens, where it answers at once; else it is looked at later.
+async def refuse_unusable(database: Database, *, migrate: bool) -> None:
+    """Refuses, before anything listens, a database that is not for us, and an older one that may not be migrated.
 
+    Where it does not answer at once it is looked at later. One that will be migrated is closed until then.
     Raises StartRefused.
     """
-    with contextlib.suppress(Unavailable, TimeoutError):
+    try:
         async with asyncio.timeout(AT_ONCE):
-            if await migrations.standing(database) is migrations.Standing.OLDER:
-                raise StartRefused(OLDER)
+            await _check_pooler(database)
+            standing = await migrations.standing(database)
+    except Unusable as found:
+        raise StartRefused(found.reason) from found
+    except (Unavailable, TimeoutError):
+        return
+    if standing is migrations.Standing.OLDER:
+        if not migrate:
+            raise StartRefused(OLDER)
+        database.close_for(NotPrepared(DATABASE, PREPARING))
 
 
-async def check_database(database: Database, *, migrate: bool) -> None:
-    """Brings an older database to this release where allowed. Raises StartRefused, Unavailable."""
-    if migrate:
+async def check_database(database: Database, *, migrate: bool, readiness: Readiness | None = None) -> None:
+    """Brings an older database to this release where allowed. Raises StartRefused, Unavailable.
+
+    It is closed meanwhile, and where it cannot be used: whoever asks for something is told why.
+    """
+    try:
+        await _check_pooler(database)
+        standing = await migrations.standing(database)
+    except Unusable as found:
+        database.close_for(found)
+        raise
+    if migrate and standing is not migrations.Standing.NEWER:
+        if standing is migrations.Standing.OLDER:
+            database.close_for(NotPrepared(DATABASE, PREPARING))
+            if readiness is not None and readiness.watched_ill(DATABASE, PREPARING):
+                log.info("the database %s", PREPARING)
         await migrations.migrate(database)
-    match await migrations.standing(database):
+        standing = await migrations.standing(database)
+    match standing:
         case migrations.Standing.OLDER:
             raise StartRefused(OLDER)
         case migrations.Standing.NEWER:
             log.warning("the database was migrated by a newer release; it is used as it is")
+    database.close_for(None)
+
+
+async def _check_pooler(database: Database) -> None:
+    try:
+        await database.check_pooler()
+    except PoolerNotNamed as found:
+        database.close_for(found)
+        raise

@@ -23,16 +23,27 @@ Look = Callable[[], Awaitable[None]]
 
 
 class Watch:
-    """One loop per component. `seen(component)` waits until it was well for the first time."""
+    """One loop per component. `seen(component)` waits until it was well for the first time.
 
-    def __init__(self, readiness: Readiness, looks: Mapping[str, Look], *, soon: float = SOON) -> None:
+    A look that raises `refusal` ends the watch. Whatever else one raises is named, and it is looked at again.
+    """
+
+    def __init__(
+        self,
+        readiness: Readiness,
+        looks: Mapping[str, Look],
+        *,
+        refusal: type[Exception] | tuple[()] = (),
+        soon: float = SOON,
+    ) -> None:
         self._readiness = readiness
+        self._refusal = refusal
         self._looks = looks
         self._soon = soon
         self._seen = {component: asyncio.Event() for component in looks}
 
     async def run(self) -> None:
-        """Until cancelled. What a look raises beside Unavailable ends the watch: the start is refused."""
+        """Until cancelled. Raises the refusal of a look."""
         async with asyncio.TaskGroup() as tasks:
             for component, look in self._looks.items():
                 tasks.create_task(self._watch(component, look))
@@ -65,6 +76,12 @@ class Watch:
                     self._ill(component, outage.reason)
             except TimeoutError:
                 self._ill(component, f"no answer within {LOOK:.0f} s")
+            except self._refusal:
+                raise
+            except Exception as error:  # ours or a library's: no reason to end what may work again in two seconds
+                reason = f"looking at it failed unexpectedly ({type(error).__name__}); the log has more"
+                if self._readiness.watched_ill(component, reason):
+                    log.exception("%s could not be looked at", component)
             else:
                 if self._readiness.watched_well(component):
                     log.info("%s is as it should be", component)

@@ -44,7 +44,7 @@ from app.metadata.search import Artifacts
 from app.objectstore import ObjectStore
 from app.process import adapters
 from app.process.check_config import load_catalog
-from app.process.probes import StartRefused, check_database, looks, refuse_older
+from app.process.probes import StartRefused, check_database, looks, refuse_unusable
 from app.process.reload import Reload, digest
 from app.process.supervision import Supervision
 from app.process.watch import Look, Watch
@@ -92,7 +92,7 @@ class Parts:
 async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Service]:
     """Everything open, nothing connected yet: what cannot be reached now is waited for by `run`.
 
-    Raises StartRefused for an older database that answers.
+    Raises StartRefused for a database that answers and is older, or not for us.
     """
     seen = digest(settings.archive_types_location)
     catalog, registry = load_catalog(settings)
@@ -102,8 +102,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
         stack.callback(registry.close)
         database = Database(settings.datasource.url.get_secret_value())
         stack.push_async_callback(database.close)
-        if not migrate:
-            await refuse_older(database)
+        await refuse_unusable(database, migrate=migrate)
         objects = await stack.enter_async_context(adapters.open_object_store(settings))
         broker = adapters.open_broker(settings)
         await broker.start()
@@ -121,11 +120,11 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
         reload = Reload(settings.archive_types_location, seen, lambda: load_catalog(settings)[0], live, definitions)
 
         async def prepare_database() -> None:
-            await check_database(database, migrate=migrate)
+            await check_database(database, migrate=migrate, readiness=readiness)
             await definitions.apply(live.now)
 
         supervision = Supervision(
-            Watch(readiness, _probes(parts, key_sets, prepare_database)),
+            Watch(readiness, _probes(parts, key_sets, prepare_database), refusal=StartRefused),
             key_sets,
             [relay, run_relay] if settings.metadata_backfill.enabled else [relay],
             _command_loop(parts, relay, _metadata(parts, run_relay)),

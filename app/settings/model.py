@@ -324,7 +324,8 @@ class Datasource:
         "url",
         values.database_url,
         NO_SECRET,
-        "PostgreSQL, `postgresql://user:password@host:port/name`, with `?sslmode=…` where wanted (secret)",
+        "PostgreSQL 15 or newer, encoding UTF8: `postgresql://user:password@host:port/name`; options: "
+        '"Database" below (secret)',
         shown="required",
     )
 

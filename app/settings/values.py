@@ -5,9 +5,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import SecretStr
+
+from app.domain.database_url import database_options
 
 T = TypeVar("T")
 Parser = Callable[[str], T]
@@ -216,12 +218,6 @@ def http_url(value: str) -> str:
     return value.strip()
 
 
-DATABASE_OPTIONS = ("sslmode", "ssl", "application_name", "host", "port")
-"""Of the query of a database URL; `ssl` is another name of `sslmode`."""
-
-SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-
-
 def database_url(value: str) -> SecretStr:
     """`postgresql://user:password@host:port/name`; a secret because of the password."""
     parts = split_url(value)
@@ -232,11 +228,7 @@ def database_url(value: str) -> SecretStr:
         raise ValueError("names no host")
     if not parts.path.strip("/"):
         raise ValueError("names no database")
-    for name, given in parse_qsl(parts.query, keep_blank_values=True):
-        if name not in DATABASE_OPTIONS:
-            raise ValueError(f"has an option that is not known; there are {', '.join(DATABASE_OPTIONS)}")
-        if name in ("sslmode", "ssl") and given not in SSL_MODES:
-            raise ValueError(f"{name} must be one of {', '.join(SSL_MODES)}")
+    database_options(parts.query)
     for what, encoded in (("user", parts.username), ("password", parts.password)):
         if wrong := stray(unquote(encoded or "")):
             raise ValueError(f"has a {what} that {wrong} (%0A is a line break, %0D a carriage return)")

@@ -31,7 +31,7 @@ def test_several_migrations_at_once_are_one_and_a_newer_database_is_used_with_a_
     assert [(each.returncode, each.stdout) for each in migrations] == [
         (0, "the database is at the newest migration\n")
     ] * 3
-    archive.query("UPDATE alembic_version SET version_num = '9999_of_the_future'")
+    archive.query("UPDATE pas_alembic_version SET version_num = '9999_of_the_future'")
     assert pas(*command).returncode == 0
     with archive.service("--host", "127.0.0.1") as service:
         assert [line["message"] for line in service.logged() if line["level"] == "WARNING"] == [
@@ -39,4 +39,4 @@ def test_several_migrations_at_once_are_one_and_a_newer_database_is_used_with_a_
         ]
         service.submit(job_id, unversioned("a", "b"))
         assert_all_succeeded(service.wait_completed(job_id), ["a", "b"])
-    assert archive.query("SELECT version_num FROM alembic_version") == [{"version_num": "9999_of_the_future"}]
+    assert archive.query("SELECT version_num FROM pas_alembic_version") == [{"version_num": "9999_of_the_future"}]

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 
 from app.db import migrations
 from app.db.database import Database
+from app.db.occupancy import VERSION_TABLE
 from app.db.tables import metadata
 from tests.servers import Postgres
 
@@ -35,7 +36,9 @@ async def declared(database: Database, postgres: Postgres, tmp_path: Path) -> As
 
 async def test_migrations_and_tables_agree(database: Database) -> None:
     def differences(connection: Connection) -> list[object]:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True, "version_table": VERSION_TABLE}
+        )
         return list(compare_metadata(context, metadata))
 
     async with database.reading() as connection:

@@ -130,7 +130,7 @@ def said(message: str) -> str:
 async def _unavailable(request: Request, error: Exception) -> Response:
     assert isinstance(error, Unavailable)  # noqa: S101
     log.warning("%s %s answered with 503: %s", request.method, request.url.path, error)
-    detail = f"The {error.component} cannot be reached at the moment; the same request can be sent again."
+    detail = f"The {error.component} {error.told}; the same request can be sent again."
     return answer_with(try_later(detail))
 
 
