@@ -145,7 +145,10 @@ def _leasing(box: Outbox, dialect_name: str) -> ReturningUpdate[Any]:
 
 @lru_cache
 def _served(box: Outbox) -> Update:
-    return update(box.owners).where(box.owners.c.id.in_(_SERVED)).values(relayed_at=NOW)
+    """Locks the owners in the order of their ids, as everybody does: an UPDATE by itself takes its own."""
+    owners = box.owners
+    served = select(owners.c.id).where(owners.c.id.in_(_SERVED)).order_by(owners.c.id).with_for_update()
+    return update(owners).where(owners.c.id.in_(served)).values(relayed_at=NOW)
 
 
 _SERVED = bindparam("served", type_=Uuid, expanding=True)

@@ -1,6 +1,6 @@
 """Queries on the tasks that commands name: look up, note where the object lies, settle outcomes. None commits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -160,10 +160,10 @@ async def settle(
     changed = await _finish(connection, outcomes, now)
     done = {task_id for task_id, _ in changed}
     await artifacts.insert(connection, [each.archived for each in outcomes if each.archived and each.id in done])
-    completed, paused = await _count(connection, changed, now, threshold or NEVER)
     done |= await _remember_no_data(connection, [item for item in settlements if isinstance(item, NoData)], now)
-    done |= await _put_back(connection, [item for item in settlements if isinstance(item, PutBack)])
-    return Settled(done, completed, paused)
+    back, holds = await _put_back(connection, [item for item in settlements if isinstance(item, PutBack)])
+    completed, paused = await _change_jobs(connection, changed, holds, now, threshold or NEVER)
+    return Settled(done | back, completed, paused)
 
 
 async def _lock(connection: AsyncConnection, ids: Sequence[TaskId]) -> None:
@@ -211,26 +211,34 @@ def _finishing(dialect_name: str) -> ReturningUpdate[Any]:
     )
 
 
-async def _count(
+async def _change_jobs(
     connection: AsyncConnection,
     changed: Sequence[tuple[TaskId, TaskState]],
+    holds: Mapping[UUID, datetime],
     now: datetime,
     threshold: FailureThreshold,
 ) -> tuple[list[UUID], list[UUID]]:
-    """Moves the counters of the jobs; where none is open any more the job ends, here and only once. Those that ended,
-    and those that more failures than the threshold allows have paused."""
+    """Moves the counters of the jobs and holds those that are to be held, each job once, in the order of their ids.
+
+    Where none is open any more the job ends, here and only once. Returns those that ended, and those that more failures
+    than the threshold allows have paused.
+    """
     counts: dict[UUID, list[int]] = {}
     for task_id, state in changed:
         counts.setdefault(task_id.job_id, [0, 0])[state is TaskState.FAILED] += 1
     completed, paused = [], []
-    for job_id in sorted(counts):
-        succeeded, failed = counts[job_id]
-        values = {"job": job_id, "more_succeeded": succeeded, "more_failed": failed, "now": now}
-        left, paused_at = (await connection.execute(_counting(), {**values, **threshold._asdict()})).one()
-        if left == 0:
-            completed.append(job_id)
-        elif paused_at == now:
-            paused.append(job_id)
+    for job_id in sorted({*counts, *holds}):
+        if job_id in counts:
+            succeeded, failed = counts[job_id]
+            values = {"job": job_id, "more_succeeded": succeeded, "more_failed": failed, "now": now}
+            left, paused_at = (await connection.execute(_counting(), {**values, **threshold._asdict()})).one()
+            if left == 0:
+                completed.append(job_id)
+            elif paused_at == now:
+                paused.append(job_id)
+        if job_id in holds:
+            hold = update(job).where(job.c.id == job_id, job.c.state == JobState.OPEN).values(held_until=holds[job_id])
+            await connection.execute(hold)
     return completed, paused
 
 
@@ -316,19 +324,17 @@ def _putting_back(dialect_name: str) -> ReturningUpdate[Any]:
     )
 
 
-async def _put_back(connection: AsyncConnection, items: Sequence[PutBack]) -> set[TaskId]:
+async def _put_back(connection: AsyncConnection, items: Sequence[PutBack]) -> tuple[set[TaskId], dict[UUID, datetime]]:
+    """Returns the tasks it changed, and until when which jobs are to be held."""
     if not items:
-        return set()
+        return set(), {}
     values = PUT_BACK.bind(connection, [(*item.id, item.not_before, item.attempts) for item in items])
     done = {TaskId(*row) for row in await connection.execute(_putting_back(connection.dialect.name), values)}
     holds: dict[UUID, datetime] = {}
     for item in items:
         if item.hold_job and item.id in done:
             holds[item.id.job_id] = max(item.not_before, holds.get(item.id.job_id, item.not_before))
-    for job_id in sorted(holds):
-        hold = update(job).where(job.c.id == job_id, job.c.state == JobState.OPEN).values(held_until=holds[job_id])
-        await connection.execute(hold)
-    return done
+    return done, holds
 
 
 def to_json(stored: StoredArtifact) -> str:
