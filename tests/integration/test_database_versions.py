@@ -1,10 +1,18 @@
 """Databases that are older, newer or being migrated when the service starts."""
 
+import asyncio
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from uuid import uuid4
 
+import asyncpg
+
+from app.db.dialect import LOCK_MIGRATION
+from app.db.tables import schema_lock
 from tests.integration.conftest import MakeArchive
-from tests.support.archive_types import unversioned
+from tests.support.archive import Archive
+from tests.support.archive_types import OSV, submission, unversioned
 from tests.support.effects import assert_all_succeeded
 from tests.support.service import pas
 
@@ -40,3 +48,38 @@ def test_several_migrations_at_once_are_one_and_a_newer_database_is_used_with_a_
         service.submit(job_id, unversioned("a", "b"))
         assert_all_succeeded(service.wait_completed(job_id), ["a", "b"])
     assert archive.query("SELECT version_num FROM pas_alembic_version") == [{"version_num": "9999_of_the_future"}]
+
+
+@contextmanager
+def migration_under_way(archive: Archive) -> Iterator[None]:
+    """As if another process had begun to migrate, and its migration took as long as this lasts."""
+    with asyncio.Runner() as runner:
+        connection = runner.run(asyncpg.connect(archive.postgres.url(archive.database)))
+        runner.run(connection.execute("SELECT pg_advisory_lock($1, $2)", schema_lock, LOCK_MIGRATION))
+        try:
+            yield
+        finally:
+            runner.run(connection.close())
+
+
+def test_while_the_database_is_migrated_requests_and_health_say_that_it_is_being_prepared(
+    make_archive: MakeArchive,
+) -> None:
+    archive, job_id, body = make_archive(), uuid4(), submission(OSV, unversioned("a"))
+    service = archive.service()
+    try:
+        with migration_under_way(archive):
+            service.start_listening()
+            service.wait("named", lambda: "being prepared" in service.problem("database"))
+            assert service.ready()[0] == 503
+            for answer in (service.put(job_id, body), service.api("GET", f"/api/jobs/{job_id}")):
+                assert answer.status_code == 503
+                assert answer.json()["detail"].startswith("The database is being prepared;")
+                assert "Retry-After" in answer.headers
+        service.wait("ready", lambda: service.ready()[0] == 200)
+        service.submit(job_id, unversioned("a"))
+        assert_all_succeeded(service.wait_completed(job_id), ["a"])
+        said = [line["message"] for line in service.logged()]
+        assert said.count("the database is being prepared: its tables are brought to this release") == 1
+    finally:
+        service.close()
