@@ -123,8 +123,9 @@ class _Connector:
         return SESSION if schema is None else {**SESSION, "search_path": schema}
 
     def _preamble(self) -> str:
+        """What follows BEGIN in each transaction. Its isolation level comes first, for it was begun with the default."""
         sets = "".join(f" SET LOCAL {name} = '{value}';" for name, value in self._settings().items())
-        return f"{sets} {DURABLE.format(local='true')};"
+        return f" SET TRANSACTION ISOLATION LEVEL READ COMMITTED;{sets} {DURABLE.format(local='true')};"
 
     async def _begin(self, connection: Any) -> None:
         told = getattr(connection.get_settings(), "server_encoding", None)  # at login, as every server does

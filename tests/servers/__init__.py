@@ -3,6 +3,7 @@
 from tests.servers.fetch import ServerUnavailable, servers_dir
 from tests.servers.kafka import Kafka
 from tests.servers.oauth import DEFAULT_CLIENTS, Client, Oidc
+from tests.servers.pgbouncer import PgBouncer
 from tests.servers.postgres import Postgres
 from tests.servers.process import ServerFailed
 from tests.servers.seaweedfs import SeaweedFS
@@ -12,6 +13,7 @@ __all__ = [
     "Client",
     "Kafka",
     "Oidc",
+    "PgBouncer",
     "Postgres",
     "SeaweedFS",
     "ServerFailed",

@@ -9,9 +9,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from types import FrameType
 
-from tests.servers import Kafka, Oidc, Postgres, SeaweedFS, ServerUnavailable, kafka, oauth, postgres, seaweedfs
+from tests.servers import (
+    Kafka,
+    Oidc,
+    Postgres,
+    SeaweedFS,
+    ServerUnavailable,
+    kafka,
+    oauth,
+    pgbouncer,
+    postgres,
+    seaweedfs,
+)
 
-SERVERS = {"kafka": kafka, "postgres": postgres, "s3": seaweedfs, "oidc": oauth}
+SERVERS = {"kafka": kafka, "postgres": postgres, "s3": seaweedfs, "oidc": oauth, "pgbouncer": pgbouncer}
 
 
 def main() -> int:

