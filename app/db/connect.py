@@ -123,7 +123,7 @@ class _Connector:
         return SESSION if schema is None else {**SESSION, "search_path": schema}
 
     def _preamble(self) -> str:
-        """What follows BEGIN in each transaction. Its isolation level comes first, for it was begun with the default."""
+        """What follows BEGIN in each transaction; its isolation level first, as it was begun with the default one."""
         sets = "".join(f" SET LOCAL {name} = '{value}';" for name, value in self._settings().items())
         return f" SET TRANSACTION ISOLATION LEVEL READ COMMITTED;{sets} {DURABLE.format(local='true')};"
 

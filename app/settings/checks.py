@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from ipaddress import ip_address
+from pathlib import Path
 from urllib.parse import urlsplit
 
+from app.domain.database_url import database_options
 from app.settings.model import Kafka, Settings
 from app.settings.values import TOPIC
 
@@ -26,6 +28,7 @@ def contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
             f"must not be larger than {archive}backfill.max-bytes-in-flight, or such a document would wait for ever",
         )
     yield from _kafka_contradictions(settings.kafka)
+    yield from _database_files(settings.datasource.url.get_secret_value())
     connection = settings.object_storage.connection
     if (connection.access_key is None) != (connection.secret_key is None):
         missing, other = ("access-key", "secret-key") if connection.access_key is None else ("secret-key", "access-key")
@@ -88,6 +91,17 @@ def _missing(settings: Settings) -> Iterator[tuple[str, str]]:
             )
     if event.event_topic and event.event_topic in (backfill.topic, f"{backfill.topic}-dlq"):
         yield archive + "archivedartifact.event-topic", f"must differ from {archive}backfill.topic and its -dlq"
+
+
+def _database_files(url: str) -> Iterator[tuple[str, str]]:
+    options = database_options(url.partition("?")[2])
+    for name, file in (
+        ("sslrootcert", options.sslrootcert),
+        ("sslcert", options.sslcert),
+        ("sslkey", options.sslkey),
+    ):
+        if file is not None and not Path(file).is_file():
+            yield "jeap.datasource.url", f"{name}: no such file: {file}"
 
 
 def _kafka_contradictions(kafka: Kafka) -> Iterator[tuple[str, str]]:
