@@ -9,10 +9,10 @@ from app.db import jobs, migrations, tasks
 from app.db.connect import Unusable
 from app.db.database import Database
 from app.db.metadata_tables import value
-from app.db.tasks import TaskKey
 from app.domain.errors import Unavailable
 from app.domain.identity import reference_key
 from app.domain.jobs import Reference, TaskId
+from app.domain.tasks import TaskKey
 from tests.conftest import running
 from tests.integration.conftest import MakeArchive
 from tests.servers import Postgres

@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.db import ahead, outbox, tasks
 from app.db.database import Database
 from app.db.tables import job, task
-from app.db.tasks import Outcome, PutBack
 from app.domain.jobs import TaskId, TaskState
+from app.domain.tasks import Outcome, PutBack
 from tests.servers import Postgres
 from tests.support.rows import LEASE, NOW, change_job, claim, insert_job, job_row, publish
 

@@ -10,8 +10,8 @@ from sqlalchemy import text
 from app.db import migrations, outbox, tasks
 from app.db.connect import SESSION, Unusable
 from app.db.database import Database, PoolerNotNamed
-from app.db.tasks import Outcome
 from app.domain.jobs import TaskId, TaskState
+from app.domain.tasks import Outcome
 from tests.conftest import running
 from tests.integration.conftest import MakeArchive
 from tests.servers import PgBouncer, Postgres
