@@ -7,6 +7,10 @@ from typing import Protocol
 
 from app.domain.archive_types import ArchiveDataType
 
+PROBE_KEY = "archive-data-schema/pas-store-probe"
+"""Key of the small object with which a store is tried (`probe`). Where schemas lie the service may write in any case;
+no schema has such a name, for want of an extension."""
+
 
 @dataclass(frozen=True, slots=True)
 class Upload:
@@ -59,6 +63,10 @@ class PreconditionFailed(ObjectStoreError):
     """The condition of a put did not hold (412), or could not be decided (409, 404): look, then again."""
 
 
+class ConditionUndecided(PreconditionFailed):
+    """Whether the condition holds could not be decided (409), or there was nothing to hold it against (404)."""
+
+
 class ObjectRejected(ObjectStoreError):
     """The store will never take this object (metadata or body too large, a bad tag): permanent for the task."""
 
@@ -71,7 +79,10 @@ class ObjectStore(Protocol):
     """Everything raises `Unavailable("objectstore", reason)` for what is not this object's fault."""
 
     async def put(self, upload: Upload) -> ObjectVersion:
-        """Store it in one conditional request. Raises PreconditionFailed, ObjectRejected, Unavailable."""
+        """Store it in one conditional request. Raises PreconditionFailed, ObjectRejected, Unavailable.
+
+        Before the first put into a bucket the store is tried: Unavailable names what it does not keep.
+        """
 
     async def head(self, bucket: str, key: str, version_id: str | None = None) -> ObjectVersion | None:
         """The current (or that) version; None where there is none or a delete marker stands."""
@@ -96,11 +107,12 @@ class ObjectStore(Protocol):
         """The content of a version in chunks; raises FileNotFoundError where it is gone."""
 
     async def prepare(self, buckets: Sequence[str], types: Sequence[ArchiveDataType]) -> None:
-        """Check each bucket (there, versioned, object lock) and add the missing lifecycle rules of `types`.
+        """Check each bucket (there, versioned, object lock), try the store, add the missing lifecycle rules of `types`.
 
-        All other rules and settings are carried over unchanged and the result is read back. Makes the bucket where the
-        settings allow it. Safe to repeat; the caller holds the database lock. Raises Unavailable naming what is wrong,
-        `LifecycleLimit` where more than 1,000 rules would be needed.
+        All other rules and settings are carried over unchanged and the result is read back; where lifecycle rules are
+        switched off none are read or written. Makes the bucket where the settings allow it. Safe to repeat; the caller
+        holds the database lock. Raises Unavailable naming what is wrong, `LifecycleLimit` where more than 1,000 rules
+        would be needed.
         """
 
     async def check(self, buckets: Sequence[str]) -> None:
@@ -109,7 +121,8 @@ class ObjectStore(Protocol):
     async def examine(self, bucket: str) -> None:
         """Whether objects can be put there: the bucket, its versions and, where that is asked for, its object lock.
 
-        Nothing is written. Raises Unavailable with the reason.
+        Nothing is written: what the store does not keep is said where it was tried already. Raises Unavailable with the
+        reason.
         """
 
     async def close(self) -> None: ...

@@ -46,9 +46,10 @@ class FilesystemObjectStore:
     """Implements `ObjectStore`. Blocking work runs in its own threads, and so to its end when its caller is cancelled:
     a lock held by the caller would be free again before the thread is done, so locks are the threads' own."""
 
-    def __init__(self, root: Path, object_lock_enabled: bool = True) -> None:
+    def __init__(self, root: Path, object_lock_enabled: bool = True, lifecycle_enabled: bool = True) -> None:
         self._root = root
         self._object_lock_enabled = object_lock_enabled
+        self._lifecycle_enabled = lifecycle_enabled
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="objectstore")
         self._locks = [threading.Lock() for _ in range(LOCKS)]
 
@@ -200,6 +201,8 @@ class FilesystemObjectStore:
         directory = self._directory(bucket, "x").parent
         layout.make_directory(directory)
         self._check(bucket)
+        if not self._lifecycle_enabled:
+            return
         path = directory / ".lifecycle.json"
         present = json.loads(path.read_bytes())["Rules"] if path.exists() else []
         missing = missing_rules(present, types)

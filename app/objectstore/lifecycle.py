@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from app.domain.archive_types import LIFECYCLE_TAG, ArchiveDataType
 from app.domain.errors import Unavailable
 from app.objectstore import LifecycleLimit
-from app.objectstore.s3_errors import COMPONENT, code_of
+from app.objectstore.s3_errors import COMPONENT, code_of, status_of, unavailable
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +20,14 @@ MAX_RULES = 1000
 
 READ_BACK_PAUSES = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)
 """Seconds before each look at what was written: AWS may answer with the old rules for a moment."""
+
+WITHOUT_RULES = (
+    "where the store has none, or somebody else keeps them, "
+    "set jeap.processarchive.objectstorage.lifecycle-enabled to false"
+)
+
+_NOT_OURS = ("NotImplemented", "MethodNotAllowed", "AccessDenied")
+"""S3 codes of stores without lifecycle rules, and of keys that may not read or write them."""
 
 Rule = dict[str, Any]
 
@@ -68,7 +76,10 @@ async def ensure_rules(client: Any, bucket: str, types: Sequence[ArchiveDataType
             "remove rules that no data needs, or use another bucket"
         )
     more = {} if minimum_size is None else {"TransitionDefaultMinimumObjectSize": minimum_size}
-    await client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": wanted}, **more)
+    try:
+        await client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": wanted}, **more)
+    except ClientError as error:
+        raise _with_the_way_out(error, bucket) from error
     await _read_back(client, bucket, wanted, minimum_size)
     log.info("lifecycle rules added", extra={"bucket": bucket, "rules": [rule["ID"] for rule in missing]})
 
@@ -106,8 +117,16 @@ async def _read(client: Any, bucket: str) -> tuple[list[Rule], str | None, list[
     except ClientError as error:
         if code_of(error) == "NoSuchLifecycleConfiguration":
             return [], None, []
-        raise
+        raise _with_the_way_out(error, bucket) from error
     return list(answer.get("Rules", [])), answer.get("TransitionDefaultMinimumObjectSize"), answer.get(_UNKNOWN, [])
+
+
+def _with_the_way_out(error: ClientError, bucket: str) -> Exception:
+    """The same error, or what to do where lifecycle rules cannot be had."""
+    if code_of(error) not in _NOT_OURS and status_of(error) not in (405, 501):
+        return error
+    refused = unavailable(status_of(error), code_of(error), "", bucket).reason
+    return Unavailable(COMPONENT, f"{refused} (lifecycle rules); {WITHOUT_RULES}")
 
 
 async def _read_back(client: Any, bucket: str, wanted: Sequence[Rule], minimum_size: str | None) -> None:

@@ -10,6 +10,8 @@ from botocore.exceptions import ClientError
 from app.domain.archive_types import ArchiveDataType
 from app.domain.errors import Unavailable
 from app.objectstore import ListedVersion, ObjectVersion, PreconditionFailed, Upload
+from app.objectstore.limits import check_upload
+from app.objectstore.promises import Promises
 from app.objectstore.s3_buckets import check_buckets, examine_bucket, prepare_buckets
 from app.objectstore.s3_connection import S3Connection, S3Options
 from app.objectstore.s3_errors import COMPONENT, code_of, status_of, translated
@@ -38,8 +40,12 @@ class S3ObjectStore:
         self._connection = S3Connection(options)
         self._hot_put = HotPut(self._connection)
         self._hot_read = HotRead(self._connection)
+        self._promises = Promises(self._connection, self._hot_put)
 
     async def put(self, upload: Upload) -> ObjectVersion:
+        if not self._promises.are_kept(upload.bucket):
+            check_upload(upload)  # what can never be stored is said at once
+            await self._promises.need(upload.bucket)
         return await self._hot_put.put(upload)
 
     async def head(self, bucket: str, key: str, version_id: str | None = None) -> ObjectVersion | None:
@@ -96,15 +102,17 @@ class S3ObjectStore:
         return self._hot_read.read(bucket, key, version_id)
 
     async def prepare(self, buckets: Sequence[str], types: Sequence[ArchiveDataType]) -> None:
-        await prepare_buckets(self._connection, buckets, types)
+        await prepare_buckets(self._connection, buckets, types, self._promises.need)
 
     async def check(self, buckets: Sequence[str]) -> None:
         await check_buckets(self._connection, buckets)
 
     async def examine(self, bucket: str) -> None:
         await examine_bucket(self._connection, bucket)
+        self._promises.refuse_broken(bucket)
 
     async def close(self) -> None:
+        await self._promises.close()
         await self._connection.close()
 
 

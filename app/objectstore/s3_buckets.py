@@ -1,7 +1,7 @@
 """Buckets as the service needs them: there, versioned, with object lock, with their lifecycle rules."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -13,14 +13,21 @@ from app.objectstore.s3_connection import S3Connection
 from app.objectstore.s3_errors import COMPONENT, code_of, status_of, translated, unavailable
 
 
-async def prepare_buckets(connection: S3Connection, buckets: Sequence[str], types: Sequence[ArchiveDataType]) -> None:
+async def prepare_buckets(
+    connection: S3Connection,
+    buckets: Sequence[str],
+    types: Sequence[ArchiveDataType],
+    try_store: Callable[[str], Awaitable[None]],
+) -> None:
     """As `ObjectStore.prepare`; one bucket after the other, so that the first reason found is a whole one."""
     client = await connection.client()
     for bucket in dict.fromkeys(buckets):
         with translated(bucket):
             await _ensure_bucket(connection, client, bucket)
             await _need_protection(connection, client, bucket)
-            await ensure_rules(client, bucket, types)
+            await try_store(bucket)
+            if connection.options.lifecycle_enabled:
+                await ensure_rules(client, bucket, types)
 
 
 async def check_buckets(connection: S3Connection, buckets: Sequence[str]) -> None:

@@ -38,6 +38,7 @@ class S3Options:
     secret_key: str | None = field(default=None, repr=False)
     object_lock_enabled: bool = True
     object_lock_mode: str = "COMPLIANCE"
+    lifecycle_enabled: bool = True
     create_bucket: bool = False
     connect_timeout: float = 5.0
     read_timeout: float = 30.0

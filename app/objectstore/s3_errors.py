@@ -9,7 +9,7 @@ import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
 from app.domain.errors import Unavailable
-from app.objectstore import ObjectRejected, PreconditionFailed
+from app.objectstore import ConditionUndecided, ObjectRejected, PreconditionFailed
 
 COMPONENT = "objectstore"
 
@@ -64,19 +64,30 @@ HINTS = {
 _STATUS_HINTS = {301: _REGION, 302: _REGION, 307: _REGION, 308: _REGION}
 
 
+class Refused(Unavailable):
+    """The store answered, with this status and this S3 code (empty where the answer had none)."""
+
+    def __init__(self, status: int, code: str, reason: str) -> None:
+        super().__init__(COMPONENT, reason)
+        self.status = status
+        self.code = code
+
+
 def failure(status: int, code: str, message: str, bucket: str, *, if_match: bool = False) -> Exception:
     """The exception to raise for an error answer; `code` is empty where the body had none (HEAD, proxies)."""
-    if status == 412 or (status == 409 and code in ("ConditionalRequestConflict", "")):
-        return PreconditionFailed(f"HTTP {status} {code}".strip())
+    if status == 412:
+        return PreconditionFailed(f"HTTP 412 {code}".strip())
+    if status == 409 and code in ("ConditionalRequestConflict", ""):
+        return ConditionUndecided(f"HTTP 409 {code}".strip())
     if if_match and status == 404 and code != "NoSuchBucket":
-        return PreconditionFailed(f"HTTP 404 {code}".strip())
+        return ConditionUndecided(f"HTTP 404 {code}".strip())
     cause = REJECTED.get(code) or (None if code else REJECTED_STATUS.get(status))
     if cause is not None:
         return ObjectRejected(f"{cause} (HTTP {status}{' ' + code if code else ''})")
     return unavailable(status, code, message, bucket)
 
 
-def unavailable(status: int, code: str, message: str, bucket: str) -> Unavailable:
+def unavailable(status: int, code: str, message: str, bucket: str) -> Refused:
     """`bucket b: HTTP 403 AccessDenied: <S3's message>; <what to do>`."""
     reason = f"{_of(bucket)}HTTP {status}"
     if code:
@@ -85,7 +96,7 @@ def unavailable(status: int, code: str, message: str, bucket: str) -> Unavailabl
     if text and text != code:
         reason += f": {text.rstrip('.')}"
     hint = HINTS.get(code) or _STATUS_HINTS.get(status)
-    return Unavailable(COMPONENT, f"{reason}; {hint}" if hint else reason)
+    return Refused(status, code, f"{reason}; {hint}" if hint else reason)
 
 
 def error_of(body: bytes) -> tuple[str, str]:

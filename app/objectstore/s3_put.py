@@ -36,18 +36,26 @@ class HotPut:
         self._connection = connection
         self._signers = Signers()
 
-    async def put(self, upload: Upload) -> ObjectVersion:
-        """Store it in one conditional request. Raises PreconditionFailed, ObjectRejected, Unavailable."""
+    async def put(
+        self, upload: Upload, *, locked_until: datetime | None = None, checksum: str | None = None
+    ) -> ObjectVersion:
+        """Store it in one conditional request. Raises PreconditionFailed, ObjectRejected, Unavailable.
+
+        `locked_until` stands in the place of the upload's days, `checksum` (base64) in the place of the right one: for
+        a try of the store.
+        """
         check_upload(upload)
         connection, bucket, content = self._connection, upload.bucket, upload.content
         http = await connection.http()
         address = await connection.address(bucket)
         signer = self._signers.of(await connection.credentials(), address.region)
         now = datetime.now(UTC)
-        retain_until = None
+        retain_until = locked_until
         if connection.options.object_lock_enabled and upload.retain_days is not None:
             retain_until = whole_second(now + timedelta(days=upload.retain_days))
         headers = put_headers(upload, connection.options.object_lock_mode, retain_until)
+        if checksum is not None:
+            headers["x-amz-checksum-sha256"] = checksum
         url = f"{address.base}/{quote(upload.key, safe='/~')}"
         signer.sign("PUT", url, address.host, headers, upload.sha256)
         try:

@@ -96,7 +96,7 @@ def open_broker(settings: Settings) -> Broker:
 async def open_object_store(settings: Settings) -> AsyncIterator[ObjectStore]:
     store = settings.object_storage
     if settings.data_dir is not None:
-        files = FilesystemObjectStore(settings.data_dir / "objects", store.object_lock_enabled)
+        files = FilesystemObjectStore(settings.data_dir / "objects", store.object_lock_enabled, store.lifecycle_enabled)
         try:
             yield files
         finally:
@@ -110,6 +110,7 @@ async def open_object_store(settings: Settings) -> AsyncIterator[ObjectStore]:
         secret_key=None if connection.secret_key is None else connection.secret_key.get_secret_value(),
         object_lock_enabled=store.object_lock_enabled,
         object_lock_mode=store.object_lock_mode,
+        lifecycle_enabled=store.lifecycle_enabled,
         create_bucket=store.storage.create_bucket,
         connections=settings.backfill.concurrency,
     )

@@ -223,6 +223,14 @@ class ObjectStorage:
         "`COMPLIANCE` or `GOVERNANCE`",
         shown="`COMPLIANCE`",
     )
+    lifecycle_enabled: bool = setting(
+        "lifecycle-enabled",
+        values.boolean,
+        True,
+        "add the lifecycle rules of the archive types to the bucket; `false` for a store without lifecycle rules, or "
+        "where somebody else keeps them: none are read or written",
+        shown="`true`",
+    )
 
 
 @dataclass(frozen=True, slots=True)

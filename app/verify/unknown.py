@@ -13,7 +13,7 @@ from app.db.database import Database
 from app.domain.identity import reference_key
 from app.domain.jobs import JobState, Reference, TaskState
 from app.domain.tasks import TaskKey
-from app.objectstore import ListedVersion, ObjectStore, ObjectVersion
+from app.objectstore import PROBE_KEY, ListedVersion, ObjectStore, ObjectVersion
 from app.verify.findings import Counts, Difference, Finding, Kind
 from app.verify.known import KnownVersions
 
@@ -65,6 +65,7 @@ class Search:
         counts = Counts()
         if self._since is not None:
             batch = [found for found in batch if found.last_modified >= self._since]
+        batch = [found for found in batch if not found.key.startswith(PROBE_KEY)]
         ours = [found for found in batch if not found.key.startswith(SCHEMAS)]
         strange = await self._known.without(ours)
         counts["versions"], counts["schema"] = len(batch), len(batch) - len(ours)

@@ -115,14 +115,14 @@ def test_an_object_with_another_hash_of_another_job_is_superseded_by_a_new_versi
 def test_a_schema_object_with_another_hash_fails_the_task_clearly(make_archive: MakeArchive) -> None:
     with FaultyS3() as store:
         archive, job_id = make_archive(s3=store), uuid4()
-        store.fault("PUT", says(412, "PreconditionFailed"), part="archive-data-schema/")
+        store.fault("PUT", says(412, "PreconditionFailed"), part="archive-data-schema/PSF_")
         other: dict[str, Any] = {
             "ETag": '"1"',
             "x-amz-version-id": "v1",
             "x-amz-meta-hash": "0" * 64,
             "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT",
         }
-        store.fault("HEAD", lambda request, answer: Answer(200, other), part="archive-data-schema/")
+        store.fault("HEAD", lambda request, answer: Answer(200, other), part="archive-data-schema/PSF_")
         with archive.service() as service:
             service.submit(job_id, unversioned("a"))
             report = service.wait_completed(job_id)

@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import sys
+from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ CONFIGURATIONS = {
     "location": f"<LocationConstraint {XMLNS}/>",
 }
 KEPT_HEADERS = ("content-type", "x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date")
+CHECKSUM = "x-amz-checksum-sha256"
+CHECKED = 1024
+"""Bytes of the largest body whose checksum is looked at: what the service tries a store with is smaller."""
 
 
 @dataclass(slots=True)
@@ -65,6 +69,10 @@ class Sink:
         return error(405, "MethodNotAllowed")
 
     def _put(self, request: Request, path: str) -> Answer:
+        if CHECKSUM in request.headers and len(request.body) <= CHECKED:
+            digest = b64encode(hashlib.sha256(request.body).digest()).decode()
+            if request.headers[CHECKSUM] != digest:
+                return error(400, "BadDigest")
         present = self._objects.get(path)
         if present is not None and request.headers.get("if-none-match") == "*":
             return error(412, "PreconditionFailed")

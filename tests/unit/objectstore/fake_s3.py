@@ -6,21 +6,27 @@ from typing import Any
 
 from aiohttp import web
 
+from app.objectstore import PROBE_KEY
 from app.objectstore.s3 import S3Options
+from tests.unit.objectstore.fake_promises import FakePromises
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class FakeS3:
-    """A server that answers as a test says, and keeps what it was asked."""
+    """A server that answers as a test says, and keeps what it was asked; but for the object that it is tried with."""
 
     def __init__(self) -> None:
         self.requests: list[web.Request] = []
         self.bodies: list[bytes] = []
         self.answer: Answer = self.stored
+        self.promises = FakePromises()
+        """Answers for the object that the store is tried with before the first put."""
         self.url = ""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        if PROBE_KEY in request.path:
+            return self.promises.answer(request, await request.read())
         self.requests.append(request)
         self.bodies.append(await request.read())
         return await self.answer(request)

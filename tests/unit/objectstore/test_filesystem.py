@@ -299,3 +299,11 @@ async def test_lifecycle_rules_are_written_down_once(store: FilesystemObjectStor
 async def test_the_protocol_is_kept(store: FilesystemObjectStore) -> None:
     typed: ObjectStore = store  # mypy checks it
     assert await typed.head(BUCKET, KEY, "../../x") is None
+
+
+async def test_where_lifecycle_rules_are_switched_off_none_are_written_down(tmp_path: Path) -> None:
+    store = FilesystemObjectStore(tmp_path, lifecycle_enabled=False)
+    data_type = ArchiveDataType(SchemaName("PSF", "A", 1), "id", 90, SchemaFile(b"{}", "schema.json", ""))
+    await store.prepare([BUCKET], [data_type])
+    assert list((tmp_path / BUCKET).iterdir()) == []
+    await store.close()

@@ -9,8 +9,8 @@ from aiohttp import web
 from app.domain.archive_types import ArchiveDataType, SchemaFile, SchemaName
 from app.domain.errors import Unavailable
 from app.objectstore import lifecycle
-from app.objectstore.s3 import S3ObjectStore
-from tests.unit.objectstore.fake_s3 import FakeS3
+from app.objectstore.s3 import S3ObjectStore, open_s3
+from tests.unit.objectstore.fake_s3 import FakeS3, options_of
 
 TYPE = ArchiveDataType(SchemaName("PSF", "OsvRecord", 1), "id", 90, SchemaFile(b"{}", "schema.json", ""))
 FOREIGN = (
@@ -117,3 +117,32 @@ async def test_a_rule_that_somebody_changed_stays_with_a_warning(
         await store.prepare(["b-1"], [TYPE])
     assert len(bucket.puts) == 1
     assert "left as it is" in caplog.text
+
+
+async def test_where_lifecycle_rules_are_switched_off_none_are_read_or_written(fake: FakeS3) -> None:
+    bucket = Bucket(fake)
+    async with open_s3(options_of(fake, lifecycle_enabled=False)) as store:
+        await store.prepare(["b-1"], [TYPE])
+    assert bucket.puts == []
+    assert fake.requests
+    assert "lifecycle" not in {request.query_string for request in fake.requests}
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+@pytest.mark.parametrize(
+    ("status", "code"), [(501, "NotImplemented"), (501, ""), (405, "MethodNotAllowed"), (403, "AccessDenied")]
+)
+async def test_a_store_without_lifecycle_rules_is_named_with_the_way_out(
+    fake: FakeS3, store: S3ObjectStore, status: int, code: str, method: str
+) -> None:
+    bucket = Bucket(fake)
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.query_string == "lifecycle" and request.method == method:
+            return web.Response(status=status, text=f"<Error><Code>{code}</Code></Error>" if code else "")
+        return await bucket.answer(request)
+
+    fake.answer = answer
+    way_out = "set jeap.processarchive.objectstorage.lifecycle-enabled to false"
+    with pytest.raises(Unavailable, match=f"bucket b-1: HTTP {status}.*lifecycle rules.*{way_out}"):
+        await store.prepare(["b-1"], [TYPE])
