@@ -157,6 +157,7 @@ class Probe:
                 self._learn_clock(error.response)
                 if status_of(error) in (404, 405):  # 405: that version is a delete marker
                     return None
+                await client.get_object(Bucket=self._bucket, Key=key, **which)  # its answer has a body, which says why
                 raise
         self._learn_clock(answer)
         until = answer.get("ObjectLockRetainUntilDate")

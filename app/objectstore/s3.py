@@ -69,7 +69,8 @@ class S3ObjectStore:
             # A key is a prefix of others (v1 of v10): only the exact ones count.
             async for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
                 ids += [found["VersionId"] for found in page.get("Versions", ()) if found["Key"] == key]
-        heads = [await self.head(bucket, key, version_id) for version_id in ids]
+        # Some stores begin a page with the last version of the page before.
+        heads = [await self.head(bucket, key, version_id) for version_id in dict.fromkeys(ids)]
         return [head for head in heads if head is not None]
 
     async def list_versions(self, bucket: str, after: str | None = None) -> AsyncIterator[Sequence[ListedVersion]]:

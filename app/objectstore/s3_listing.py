@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC
 from typing import Any
 
+from app.domain.errors import Unavailable
 from app.objectstore import ListedVersion
-from app.objectstore.s3_errors import translated
+from app.objectstore.s3_errors import COMPONENT, translated
 
 _HASHES = re.compile(r"(.*/)?[0-9a-f]{2}/")
 """A directory whose entries are hashes."""
@@ -74,14 +75,22 @@ async def _holds_any(client: Any, bucket: str, prefix: str) -> bool:
 
 
 async def _answers(client: Any, **arguments: Any) -> AsyncIterator[Mapping[str, Any]]:
+    """Versity's gateway begins a page with the last version of the page before: it is left out."""
+    before: set[tuple[str, str]] = set()
     while True:
         with translated(arguments["Bucket"]):
             answer = await client.list_object_versions(**arguments)
-        yield answer
+        versions = answer.get("Versions", ())
+        new = [each for each in versions if (each["Key"], each["VersionId"]) not in before]
+        before = {(each["Key"], each["VersionId"]) for each in versions}
+        yield {**answer, "Versions": new}
         if not answer.get("IsTruncated"):
             return
+        version = answer.get("NextVersionIdMarker")
+        if (answer["NextKeyMarker"], version) == (arguments.get("KeyMarker"), arguments.get("VersionIdMarker")):
+            raise Unavailable(COMPONENT, f"bucket {arguments['Bucket']}: the listing of versions does not go on")
         arguments["KeyMarker"] = answer["NextKeyMarker"]
-        if version := answer.get("NextVersionIdMarker"):
+        if version:
             arguments["VersionIdMarker"] = version
         else:
             arguments.pop("VersionIdMarker", None)

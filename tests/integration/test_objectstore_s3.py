@@ -239,8 +239,9 @@ async def test_a_bucket_without_versions_or_lock_is_refused(s3: SeaweedFS, store
         await store.prepare([plain], [])
     with pytest.raises(Unavailable, match=plain):
         await store.put(upload_to(plain))
-    with pytest.raises(Unavailable, match=f"bucket {plain} keeps no versions: enable versioning"):
-        await store.put(upload_to(plain, "unlocked", retain_days=None))
+    async with open_s3(options_of(s3, object_lock_enabled=False)) as unlocked:
+        with pytest.raises(Unavailable, match=f"bucket {plain} keeps no versions: enable versioning"):
+            await unlocked.put(upload_to(plain))
     s3.client().put_bucket_versioning(Bucket=plain, VersioningConfiguration={"Status": "Enabled"})
     with pytest.raises(Unavailable, match=f"bucket {plain} has no object lock; enable it, or set objectstorage"):
         await store.prepare([plain], [])

@@ -28,7 +28,7 @@ class FakePromises:
     ahead: timedelta = timedelta()
     may_delete: bool = True
     refuses: str = ""
-    """A method that is answered with `refusal`."""
+    """Methods that are answered with `refusal`, with blanks between them."""
     refusal: tuple[int, str] = (403, "AccessDenied")
     requests: list[web.Request] = field(default_factory=list)
     objects: dict[str, list[Version]] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class FakePromises:
         return [version for versions in self.objects.values() for version in versions]
 
     def _answer(self, request: web.Request, body: bytes) -> web.Response:
-        if request.method == self.refuses:
+        if request.method in self.refuses.split():
             return error(*self.refusal)
         versions = self.objects.setdefault(request.path, [])
         wanted = request.query.get("versionId")

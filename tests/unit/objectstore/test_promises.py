@@ -162,6 +162,12 @@ async def test_an_outage_is_no_broken_promise_and_the_next_who_asks_tries_again(
     await promises.need("b-1")
 
 
+async def test_a_refusal_without_a_body_is_asked_for_its_reason(fake: FakeS3, promises: Promises) -> None:
+    fake.promises.refuses, fake.promises.refusal = "HEAD GET", (403, "SignatureDoesNotMatch")
+    with pytest.raises(Unavailable, match=r"SignatureDoesNotMatch.*check objectstorage.connection.access-key"):
+        await promises.need("b-1")
+
+
 async def test_a_refusal_names_the_object_that_was_put(fake: FakeS3, promises: Promises) -> None:
     fake.promises.refuses = "PUT"
     with pytest.raises(Unavailable, match=r"b-1: HTTP 403 AccessDenied.*object archive-data-schema/pas-store-probe"):
