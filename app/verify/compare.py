@@ -8,13 +8,16 @@ from app.domain.artifacts import StoredArtifact
 from app.domain.identity import hash_of_text, percent_encode
 from app.objectstore import ObjectVersion
 from app.verify.findings import Difference, Finding, Kind
-from app.verify.read_back import Seen, Unreadable
+from app.verify.read_back import SchemaProblem, Seen, Unreadable
 
 NOTHING = "nothing"
 
 
 def compare(task: StoredTask, seen: Seen | Unreadable | None, lock_mode: str | None) -> list[Finding]:
-    """At most one finding of each kind. `lock_mode` is that of the settings, None where locking is off."""
+    """At most one finding of each kind. `lock_mode` is that of the settings, None where locking is off.
+
+    Not what is wrong with the schema file: many objects share it.
+    """
     stored = task.stored
     if seen is None:
         return [finding(task, Kind.MISSING, Difference("object", f"{stored.size} bytes", NOTHING))]
@@ -25,7 +28,7 @@ def compare(task: StoredTask, seen: Seen | Unreadable | None, lock_mode: str | N
         *_content(stored, seen),
         *_names(task),
         *_metadata(task, seen.version),
-        *_schema(seen),
+        *_schema(seen.version),
         *_row(task),
     ]:
         found.append(finding(task, Kind.DIFFERENT, *differences))
@@ -44,6 +47,21 @@ def damaged(task: DamagedTask) -> Finding:
         key=None,
         version_id=None,
         differences=(Difference("row of the task", "where its object lies", "something else"),),
+    )
+
+
+def damaged_schema(problem: SchemaProblem, objects: int) -> Finding:
+    """One finding for all the objects that name the file."""
+    return Finding(
+        kind=Kind.DIFFERENT,
+        job=None,
+        reference=None,
+        version=None,
+        bucket=problem.bucket,
+        key=problem.key,
+        version_id=problem.version_id,
+        differences=(Difference("schema file", "as it was stored", problem.found),),
+        objects=objects,
     )
 
 
@@ -106,14 +124,15 @@ def _metadata(task: StoredTask, version: ObjectVersion) -> list[Difference]:
     return [
         Difference(f"metadata {name}", value, told.get(name, NOTHING))
         for name, value in expected.items()
-        if told.get(name) != value
+        if told.get(name, "") != value  # stores leave out what is empty
     ]
 
 
-def _schema(seen: Seen) -> list[Difference]:
-    if seen.schema_problem is None:
+def _schema(version: ObjectVersion) -> list[Difference]:
+    """What is wrong with the file itself is found once for all objects: `damaged_schema`."""
+    if {"schema-file-key", "schema-file-version-id"} <= version.user_metadata.keys():
         return []
-    return [Difference("schema file", "the one that the object names, unchanged", seen.schema_problem)]
+    return [Difference("schema file", "one that the object names", NOTHING)]
 
 
 def _row(task: StoredTask) -> list[Difference]:

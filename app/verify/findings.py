@@ -31,7 +31,10 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`job` and `reference` are None where an unknown object does not say them, its place where a row does not."""
+    """`job` and `reference` are None where an unknown object does not say them, its place where a row does not.
+
+    `objects` is how many objects share the cause, where it is not the object's own.
+    """
 
     kind: Kind
     job: str | None
@@ -41,6 +44,7 @@ class Finding:
     key: str | None
     version_id: str | None
     differences: tuple[Difference, ...]
+    objects: int | None = None
 
     def as_text(self) -> str:
         """One line; what a source could have chosen is quoted, so that it cannot imitate or hide anything."""
@@ -51,6 +55,7 @@ class Finding:
             ("bucket", self.bucket),
             ("key", self.key),
             ("version-id", self.version_id),
+            *([] if self.objects is None else [("objects", self.objects)]),
         )
         where = " ".join(f"{name}={_plain(value)}" for name, value in fields)
         what = "; ".join(
@@ -68,6 +73,7 @@ class Finding:
                 "bucket": self.bucket,
                 "key": self.key,
                 "versionId": self.version_id,
+                **({} if self.objects is None else {"objects": self.objects}),
                 "differences": [
                     {"what": each.what, "expected": each.expected, "found": each.found} for each in self.differences
                 ],

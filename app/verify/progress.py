@@ -3,13 +3,14 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from app.domain.jobs import TaskId
 from app.verify.findings import Counts
+from app.verify.read_back import SchemaProblem
 
 FORMAT = "pas-verify 1"
 
@@ -19,8 +20,16 @@ class StateError(ValueError):
 
 
 @dataclass(slots=True)
+class DamagedSchema:
+    """How many objects were seen that name this schema file, which is not as it should be."""
+
+    problem: SchemaProblem
+    objects: int = 0
+
+
+@dataclass(slots=True)
 class Progress:
-    """Everything up to these places is done, printed and counted."""
+    """Everything up to these places is done, printed and counted; but for the schema files, which are printed last."""
 
     stored_done: bool = False
     job: str | None = None
@@ -28,6 +37,7 @@ class Progress:
     bucket: str | None = None
     key: str | None = None
     counts: Counts = field(default_factory=Counts)
+    schemas: list[DamagedSchema] = field(default_factory=list)
 
     @property
     def task(self) -> TaskId | None:
@@ -38,7 +48,8 @@ class Progress:
         self.job, self.position = str(place.job_id), place.position
 
     def copy(self) -> "Progress":
-        return Progress(self.stored_done, self.job, self.position, self.bucket, self.key, Counts(self.counts))
+        schemas = [replace(each) for each in self.schemas]
+        return Progress(self.stored_done, self.job, self.position, self.bucket, self.key, Counts(self.counts), schemas)
 
 
 def fingerprint(parts: Sequence[object]) -> str:
@@ -62,7 +73,10 @@ class StateFile:
         if found.get("about") != self._about:
             raise StateError(f"{self.path} belongs to a verification with other options; name another one with --state")
         values = found["progress"]
-        return Progress(**{**values, "counts": Counts(values["counts"])})
+        schemas = [
+            DamagedSchema(SchemaProblem(**each["problem"]), each["objects"]) for each in values.get("schemas", ())
+        ]
+        return Progress(**{**values, "counts": Counts(values["counts"]), "schemas": schemas})
 
     def save(self, progress: Progress) -> None:
         """In one step, and only where something changed. Raises OSError."""

@@ -19,13 +19,23 @@ PAUSES = (0.5, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
+class SchemaProblem:
+    """A schema file that objects name and that is not as it should be; `found` is what is there."""
+
+    bucket: str
+    key: str
+    version_id: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """`size` and `sha256` are those of the bytes that came; `schema_problem` is what is wrong with its schema file."""
 
     version: ObjectVersion
     size: int
     sha256: str
-    schema_problem: str | None = None
+    schema_problem: SchemaProblem | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +59,7 @@ class Reader:
         self._pace = pace
         self._count = count
         self._sleep = sleep
-        self._schemas: dict[tuple[str, str, str], asyncio.Task[str | None]] = {}
+        self._schemas: dict[tuple[str, str, str], asyncio.Task[SchemaProblem | None]] = {}
 
     async def look(self, stored: StoredArtifact) -> Seen | Unreadable | None:
         """None where the version is gone. Raises Unavailable where the whole store is away."""
@@ -75,31 +85,36 @@ class Reader:
             return None
         return Seen(version, size, sha256, await self._schema_problem(version))
 
-    async def _schema_problem(self, version: ObjectVersion) -> str | None:
-        """Of the schema file that an object names; each is read once."""
+    async def _schema_problem(self, version: ObjectVersion) -> SchemaProblem | None:
+        """Of the schema file that an object names; each is read once, whoever waits for it."""
         told = version.user_metadata
         key, version_id = told.get("schema-file-key"), told.get("schema-file-version-id")
         if key is None or version_id is None:
-            return "the object names none"
+            return None  # `compare` says so
         place = (version.bucket, key, version_id)
-        if place not in self._schemas:
-            self._schemas[place] = asyncio.create_task(self._look_at_schema(*place))
-        try:
-            return await asyncio.shield(self._schemas[place])
-        except (ObjectStoreError, Unavailable):
-            del self._schemas[place]  # the next object asks again
-            raise
+        look = self._schemas.get(place)
+        if look is None:
+            look = self._schemas[place] = asyncio.create_task(self._look_at_schema(*place))
+            look.add_done_callback(lambda done: self._looked(place, done))
+        return await asyncio.shield(look)
 
-    async def _look_at_schema(self, bucket: str, key: str, version_id: str) -> str | None:
+    def _looked(self, place: tuple[str, str, str], look: asyncio.Task[SchemaProblem | None]) -> None:
+        """Forgets a look that failed, before those who wait for it go on: the next one looks again."""
+        if look.cancelled() or look.exception() is not None:
+            del self._schemas[place]
+
+    async def _look_at_schema(self, bucket: str, key: str, version_id: str) -> SchemaProblem | None:
         found = await self._objects.head(bucket, key, version_id)
         try:
             _, sha256 = ("", "") if found is None else await self._digest(bucket, key, version_id)
         except FileNotFoundError:
             found = None
         if found is None:
-            return f"{key} version {version_id}: nothing"
+            return SchemaProblem(bucket, key, version_id, "nothing")
         expected = found.user_metadata.get("hash")
-        return None if sha256 == expected else f"{key} version {version_id}: sha256 {sha256}, not {expected}"
+        if sha256 == expected:
+            return None
+        return SchemaProblem(bucket, key, version_id, f"sha256 {sha256}, not {expected}")
 
     async def _digest(self, bucket: str, key: str, version_id: str) -> tuple[int, str]:
         """Bytes and hex SHA-256 of a version. Raises FileNotFoundError where it is gone."""

@@ -13,12 +13,12 @@ from app.db.verify import DamagedTask, StoredTask, stored_page
 from app.domain.errors import Unavailable
 from app.domain.jobs import TaskId
 from app.objectstore import ObjectStore
-from app.verify.compare import compare, damaged, may_be_gone
-from app.verify.findings import Report
+from app.verify.compare import compare, damaged, damaged_schema, may_be_gone
+from app.verify.findings import Kind, Report
 from app.verify.in_order import in_order
 from app.verify.known import KnownVersions
 from app.verify.pace import Pace
-from app.verify.progress import Progress
+from app.verify.progress import DamagedSchema, Progress
 from app.verify.read_back import Reader, Seen, Unreadable
 from app.verify.unknown import Search, whole_keys
 
@@ -88,6 +88,8 @@ class Verification:
             await self._read_back()
             if self._stop.is_set():
                 return False
+            for each in progress.schemas:
+                self._report.finding(damaged_schema(each.problem, each.objects))
             progress.stored_done = True
             self._save()
         if options.unknown:
@@ -124,7 +126,8 @@ class Verification:
                     counts["expired"] += 1
                 else:
                     findings = compare(task, seen, options.lock_mode)
-                    counts["ok"] += not findings
+                    is_readable = self._has_schema(seen)
+                    counts["ok"] += is_readable and not findings
                 for finding in findings:
                     counts[finding.kind] += 1
                     self._report.finding(finding)
@@ -143,9 +146,27 @@ class Verification:
                 if findings and not in_a_row:
                     self._save()
 
+    def _has_schema(self, seen: Seen | Unreadable | None) -> bool:
+        """Counts an object whose schema file is damaged: one finding for all of them, when the last was looked at."""
+        problem = seen.schema_problem if isinstance(seen, Seen) else None
+        if problem is None:
+            return True
+        schemas = self._progress.schemas
+        known = next((each for each in schemas if each.problem == problem), None)
+        if known is None:
+            known = DamagedSchema(problem)
+            schemas.append(known)
+            self._progress.counts[Kind.DIFFERENT] += 1
+            self._note(
+                f"schema file {problem.key} version {problem.version_id}: {problem.found}; its objects are counted"
+            )
+        known.objects += 1
+        return False
+
     def _back_to(self, place: Progress) -> None:
         progress = self._progress
         progress.job, progress.position, progress.counts = place.job, place.position, place.counts
+        progress.schemas = place.schemas
 
     def _count(self, size: int) -> None:
         self.bytes_read += size

@@ -64,6 +64,8 @@ class Archived:
     bucket: str
     state: Path
     locks: bool = True
+    metadata: tuple[tuple[str, str], ...] = (("author", "Zoë & Co"),)
+    """What the source says of each document, in headers."""
     job_ids: list[UUID] = field(default_factory=list)
 
     async def prepare(self) -> None:
@@ -112,7 +114,7 @@ class Archived:
     ) -> StoredArtifact:
         task = ArchiveTask(place, reference, "M", None, now, 0, 4, "i", None)
         kind = type_of(days)
-        document = Document(content, "application/json", kind.schema, (("author", "Zoë & Co"),))
+        document = Document(content, "application/json", kind.schema, self.metadata)
         schema_version_id = await SchemaFiles(self.objects).ensure(self.bucket, kind)
         artifact = describe(document, task, kind, Target(self.bucket), schema_version_id)
         return await store(self.objects, artifact, task, locks=self.locks)

@@ -260,15 +260,68 @@ async def test_schema_files_that_are_gone_or_changed_are_found(archived: Archive
     content.chmod(0o644)
     content.write_bytes(b"[]")
     result = await archived.verify()
-    assert result.kinds == [("different", "DOC/0"), ("different", "DOC/1")]
-    [found] = result.findings[0]["differences"]
+    [finding] = result.findings  # one cause
+    assert (finding["kind"], finding["objects"], finding["reference"]) == ("different", 2, None)
+    assert finding["key"] == "archive-data-schema/PSF_OsvRecord_1.schema.json"
+    [found] = finding["differences"]
     assert found["what"] == "schema file"
     assert "sha256 " in found["found"]
+    assert (result.code, result.counts["findings"], result.counts["different"], result.counts["ok"]) == (1, 1, 1, 0)
+    assert "archive-data-schema/PSF_OsvRecord_1.schema.json" in result.err  # at once, not when all is read
+    text = (await archived.verify(as_json=False)).out
+    assert " objects=2 schema file: expected" in text
     content.unlink()
     [found] = (await archived.verify()).findings[0]["differences"]
-    assert found["found"].endswith(": nothing")
+    assert found["found"] == "nothing"
     content.write_bytes(before)
     assert (await archived.verify()).code == 0
+
+
+async def test_an_object_with_damage_of_its_own_beside_a_damaged_schema_file_is_named_too(
+    archived: Archived, root: Path
+) -> None:
+    stored = await archived.job(*documents(3))
+    schemas = root / archived.bucket / "archive-data-schema"
+    next(path for path in schemas.rglob("*.json") if path.is_file()).with_suffix("").unlink()
+    files_of(root, stored[1])[0].write_bytes(b'{"id": x}')
+    result = await archived.verify()
+    assert [(each["reference"], each.get("objects")) for each in result.findings] == [("DOC/1", None), (None, 3)]
+    assert result.counts["ok"] == 0
+
+
+async def test_an_object_that_names_no_schema_file_is_found(archived: Archived, root: Path) -> None:
+    stored = await archived.job(*documents(2))
+    said = files_of(root, stored[1])[1]
+    before = json.loads(said.read_text())
+    metadata = {name: value for name, value in before["user_metadata"].items() if name != "schema-file-key"}
+    said.write_text(json.dumps({**before, "user_metadata": metadata}))
+    result = await archived.verify()
+    assert result.kinds == [("different", "DOC/1")]
+    assert result.findings[0]["differences"][0]["found"] == "nothing"
+
+
+@pytest.mark.parametrize("left_out", [True, False])
+async def test_an_empty_value_that_the_store_left_out_is_no_difference(
+    archived: Archived, root: Path, left_out: bool
+) -> None:
+    archived.metadata = (("author", "Zoë & Co"), ("empty", ""))
+    stored = await archived.job(*documents(1))
+    said = files_of(root, stored[0])[1]
+    before = json.loads(said.read_text())
+    assert before["user_metadata"]["empty"] == ""
+    kept = {name: value for name, value in before["user_metadata"].items() if name != "empty"}
+    said.write_text(json.dumps({**before, "user_metadata": kept if left_out else {**kept, "empty": "no more"}}))
+    assert (await archived.verify()).kinds == ([] if left_out else [("different", "DOC/0")])
+
+
+async def test_a_value_that_is_gone_is_a_difference(archived: Archived, root: Path) -> None:
+    stored = await archived.job(*documents(1))
+    said = files_of(root, stored[0])[1]
+    before = json.loads(said.read_text())
+    kept = {name: value for name, value in before["user_metadata"].items() if name != "author"}
+    said.write_text(json.dumps({**before, "user_metadata": kept}))
+    [finding] = (await archived.verify()).findings
+    assert [each["found"] for each in finding["differences"]] == ["nothing"]
 
 
 @pytest.mark.parametrize("prefix", ["", "2026/", "202605/", "20260508/"])

@@ -81,6 +81,24 @@ async def test_after_ctrl_c_it_goes_on_and_counts_each_object_once(archived: Arc
     assert not archived.state.exists()
 
 
+async def test_a_damaged_schema_file_is_one_finding_with_all_its_objects_after_interruptions_too(
+    archived: Archived, tmp_path: Path
+) -> None:
+    await archived.job(*documents(40))
+    schemas = tmp_path / "pas" / "objects" / archived.bucket / "archive-data-schema"
+    next(path for path in schemas.rglob("*.json") if path.is_file()).with_suffix("").unlink()
+    real, results = archived.objects, []
+    for attempt in range(20):
+        archived.objects = Between(real, at=11, do=interrupt)
+        results.append(await archived.verify(resume=attempt > 0, unknown=False))
+        if results[-1].code != 130:
+            break
+    assert len(results) > 2
+    [finding] = [each for result in results for each in result.findings]
+    assert finding["objects"] == 40
+    assert (results[-1].code, results[-1].counts["tasks"], results[-1].counts["findings"]) == (1, 40, 1)
+
+
 async def test_the_search_for_unknown_objects_goes_on_behind_its_last_key(
     archived: Archived, monkeypatch: pytest.MonkeyPatch
 ) -> None:
