@@ -88,6 +88,7 @@ async def test_each_kind_of_damage_is_found_and_named(archived: Archived, s3: Se
         ("unlocked", "DOC/3"),
         ("different", "DOC/4"),
         ("unlocked", "DOC/4"),
+        ("different", None),
         ("unknown", "ORPHAN"),
     ]
     assert {each["what"] for each in result.findings[1]["differences"]} == {
@@ -95,10 +96,12 @@ async def test_each_kind_of_damage_is_found_and_named(archived: Archived, s3: Se
         "metadata hash",
         "row of the artifact: sha256",
     }
-    assert {each["what"] for each in result.findings[3]["differences"]} == {"schema file", "row of the artifact"}
+    assert {each["what"] for each in result.findings[3]["differences"]} == {"row of the artifact"}
+    schema = result.findings[5]  # the other bucket has none
+    assert (schema["bucket"], schema["objects"], schema["differences"][0]["what"]) == (other, 1, "schema file")
     assert result.findings[2]["differences"][0]["found"] == f"until {until.isoformat().replace('+00:00', 'Z')}"
     assert (result.findings[4]["bucket"], result.findings[4]["versionId"]) == (other, copy["VersionId"])
-    assert (result.counts["ok"], result.counts["known"], result.counts["findings"]) == (2, 5, 6)
+    assert (result.counts["ok"], result.counts["known"], result.counts["findings"]) == (2, 5, 7)
 
 
 async def test_a_weaker_mode_than_the_settings_ask_for_is_unlocked(archived: Archived) -> None:

@@ -51,7 +51,7 @@ class Outcomes:
         return dict(json.loads(self.out.splitlines()[-1])["summary"])
 
     @property
-    def kinds(self) -> list[tuple[str, str]]:
+    def kinds(self) -> list[tuple[str, str | None]]:
         return [(each["kind"], each["reference"]) for each in self.findings]
 
 
