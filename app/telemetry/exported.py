@@ -1,14 +1,21 @@
 """Spans of the OpenTelemetry SDK, exported over OTLP http/protobuf; loaded only where spans are exported."""
 
 import random
+import ssl
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from os import environ
 from time import time_ns
 from traceback import format_exception
 from types import TracebackType
 from typing import Self
 
+import requests
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.environment_variables import (
+    OTEL_EXPORTER_OTLP_CERTIFICATE,
+    OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE,
+)
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -37,8 +44,19 @@ _KINDS: dict[Kind, SpanKind] = {
 
 
 def collector() -> SpanProcessor:
-    """Sends batches to the collector that the variables of OpenTelemetry name."""
-    return BatchSpanProcessor(OTLPSpanExporter())
+    """Sends batches to the collector that the variables of OpenTelemetry name, without a proxy of the environment."""
+    session = requests.Session()
+    session.trust_env = False
+    return BatchSpanProcessor(OTLPSpanExporter(certificate_file=authorities(), session=session))
+
+
+def authorities() -> str | None:
+    """File or directory of those that all other connections trust too (`app/outgoing/trust.py`); None where a variable
+    of OpenTelemetry names others. Without this they would be those that Python's `certifi` brings."""
+    if environ.get(OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE) or environ.get(OTEL_EXPORTER_OTLP_CERTIFICATE):
+        return None
+    paths = ssl.get_default_verify_paths()
+    return paths.cafile or paths.capath
 
 
 class ExportedSpan:

@@ -167,7 +167,7 @@ def test_a_short_retry_after_is_waited_for(service: Service, source: Source) -> 
 
 
 def test_a_long_retry_after_puts_the_task_back_and_its_attempts_are_kept(service: Service, source: Source) -> None:
-    source.script(match="busy-for-long", status=503, retry_after=6, times=1)
+    source.script(match="busy-for-long", status=500, retry_after=6, times=1)
     source.script(match="busy-for-long", status=500)
     found = outcomes(service, "busy-for-long", num_of_retry=1)
     assert found["busy-for-long"]["error"]["message"] == f"{READ}: HTTP 500 (2 attempts)"
@@ -194,6 +194,12 @@ def test_a_source_that_hangs_or_breaks_off_is_tried_again(
     assert message.startswith(f"{READ}: {cause}")
     assert message.endswith(" (2 attempts)")
     assert source.counts == {"hanging": 2}
+
+
+def test_a_503_with_a_time_to_come_back_uses_up_no_attempt(service: Service, source: Source) -> None:
+    source.script(match="busy", status=503, retry_after=6, times=1)
+    assert outcomes(service, "busy", num_of_retry=0)["busy"]["state"] == "succeeded"
+    assert source.counts == {"busy": 2}
 
 
 def test_bucket_and_prefix_of_the_source_are_honoured_where_allowed(
