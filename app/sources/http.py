@@ -9,19 +9,18 @@ from yarl import URL
 
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.artifacts import Document
-from app.domain.errors import STEP_READ, NoArchiveData, PermanentFailure, TransientFailure, task_message
+from app.domain.errors import NoArchiveData, PermanentFailure, TransientFailure
 from app.domain.jobs import Reference
 from app.sources.body import announced_length, read_body, too_large
-from app.sources.headers import describe, retry_after
+from app.sources.headers import describe
 from app.sources.memory import ByteBudget, Lease
-from app.sources.oauth import OAuthClientOptions, Token, TokenCache
+from app.sources.oauth import OAuthClientOptions, TokenCache
 from app.sources.pacing import Attempt, Pacers, source_key
 from app.sources.patience import Absence, Absences, Way
+from app.sources.statuses import Unauthorized, check_status
+from app.sources.token_answers import Token
 from app.sources.transport import HttpOptions, failure_of, http_session, seconds, source_url
 from app.telemetry import metrics
-
-TRANSIENT = frozenset({408, 425, 429})
-"""Statuses below 500 that may pass."""
 
 
 async def _nothing() -> None: ...
@@ -172,33 +171,6 @@ class SourceClient:
             described.bucket,
             described.prefix,
         )
-
-
-class Unauthorized(PermanentFailure):
-    """401: worth one more request with a new token."""
-
-
-def check_status(response: aiohttp.ClientResponse) -> None:
-    """Returns for 2xx with content; raises what the other statuses mean."""
-    status = response.status
-    if status == 204:
-        raise NoArchiveData
-    if status == 206:
-        raise PermanentFailure(task_message(STEP_READ, "HTTP 206: a part of the document, which was not asked for"))
-    if 200 <= status < 300:
-        return
-    cause = f"HTTP {status}"
-    if status in TRANSIENT or 500 <= status < 600:
-        throttled = status in (429, 503)
-        wait = retry_after(response.headers.get("Retry-After"))
-        raise TransientFailure(
-            cause,
-            retry_after=wait,
-            unreachable=status >= 500 and not throttled,
-            throttled=throttled,
-            spares=status == 429 or (status == 503 and wait is not None),
-        )
-    raise (Unauthorized if status == 401 else PermanentFailure)(task_message(STEP_READ, cause))
 
 
 def way_of(configuration: ArchiveTypeConfiguration) -> Way:

@@ -2,10 +2,7 @@
 
 import asyncio
 import base64
-import json
-import re
 import time
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import quote_plus, urlencode
@@ -15,21 +12,10 @@ from yarl import URL
 
 from app.domain.errors import PermanentFailure, TransientFailure
 from app.outgoing.bad_answers import fault_of, is_bad_answer
-from app.sources.body import PACKED, Inflater, content_encoding
+from app.sources.body import content_encoding
 from app.sources.headers import retry_after
+from app.sources.token_answers import LARGEST_ANSWER, Token, parsed, token_of, unpacked
 from app.sources.transport import HttpOptions, failure_of, seconds
-
-ASSUMED_LIFETIME = 60.0
-"""Seconds a token is used for when the answer does not say how long it lives."""
-
-LONGEST_LIFETIME = 86_400.0
-
-EARLIEST_RENEWAL = 30.0
-"""Seconds before its end a token is renewed; a tenth of its life where that is less."""
-
-LARGEST_ANSWER = 64 * 1024
-
-TOKEN = re.compile(r"[\x21-\x7e]+")
 
 KNOWN_ERRORS = frozenset(
     {
@@ -56,14 +42,6 @@ class OAuthClientOptions:
     client_id: str
     client_secret: str = field(repr=False)
     scope: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """`expires_at` is of the clock of its cache, already shortened: from then on it is not used any more."""
-
-    value: str = field(repr=False)
-    expires_at: float
 
 
 class TokenCache:
@@ -132,7 +110,7 @@ class TokenCache:
         if status != 200:
             self._refuse(status, content, wait)
         try:
-            self._token = _token_of(content, started)
+            self._token = token_of(content, started)
         except ValueError as error:
             raise self._failed(str(error)) from None
         return self._token
@@ -162,7 +140,7 @@ class TokenCache:
     def _refuse(self, status: int, content: bytes, wait: float | None) -> None:
         if status >= 500 or status in (408, 425, 429):
             raise self._failed(f"HTTP {status}", wait)
-        error = _parsed(content).get("error")
+        error = parsed(content).get("error")
         code = f" {error}" if isinstance(error, str) and error in KNOWN_ERRORS else ""
         raise self._failed(f"HTTP {status}{code}", wait, "refused")
 
@@ -175,52 +153,3 @@ def basic_credentials(client_id: str, client_secret: str) -> str:
     """`client_secret_basic` of RFC 6749, section 2.3.1: both form-urlencoded before they are joined."""
     pair = f"{quote_plus(client_id)}:{quote_plus(client_secret)}"
     return "Basic " + base64.b64encode(pair.encode()).decode()
-
-
-def unpacked(content: bytes, encoding: str) -> bytes:
-    """The answer without gzip or deflate, at most `LARGEST_ANSWER` bytes of it; empty where it cannot be had.
-
-    It was not asked to be packed, but some proxies do it anyway; so what was cut off or is corrupt is no token.
-    """
-    if not encoding or not content:
-        return content
-    if encoding not in PACKED:
-        return b""
-    parts, size = [], 0
-    try:
-        for piece in Inflater(encoding, content).feed(content):
-            parts.append(piece)
-            size += len(piece)
-            if size > LARGEST_ANSWER:
-                break
-    except zlib.error:
-        return b""
-    return b"".join(parts)[:LARGEST_ANSWER]
-
-
-def _token_of(content: bytes, started: float) -> Token:
-    """Raises ValueError with what is wrong."""
-    answer = _parsed(content)
-    value, kind = answer.get("access_token"), answer.get("token_type", "Bearer")
-    if not isinstance(value, str) or not TOKEN.fullmatch(value):
-        raise ValueError("the answer has no access token")
-    if not isinstance(kind, str) or kind.lower() != "bearer":
-        raise ValueError("the token is not a bearer token")
-    lifetime = _lifetime(answer.get("expires_in"))
-    return Token(value, started + lifetime - min(EARLIEST_RENEWAL, lifetime / 10))
-
-
-def _lifetime(expires_in: object) -> float:
-    if isinstance(expires_in, str) and expires_in.isascii() and expires_in.isdigit() and len(expires_in) < 10:
-        expires_in = int(expires_in)
-    if isinstance(expires_in, int | float) and not isinstance(expires_in, bool):
-        return float(min(max(expires_in, 0), LONGEST_LIFETIME))
-    return ASSUMED_LIFETIME
-
-
-def _parsed(content: bytes) -> dict[str, object]:
-    try:
-        answer = json.loads(content)
-    except (ValueError, RecursionError):
-        return {}
-    return answer if isinstance(answer, dict) else {}

@@ -174,7 +174,7 @@ def test_a_long_retry_after_puts_the_task_back_and_its_attempts_are_kept(service
     assert source.counts == {"busy-for-long": 2}
     put_back = [line["message"] for line in service.logged() if line["message"].startswith("put back until")]
     assert len(put_back) == 1
-    assert put_back[0].endswith(": HTTP 503")
+    assert put_back[0].endswith(": HTTP 500")
 
 
 @pytest.mark.parametrize(
