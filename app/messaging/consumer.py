@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from time import monotonic
+from typing import NamedTuple
 
 from app.broker import Consumer, Partition, Record
 from app.domain.errors import Unavailable
@@ -40,6 +41,13 @@ DEAD_LETTERS = "dead letters"
 log = logging.getLogger(__name__)
 
 
+class _Taken(NamedTuple):
+    """A polled record, and the offsets of its partition as assigned to us when it came."""
+
+    record: Record
+    offsets: Offsets
+
+
 class CommandLoop:
     """One member of the consumer group. `dead_letter` sends one record away and returns once that is acknowledged."""
 
@@ -57,6 +65,8 @@ class CommandLoop:
         self._dead_letter = dead_letter
         self._readiness = readiness
         self._offsets: dict[Partition, Offsets] = {}
+        self._polled: list[_Taken] = []
+        self._look_up: asyncio.Task[None] | None = None
         self._paused = False
         self._last_commit = 0.0
 
@@ -66,38 +76,51 @@ class CommandLoop:
         The last two take up to `LAST_COMMIT` and `LEAVE` seconds more.
         """
         await self._consumer.start(self._revoked)
-        receiving: asyncio.Task[None] | None = None
         try:
             while not stop.is_set():
-                if receiving is not None:
-                    await asyncio.wait({receiving}, timeout=POLL_TIMEOUT)
-                    if receiving.done():
-                        receiving.result()
-                        receiving = None
-                self._hold_back(receiving is not None or self._slots.in_hand >= IN_HAND)
-                records = await self._poll()
-                if records:
-                    receiving = asyncio.create_task(self._receive(records))
+                await self._wait_for_look_up()
+                self._hold_back(self._look_up is not None or self._slots.in_hand >= IN_HAND)
+                await self._poll()
+                self._begin_look_up()
                 await self._make_room()
                 self._slots.fill()
                 await self._commit_sometimes()
         finally:
-            if receiving is not None:
-                receiving.cancel()
+            if self._look_up is not None:
+                self._look_up.cancel()
             await self._slots.stop(shutdown_timeout)
             await _within(LAST_COMMIT, self._commit())
             await _within(LEAVE, self._consumer.stop())
+            if self._look_up is not None and self._look_up.done() and not self._look_up.cancelled():
+                self._look_up.result()
 
-    async def _poll(self) -> Sequence[Record]:
+    async def _poll(self) -> None:
         try:
             records = await self._consumer.poll(POLL_TIMEOUT, POLL_RECORDS)
         except Unavailable as outage:
             note_outage(self._readiness, outage)
             await asyncio.sleep(POLL_TIMEOUT)
-            return ()
+            return
         for record in records:
-            self._offsets_of(record.partition).take(record)
-        return records
+            offsets = self._offsets_of(record.partition)
+            offsets.take(record)
+            self._polled.append(_Taken(record, offsets))
+
+    def _begin_look_up(self) -> None:
+        """One look-up runs at a time. Records may come while it does, as partitions that were just assigned are not
+        paused yet: those wait for the next one."""
+        if self._polled and self._look_up is None:
+            polled, self._polled = self._polled, []
+            self._look_up = asyncio.create_task(self._receive(polled))
+
+    async def _wait_for_look_up(self) -> None:
+        """For a moment. Raises what the look-up raised."""
+        if self._look_up is None:
+            return
+        await asyncio.wait({self._look_up}, timeout=POLL_TIMEOUT)
+        if self._look_up.done():
+            ended, self._look_up = self._look_up, None
+            ended.result()
 
     def _offsets_of(self, partition: Partition) -> Offsets:
         offsets = self._offsets.get(partition)
@@ -114,19 +137,21 @@ class CommandLoop:
             self._consumer.resume(assigned)
         self._paused = full
 
-    async def _receive(self, records: Sequence[Record]) -> None:
-        """Looks the commands of a poll up at once and puts them in hand."""
-        offsets = [self._offsets_of(record.partition) for record in records]
-        answers = await self._dispatcher.receive(records)
-        for record, answer, of in zip(records, answers, offsets, strict=True):
-            if of.revoked:
+    async def _receive(self, polled: Sequence[_Taken]) -> None:
+        """Looks polled commands up at once and puts them in hand."""
+        taken = [each for each in polled if not each.offsets.revoked]
+        if not taken:
+            return
+        answers = await self._dispatcher.receive([each.record for each in taken])
+        for (record, offsets), answer in zip(taken, answers, strict=True):
+            if offsets.revoked:
                 continue
             if isinstance(answer, Settled):
-                of.settle(record)
+                offsets.settle(record)
                 continue
             if isinstance(answer, DeadLetter):
                 answer = self._dead_letter_work(record, answer.reason)
-            self._slots.add(self._settling(answer, record, of))
+            self._slots.add(self._settling(answer, record, offsets))
         self._slots.fill()
 
     def _dead_letter_work(self, record: Record, reason: str) -> Work:
@@ -189,7 +214,8 @@ class CommandLoop:
         """Partitions are taken away: what runs may end for a moment, then what is settled is committed."""
         gone = {self._offsets[partition] for partition in partitions if partition in self._offsets}
         for offsets in gone:
-            offsets.revoked = True  # nothing of it is started any more
+            offsets.revoked = True  # nothing of it is looked up or started any more
+        self._polled = [each for each in self._polled if not each.offsets.revoked]
         await self._slots.drain(lambda work: work.is_void(), SETTLE_ON_REVOKE)
         await self._commit_offsets({o.partition: o.due for o in gone if o.due is not None})
         for offsets in gone:
