@@ -65,8 +65,10 @@ class Consumer(Protocol):
 
     def assigned(self) -> frozenset[Partition]: ...
 
-    async def commit(self, offsets: Mapping[Partition, int]) -> None:
+    async def commit(self, offsets: Mapping[Partition, int]) -> bool:
         """Next offsets. A commit for a partition that was lost meanwhile is passed over silently.
+
+        True where the broker answered; False where nobody asked it, as all these partitions were lost.
 
         Raises Unavailable("broker", reason) while the broker is away: commit again later.
         """

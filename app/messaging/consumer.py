@@ -201,9 +201,11 @@ class CommandLoop:
         if not due:
             return
         try:
-            await self._consumer.commit(due)
+            has_answered = await self._consumer.commit(due)
         except Unavailable as outage:
             note_outage(self._readiness, outage)
+            return
+        if not has_answered:
             return
         note_well(self._readiness, BROKER)
         for partition, offset in due.items():

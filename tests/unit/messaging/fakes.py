@@ -32,6 +32,8 @@ class FakeConsumer:
         self.paused: set[Partition] = set()
         self.partitions = {FIRST, SECOND}
         self.committed: dict[Partition, int] = {}
+        self.commits: list[dict[Partition, int]] = []
+        self.is_member = True
         self.commit_fails: Exception | None = None
         self.poll_fails: list[Exception] = []
         self.on_revoked: Callable[[Sequence[Partition]], Awaitable[None]] | None = None
@@ -57,10 +59,13 @@ class FakeConsumer:
     def assigned(self) -> frozenset[Partition]:
         return frozenset(self.partitions)
 
-    async def commit(self, offsets: Mapping[Partition, int]) -> None:
+    async def commit(self, offsets: Mapping[Partition, int]) -> bool:
         if self.commit_fails is not None:
             raise self.commit_fails
-        self.committed.update(offsets)
+        self.commits.append(dict(offsets))
+        if self.is_member:
+            self.committed.update(offsets)
+        return self.is_member
 
     async def revoke(self, *partitions: Partition) -> None:
         """What the client does when partitions are taken away."""
