@@ -60,10 +60,11 @@ class _Lane:
         """Takes work off, the last come first, for putting it back."""
         while self.turns:
             turn, queue = next(reversed(self.turns.items()))
-            while queue:
-                self.queued -= 1
-                yield queue.pop()
-            del self.turns[turn]
+            work = queue.pop()
+            if not queue:
+                del self.turns[turn]
+            self.queued -= 1
+            yield work
 
 
 class Slots:
@@ -83,6 +84,11 @@ class Slots:
     @property
     def in_hand(self) -> int:
         return sum(lane.queued for lane in self._lanes.values()) + len(self._running)
+
+    @property
+    def lanes(self) -> frozenset[str]:
+        """Those with work in hand."""
+        return frozenset(self._lanes)
 
     @property
     def running(self) -> int:
@@ -111,8 +117,14 @@ class Slots:
                     work = lane.pop()
                     if not work.is_void():
                         return work
+                self._forget_if_empty(name)
                 return self._next()
         return None
+
+    def _forget_if_empty(self, name: str) -> None:
+        lane = self._lanes[name]
+        if not lane.running and not lane.queued:
+            del self._lanes[name]
 
     def _start(self, work: Work) -> None:
         name, lane, holds = work.lane, self._lanes[work.lane], True
@@ -125,8 +137,7 @@ class Slots:
                 holds = False
                 self._taken -= 1
                 lane.running -= 1
-                if not lane.running and not lane.queued:
-                    del self._lanes[name]
+                self._forget_if_empty(name)
                 self.fill()
 
         def ended(task: asyncio.Task[None]) -> None:
@@ -154,13 +165,14 @@ class Slots:
 
         What is cancelled has `putting_back` more seconds: without a database it would wait for that without end.
         """
-        for lane in self._lanes.values():
+        for name, lane in list(self._lanes.items()):
             lane.turns = {
                 turn: kept
                 for turn, queue in lane.turns.items()
                 if (kept := deque(work for work in queue if not select(work)))
             }
             lane.queued = sum(len(queue) for queue in lane.turns.values())
+            self._forget_if_empty(name)
         ending = {task for task, work in self._running.items() if select(work)}
         if not ending:
             return

@@ -165,3 +165,50 @@ async def test_a_source_that_runs_well_keeps_what_it_has_in_hand() -> None:
     for number in range(11):
         desk.add("well", "job", f"well {number}")
     assert desk.slots.overflow() == []
+
+
+async def test_a_lane_that_void_work_emptied_is_gone() -> None:
+    told: list[tuple[str, bool]] = []
+
+    def limit(lane: str, others: bool) -> int:
+        told.append((lane, others))
+        return 1000
+
+    desk = Desk(4, limit)
+    for number in range(3):
+        desk.add(f"source {number}", "job", f"gone {number}", void=True)
+    desk.add("ours", "job", "ours")
+    assert await desk.fill() == ["ours"]
+    assert told[-1] == ("ours", False), "lanes without work that may start do not count as others"
+    assert desk.slots.lanes == {"ours"}
+    await desk.end("ours")
+    assert desk.slots.lanes == set()
+
+
+async def test_lanes_that_a_drain_emptied_are_gone_and_those_with_running_work_stay() -> None:
+    desk = Desk(1)
+    for lane in ("running", "waiting"):
+        desk.add(lane, "job", lane)
+    assert await desk.fill() == ["running"]
+    await desk.slots.drain(lambda work: work.lane == "waiting", 1)
+    assert desk.slots.lanes == {"running"}
+    desk.add("waiting", "job", "again")
+    await desk.end("running")
+    assert desk.running == ["running", "again"]
+    assert desk.slots.lanes == {"waiting"}
+    await desk.end("again")
+    assert desk.slots.lanes == set()
+
+
+async def test_what_overflows_may_be_all_that_a_job_has_in_hand() -> None:
+    desk = Desk(1, lambda _lane, _others: 1)
+    for job in ("first", "second"):
+        for number in range(3):
+            desk.add("stalled", job, f"{job} {number}")
+    assert {work.turn for work in desk.slots.overflow()} == {"second"}
+    assert desk.slots.in_hand == 3
+    for number in range(3):
+        assert (await desk.fill())[-1] == f"first {number}"
+        await desk.end(f"first {number}")
+    assert desk.slots.in_hand == 0
+    assert desk.slots.lanes == set()
