@@ -21,18 +21,21 @@ log = logging.getLogger(__name__)
 async def through_outages(readiness: Readiness, component: str, call: Callable[[], Awaitable[T]]) -> T:
     """Repeats `call` while it raises Unavailable; `readiness` names the reason meanwhile and forgets it afterwards.
 
-    Cancel it to give up. `component` is what a success proves to be well.
+    Cancel it to give up. A success proves that `component` is well, and all that this call waited for.
     """
     pause = FIRST_PAUSE
+    proven = {component}
     while True:
         try:
             result = await call()
         except Unavailable as outage:
             note_outage(readiness, outage)
+            proven.add(outage.component)
             await asyncio.sleep(pause * random.uniform(0.75, 1.25))
             pause = min(pause * 2, LONGEST_PAUSE)
         else:
-            note_well(readiness, component)
+            for each in proven:
+                note_well(readiness, each)
             return result
 
 

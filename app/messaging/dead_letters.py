@@ -19,13 +19,22 @@ def dead_letter_topic(topic: str) -> str:
 
 
 async def send_dead_letter(broker: Broker, readiness: Readiness, record: Record, reason: str) -> None:
-    """Returns once the broker has acknowledged it; waits through outages. What does not fit is shortened."""
-    message = as_dead_letter(record, reason)
-    try:
-        await through_outages(readiness, BROKER, lambda: broker.send(message))
-    except MessageRejected:
-        shortened = as_dead_letter(record, reason, shorten=True)
-        await through_outages(readiness, BROKER, lambda: broker.send(shortened))
+    """Returns once the broker has acknowledged it. What does not fit is shortened.
+
+    Waits through outages, and while the topic takes neither the record nor what is left of it when it is shortened.
+    """
+    whole = as_dead_letter(record, reason)
+    shortened = as_dead_letter(record, reason, shorten=True) if _can_be_shortened(record) else None
+
+    async def send() -> None:
+        try:
+            await broker.send(whole)
+        except MessageRejected:
+            if shortened is None:
+                raise
+            await broker.send(shortened)
+
+    await through_outages(readiness, BROKER, send)
     metrics.DEAD_LETTERS.inc()
     log.warning(
         "a record went to the dead letter topic: %s",
@@ -50,6 +59,11 @@ def as_dead_letter(record: Record, reason: str, *, shorten: bool = False) -> Mes
         about.append(("dlq-key-sha256", hashlib.sha256(key or b"").hexdigest().encode()))
         key, value, headers = key and key[:KEPT], value and value[:KEPT], _first_bytes(headers)
     return Message(dead_letter_topic(topic), key, value, [*headers, *about])
+
+
+def _can_be_shortened(record: Record) -> bool:
+    headers = sum(len(name) + len(value) for name, value in record.headers)
+    return max(len(record.key or b""), len(record.value or b""), headers) > KEPT
 
 
 def _first_bytes(headers: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:

@@ -9,7 +9,7 @@ from time import monotonic
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.broker import Broker
+from app.broker import Broker, MessageRejected
 from app.db import ahead, outbox
 from app.db.database import Database
 from app.domain.errors import Unavailable
@@ -103,7 +103,11 @@ class Relay:
         self._woken.clear()
 
     async def publish_once(self) -> int:
-        """One claim; returns how many commands were sent. Raises Unavailable after giving the claim back."""
+        """One claim; returns how many commands were sent. Raises Unavailable after giving back those that were not.
+
+        A command that its topic refuses keeps its lease: it is tried again when that ends, and until then it counts in
+        the window of its job, so that a job of which all are refused is not tried again and again.
+        """
         self._settled = 0
         box = self._commands.box
         now = self._now()
@@ -115,15 +119,22 @@ class Relay:
             return 0
         metrics.BATCH_CLAIM.observe(len(owed))
         results = await asyncio.gather(*map(self._send, owed), return_exceptions=True)
-        sent = [command.item for command, result in zip(owed, results, strict=True) if result is None]
-        failed = [command.item for command, result in zip(owed, results, strict=True) if result is not None]
+        sent, failed, errors = [], [], []
+        for command, result in zip(owed, results, strict=True):
+            if result is None:
+                sent.append(command.item)
+            elif isinstance(result, MessageRejected):
+                note_outage(self._readiness, result)
+            else:
+                failed.append(command.item)
+                errors.append(result)
         if sent:
             await self._database.run(lambda c: outbox.mark_published(c, box, sent, lease, self._now()))
             metrics.COMMANDS_PUBLISHED.inc(len(sent))
             note_well(self._readiness, BROKER)
         if failed:
             await self._database.run(lambda c: outbox.release(c, box, failed, lease))
-            raise next(result for result in results if isinstance(result, BaseException))
+            raise errors[0]
         return len(sent)
 
     async def look_at_clock(self) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import Any, cast
 
 from app.broker import Message, Partition, Record
@@ -21,6 +22,15 @@ def record(offset: int, partition: Partition = FIRST, value: bytes = b"{}") -> R
 
 def records(*offsets: int, partition: Partition = FIRST) -> list[Record]:
     return [record(offset, partition) for offset in offsets]
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Lets everything go on until this holds; fails where it never does."""
+    async with asyncio.timeout(20):
+        for _ in count():
+            if condition():
+                return
+            await asyncio.sleep(0)
 
 
 class FakeConsumer:
@@ -150,14 +160,10 @@ class Desk:
     async def _send_dead_letter(self, letter: Record, reason: str) -> None:
         self.dead_letters[letter.offset].append(reason)
 
-    async def until(self, condition: Callable[[], Any], turns: int = 20_000) -> None:
+    async def until(self, condition: Callable[[], Any]) -> None:
         """Lets the loop go on until this holds; fails where it never does."""
-        for _ in range(turns):
-            if condition():
-                return
-            assert self.running is None or not self.running.done(), "the command loop has ended"
-            await asyncio.sleep(0)
-        raise AssertionError("this never came to be")
+        await until(lambda: condition() or (self.running is not None and self.running.done()))
+        assert condition(), "the command loop has ended"
 
     async def turns(self, number: int = 200) -> None:
         """Lets everything go on for a while, for what must not happen."""
