@@ -3,16 +3,19 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Sequence
 from time import monotonic
 from typing import NamedTuple
 
 from app.broker import Consumer, Partition, Record
 from app.domain.errors import Unavailable
 from app.domain.readiness import BROKER, Readiness
+from app.messaging.dead_letters import DeadLetterWork, SendDeadLetter
 from app.messaging.dispatch import DeadLetter, Dispatcher, Settled
 from app.messaging.offsets import Offsets
-from app.messaging.slots import Free, Slots, Work
+from app.messaging.slot_policy import PUTTING_BACK
+from app.messaging.slots import Slots
+from app.messaging.work import Free, Work
 from app.outages import note_outage, note_well
 
 POLL_RECORDS = 500
@@ -34,11 +37,55 @@ LAST_COMMIT, LEAVE = 1.0, 1.5
 PUT_BACK_OVERFLOW = 30.0
 """Seconds for which commands of a stalled source are put back when they fill the hand."""
 
-PUTTING_BACK = "putting back"
-DEAD_LETTERS = "dead letters"
-"""Lanes of the work that asks no source."""
-
 log = logging.getLogger(__name__)
+
+
+class Settling(Work):
+    """Work of a record: when it has ended well, or was put back, the record is settled."""
+
+    __slots__ = ("_offsets", "_record", "_work", "lane", "turn")
+
+    def __init__(self, work: Work, record: Record, offsets: Offsets) -> None:
+        self.lane = work.lane
+        self.turn = work.turn
+        self._work = work
+        self._record = record
+        self._offsets = offsets
+
+    async def run(self, free: Free) -> None:
+        await self._work.run(free)
+        self._offsets.settle(self._record)
+
+    @property
+    def can_be_put_back(self) -> bool:
+        return self._work.can_be_put_back
+
+    async def put_back(self, seconds: float) -> None:
+        await self._work.put_back(seconds)
+        self._offsets.settle(self._record)
+
+    @property
+    def is_void(self) -> bool:
+        return self._offsets.revoked
+
+
+class PuttingBack(Work):
+    """Work that is put back instead of being done; this asks the database only."""
+
+    __slots__ = ("_work", "turn")
+
+    lane = PUTTING_BACK
+
+    def __init__(self, work: Work) -> None:
+        self.turn = work.turn
+        self._work = work
+
+    async def run(self, free: Free) -> None:
+        await self._work.put_back(PUT_BACK_OVERFLOW)
+
+    @property
+    def is_void(self) -> bool:
+        return self._work.is_void
 
 
 class _Taken(NamedTuple):
@@ -49,20 +96,24 @@ class _Taken(NamedTuple):
 
 
 class CommandLoop:
-    """One member of the consumer group. `dead_letter` sends one record away and returns once that is acknowledged."""
+    """One member of the consumer group.
+
+    The mutable state: the offsets of each partition in hand, what was polled and waits for its look-up, the look-up
+    that runs, and in the slots all work in hand.
+    """
 
     def __init__(
         self,
         consumer: Consumer,
         dispatcher: Dispatcher,
         slots: Slots,
-        dead_letter: Callable[[Record, str], Awaitable[None]],
+        send_dead_letter: SendDeadLetter,
         readiness: Readiness,
     ) -> None:
         self._consumer = consumer
         self._dispatcher = dispatcher
         self._slots = slots
-        self._dead_letter = dead_letter
+        self._send_dead_letter = send_dead_letter
         self._readiness = readiness
         self._offsets: dict[Partition, Offsets] = {}
         self._polled: list[_Taken] = []
@@ -150,43 +201,15 @@ class CommandLoop:
                 offsets.settle(record)
                 continue
             if isinstance(answer, DeadLetter):
-                answer = self._dead_letter_work(record, answer.reason)
-            self._slots.add(self._settling(answer, record, offsets))
+                answer = DeadLetterWork(record, answer.reason, self._send_dead_letter)
+            self._slots.add(Settling(answer, record, offsets))
         self._slots.fill()
-
-    def _dead_letter_work(self, record: Record, reason: str) -> Work:
-        return Work(DEAD_LETTERS, DEAD_LETTERS, lambda _: self._dead_letter(record, reason))
-
-    def _settling(self, work: Work, record: Record, offsets: Offsets) -> Work:
-        """The same work; when it has ended well its record is settled."""
-
-        async def run(free: Free) -> None:
-            await work.run(free)
-            offsets.settle(record)
-
-        put_back = work.put_back
-
-        async def put_back_and_settle(seconds: float) -> None:
-            if put_back is not None:
-                await put_back(seconds)
-                offsets.settle(record)
-
-        return Work(
-            work.lane,
-            work.turn,
-            run,
-            None if put_back is None else put_back_and_settle,
-            is_void=lambda: offsets.revoked,
-        )
 
     async def _make_room(self) -> None:
         if self._slots.in_hand < IN_HAND:
             return
         for work in self._slots.overflow():
-            if work.put_back is None:
-                self._slots.add(work)
-            else:
-                self._slots.add(_putting_back(work.turn, work.put_back))
+            self._slots.add(PuttingBack(work) if work.can_be_put_back else work)
 
     async def _commit_sometimes(self) -> None:
         if monotonic() - self._last_commit >= COMMIT_EVERY:
@@ -218,14 +241,10 @@ class CommandLoop:
         for offsets in gone:
             offsets.revoked = True  # nothing of it is looked up or started any more
         self._polled = [each for each in self._polled if not each.offsets.revoked]
-        await self._slots.drain(lambda work: work.is_void(), SETTLE_ON_REVOKE)
+        await self._slots.drain(lambda work: work.is_void, SETTLE_ON_REVOKE)
         await self._commit_offsets({o.partition: o.due for o in gone if o.due is not None})
         for offsets in gone:
             self._offsets.pop(offsets.partition, None)
-
-
-def _putting_back(turn: Hashable, put_back: Callable[[float], Awaitable[None]]) -> Work:
-    return Work(PUTTING_BACK, turn, lambda _: put_back(PUT_BACK_OVERFLOW))
 
 
 async def _within(seconds: float, work: Awaitable[None]) -> None:

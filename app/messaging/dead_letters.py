@@ -2,16 +2,39 @@
 
 import hashlib
 import logging
+from collections.abc import Awaitable, Callable
 
 from app.broker import Broker, Message, MessageRejected, Record
 from app.domain.readiness import BROKER, Readiness
+from app.messaging.slot_policy import DEAD_LETTERS
+from app.messaging.work import Free, Work
 from app.outages import through_outages
 from app.telemetry import metrics
 
 KEPT = 64 * 1024
 """Bytes kept of a key, value or header that does not fit."""
 
+SendDeadLetter = Callable[[Record, str], Awaitable[None]]
+"""Sends a record away with the reason; returns once the broker has acknowledged it."""
+
 log = logging.getLogger(__name__)
+
+
+class DeadLetterWork(Work):
+    """A record that nobody can handle, on its way to the dead letter topic."""
+
+    __slots__ = ("_reason", "_record", "_send")
+
+    lane = DEAD_LETTERS
+    turn = DEAD_LETTERS
+
+    def __init__(self, record: Record, reason: str, send: SendDeadLetter) -> None:
+        self._record = record
+        self._reason = reason
+        self._send = send
+
+    async def run(self, free: Free) -> None:
+        await self._send(self._record, self._reason)
 
 
 def dead_letter_topic(topic: str) -> str:

@@ -3,7 +3,29 @@
 import asyncio
 from collections.abc import Callable
 
-from app.messaging.slots import ENDING, Free, Slots, Work
+from app.messaging.slots import ENDING, Slots
+from app.messaging.work import Free, Work
+
+
+class Waits(Work):
+    """Work of a desk: waits until it is told to end."""
+
+    def __init__(self, desk: "Desk", lane: str, turn: str, name: str, void: bool) -> None:
+        self.desk, self.lane, self.turn, self.name, self.void = desk, lane, turn, name, void
+
+    async def run(self, free: Free) -> None:
+        self.desk.frees[self.name] = free
+        self.desk.running.append(self.name)
+        self.desk.ends[self.name] = asyncio.Event()
+        try:
+            await self.desk.ends[self.name].wait()
+        except asyncio.CancelledError:
+            self.desk.cancelled.append(self.name)
+            raise
+
+    @property
+    def is_void(self) -> bool:
+        return self.void
 
 
 class Desk:
@@ -14,20 +36,10 @@ class Desk:
         self.running: list[str] = []
         self.cancelled: list[str] = []
         self.frees: dict[str, Free] = {}
-        self._ends: dict[str, asyncio.Event] = {}
+        self.ends: dict[str, asyncio.Event] = {}
 
     def add(self, lane: str, turn: str, name: str, *, void: bool = False) -> None:
-        async def run(free: Free) -> None:
-            self.frees[name] = free
-            self.running.append(name)
-            self._ends[name] = asyncio.Event()
-            try:
-                await self._ends[name].wait()
-            except asyncio.CancelledError:
-                self.cancelled.append(name)
-                raise
-
-        self.slots.add(Work(lane, turn, run, is_void=lambda: void))
+        self.slots.add(Waits(self, lane, turn, name, void))
 
     async def fill(self) -> list[str]:
         self.slots.fill()
@@ -35,7 +47,7 @@ class Desk:
         return self.running
 
     async def end(self, name: str) -> None:
-        self._ends[name].set()
+        self.ends[name].set()
         for _ in range(3):
             await asyncio.sleep(0)
 

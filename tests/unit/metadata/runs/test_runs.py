@@ -18,7 +18,7 @@ from app.domain.runs import BatchResult, RunState
 from app.messaging.backfill_metadata import BackfillMetadataHandler
 from app.messaging.dispatch import Received
 from app.messaging.owed import BATCHES
-from app.messaging.slots import Work
+from app.messaging.work import Work
 from app.metadata import backfill as module
 from app.metadata.backfill import MetadataBackfill
 from tests.support.metadata import (

@@ -1,0 +1,34 @@
+"""Work: what one command in hand still needs, as an object that is run in a slot, put back or forgotten."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable
+
+Free = Callable[[], None]
+"""Gives the slot of a piece of work back before the work ends: what is left asks neither source nor store."""
+
+
+class Work(ABC):
+    """One command in hand. `lane` is the source that the work will ask, `turn` the job or run that it belongs to."""
+
+    __slots__ = ()
+
+    lane: str
+    turn: Hashable
+
+    @abstractmethod
+    async def run(self, free: Free) -> None:
+        """Does the work; returns once its command is settled. Cancelled, it puts its task back where it can."""
+
+    @property
+    def can_be_put_back(self) -> bool:
+        """Whether `put_back` may be called."""
+        return False
+
+    async def put_back(self, seconds: float) -> None:
+        """Settles the command of work that was not started: it is published again, not before so many seconds."""
+        raise NotImplementedError
+
+    @property
+    def is_void(self) -> bool:
+        """True once the partition of the command was taken away: its next owner gets the command."""
+        return False
