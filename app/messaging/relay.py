@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
@@ -36,6 +36,27 @@ OWE_AGAIN_EVERY = 30.0
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class RelayOptions:
+    """`window`: most commands of one job that are published and not answered. `redelivery_after`: seconds after which a
+    command that nobody answered is published again.
+    """
+
+    window: int
+    redelivery_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The time of day, which may be set, and a steady clock in seconds, which may not."""
+
+    now: Callable[[], datetime]
+    steady: Callable[[], float]
+
+
+CLOCKS = Clocks(lambda: datetime.now(UTC), monotonic)
+
+
 class Relay:
     """Publishes the commands of one kind while it runs; `wake` it when something may be due."""
 
@@ -45,20 +66,17 @@ class Relay:
         broker: Broker,
         readiness: Readiness,
         commands: Commands,
-        *,
-        window: int,
-        redelivery_after: float,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        clock: Callable[[], float] = monotonic,
+        options: RelayOptions,
+        clocks: Clocks = CLOCKS,
     ) -> None:
         self._database = database
         self._broker = broker
         self._readiness = readiness
         self._commands = commands
-        self._window = window
-        self._redelivery_after = timedelta(seconds=redelivery_after)
-        self._now = now
-        self._clock = clock
+        self._window = options.window
+        self._redelivery_after = timedelta(seconds=options.redelivery_after)
+        self._now = clocks.now
+        self._clock = clocks.steady
         self._wall: float | None = None
         """What the time of day was ahead of the steady clock when it was last looked at."""
         self._woken = asyncio.Event()
@@ -167,9 +185,9 @@ class Relay:
                 await self._broker.send(replace(owed.message, headers=headers))
 
     async def _owe_again(self) -> None:
-        if monotonic() < self._next_owing:
+        if self._clock() < self._next_owing:
             return
-        self._next_owing = monotonic() + OWE_AGAIN_EVERY
+        self._next_owing = self._clock() + OWE_AGAIN_EVERY
         await self.owe_again(self._now() - self._redelivery_after)
         box = self._commands.box
         outstanding = await self._database.run(lambda c: outbox.count_outstanding(c, box))

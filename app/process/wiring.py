@@ -33,7 +33,7 @@ from app.messaging.consumer import CommandLoop
 from app.messaging.create_artifact import CreateArtifactHandler
 from app.messaging.dead_letters import send_dead_letter
 from app.messaging.dispatch import Dispatcher
-from app.messaging.relay import Relay
+from app.messaging.relay import Relay, RelayOptions
 from app.messaging.slot_policy import slot_limit
 from app.messaging.slots import Slots
 from app.metadata.backfill import MetadataBackfill
@@ -265,23 +265,11 @@ def _command_loop(parts: Parts, relay: Relay, metadata: MetadataBackfill) -> Com
 
 def _relay(parts: Parts) -> Relay:
     backfill = parts.settings.backfill
-    return Relay(
-        parts.database,
-        parts.broker,
-        parts.readiness,
-        adapters.commands(parts.settings),
-        window=backfill.window,
-        redelivery_after=backfill.redelivery_after,
-    )
+    options = RelayOptions(backfill.window, backfill.redelivery_after)
+    return Relay(parts.database, parts.broker, parts.readiness, adapters.commands(parts.settings), options)
 
 
 def _run_relay(settings: Settings, database: Database, broker: Broker, readiness: Readiness) -> Relay:
     backfill = settings.backfill
-    return Relay(
-        database,
-        broker,
-        readiness,
-        adapters.run_commands(settings),
-        window=min(backfill.window, BATCHES_OUT),
-        redelivery_after=backfill.redelivery_after,
-    )
+    options = RelayOptions(min(backfill.window, BATCHES_OUT), backfill.redelivery_after)
+    return Relay(database, broker, readiness, adapters.run_commands(settings), options)

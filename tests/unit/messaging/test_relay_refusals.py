@@ -12,7 +12,7 @@ from app.db.database import Database
 from app.domain.jobs import TaskId
 from app.domain.readiness import BROKER, DATABASE, UNWATCHED, Readiness
 from app.messaging.owed import CreateArtifactCommands
-from app.messaging.relay import IDLE, LEASE, Relay
+from app.messaging.relay import IDLE, LEASE, Clocks, Relay, RelayOptions
 from tests.support.rows import NOW, insert_job, task_row
 from tests.unit.messaging.fakes import FakeBroker, until
 
@@ -45,10 +45,8 @@ def relay_of(
         cast("Broker", broker),
         readiness,
         CreateArtifactCommands("commands", "psf", "pas"),
-        window=window,
-        redelivery_after=3600,
-        now=lambda: clock[0],
-        clock=lambda: (clock[0] - NOW).total_seconds(),
+        RelayOptions(window, redelivery_after=3600),
+        Clocks(lambda: clock[0], lambda: (clock[0] - NOW).total_seconds()),
     )
 
 

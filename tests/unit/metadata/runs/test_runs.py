@@ -17,7 +17,6 @@ from app.domain.readiness import Readiness
 from app.domain.runs import BatchResult, RunState
 from app.messaging.backfill_metadata import BackfillMetadataHandler
 from app.messaging.dispatch import Received
-from app.messaging.owed import BATCHES
 from app.messaging.work import Work
 from app.metadata import backfill as module
 from app.metadata.backfill import MetadataBackfill
@@ -307,8 +306,8 @@ async def test_a_paused_run_is_owed_again_to_a_broker_that_forgot_its_commands(d
     await database.run(lambda c: c.execute(update(batch).values(published_at=NOW)))
     [run] = await all_runs(database)
     await database.run(lambda c: runs.pause(c, run, NOW))
-    assert await database.run(lambda c: outbox.owe_again(c, BATCHES, NOW + timedelta(hours=1))) == 0
-    assert await database.run(lambda c: outbox.owe_again(c, BATCHES, None)) == 1
+    assert await database.run(lambda c: outbox.owe_again(c, outbox.BATCHES, NOW + timedelta(hours=1))) == 0
+    assert await database.run(lambda c: outbox.owe_again(c, outbox.BATCHES, None)) == 1
 
 
 async def test_a_batch_that_runs_into_a_bug_is_put_back_and_its_command_settled(database: Database) -> None:
