@@ -151,6 +151,7 @@ class Desk:
         self.slots = Slots(capacity, limit)
         self.readiness = Readiness((DATABASE, BROKER))
         self.dead_letters: dict[int, list[str]] = defaultdict(list)
+        self.acknowledge_dead_letter: asyncio.Event | None = None
         self.stop = asyncio.Event()
         self.loop = CommandLoop(
             consumer, cast("Dispatcher", self.dispatcher), self.slots, self._send_dead_letter, self.readiness
@@ -159,6 +160,8 @@ class Desk:
 
     async def _send_dead_letter(self, letter: Record, reason: str) -> None:
         self.dead_letters[letter.offset].append(reason)
+        if self.acknowledge_dead_letter is not None:
+            await self.acknowledge_dead_letter.wait()
 
     async def until(self, condition: Callable[[], Any]) -> None:
         """Lets the loop go on until this holds; fails where it never does."""
