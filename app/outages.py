@@ -21,7 +21,8 @@ log = logging.getLogger(__name__)
 async def through_outages(readiness: Readiness, component: str, call: Callable[[], Awaitable[T]]) -> T:
     """Repeats `call` while it raises Unavailable; `readiness` names the reason meanwhile and forgets it afterwards.
 
-    Cancel it to give up. A success proves that `component` is well, and all that this call waited for.
+    Cancel the task to give up. A success proves that `component` is available, and each component that the call waited
+    for.
     """
     pause = FIRST_PAUSE
     proven = {component}
@@ -35,15 +36,17 @@ async def through_outages(readiness: Readiness, component: str, call: Callable[[
             pause = min(pause * 2, LONGEST_PAUSE)
         else:
             for each in proven:
-                note_well(readiness, each)
+                note_available(readiness, each)
             return result
 
 
 def note_outage(readiness: Readiness, outage: Unavailable) -> None:
+    """Names the outage on /health/ready, and in the log where its reason is new."""
     if readiness.ill(outage.component, outage.reason):
         log.warning("%s is not available, work waits: %s", outage.component, outage.reason)
 
 
-def note_well(readiness: Readiness, component: str) -> None:
+def note_available(readiness: Readiness, component: str) -> None:
+    """Takes the outage of a component that was just used off /health/ready, and says so in the log."""
     if readiness.well(component):
         log.info("%s is available", component)

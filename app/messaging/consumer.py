@@ -16,7 +16,7 @@ from app.messaging.offsets import Offsets
 from app.messaging.slot_policy import PUTTING_BACK
 from app.messaging.slots import Slots
 from app.messaging.work import Free, Work
-from app.outages import note_outage, note_well
+from app.outages import note_outage, note_available
 
 POLL_RECORDS = 500
 POLL_TIMEOUT = 0.2
@@ -122,9 +122,10 @@ class CommandLoop:
         self._last_commit = 0.0
 
     async def run(self, stop: asyncio.Event, shutdown_timeout: float) -> None:
-        """Until `stop`: then starts nothing more, gives what runs `shutdown_timeout` seconds, commits and leaves.
+        """Handles commands until `stop`; then starts nothing more, gives running work `shutdown_timeout` seconds, commits
+        and leaves the group.
 
-        The last two take up to `LAST_COMMIT` and `LEAVE` seconds more.
+        Committing and leaving take up to `LAST_COMMIT` and `LEAVE` seconds more. Raises what a look-up raised.
         """
         await self._consumer.start(self._revoked)
         try:
@@ -165,7 +166,7 @@ class CommandLoop:
             self._look_up = asyncio.create_task(self._receive(polled))
 
     async def _wait_for_look_up(self) -> None:
-        """For a moment. Raises what the look-up raised."""
+        """Waits for the look-up that runs, for a moment only. Raises what the look-up raised."""
         if self._look_up is None:
             return
         await asyncio.wait({self._look_up}, timeout=POLL_TIMEOUT)
@@ -180,7 +181,7 @@ class CommandLoop:
         return offsets
 
     def _hold_back(self, full: bool) -> None:
-        """Pauses the partitions while enough is in hand; called before each poll, as assignments change."""
+        """Pauses all partitions while `full`; called before each poll, as the assigned partitions change."""
         assigned = list(self._consumer.assigned())
         if full:
             self._consumer.pause(assigned)
@@ -230,7 +231,7 @@ class CommandLoop:
             return
         if not has_answered:
             return
-        note_well(self._readiness, BROKER)
+        note_available(self._readiness, BROKER)
         for partition, offset in due.items():
             if partition in self._offsets:
                 self._offsets[partition].committed(offset)

@@ -15,7 +15,7 @@ from app.db.database import Database
 from app.domain.errors import Unavailable
 from app.domain.readiness import BROKER, DATABASE, Readiness
 from app.messaging.owed import Commands, Owed
-from app.outages import note_outage, note_well
+from app.outages import note_outage, note_available
 from app.telemetry import metrics, traces
 
 BATCH = 500
@@ -78,27 +78,29 @@ class Relay:
         self._now = clocks.now
         self._clock = clocks.steady
         self._wall: float | None = None
-        """What the time of day was ahead of the steady clock when it was last looked at."""
+        """By how many seconds the time of day was ahead of the steady clock when the two were last compared."""
         self._woken = asyncio.Event()
         self._settled = 0
         self._full = False
-        """Whether the last claim was as large as one may be: then more is due. Else all is out, or each window full."""
+        """Whether the last claim was as large as a claim may be: more commands are due then. Otherwise all commands are
+        published, or each window is full."""
         self._next_owing = 0.0
 
     def wake(self) -> None:
         self._woken.set()
 
     def settled(self, count: int) -> None:
-        """So many items were answered: worth a look once they made room for a batch. A claim costs as much as 20 tasks.
+        """Takes note that `count` commands were answered, and wakes the relay once the answers made room for a batch.
 
-        Until then at least nine tenths of each window are out, and `IDLE` passes.
+        A claim costs as much as 20 tasks. Without being woken the relay looks again after `IDLE`; until then at least
+        nine tenths of each window are with the broker.
         """
         self._settled += count
         if self._settled >= min(BATCH, self._window // 10):
             self.wake()
 
     async def run(self, stop: asyncio.Event, *, forgotten: bool = False) -> None:
-        """Until `stop`; outages only delay it. `forgotten`: the broker knows nothing of what was published before."""
+        """Publishes until `stop`; outages only delay it. `forgotten`: the broker has lost what was published before."""
         while not stop.is_set():
             try:
                 if forgotten:
@@ -131,7 +133,7 @@ class Relay:
         now = self._now()
         lease = now + LEASE
         owed = await self._database.run(lambda c: self._claim(c, now, lease))
-        note_well(self._readiness, DATABASE)
+        note_available(self._readiness, DATABASE)
         self._full = len(owed) >= BATCH or len({each.item.owner_id for each in owed}) >= outbox.OWNERS_PER_CLAIM
         if not owed:
             return 0
@@ -149,7 +151,7 @@ class Relay:
         if sent:
             await self._database.run(lambda c: outbox.mark_published(c, box, sent, lease, self._now()))
             metrics.COMMANDS_PUBLISHED.inc(len(sent))
-            note_well(self._readiness, BROKER)
+            note_available(self._readiness, BROKER)
         if failed:
             await self._database.run(lambda c: outbox.release(c, box, failed, lease))
             raise errors[0]

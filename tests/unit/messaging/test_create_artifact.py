@@ -221,6 +221,12 @@ async def test_the_archiver_may_ask_again_after_a_wait(clock: Clock) -> None:
     assert await archived.ask(), "what was looked up a moment ago is believed"
     clock.seconds += STALE + 0.1
     assert not await archived.ask()
+    tasks.set("a", row())
+    assert await archived.ask(), "while its job is paused, a task is looked up each time"
+    looked_again = tasks.looked_again
+    clock.seconds += STALE
+    assert await archived.ask()
+    assert tasks.looked_again == looked_again
 
 
 async def test_work_that_was_not_started_is_put_back_for_a_time_and_the_rest_of_its_job_with_it() -> None:
