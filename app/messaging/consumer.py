@@ -13,10 +13,9 @@ from app.domain.readiness import BROKER, Readiness
 from app.messaging.dead_letters import DeadLetterWork, SendDeadLetter
 from app.messaging.dispatch import DeadLetter, Dispatcher, Settled
 from app.messaging.offsets import Offsets
-from app.messaging.slot_policy import PUTTING_BACK
 from app.messaging.slots import Slots
-from app.messaging.work import Free, Work
-from app.outages import note_outage, note_available
+from app.messaging.work import Free, PuttingBack, Work
+from app.outages import note_available, note_outage
 
 POLL_RECORDS = 500
 POLL_TIMEOUT = 0.2
@@ -69,25 +68,6 @@ class Settling(Work):
         return self._offsets.revoked
 
 
-class PuttingBack(Work):
-    """Work that is put back instead of being done; this asks the database only."""
-
-    __slots__ = ("_work", "turn")
-
-    lane = PUTTING_BACK
-
-    def __init__(self, work: Work) -> None:
-        self.turn = work.turn
-        self._work = work
-
-    async def run(self, free: Free) -> None:
-        await self._work.put_back(PUT_BACK_OVERFLOW)
-
-    @property
-    def is_void(self) -> bool:
-        return self._work.is_void
-
-
 class _Taken(NamedTuple):
     """A polled record, and the offsets of its partition as assigned to us when it came."""
 
@@ -122,8 +102,8 @@ class CommandLoop:
         self._last_commit = 0.0
 
     async def run(self, stop: asyncio.Event, shutdown_timeout: float) -> None:
-        """Handles commands until `stop`; then starts nothing more, gives running work `shutdown_timeout` seconds, commits
-        and leaves the group.
+        """Handles commands until `stop`; then starts nothing more, gives running work `shutdown_timeout` seconds,
+        commits and leaves the group.
 
         Committing and leaving take up to `LAST_COMMIT` and `LEAVE` seconds more. Raises what a look-up raised.
         """
@@ -210,7 +190,7 @@ class CommandLoop:
         if self._slots.in_hand < IN_HAND:
             return
         for work in self._slots.overflow():
-            self._slots.add(PuttingBack(work) if work.can_be_put_back else work)
+            self._slots.add(PuttingBack(work, PUT_BACK_OVERFLOW) if work.can_be_put_back else work)
 
     async def _commit_sometimes(self) -> None:
         if monotonic() - self._last_commit >= COMMIT_EVERY:

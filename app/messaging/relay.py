@@ -15,7 +15,7 @@ from app.db.database import Database
 from app.domain.errors import Unavailable
 from app.domain.readiness import BROKER, DATABASE, Readiness
 from app.messaging.owed import Commands, Owed
-from app.outages import note_outage, note_available
+from app.outages import note_available, note_outage
 from app.telemetry import metrics, traces
 
 BATCH = 500

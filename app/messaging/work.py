@@ -3,6 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 
+from app.messaging.slot_policy import PUTTING_BACK
+
 Free = Callable[[], None]
 """Gives the slot of a piece of work back before the work ends: what is left asks neither source nor store."""
 
@@ -32,3 +34,23 @@ class Work(ABC):
     def is_void(self) -> bool:
         """True once the partition of the command was taken away: its next owner gets the command."""
         return False
+
+
+class PuttingBack(Work):
+    """Work that is put back for some seconds instead of being done; this asks the database only."""
+
+    __slots__ = ("_seconds", "_work", "turn")
+
+    lane = PUTTING_BACK
+
+    def __init__(self, work: Work, seconds: float) -> None:
+        self.turn = work.turn
+        self._work = work
+        self._seconds = seconds
+
+    async def run(self, free: Free) -> None:
+        await self._work.put_back(self._seconds)
+
+    @property
+    def is_void(self) -> bool:
+        return self._work.is_void
