@@ -19,10 +19,10 @@ from app.broker.embedded import EmbeddedBroker
 from app.broker.messages import COMMAND_TYPE
 from app.db import tasks
 from app.db.database import Database
-from app.db.tasks import Outcome
 from app.domain.artifacts import ArchiveTask
 from app.domain.jobs import TaskId, TaskState
 from app.domain.readiness import Readiness
+from app.domain.tasks import Outcome
 from app.messaging.consumer import CommandLoop
 from app.messaging.create_artifact import CreateArtifactHandler
 from app.messaging.dispatch import Dispatcher

@@ -10,10 +10,10 @@ from app.archiver.fetch import StillWanted
 from app.archiver.pipeline import Archiver
 from app.archiver.records import Records
 from app.broker.messages import create_artifact_command
-from app.db.tasks import PutBack, TaskKey, TaskRow
 from app.domain.artifacts import ArchiveTask
 from app.domain.identity import reference_key
 from app.domain.jobs import Reference, TaskId, TaskState
+from app.domain.tasks import PutBack, TaskKey, TaskRow
 from app.messaging import create_artifact as module
 from app.messaging.create_artifact import STALE, ArchiveWork, CreateArtifactHandler
 from app.messaging.dispatch import DeadLetter, Received, Settled

@@ -10,10 +10,10 @@ import pytest
 from app.broker import Broker, Message
 from app.db import tasks
 from app.db.database import Database
-from app.db.tasks import NoData, Outcome, PutBack
 from app.domain.errors import Unavailable
 from app.domain.jobs import TaskId, TaskState
 from app.domain.readiness import BROKER, DATABASE, Readiness
+from app.domain.tasks import NoData, Outcome, PutBack, Settlement
 from app.messaging import relay as module
 from app.messaging.owed import BackfillMetadataCommands, Commands, CreateArtifactCommands
 from app.messaging.relay import LEASE, OWE_AGAIN_EVERY, Clocks, Relay, RelayOptions
@@ -53,7 +53,7 @@ class Office:
         return [command["references"]["archiveData"]["referenceId"] for command in self.sent]
 
 
-async def settle(database: Database, *answers: tasks.Settlement) -> None:
+async def settle(database: Database, *answers: Settlement) -> None:
     await database.run(lambda c: tasks.settle(c, answers, NOW))
 
 
@@ -122,7 +122,7 @@ async def test_an_answer_that_comes_before_the_mark_stays(database: Database) ->
         async def send(self, message: Message) -> None:
             await super().send(message)
             position = len(self.sent) - 1
-            answers: list[tasks.Settlement] = [
+            answers: list[Settlement] = [
                 Outcome(TaskId(job_id, 0), TaskState.FAILED, "m", "t"),
                 PutBack(TaskId(job_id, 1), NOW, 1),
             ]
