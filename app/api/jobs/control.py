@@ -59,7 +59,7 @@ async def list_jobs(
     edge: TheEdge,
     state: Annotated[JobState | None, Query(description="only jobs in this state")] = None,
     message: Annotated[
-        str | None, Query(description="only jobs of this message", max_length=512, pattern=NO_NUL)
+        str | None, Query(description="only jobs of this message", min_length=1, max_length=512, pattern=NO_NUL)
     ] = None,
     cursor: Cursor = None,
     limit: Limit = 50,

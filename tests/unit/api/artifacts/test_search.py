@@ -93,17 +93,30 @@ async def test_all_mistakes_of_a_search_are_named_with_what_is_possible(api: Art
         "&metadata.amount[gt]=1e999&jobId=1&archivedFrom=yesterday&archivedTo=2026-05-08T07:00&allVersions=1&cursor=x"
         "&format=xml&system=&schema=a&schema=b"
     )
-    assert "there are messageType, configId, referenceId" in found["mesageType"]
-    assert "there are amount, customer_id, gone, tags" in found["metadata.costumer"]
+    assert "there are messageType, " in found["mesageType"]
+    assert "there are customer_id, amount, gone, tags" in found["metadata.costumer"]
     assert found["metadata.amount[above]"] == (
         "has an unknown operator; there are eq, ne, contains, gt, gte, lt, lte, isnull"
     )
     assert found["metadata.amount[isnull]"] == "must be true or false"
     assert "beyond the numbers" in found["metadata.amount[gt]"]
-    assert found["schema"] == "is given twice"
+    assert found["schema"] == "is given twice, as 'a' and 'b'; give it once"
     assert found["limit"] == "must be an integer from 1 to 1000"
     for name in ("version", "jobId", "archivedFrom", "archivedTo", "allVersions", "cursor", "format", "system"):
         assert found[name].startswith("must be "), name
+
+
+async def test_a_condition_that_stands_twice_is_refused(api: ArtifactApp) -> None:
+    found = await api.mistakes("?metadata.amount[gt]=1&metadata.amount[gt]=2&metadata.amount[lt]=5")
+    assert found == {"metadata.amount[gt]": "is given twice, as '1' and '2'; give it once"}
+
+
+async def test_all_accept_headers_of_a_request_count(api: ArtifactApp) -> None:
+    headers = [("Accept", "application/json;q=0"), ("Accept", "text/csv;q=0.1"), ("Accept", "*/*;q=0.01")]
+    answer = await api.client.get("/api/artifacts", headers=headers)
+    assert answer.headers["content-type"].startswith("text/csv")
+    refused = await api.get("", Accept="application/*;q=0")
+    assert (refused.status_code, refused.headers["content-type"]) == (406, "application/problem+json")
 
 
 @pytest.mark.parametrize(
