@@ -85,19 +85,15 @@ def _ranges(header: str) -> Iterator[Range]:
     """The ranges of a header. What cannot be read is passed over: a client is not refused for it."""
     for entry in _ENTRY.findall(header[:LONGEST]):
         media, *parameters = [part.strip(" \t") for part in _PART.findall(entry)] or [""]
-        if _MEDIA.fullmatch(media) and (read := _read(media.lower(), parameters)):
-            yield read
+        if _MEDIA.fullmatch(media):
+            yield _range("*/*" if media == "*" else media.lower(), parameters)  # Java's own client writes `*`
 
 
-def _read(media: str, parameters: Sequence[str]) -> Range | None:
-    media = "*/*" if media == "*" else media  # Java's own client writes it so
+def _range(media: str, parameters: Sequence[str]) -> Range:
     said: set[tuple[str, str]] = set()
-    for parameter in filter(None, parameters):
-        found = _PARAMETER.fullmatch(parameter)
-        if found is None:
-            return None
+    for found in filter(None, map(_PARAMETER.fullmatch, parameters)):
         name, value = found[1].lower(), re.sub(r"\\(.)", r"\1", found[2].strip('"')).lower()
         if name == "q":  # what follows are parameters of an older standard
-            return Range(media, frozenset(said), min(1.0, float(value))) if _QUALITY.fullmatch(value) else None
+            return Range(media, frozenset(said), min(1.0, float(value)) if _QUALITY.fullmatch(value) else 1.0)
         said.add((name, value))
     return Range(media, frozenset(said), 1.0)

@@ -11,6 +11,7 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.api.http.problems import try_later
+from app.api.shapes.json_lines import on_one_line
 from app.domain.errors import Unavailable
 from app.domain.readiness import Readiness
 
@@ -40,9 +41,9 @@ class Vanished(Exception):
 class Followed(Generic[V]):
     """How one kind of thing is followed.
 
-    `key` says which one a snapshot is of; `state` is the id of its events, and `ended` the state after which there are
-    none; `data` is the JSON of an event; `news` is what must differ for a new event. `look` raises Vanished,
-    Unavailable.
+    `key` says which one a snapshot is of; `state` is the id of its events, a word without blanks and line ends, and
+    `ended` the state after which there are none; `data` is the JSON of an event; `news` is what must differ for a new
+    event. `look` raises Vanished, Unavailable.
     """
 
     key: Callable[[V], Hashable]
@@ -85,7 +86,8 @@ class EventStreams:
         self, followed: Followed[V], view: V, look: Callable[[], Awaitable[V]], expires: float
     ) -> AsyncIterator[bytes]:
         def event() -> bytes:
-            return f"id: {followed.state(view)}\ndata: {followed.data(view)}\n\n".encode()
+            data = on_one_line(followed.data(view).encode())
+            return f"id: {followed.state(view)}\n".encode() + b"data: " + data + b"\n\n"
 
         yield event()
         last_news, sent_at = followed.news(view), time.monotonic()
