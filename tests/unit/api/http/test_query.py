@@ -9,6 +9,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.api.auth.callers import Authenticator, IssuerOptions, KeySets, ResourceServerOptions
+from app.api.http.bodies import Uploads
 from app.domain.readiness import Readiness
 from app.main import create_app
 from tests.support.edge import edge_with
@@ -20,11 +21,12 @@ ALL = ["backfilljob:read", "backfilljob:write", "artifact:read"]
 OPEN = {"/health/live", "/health/ready", "/metrics"}
 
 
-def whole_app() -> FastAPI:
-    """All addresses of the service; behind them nothing is there."""
+def whole_app(uploads: Uploads | None = None) -> FastAPI:
+    """All addresses of the service; behind them nothing is there but `uploads`."""
     app = create_app("", Readiness(()), object())  # type: ignore[arg-type]
     sets = KeySets.fetched([IssuerOptions(ISSUER, "https://issuer.example/jwks")], FakeJwks().client, None, Clock())
-    edge_with(app, authenticator=Authenticator(ResourceServerOptions("psf", AUDIENCE), sets, lambda: NOW))
+    authenticator = Authenticator(ResourceServerOptions("psf", AUDIENCE), sets, lambda: NOW)
+    edge_with(app, authenticator=authenticator, uploads=uploads)
     return app
 
 
