@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from app.api.shapes.json_lines import on_one_line
+from app.api.http.json_lines import on_one_line
 from app.api.shapes.moments import timestamp
 from app.domain.exact_json import read_json, write_json
 from app.domain.extraction import ValueKind, searchable

@@ -10,8 +10,8 @@ from fastapi import Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from app.api.http.json_lines import on_one_line
 from app.api.http.problems import try_later
-from app.api.shapes.json_lines import on_one_line
 from app.domain.errors import Unavailable
 from app.domain.readiness import Readiness
 
