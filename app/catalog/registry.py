@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from app.catalog.archive_types import CatalogError
+from app.catalog.known_schemas import unknown_schema
 from app.catalog.large import LargeDocuments
 from app.catalog.schemas import EXTENSIONS, CompiledSchema, compile_schema, parse_strict
 from app.domain.archive_types import ArchiveDataType, SchemaName
@@ -78,7 +79,7 @@ class Registry:
         """The message of the failure, None for a valid document."""
         found = self.entries.get(schema)
         if found is None:
-            return f"Unknown archive data schema {schema}"
+            return unknown_schema(schema, self.entries)
         compiled = found[1]
         mismatch = f"Archive data does not match schema {schema}"
         if not compiled.describes(content_type):

@@ -1,12 +1,16 @@
 """A source that goes is one warning in the log, one that is back is one line."""
 
+import asyncio
 import logging
+from contextlib import suppress
 
 import pytest
 
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.errors import NoArchiveData, PermanentFailure, TransientFailure
+from app.domain.jobs import Reference
 from app.sources.outages import QUIET, REFUSING, Outages
+from tests.unit.sources.server import TRACEPARENT, Request, answer, document, serving, sources
 
 DECREE = ArchiveTypeConfiguration("DecreeCreated", "t", "https://source.example/decrees/{id}", "decree-client")
 TAX = ArchiveTypeConfiguration("TaxAssessed", "t", "https://source.example/tax/{id}", "tax-client")
@@ -163,3 +167,19 @@ def test_how_long_it_was_away_is_easy_to_read(world: World, seconds: float, told
     world.now += seconds
     world.ask()
     assert f"is back after {told} (" in world.said()[-1][1]
+
+
+async def test_requests_to_a_source_are_noted(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "app.sources.outages")
+    answers = [answer(500)] * 3 + [document()]
+
+    async def respond(_: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(answers.pop(0))
+
+    async with sources() as client, serving(respond) as server:
+        while answers:
+            with suppress(TransientFailure):
+                async with client.fetching(server.configuration(), Reference("1"), TRACEPARENT):
+                    pass
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    assert "the source of Message is away: HTTP 500" in caplog.records[0].getMessage()
