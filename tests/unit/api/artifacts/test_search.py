@@ -1,4 +1,4 @@
-"""`GET /api/artifacts`: the shape of an artifact, conditions as parameters, pages, mistakes. On both databases."""
+"""`GET /api/artifacts`: the shape of an artifact, conditions as parameters, pages, mistakes."""
 
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -13,13 +13,11 @@ from app.domain.errors import Unavailable
 from app.domain.jobs import Reference
 from tests.unit.api.artifact_app import ArtifactApp, artifact_app
 from tests.unit.api.issuer import token
-from tests.unit.metadata.archived import new_url
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-async def api(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ArtifactApp]:
-    postgres = request.getfixturevalue("postgres") if request.param == "postgres" else None
-    async with artifact_app(tmp_path, new_url(tmp_path, postgres)) as app:
+@pytest.fixture
+async def api(url: str, tmp_path: Path) -> AsyncIterator[ArtifactApp]:
+    async with artifact_app(tmp_path, url) as app:
         await app.archived.define("customer_id", "amount", "tags", inactive=["gone"])
         yield app
 

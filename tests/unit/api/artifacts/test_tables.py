@@ -11,14 +11,13 @@ import pytest
 
 from app.domain.jobs import Reference
 from tests.unit.api.artifact_app import ArtifactApp, artifact_app
-from tests.unit.metadata.archived import new_url
 
 LINE_ENDS = ["\x85", "\u2028", "\u2029"]
 
 
 @pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[ArtifactApp]:
-    async with artifact_app(tmp_path, new_url(tmp_path, None)) as app:
+async def api(url: str, tmp_path: Path) -> AsyncIterator[ArtifactApp]:
+    async with artifact_app(tmp_path, url) as app:
         await app.archived.define("text", "amount", inactive=["list"])
         await app.archived.define("text", "other", message="OtherEvent")
         yield app
