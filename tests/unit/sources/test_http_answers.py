@@ -168,6 +168,7 @@ async def test_a_source_is_away_from_the_first_failure_until_it_answers_anything
 async def test_a_port_that_speaks_no_tls_is_transient() -> None:
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"SSH-2.0-OpenSSH_9.2\r\n")
+        writer.close()
 
     async with await asyncio.start_server(connected, "127.0.0.1", 0) as server, sources() as client:
         uri = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/{{id}}"
