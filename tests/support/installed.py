@@ -12,6 +12,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+from typing_extensions import override
+
 from tests.servers.fetch import REPOSITORY
 from tests.support.service import Service
 
@@ -95,9 +97,11 @@ class Installed(Service):
         super().__init__(["--embedded", "--data-dir", str(data_dir)], token, settings)
         self._pas = str(environment.pas)
 
+    @override
     def command(self) -> list[str]:
         return [self._pas, *super().command()[3:]]  # in the place of `python -m app`
 
+    @override
     def environment(self) -> dict[str, str]:
         return {**super().environment(), "PYTHONPATH": ""}
 

@@ -66,7 +66,7 @@ async def test_a_key_may_have_dots_and_brackets(api: ArtifactApp) -> None:
 async def test_pages_are_asked_on_with_the_cursor(api: ArtifactApp) -> None:
     for _ in range(5):
         await api.archived.add({"customer_id": "a"})
-    query, found = "?metadata.customer_id=a&limit=2", []
+    query, found, page = "?metadata.customer_id=a&limit=2", [], {"next": ""}
     for expected in (2, 2, 1):
         page = (await api.get(query)).json()
         assert list(page) == ["items", "next"]

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 from sqlalchemy import select, update
+from typing_extensions import override
 
 from app.broker.messages import backfill_metadata_command
 from app.db import outbox, runs
@@ -155,6 +156,7 @@ async def test_a_batch_that_read_before_the_definition_changed_writes_nothing(da
     [late] = await open_batches(database)
 
     class Slow(Documents):
+        @override
         async def read(self, *arguments: Any) -> Any:
             found = await super().read(*arguments)
             await definitions(database).apply(catalog(a="y.a"))
@@ -238,6 +240,7 @@ async def test_a_batch_of_large_documents_is_recorded_in_parts(
     seen = []
 
     class Watched(Documents):
+        @override
         async def read(self, *arguments: Any) -> Any:
             seen.append((await all_runs(database))[0].processed)
             return await super().read(*arguments)
@@ -261,6 +264,7 @@ async def test_a_batch_that_was_broken_off_between_its_parts_goes_on_behind_them
     reached = asyncio.Event()
 
     class Stuck(Documents):
+        @override
         async def read(self, *arguments: Any) -> Any:
             if self.reads == 5:
                 reached.set()
