@@ -104,7 +104,8 @@ class Compiler:
                 return _array(self.compile(schema["items"]), empty=self.is_empty(schema["items"]))
             case "map":
                 return _map(self.compile(schema["values"]))
-        return self.compile(kind)
+            case _:
+                return self.compile(kind)
 
     def _compile_named(self, name: str) -> Walk:
         if name not in self.done:
@@ -144,7 +145,8 @@ class Compiler:
                 return bool(schema["size"] == 0)
             case "enum" | "array" | "map":
                 return False
-        return self.is_empty(schema["type"])
+            case _:
+                return self.is_empty(schema["type"])
 
 
 def _long(document: bytes, position: int, bits: int = 64) -> tuple[int, int]:

@@ -175,6 +175,11 @@ def _rule(error: jsonschema_rs.ValidationError) -> str:
             return f"has a property name that is not allowed: {_rule(kind.error)}"
         case "MultipleOf":
             return f"must be a multiple of {kind.multiple_of}"
+        case _:
+            return _rule_of_keyword(error, kind)
+
+
+def _rule_of_keyword(error: jsonschema_rs.ValidationError, kind: Any) -> str:
     keyword = kind.name
     if keyword == "falseSchema" and error.schema_path[-1:] == ["additionalProperties"]:
         keyword = "additionalProperties"

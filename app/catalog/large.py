@@ -56,15 +56,16 @@ class LargeDocuments:
         return await self._run(partial(_metadata, document, content_type, schema, tuple(paths), checked))
 
     async def _run(self, work: Callable[[], T]) -> T:
-        for _ in range(2):
+        for last in (False, True):
             pool = self._pool = self._pool or self._open()
             try:
                 return await asyncio.get_running_loop().run_in_executor(pool, work)
-            except BrokenProcessPool as error:
-                broken = error
+            except BrokenProcessPool:
                 if self._pool is pool:
                     self._pool = None
-        raise broken
+                if last:
+                    raise
+        raise AssertionError("the second try returns or raises")
 
     def close(self) -> None:
         pool, self._pool = self._pool, None
