@@ -125,8 +125,9 @@ class SourceClient:
     async def _ask(self, url: URL, headers: dict[str, str], lease: Lease, attempt: Attempt) -> Document:
         answered = False
         attempt.asked()
+        clock = asyncio.timeout(self._options.total_timeout)
         try:
-            async with asyncio.timeout(self._options.total_timeout) as clock:
+            async with clock:
                 response = await self._session.get(url, headers=headers, allow_redirects=False)
                 try:
                     answered = True
