@@ -4,6 +4,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
+from typing_extensions import override
+
 from app.broker.codec import run_batch_of
 from app.db import runs
 from app.db.database import Database
@@ -60,6 +62,7 @@ class BatchWork(Work):
         self._batches = batches
         self._backfill = backfill
 
+    @override
     async def run(self, free: Free) -> None:
         """Does the batch, unless somebody else did it; puts it back where its run is paused, and after a bug."""
         row = (await self._batches.look_up([self._batch])).get(self._batch)  # it may have waited long for archiving

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Sequence
 from time import monotonic
 from typing import NamedTuple
 
+from typing_extensions import override
+
 from app.broker import Consumer, Partition, Record
 from app.domain.errors import Unavailable
 from app.domain.readiness import BROKER, Readiness
@@ -51,18 +53,22 @@ class Settling(Work):
         self._record = record
         self._offsets = offsets
 
+    @override
     async def run(self, free: Free) -> None:
         await self._work.run(free)
         self._offsets.settle(self._record)
 
+    @override
     @property
     def can_be_put_back(self) -> bool:
         return self._work.can_be_put_back
 
+    @override
     async def put_back(self, seconds: float) -> None:
         await self._work.put_back(seconds)
         self._offsets.settle(self._record)
 
+    @override
     @property
     def is_void(self) -> bool:
         return self._offsets.revoked

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic
 from uuid import UUID
 
+from typing_extensions import override
+
 from app.archiver.pipeline import Archiver
 from app.archiver.records import Records
 from app.broker.codec import CreateArtifactCommandMessage, command_of
@@ -57,6 +59,7 @@ class ArchiveWork(Work):
         self._steps = steps
         self._looked_up = monotonic()
 
+    @override
     async def run(self, free: Free) -> None:
         """Archives the document of the task, unless it is no longer open; where its job is paused it is put back."""
         is_wanted = await self.still_wanted()
@@ -74,10 +77,12 @@ class ArchiveWork(Work):
             self._looked_up = monotonic()
         return self._row is not None and self._row.state is TaskState.OPEN and not self._row.paused
 
+    @override
     @property
     def can_be_put_back(self) -> bool:
         return True
 
+    @override
     async def put_back(self, seconds: float) -> None:
         """Above 0 seconds the rest of the job is held as long: its source takes hardly anything."""
         if self._row is None:

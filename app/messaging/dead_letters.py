@@ -4,6 +4,8 @@ import hashlib
 import logging
 from collections.abc import Awaitable, Callable
 
+from typing_extensions import override
+
 from app.broker import Broker, Message, MessageRejected, Record
 from app.domain.readiness import BROKER, Readiness
 from app.messaging.slot_policy import DEAD_LETTERS
@@ -33,6 +35,7 @@ class DeadLetterWork(Work):
         self._reason = reason
         self._send = send
 
+    @override
     async def run(self, free: Free) -> None:
         await self._send(self._record, self._reason)
 

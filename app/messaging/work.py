@@ -3,6 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 
+from typing_extensions import override
+
 from app.messaging.slot_policy import PUTTING_BACK
 
 Free = Callable[[], None]
@@ -48,9 +50,11 @@ class PuttingBack(Work):
         self._work = work
         self._seconds = seconds
 
+    @override
     async def run(self, free: Free) -> None:
         await self._work.put_back(self._seconds)
 
+    @override
     @property
     def is_void(self) -> bool:
         return self._work.is_void

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from fastapi import Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
+from typing_extensions import override
 
 from app.api.http.json_lines import on_one_line
 from app.api.http.problems import try_later
@@ -131,6 +132,7 @@ class _Stream(StreamingResponse):
         super().__init__(events, 200, HEADERS, "text/event-stream")
         self._streams = streams
 
+    @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._streams.open += 1
         try:

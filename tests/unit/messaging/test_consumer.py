@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 import pytest
+from typing_extensions import override
 
 from app.broker import Record
 from app.domain.errors import Unavailable
@@ -25,6 +26,7 @@ class Piece(Work):
         self.error: Exception | None = None
         self.put_backs: list[float] = []
 
+    @override
     async def run(self, free: Free) -> None:
         self.begun = True
         try:
@@ -35,10 +37,12 @@ class Piece(Work):
         if self.error is not None:
             raise self.error
 
+    @override
     @property
     def can_be_put_back(self) -> bool:
         return True
 
+    @override
     async def put_back(self, seconds: float) -> None:
         self.put_backs.append(seconds)
 
@@ -128,6 +132,7 @@ async def test_commands_of_a_stalled_source_are_put_back_when_they_fill_the_hand
 
 async def test_work_that_cannot_be_put_back_stays_when_the_hand_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     class Stays(Piece):
+        @override
         @property
         def can_be_put_back(self) -> bool:
             return False
@@ -274,6 +279,7 @@ class TestStop:
 
     async def test_a_broker_that_does_not_answer_holds_no_stop_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
         class Silent(FakeConsumer):
+            @override
             async def stop(self) -> None:
                 await asyncio.Event().wait()
 

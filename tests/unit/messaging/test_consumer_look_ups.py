@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from typing_extensions import override
 
 from app.broker import Record
 from app.messaging.dispatch import Answer, Settled
@@ -59,6 +60,7 @@ async def test_a_stop_cancels_the_look_up_and_what_waits_behind_it() -> None:
 
 async def test_a_look_up_that_fails_while_the_loop_stops_is_not_lost() -> None:
     class StopsInPoll(FakeConsumer):
+        @override
         async def poll(self, timeout: float, max_records: int) -> Sequence[Record]:
             if desk.dispatcher.looked_up:
                 desk.stop.set()

@@ -11,6 +11,7 @@ from uuid import UUID
 import orjson
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from typing_extensions import override
 
 from app.archiver.pipeline import Archiver
 from app.archiver.records import Records
@@ -46,6 +47,7 @@ class MortalDatabase(Database):
     is_dead = False
     crash_in: Callable[[], bool] = staticmethod(lambda: False)
 
+    @override
     async def _run(self, engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         if self.is_dead:
             raise Crash

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import orjson
 import pytest
+from typing_extensions import override
 
 from app.broker import Broker, Message
 from app.db import tasks
@@ -84,6 +85,7 @@ async def test_no_transaction_is_open_while_the_broker_is_asked(database: Databa
     office, checked = Office(database), []
 
     class Asks(FakeBroker):
+        @override
         async def send(self, message: Message) -> None:
             await asyncio.wait_for(insert_job(database, 1), 5)  # SQLite has one writer at a time
             checked.append(message)
@@ -119,6 +121,7 @@ async def test_an_answer_that_comes_before_the_mark_stays(database: Database) ->
     office = Office(database)
 
     class Fast(FakeBroker):
+        @override
         async def send(self, message: Message) -> None:
             await super().send(message)
             position = len(self.sent) - 1

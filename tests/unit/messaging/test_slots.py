@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
+from typing_extensions import override
+
 from app.messaging.slots import ENDING, Slots
 from app.messaging.work import Free, Work
 
@@ -13,6 +15,7 @@ class Waits(Work):
     def __init__(self, desk: "Desk", lane: str, turn: str, name: str, void: bool) -> None:
         self.desk, self.lane, self.turn, self.name, self.void = desk, lane, turn, name, void
 
+    @override
     async def run(self, free: Free) -> None:
         self.desk.frees[self.name] = free
         self.desk.running.append(self.name)
@@ -23,6 +26,7 @@ class Waits(Work):
             self.desk.cancelled.append(self.name)
             raise
 
+    @override
     @property
     def is_void(self) -> bool:
         return self.void

@@ -5,6 +5,7 @@ from collections import Counter
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from app.messaging.slots import Slots
 from app.messaging.work import Free, Work
@@ -26,6 +27,7 @@ class Piece(Work):
             self.house.holding.discard(self)
             self._free()
 
+    @override
     async def run(self, free: Free) -> None:
         assert not self.void, "void work is not started"
         self.house.runs[self.number] += 1
@@ -38,6 +40,7 @@ class Piece(Work):
             self.house.holding.discard(self)
             self.house.ended.add(self.number)
 
+    @override
     @property
     def is_void(self) -> bool:
         return self.void
