@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from app.catalog.archive_types import CatalogError
-from app.catalog.registry import LARGE_DOCUMENT, Registry, load_registry, registry_of
+from app.catalog.lanes import LARGE_DOCUMENT
+from app.catalog.registry import Registry, load_registry, registry_of
 from app.domain.archive_types import SchemaName
 from app.domain.errors import PermanentFailure
 
