@@ -21,8 +21,8 @@ SURE_BYTES = 16
 _NUMERIC = bytes(ord("0") if byte in b"0123456789." else ord(" ") for byte in range(256))
 _RUN = b"0" * SURE_BYTES
 _RUN_END = re.compile(rb"0*+")
-_SMALL = (re.compile(rb"e-[0-9]{3}"), re.compile(rb"E-[0-9]{3}"))
-"""Exponents that a double may not hold; those above its range orjson refuses by itself."""
+_SMALL, _SMALL_TOO = re.compile(rb"e-[0-9]{3}"), re.compile(rb"E-[0-9]{3}")
+"""Two, because a search for a fixed beginning is ten times as fast. Exponents that a double may not hold; those above its range orjson refuses by itself."""
 
 _BEFORE_NUMBER = b"[,:- \t\n\r"
 _FRACTION = re.compile(rb"[0-9]++\.[0-9]++(?=[,\]} \t\n\r])")
@@ -59,7 +59,9 @@ def is_ordinary(document: bytes) -> bool:
         if (not place or document[place - 1] in _BEFORE_NUMBER) and not _survives(document, place):
             return False
         place = digits.find(_RUN, _RUN_END.match(digits, place).end())  # type: ignore[union-attr]
-    return all(_has_no_small(document, pattern) for pattern in _SMALL)
+    return not (_SMALL.search(document) or _SMALL_TOO.search(document)) or (
+        _has_no_small(document, _SMALL) and _has_no_small(document, _SMALL_TOO)
+    )
 
 
 def _has_no_small(document: bytes, pattern: re.Pattern[bytes]) -> bool:
