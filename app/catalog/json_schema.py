@@ -228,12 +228,33 @@ def check_schema(schema: Any) -> None:
         kind = validators.validator_for(schema, default=validators.Draft3Validator)
     if kind is validators.Draft3Validator:  # older than anything here compiles, so it serves as "not found"
         raise ValueError(f"$schema names an unknown dialect: {dialect}")
+    own, others = _by_dialect(schema, dialect)
+    for other in others:
+        check_schema(other)
     try:
-        kind.check_schema(schema, format_checker=_FORMATS)
+        kind.check_schema(own, format_checker=_FORMATS)
     except SchemaError as error:
         raise ValueError(f"not a valid JSON Schema: {error.json_path}: {error.message[:300]}") from None
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def _by_dialect(schema: Any, dialect: Any) -> tuple[Any, list[Any]]:
+    """The schema without the files of other dialects that are embedded in it, and these: each has its metaschema."""
+    others: list[Any] = []
+    for container in ("$defs", "definitions"):
+        embedded = schema.get(container) if isinstance(schema, dict) else None
+        if isinstance(embedded, dict):
+            foreign = {
+                name
+                for name, each in embedded.items()
+                if isinstance(each, dict)
+                and each.get("$schema", dialect) != dialect
+                and ("$id" in each or "id" in each)
+            }
+            others += [embedded[name] for name in foreign]
+            schema = {**schema, container: {name: each for name, each in embedded.items() if name not in foreign}}
+    return schema, others
 
 
 def check_patterns(schema: Any) -> None:

@@ -13,6 +13,8 @@ from urllib.parse import unquote, urlsplit
 
 from app.catalog.archive_types import CatalogError
 from app.catalog.known_schemas import unknown_schema
+
+from app.catalog.bundles import identifier
 from app.catalog.lanes import LARGE_DOCUMENT, Lane, Later
 from app.catalog.large import PAUSE, LargeDocuments, NotBuiltError, NotCheckedError, NoWorkerError
 from app.catalog.mismatch import NO_RULE
@@ -219,7 +221,7 @@ class _Loader:
     root: Path
     mistakes: list[str] = field(default_factory=list)
     entries: dict[SchemaName, tuple[ArchiveDataType, CompiledSchema]] = field(default_factory=dict)
-    by_id: dict[str, Path] | None = None
+    by_id: dict[str, list[Path]] | None = None
 
     def mistake(self, path: Path, problem: str) -> None:
         self.mistakes.append(f"{path.relative_to(self.root)}: {problem}")
@@ -329,7 +331,7 @@ class _Loader:
     def _compile(self, path: Path, extension: str, type_name: str) -> CompiledSchema | None:
         try:
             content = path.read_bytes()
-            uri = ROOT_URI + path.relative_to(self.root).as_posix()
+            uri = self._uri(path)
             return compile_schema(content, extension, type_name, uri, self._retrieve)
         except OSError as error:
             self.mistake(path, f"cannot be read: {error.strerror}")
@@ -342,7 +344,10 @@ class _Loader:
         if self.by_id is None:
             self.by_id = self._ids()
         parts = urlsplit(uri)
-        path = self.by_id.get(uri)
+        named = self.by_id.get(uri, [])
+        if len(named) > 1:
+            raise LookupError(f"it is the $id of {' and '.join(self._shown(each) for each in named)}")
+        path = named[0] if named else None
         if path is None and parts.scheme == "registry" and not parts.netloc:
             path = self.root / unquote(parts.path).lstrip("/")
             if not path.resolve().is_relative_to(self.root.resolve()) or not path.is_file():
@@ -350,22 +355,28 @@ class _Loader:
         if path is None:
             raise LookupError("not in the registry; references are never fetched")
         schema = parse_strict(path.read_bytes(), exact=True)
-        identifier = schema.get("$id") if isinstance(schema, dict) else None
-        if isinstance(identifier, str) and identifier.rstrip("#") != uri:
-            raise LookupError(f"refer to it by its $id, {identifier}")  # its own references start from there
+        own = identifier(schema, self._uri(path))
+        if own is not None and own != uri and "$id" in schema:
+            raise LookupError(f"refer to it by its $id, {own}")  # its own references start from there
         return schema
 
-    def _ids(self) -> dict[str, Path]:
-        found = {}
+    def _ids(self) -> dict[str, list[Path]]:
+        found: dict[str, list[Path]] = {}
         for path in sorted(self.root.rglob("*.schema.json")):
             try:
                 schema = parse_strict(path.read_bytes())
             except (OSError, ValueError):
                 continue  # reported where the file is used
-            identifier = schema.get("$id") if isinstance(schema, dict) else None
-            if isinstance(identifier, str):
-                found[identifier.rstrip("#")] = path
+            own = identifier(schema, self._uri(path))
+            if own is not None:
+                found.setdefault(own, []).append(path)
         return found
+
+    def _uri(self, path: Path) -> str:
+        return ROOT_URI + path.relative_to(self.root).as_posix()
+
+    def _shown(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
 
     def _parse(self, path: Path) -> Any:
         try:

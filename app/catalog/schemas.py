@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from app.catalog.avro import compile_avro
 from app.catalog.avro_values import compile_avro_values
-from app.catalog.bundles import bundle
+from app.catalog.bundles import NOWHERE, bundle
 from app.catalog.json_documents import NotKept, number
 from app.catalog.json_schema import compile_json_schema
 from app.catalog.lanes import LARGE_DOCUMENT, Lane
@@ -86,7 +86,15 @@ def compile_schema(content: bytes, extension: str, type_name: str, base_uri: str
     bundled = bundle(schema, base_uri, retrieve)
     if bundled is not schema:
         content = _written(bundled)
+        try:
+            compile_json_schema(parse_strict(content, exact=True), NOWHERE, _nothing_else)
+        except ValueError as error:
+            raise ValueError(f"cannot be stored in one piece with what it refers to: {error}") from None
     return CompiledSchema(_schema_file(content, extension), json_check)
+
+
+def _nothing_else(uri: str) -> Any:
+    raise LookupError(uri)
 
 
 def parse_strict(content: bytes, *, exact: bool = False) -> Any:
