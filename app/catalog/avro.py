@@ -11,6 +11,8 @@ from typing import Any
 from fastavro import parse_schema
 from fastavro.schema import SchemaParseException, UnknownType
 
+from app.catalog.avro_logical import without_wrong_logical_types
+
 Walk = Callable[[bytes, int, int], int]
 """(document, position, depth left) → position behind the value. Raises AvroMismatch."""
 
@@ -54,7 +56,7 @@ def read_types(root: Any, type_name: str) -> tuple[str, dict[str, Any]]:
     """The full name of the record named like the type, and all named types. Raises ValueError like `compile_avro`."""
     named: dict[str, Any] = {}
     try:
-        for each in _types(root):
+        for each in _types(without_wrong_logical_types(root)):
             parse_schema(each, named_schemas=named)
     except (SchemaParseException, UnknownType) as error:
         raise ValueError(f"not a valid Avro schema: {error}") from error

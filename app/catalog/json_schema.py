@@ -112,7 +112,7 @@ class JsonCheck:
             try:
                 self._validator.validate(value)
             except jsonschema_rs.ValidationError as error:
-                return text_of(error, self._names, self._files.written_as)
+                return text_of(error, value, self._names, self._files.written_as)
             except ValueError:
                 pass  # it shows values, of at most 255 levels
         if where is None and (self.costly or len(document) > MAX_EXACT):

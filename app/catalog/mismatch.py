@@ -37,10 +37,25 @@ def property_names(schema: Any) -> Iterator[str]:
             yield from property_names(value)
 
 
-def text_of(error: jsonschema_rs.ValidationError, names: frozenset[str], written: Written) -> str:
-    """`<path>: <rule>` of what fails first, or of the branch of anyOf or oneOf that stands out."""
+def text_of(error: jsonschema_rs.ValidationError, value: Any, names: frozenset[str], written: Written) -> str:
+    """`<path>: <rule>` of what fails first in the value, or of the branch of anyOf or oneOf that stands out."""
     found = _most_specific(error)
-    return f"{path_text(found.instance_path, names)}: {_rule(found, written)}"
+    return f"{path_text(_path_in(value, found.instance_path), names)}: {_rule(found, written)}"
+
+
+def _path_in(value: Any, parts: Sequence[str | int]) -> list[str | int]:
+    """The path with names as names: jsonschema-rs gives those of digits as numbers."""
+    found: list[str | int] = []
+    for part in parts:
+        if isinstance(value, list) and isinstance(part, int):
+            found.append(part)
+            value = value[part]
+        elif isinstance(value, dict) and str(part) in value:
+            found.append(str(part))
+            value = value[str(part)]
+        else:  # a name like 007
+            return [*found, *("" for _ in parts[len(found) :])]
+    return found
 
 
 def _most_specific(error: jsonschema_rs.ValidationError) -> jsonschema_rs.ValidationError:
@@ -65,7 +80,7 @@ def path_text(parts: Sequence[str | int], names: frozenset[str]) -> str:
     for part in parts[:MAX_PATH]:
         if isinstance(part, int):
             found.append(f"[{part}]")
-        elif part not in names:
+        elif part not in names or not part:
             found.append(".*")
         elif re.fullmatch(r"[A-Za-z_$][A-Za-z0-9_$-]*", part):
             found.append(f".{part}")

@@ -13,6 +13,7 @@ from app.catalog.bundles import bundle
 from app.catalog.registry import compile_stored, load_registry
 from app.domain.archive_types import SchemaName
 from tests.unit.catalog.test_registry import thing, write
+from tests.unit.catalog.test_schema_cost import nothing
 
 THING = SchemaName("Sys", "Thing", 1)
 D4 = {"$schema": "http://json-schema.org/draft-04/schema#"}
@@ -145,7 +146,7 @@ def test_a_bundle_is_read_by_another_validator_without_any_file(
             assert (ours.check(document) is None) == fits, value
             assert (again.check(document) is None) == fits, value
             assert other.is_valid({"a": value}) == fits, value
-    assert bundle(stored, "registry:///elsewhere", {}.__getitem__) is stored
+    assert bundle(stored, "registry:///elsewhere", nothing) is stored
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_it_says_what_the_other_engine_says() -> None:
             found = explainer.text(value)
             assert found.startswith("$")
             assert not found.endswith("does not match"), (schema, value)
-            if found == text_of(caught.value, names, str):
+            if found == text_of(caught.value, value, names, str):
                 same += 1
             else:
                 different += 1

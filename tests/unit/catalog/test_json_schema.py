@@ -57,6 +57,13 @@ def test_a_mismatch_names_path_and_rule(schema: Any, document: bytes, expected: 
     assert problem(schema, document) == expected
 
 
+@pytest.mark.parametrize("name", ["4711", "007", "-1", "4711.5"])
+def test_a_name_of_digits_is_content_too(name: str) -> None:
+    schema = {"additionalProperties": {"items": {"type": "null"}, "properties": {"0": {"type": "null"}}}}
+    assert problem(schema, b'{"%b":[null,1]}' % name.encode()) in ("$.*[1]: must be null", "$.*.*: must be null")
+    assert problem(schema, b'{"%b":{"0":1}}' % name.encode()) in ('$.*["0"]: must be null', "$.*.*: must be null")
+
+
 KEYWORDS = (
     "type const enum pattern format minLength maxLength minimum maximum exclusiveMinimum exclusiveMaximum multipleOf "
     "minItems maxItems uniqueItems contains required minProperties maxProperties additionalProperties not anyOf"
