@@ -110,6 +110,11 @@ def _rule(error: jsonschema_rs.ValidationError, written: Written) -> str:
             return name_text(_rule(kind.error, written))
         case "MultipleOf":
             return rule_text("multipleOf", kind.multiple_of)
+        case _:
+            return _rule_of_keyword(error, kind)
+
+
+def _rule_of_keyword(error: jsonschema_rs.ValidationError, kind: Any) -> str:
     keyword = kind.name
     if keyword == "falseSchema" and error.schema_path[-1:] == ["additionalProperties"]:
         keyword = "additionalProperties"
@@ -140,8 +145,9 @@ def rule_text(keyword: str, value: Any) -> str:
             return f"must have the format {value}"
         case "multipleOf":
             return f"must be a multiple of {_number(value)}"
-    rule = _RULES.get(keyword)
-    return rule.format(limit=_number(value)) if rule else f"does not match the rule {keyword}"
+        case _:
+            rule = _RULES.get(keyword)
+            return rule.format(limit=_number(value)) if rule else f"does not match the rule {keyword}"
 
 
 _RULES: Mapping[str, str] = {

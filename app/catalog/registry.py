@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from app.catalog.archive_types import CatalogError
-from app.catalog.known_schemas import unknown_schema
+from typing_extensions import override
 
+from app.catalog.archive_types import CatalogError
 from app.catalog.bundles import identifier
+from app.catalog.known_schemas import unknown_schema
 from app.catalog.lanes import LARGE_DOCUMENT, Lane, Later
 from app.catalog.large import PAUSE, LargeDocuments, NotBuiltError, NotCheckedError, NoWorkerError
 from app.catalog.mismatch import NO_RULE
@@ -170,6 +171,7 @@ class _CompiledOnUse(Mapping[SchemaName, tuple[ArchiveDataType, CompiledSchema]]
         self._types = {each.schema: each for each in types}
         self._compiled: dict[SchemaName, CompiledSchema] = {}
 
+    @override
     def __getitem__(self, schema: SchemaName) -> tuple[ArchiveDataType, CompiledSchema]:
         data_type = self._types[schema]
         if schema not in self._compiled:
@@ -177,9 +179,11 @@ class _CompiledOnUse(Mapping[SchemaName, tuple[ArchiveDataType, CompiledSchema]]
             self._compiled[schema] = compile_stored(file.content, file.extension, schema.name)
         return data_type, self._compiled[schema]
 
+    @override
     def __iter__(self) -> Iterator[SchemaName]:
         return iter(self._types)
 
+    @override
     def __len__(self) -> int:
         return len(self._types)
 

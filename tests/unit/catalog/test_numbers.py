@@ -101,9 +101,10 @@ def _number(chance: random.Random) -> str:
             return f"{base}.{chance.choice(['0', '5', '25', '00000000000000000000001', '000'])}"
         case 2:
             return f"{base}e{chance.choice([0, 1, -1, -3, 5, 300, -300, 400, -400])}"
-    return chance.choice(
-        ["0.1", "0.10", "0.30000000000000004", "0.3", "1e-400", "1e400", "1e23", "4.35", "-0.0", "1e-7"]
-    )
+        case _:
+            return chance.choice(
+                ["0.1", "0.10", "0.30000000000000004", "0.3", "1e-400", "1e400", "1e23", "4.35", "-0.0", "1e-7"]
+            )
 
 
 def test_every_rule_agrees_with_fractions() -> None:
