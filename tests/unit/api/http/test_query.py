@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -15,8 +14,9 @@ from app.main import create_app
 from tests.support.edge import edge_with
 from tests.unit.api.issuer import AUDIENCE, ISSUER, NOW, Clock, FakeJwks, token
 
-JOB = f"/api/jobs/{uuid4()}"
-RUN = f"/api/metadata-backfills/{uuid4()}"
+ID = "88dbb65f-9634-4685-bc86-17b72d715d3e"
+JOB = f"/api/jobs/{ID}"
+RUN = f"/api/metadata-backfills/{ID}"
 ALL = ["backfilljob:read", "backfilljob:write", "artifact:read"]
 OPEN = {"/health/live", "/health/ready", "/metrics"}
 
@@ -32,7 +32,7 @@ def whole_app(uploads: Uploads | None = None) -> FastAPI:
 
 def addresses() -> list[tuple[str, str]]:
     return [
-        (method.upper(), path.format(job_id=uuid4(), run_id=uuid4(), artifact_id=1))
+        (method.upper(), path.format(job_id=ID, run_id=ID, artifact_id=1))
         for path, operations in whole_app().openapi()["paths"].items()
         for method in operations
         if path not in OPEN
