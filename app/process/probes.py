@@ -1,4 +1,4 @@
-"""How the service looks at what it needs from others: database, topics, buckets, keys."""
+"""How the service probes_of at what it needs from others: database, topics, buckets, keys."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ from app.db.database import Database, PoolerNotNamed
 from app.domain.errors import NotPrepared, Unavailable
 from app.domain.readiness import BROKER, DATABASE, ISSUER, OBJECT_STORE, Readiness
 from app.objectstore import ObjectStore
-from app.process.watch import Look
+from app.process.watch import Probe
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class StartRefused(Exception):
     """The service cannot run like this; the message says why and what to do."""
 
 
-def looks(
+def probes_of(
     topics: Sequence[str],
     buckets: Sequence[str],
     database: Database,
@@ -34,7 +34,7 @@ def looks(
     key_sets: KeySets,
     readiness: Readiness,
     prepare_database: Callable[[], Awaitable[None]],
-) -> dict[str, Look]:
+) -> dict[str, Probe]:
     """How each component is looked at. `prepare_database` is called until it succeeded once."""
 
     async def look_at_database() -> None:
@@ -121,7 +121,7 @@ async def check_database(database: Database, *, migrate: bool, readiness: Readin
     if migrate and standing is not migrations.Standing.NEWER:
         if standing is migrations.Standing.OLDER:
             database.close_for(NotPrepared(DATABASE, PREPARING))
-            if readiness is not None and readiness.watched_ill(DATABASE, PREPARING):
+            if readiness is not None and readiness.probe_failed(DATABASE, PREPARING):
                 log.info("the database %s", PREPARING)
         await migrations.migrate(database)
         standing = await migrations.standing(database)

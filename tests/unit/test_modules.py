@@ -21,7 +21,7 @@ ELSEWHERE: dict[str, str] = {
     "app.catalog.large": "through Registry: catalog/test_registry.py",
     "app.catalog.schemas": "through load_registry: catalog/test_registry.py",
     "app.catalog.templates": "through load_catalog: catalog/test_archive_types.py",
-    "app.db.ahead": "needs PostgreSQL: tests/integration/test_db_foreign_keys.py",
+    "app.db.clock_repair": "needs PostgreSQL: tests/integration/test_db_foreign_keys.py",
     "app.db.dialect": "through every query, on both databases: metadata/runs",
     "app.db.verify": "through verify: verify/test_findings_on_disk.py",
     "app.main": "the process: tests/journeys",
