@@ -57,7 +57,7 @@ async def test_each_bucket_has_its_own(core: Core, objects: Any) -> None:
 
 async def test_a_changed_schema_of_the_same_version_is_refused(core: Core, objects: Any) -> None:
     await SchemaFiles(objects).ensure(BUCKET, TYPE)
-    with pytest.raises(PermanentFailure, match="differs from what is stored .* a changed schema needs a new version"):
+    with pytest.raises(PermanentFailure, match=r"differs from what is stored .* a changed schema needs a new version"):
         await SchemaFiles(objects).ensure(BUCKET, replace(TYPE, file=OTHER))
     assert len(await core.versions(schemas=True)) == 1
 
