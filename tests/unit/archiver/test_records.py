@@ -9,7 +9,7 @@ import pytest
 
 from app.domain.identity import reference_key
 from app.domain.jobs import FailureThreshold, Reference, TaskId, TaskState
-from app.domain.tasks import NoData, Outcome, PutBack, TaskKey
+from app.domain.tasks import NoData, Outcome, PutBack, Settlement, TaskKey
 from app.jobs.control import JobControl
 from tests.support.core import Core
 from tests.support.rows import stored_artifact
@@ -53,7 +53,7 @@ async def test_an_object_is_noted_once_and_found_as_it_was_noted(core: Core) -> 
 async def test_answers_that_come_together_are_one_transaction(core: Core) -> None:
     process, job_id = core.process(), await core.submit("a", "b", "c", "d")
     later = datetime.now(UTC) + timedelta(hours=1)
-    answers = [
+    answers: list[Settlement] = [
         succeeded(job_id, 0),
         failed(job_id, 1),
         NoData(TaskId(job_id, 2), "0" * 32),
@@ -71,7 +71,12 @@ async def test_a_task_has_one_outcome(core: Core) -> None:
     process, job_id = core.process(), await core.submit("a", "b")
     assert await process.records.settle(succeeded(job_id, 0))
     later = datetime.now(UTC)
-    for second in (failed(job_id, 0), NoData(TaskId(job_id, 0), "0" * 32), PutBack(TaskId(job_id, 0), later, 0)):
+    seconds: list[Settlement] = [
+        failed(job_id, 0),
+        NoData(TaskId(job_id, 0), "0" * 32),
+        PutBack(TaskId(job_id, 0), later, 0),
+    ]
+    for second in seconds:
         assert not await process.records.settle(second)
     job = await core.job(job_id)
     assert (job.open, job.succeeded, job.failed) == (1, 1, 0)
