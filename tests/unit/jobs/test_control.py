@@ -189,8 +189,11 @@ async def test_pauses_count_towards_no_rate(core: Core) -> None:
 
 
 async def test_a_cancelled_reference_counts_towards_no_rate(core: Core) -> None:
-    job_id = await core.submit("a", "b")
-    assert (await steer(core, "cancel", job_id)).rate is None
+    job_id = await half_done(core)
+    await steer(core, "cancel", job_id)
+    now = datetime.now(UTC)
+    await change_job(core.database, job_id, started=now - timedelta(seconds=20), last_settled=now)
+    assert (await steer(core, "view", job_id)).rate == pytest.approx(0.1)
 
 
 async def test_jobs_are_listed_newest_first_in_pages(core: Core) -> None:
