@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import uvicorn
 from fastapi import FastAPI
+from typing_extensions import override
 
 from app.api.artifacts import endpoints as artifacts
 from app.api.edge import Edge, put_edge
@@ -158,6 +159,7 @@ def _on_signals(readiness: Readiness, stop: asyncio.Event) -> None:
 class _Server(uvicorn.Server):
     """Says where it listens, and leaves signals to us: health must answer while work is put back."""
 
+    @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
@@ -165,6 +167,7 @@ class _Server(uvicorn.Server):
             print(f"listening on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)  # noqa: T201
 
     @contextlib.contextmanager
+    @override
     def capture_signals(self) -> Iterator[None]:
         yield
 

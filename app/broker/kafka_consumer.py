@@ -84,22 +84,24 @@ class KafkaConsumer:
             return frozenset()
         return frozenset(Partition(*each) for each in self._member.assignment())
 
-    async def commit(self, offsets: Mapping[Partition, int]) -> None:
+    async def commit(self, offsets: Mapping[Partition, int]) -> bool:
         """See Consumer. Raises Unavailable if the broker does not answer within `commit_timeout`."""
         member = self._member
         ours = {TopicPartition(*each): offsets[each] for each in offsets.keys() & self.assigned()}
         if member is None or not ours:
-            return
+            return False
         try:
             async with asyncio.timeout(self._options.commit_timeout):
                 await member.commit(ours)
         except (CommitFailedError, IllegalStateError) as error:
             # the partitions have another owner, who will be given the records again
             log.info("commit passed over: %s", reason_of(error), extra={"component": "broker"})
+            return isinstance(error, CommitFailedError)  # the other error is the client's own, no broker was asked
         except TimeoutError:
             raise Unavailable("broker", f"no answer to a commit within {self._options.commit_timeout:g}s") from None
         except KafkaError as error:
             raise Unavailable("broker", f"commit: {reason_of(error)}") from error
+        return True
 
     async def stop(self) -> None:
         """Leaves the group. Settle and commit before: `on_revoked` is not called."""

@@ -38,7 +38,7 @@ class TopicFiles:
     async def append(self, message: Message) -> None:
         """Returns once the line is on disk. Raises MessageRejected for a name that is no topic, Unavailable."""
         if _NAME.fullmatch(message.topic) is None or message.topic in (".", ".."):
-            raise MessageRejected(f"{message.topic[:100]!r} is not a topic name")
+            raise MessageRejected(message.topic[:100], "this is not a topic name: letters, digits, '.', '_' and '-'")
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((message.topic, line_of(message), done))
         if self._writer is None or self._writer.done():

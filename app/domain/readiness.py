@@ -11,6 +11,15 @@ ISSUER = "issuer"
 STALE = 60.0
 """Seconds after which a watch that finds a component well overrules what work said: there may be no work any more."""
 
+UNWATCHED = 90.0
+"""Seconds after which what work said of a component without a watch (a topic) is forgotten: work that waits for one
+tries again at least once a minute, and says it again."""
+
+
+def topic_named(topic: str) -> str:
+    """The component that a single topic is: one that does not take a message."""
+    return f"topic {topic}"
+
 
 class Readiness:
     """Components by name. Ready once each was seen, while the database is there, until the service stops.
@@ -32,6 +41,7 @@ class Readiness:
 
     def ill(self, component: str, reason: str) -> bool:
         """Work waits; True where that is news."""
+        self._forget_unwatched()
         known = self._by_work.get(component)
         self._by_work[component] = (reason, monotonic())
         return known is None or known[0] != reason
@@ -55,9 +65,15 @@ class Readiness:
     def has_seen(self, component: str) -> bool:
         return component in self._seen
 
+    def _forget_unwatched(self) -> None:
+        for name, (_, said) in list(self._by_work.items()):
+            if name not in self._components and monotonic() - said > UNWATCHED:
+                del self._by_work[name]
+
     @property
     def problems(self) -> dict[str, str]:
         """Component → reason, of those that are not well now."""
+        self._forget_unwatched()
         unseen = {name: "not seen yet" for name in self._components if name not in self._seen}
         by_work = {name: reason for name, (reason, _) in self._by_work.items()}
         return {**unseen, **by_work, **self._by_watch}

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from app.broker import Record
 from app.broker.codec import decode, message_type
 from app.domain.errors import InvalidMessage
-from app.messaging.slots import Work
+from app.messaging.work import Work
 
 TARGET_HEADER = "jeap_eh_target_service"
 """A record with this header is meant for one service only."""

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
 
+from typing_extensions import override
+
 from app.api.auth.callers import KeySets
 from app.broker import Broker
 from app.catalog.registry import Registry
@@ -39,6 +41,7 @@ class Tried(NamedTuple):
     problem: str | None
     """None where it is as it should be; never a secret."""
 
+    @override
     def __str__(self) -> str:
         return blot_out(f"{self.what}: {self.problem or 'well'}")
 

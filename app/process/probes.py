@@ -130,6 +130,8 @@ async def check_database(database: Database, *, migrate: bool, readiness: Readin
             raise StartRefused(OLDER)
         case migrations.Standing.NEWER:
             log.warning("the database was migrated by a newer release; it is used as it is")
+        case migrations.Standing.CURRENT:
+            pass
     database.close_for(None)
 
 

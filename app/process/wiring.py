@@ -28,12 +28,13 @@ from app.jobs.control import JobControl
 from app.jobs.report import Reports
 from app.jobs.retry import Retries
 from app.jobs.submit import Submissions
-from app.messaging.backfill_metadata import METADATA, BackfillMetadataHandler
-from app.messaging.consumer import DEAD_LETTERS, PUTTING_BACK, CommandLoop
+from app.messaging.backfill_metadata import BackfillMetadataHandler
+from app.messaging.consumer import CommandLoop
 from app.messaging.create_artifact import CreateArtifactHandler
 from app.messaging.dead_letters import send_dead_letter
 from app.messaging.dispatch import Dispatcher
-from app.messaging.relay import Relay
+from app.messaging.relay import Relay, RelayOptions
+from app.messaging.slot_policy import slot_limit
 from app.messaging.slots import Slots
 from app.metadata.backfill import MetadataBackfill
 from app.metadata.content import Contents
@@ -51,10 +52,6 @@ from app.process.watch import Look, Watch
 from app.settings.model import Settings
 from app.sources.http import SourceClient, open_sources
 from app.sources.memory import ByteBudget
-from app.sources.pacing import Pacers
-
-BATCHES_AT_ONCE = 6
-"""Batches of metadata runs that a process does at once when it has nothing to archive; more made a run no faster."""
 
 BATCHES_OUT = 100
 """Batches of a run published and not yet answered: enough for many processes. Where archiving leaves little, those in
@@ -260,44 +257,19 @@ def _command_loop(parts: Parts, relay: Relay, metadata: MetadataBackfill) -> Com
             },
             backfill.service_name,
         ),
-        Slots(backfill.concurrency, _limit(parts.sources.pacers, backfill.concurrency)),
+        Slots(backfill.concurrency, slot_limit(parts.sources.pacers, backfill.concurrency)),
         lambda record, reason: send_dead_letter(parts.broker, readiness, record, reason),
         readiness,
     )
 
 
-def _limit(pacers: Pacers, slots: int) -> Callable[[str, bool], int]:
-    """How many slots a lane may have: as its source takes them; what asks no source shares a few."""
-
-    def limit(lane: str, others_have_work: bool) -> int:
-        if lane == METADATA:  # what archiving leaves
-            return 1 if others_have_work else max(1, min(BATCHES_AT_ONCE, slots // 4))
-        if lane in (DEAD_LETTERS, PUTTING_BACK, ""):
-            return max(1, slots // 4) if lane == DEAD_LETTERS else slots
-        return pacers.limit(lane, others_have_work, slots)
-
-    return limit
-
-
 def _relay(parts: Parts) -> Relay:
     backfill = parts.settings.backfill
-    return Relay(
-        parts.database,
-        parts.broker,
-        parts.readiness,
-        adapters.commands(parts.settings),
-        window=backfill.window,
-        redelivery_after=backfill.redelivery_after,
-    )
+    options = RelayOptions(backfill.window, backfill.redelivery_after)
+    return Relay(parts.database, parts.broker, parts.readiness, adapters.commands(parts.settings), options)
 
 
 def _run_relay(settings: Settings, database: Database, broker: Broker, readiness: Readiness) -> Relay:
     backfill = settings.backfill
-    return Relay(
-        database,
-        broker,
-        readiness,
-        adapters.run_commands(settings),
-        window=min(backfill.window, BATCHES_OUT),
-        redelivery_after=backfill.redelivery_after,
-    )
+    options = RelayOptions(min(backfill.window, BATCHES_OUT), backfill.redelivery_after)
+    return Relay(database, broker, readiness, adapters.run_commands(settings), options)

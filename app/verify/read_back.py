@@ -104,13 +104,14 @@ class Reader:
             del self._schemas[place]
 
     async def _look_at_schema(self, bucket: str, key: str, version_id: str) -> SchemaProblem | None:
+        nothing = SchemaProblem(bucket, key, version_id, "nothing")
         found = await self._objects.head(bucket, key, version_id)
-        try:
-            _, sha256 = ("", "") if found is None else await self._digest(bucket, key, version_id)
-        except FileNotFoundError:
-            found = None
         if found is None:
-            return SchemaProblem(bucket, key, version_id, "nothing")
+            return nothing
+        try:
+            _, sha256 = await self._digest(bucket, key, version_id)
+        except FileNotFoundError:
+            return nothing
         expected = found.user_metadata.get("hash")
         if sha256 == expected:
             return None

@@ -149,7 +149,7 @@ async def test_who_locks_many_tasks_takes_them_in_one_order(
                 case 2:
                     stored = [(each, stored_artifact()) for each in ids[:5]]
                     await database.run(lambda c, stored=stored: tasks.note(c, stored))  # type: ignore[misc]
-                case 3:
+                case _:
                     await publish_some(database)
 
     await asyncio.gather(*(some(number) for number in range(8)))

@@ -9,9 +9,8 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from app.api.edge import MayReadJobs, MayWriteJobs, TheEdge
-from app.api.http.bodies import read_body
 from app.api.http.event_streams import Vanished
-from app.api.http.json_bodies import read_json
+from app.api.http.json_bodies import read_json_body
 from app.api.http.problems import ApiProblem, responses
 from app.api.http.request_trace import request_span
 from app.api.jobs.events import JOB
@@ -46,6 +45,7 @@ EVENT = {  # of each event: so readers of the document take it before OpenAPI 3.
         },
     },
 }
+RETRY = {"jobId": EXAMPLE_ID}
 LOCATION = {"Location": {"description": "the new job", "schema": {"type": "string"}}}
 
 
@@ -59,7 +59,7 @@ async def list_jobs(
     edge: TheEdge,
     state: Annotated[JobState | None, Query(description="only jobs in this state")] = None,
     message: Annotated[
-        str | None, Query(description="only jobs of this message", max_length=512, pattern=NO_NUL)
+        str | None, Query(description="only jobs of this message", min_length=1, max_length=512, pattern=NO_NUL)
     ] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
@@ -159,7 +159,7 @@ async def redrive(_caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> JobVie
             "content": {
                 "application/json": {
                     "schema": RetryRequest.model_json_schema(),
-                    "example": {"jobId": EXAMPLE_ID},
+                    "example": RETRY,
                 }
             },
         }
@@ -168,7 +168,7 @@ async def redrive(_caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> JobVie
 async def retry(request: Request, caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> Response:
     """A new job with the references that have failed so far, under the id that you choose. The same again is the same
     job. 409 where nothing failed, where the id is another job, or where the configuration has changed too much."""
-    wanted = read_json(await read_body(request, MAX_BODY, ["application/json"]), RetryRequest)
+    wanted = await read_json_body(request, MAX_BODY, RetryRequest, RETRY)
     new_id = UUID(wanted.job_id)
     with request_span(request, "POST /api/jobs/{job_id}/retry") as span:
         span.set("pas.job_id", str(new_id))

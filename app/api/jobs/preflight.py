@@ -10,7 +10,7 @@ from app.api.edge import Edge, MayWriteJobs, TheEdge
 from app.api.http.problems import responses
 from app.api.http.request_trace import request_span
 from app.api.shapes.examples import PREFLIGHT, shown
-from app.api.submission.read import MEDIA_TYPES, REQUEST_BODY, read_submission, unfit
+from app.api.submission.read import IN_ONE_LINE, MEDIA_TYPES, REQUEST_BODY, read_submission, unfit
 from app.archiver.preflight import BucketLook, Sampled, Verdict, places
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.jobs import Reference
@@ -119,7 +119,7 @@ class _Wanted(NamedTuple):
 
 async def _wanted(request: Request, edge: Edge) -> _Wanted:
     """What is kept of the body: the rest is gone before the source is waited for."""
-    async with edge.uploads.body(request, MEDIA_TYPES) as body:
+    async with edge.uploads.body(request, MEDIA_TYPES, IN_ONE_LINE) as body:
         content = await read_submission(edge.yaml_reader, edge.submissions, body, edge.max_references)
         try:
             configuration = edge.submissions.fitting(content)

@@ -7,6 +7,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from app.api.http.json_lines import on_one_line
 from app.api.shapes.moments import Moment
 from app.domain.runs import Mode, Run, RunState
 from app.metadata.control import DryRun, Tried, estimated_end
@@ -139,7 +140,7 @@ def _shown(run: Run) -> dict[str, Any]:
 
 def dry_run_json(dry_run: DryRun) -> bytes:
     """A `DryRunView`; the values are the JSON that is kept, exact."""
-    return orjson.dumps({"total": dry_run.total, "sample": [_sample(each) for each in dry_run.sample]})
+    return on_one_line(orjson.dumps({"total": dry_run.total, "sample": [_sample(each) for each in dry_run.sample]}))
 
 
 def _sample(tried: Tried) -> dict[str, Any]:

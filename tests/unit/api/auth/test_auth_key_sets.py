@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import httpx
 import pytest
+from typing_extensions import override
 
 from app.api.auth.callers import IssuerOptions, KeySets, Pace, RemoteKeys
 from app.api.auth.key_sets import MAX_DOCUMENT
@@ -134,7 +135,7 @@ def broken(server: FakeJwks, how: str) -> None:
             server.content = b"<html>sorry</html>"
         case "huge":
             server.content = jwks(ONE | {"x": "y" * MAX_DOCUMENT})
-        case "packed":
+        case _:
             server.content, server.headers = gzip.compress(server.content), {"Content-Encoding": "gzip"}
 
 
@@ -166,7 +167,7 @@ async def test_before_the_first_keys_the_answer_is_that_the_issuer_is_unavailabl
     for _ in range(20):
         with pytest.raises(Unavailable) as unavailable:
             await knows(keys, "one")
-    assert unavailable.value.component == "issuer"
+        assert unavailable.value.component == "issuer"
     assert len(server.requests) == 1
     assert keys.reason() == keys.problem() is not None
 
@@ -184,6 +185,7 @@ async def test_a_set_without_a_usable_key_is_not_the_first() -> None:
 
 async def test_a_slow_issuer_is_waited_for_in_total_for_as_long_as_the_limit() -> None:
     class Dripping(httpx.AsyncByteStream):
+        @override
         async def __aiter__(self):  # type: ignore[no-untyped-def]
             while True:
                 yield b" "

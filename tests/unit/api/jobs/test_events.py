@@ -75,6 +75,15 @@ async def test_each_change_is_an_event_until_the_job_ends(streams: EventStreams)
     assert streams.open == 0
 
 
+@pytest.mark.parametrize("end", ["\x85", "\u2028", "\u2029", "\r", "\n", "\r\n"])
+async def test_an_event_has_two_lines_whatever_the_job_is_called(streams: EventStreams, end: str) -> None:
+    named = view(state=JobState.COMPLETED, started_by_name=f"Jane{end}id: open{end}{end}Doe\\{end}", message=end)
+    text = await read(streams.answer(events.JOB, named, looks(named), None, NEVER))
+    id_, data, empty = text.splitlines()
+    assert (id_, empty) == ("id: completed", "")
+    assert json.loads(data.removeprefix("data: "))["startedByName"] == named.job.started_by_name
+
+
 async def test_a_job_that_stands_still_is_said_to_be_there_until_the_token_ends(streams: EventStreams) -> None:
     text = await read(streams.answer(events.JOB, view(), looks(view()), None, time.time() + 0.2))
     assert text.count("id: open") == 1
