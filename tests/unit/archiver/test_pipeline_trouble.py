@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from app.archiver.pipeline import LATE_FAILURE_PAUSE
 from app.domain.errors import NoArchiveData, PermanentFailure, Unavailable
 from app.domain.jobs import TaskState
 from app.domain.readiness import BROKER, DATABASE, OBJECT_STORE
@@ -206,7 +207,7 @@ async def test_a_stored_task_cannot_fail_and_is_tried_again_a_minute_later(
     await process.archive(job_id)
     task = await core.task(job_id)
     assert (task.state, task.message, task.published_at) == (TaskState.OPEN, None, None)
-    assert timedelta(seconds=50) < task.not_before - datetime.now(UTC) < timedelta(seconds=61)
+    assert LATE_FAILURE_PAUSE - timedelta(seconds=10) < task.not_before - datetime.now(UTC) <= LATE_FAILURE_PAUSE
     assert (await core.job(job_id)).failed == 0
     assert any(record.getMessage().startswith("stored, but not announced: ") for record in caplog.records)
     await core.archive(job_id)

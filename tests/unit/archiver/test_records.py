@@ -7,8 +7,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from app.archiver.records import Records
 from app.domain.identity import reference_key
 from app.domain.jobs import FailureThreshold, Reference, TaskId, TaskState
+from app.domain.readiness import Readiness
 from app.domain.tasks import NoData, Outcome, PutBack, Settlement, TaskKey
 from app.jobs.control import JobControl
 from tests.support.core import Core
@@ -107,6 +109,14 @@ async def test_a_completed_job_is_logged_with_its_result(core: Core, caplog: pyt
         "job completed: partially-succeeded, 1 succeeded, 1 failed"
     ]
     assert vars(caplog.records[0])["job_id"] == str(job_id)
+
+
+async def test_a_job_that_is_gone_meanwhile_is_not_logged(core: Core, caplog: pytest.LogCaptureFixture) -> None:
+    settled: list[int] = []
+    records = Records(core.database, Readiness(()), settled.append)
+    with caplog.at_level(logging.INFO):
+        assert not await records.settle(succeeded(uuid4(), 0))
+    assert (settled, caplog.records) == ([0], [])
 
 
 HALF = FailureThreshold(share=0.5, min_tasks=4)

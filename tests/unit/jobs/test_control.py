@@ -78,11 +78,12 @@ async def test_a_paused_job_is_not_published_and_a_resumed_one_is(core: Core) ->
 
 async def test_the_seconds_of_all_pauses_are_summed_up(core: Core) -> None:
     job_id = await core.submit("a")
+    summed = []
     for seconds in (60, 30):
         await steer(core, "pause", job_id)
         await change_job(core.database, job_id, paused_at=datetime.now(UTC) - timedelta(seconds=seconds))
-        view = await steer(core, "resume", job_id)
-    assert 90 <= view.job.paused_seconds < 120
+        summed.append((await steer(core, "resume", job_id)).job.paused_seconds)
+    assert 60 <= summed[0] < 90 <= summed[1] < 120
 
 
 async def test_a_clock_that_went_back_makes_no_pause_negative(core: Core) -> None:
