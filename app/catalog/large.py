@@ -83,16 +83,16 @@ class LargeDocuments:
         self._deadline = deadline
 
     async def problem(
-        self, document: bytes, content_type: str, schema: SchemaName, lane: Lane = Lane.LARGE
+        self, document: bytes, content_type: str, schema: SchemaName, lane: Lane = Lane.LARGE, more: float = 0
     ) -> str | None:
+        """`more` seconds than the deadline are for a check that takes time in proportion to the document only."""
         work = Problem(document, content_type, schema, lane)
-        found: str | None = await self._lanes[lane].run(work, schema, self._deadline)
+        found: str | None = await self._lanes[lane].run(work, schema, self._deadline + more)
         return found
 
     async def metadata(
         self, document: bytes, content_type: str, schema: SchemaName, paths: Sequence[KeyedPath], *, checked: bool
     ) -> dict[str, MetadataValue]:
-        """Of a document that a lane may check, too: in the lane of costly ones where it was not checked before."""
         work = partial(_metadata, document, content_type, schema, tuple(paths), checked)
         found: dict[str, MetadataValue] = await self._lanes[Lane.LARGE].run(work, None, None)
         return found

@@ -84,9 +84,10 @@ class Registry:
 
     async def _problem_in(self, lane: Lane, document: bytes, content_type: str, schema: SchemaName) -> str | None:
         assert self.large is not None  # noqa: S101
+        more = self.entries[schema][1].check.more_seconds(document)
         while True:
             try:
-                return await self.large.problem(document, content_type, schema, lane)
+                return await self.large.problem(document, content_type, schema, lane, more)
             except Later as later:
                 lane = later.lane
             except NotCheckedError as error:

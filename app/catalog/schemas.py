@@ -17,6 +17,9 @@ from app.catalog.schema_graph import Retrieve
 from app.domain.archive_types import SchemaFile
 
 AVRO_CONTENT_TYPE = "avro/binary"
+AVRO_BYTES_PER_SECOND = 1024 * 1024
+"""Half of what is checked in a second where each byte is a value."""
+
 EXTENSIONS = ("schema.json", "avsc", "avpr")
 
 
@@ -29,6 +32,9 @@ class Check(Protocol):
 
     def lane(self, document: bytes) -> Lane | None: ...
 
+    def more_seconds(self, document: bytes) -> float:
+        """Beyond the deadline of a check in a lane."""
+
     def __call__(
         self, document: bytes, where: Lane | None = ..., told: Callable[[], None] | None = ...
     ) -> str | None: ...
@@ -39,6 +45,9 @@ class AvroCheck:
     """Of Avro: in time of the size of the document, whatever its schema."""
 
     walk: Callable[[bytes], str | None]
+
+    def more_seconds(self, document: bytes) -> float:
+        return len(document) / AVRO_BYTES_PER_SECOND
 
     def lane(self, document: bytes) -> Lane | None:
         return Lane.LARGE if len(document) > LARGE_DOCUMENT else None

@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -214,3 +215,15 @@ async def test_metadata_of_large_documents_is_read_there_too(registry: Registry)
     document = json.dumps([4711, *[0] * LARGE_DOCUMENT]).encode()
     found = await registry.metadata_async(document, JSON, names("Plain"), paths, checked=True)
     assert found["first"].value == 4711
+
+
+async def test_avro_has_time_in_proportion_to_its_size(types: Registry, tmp_path: Path) -> None:
+    """Each byte is a value: 1.5 MiB take longer than the deadline here, which is for what has no such proportion."""
+    fields = [{"name": "v", "type": {"type": "array", "items": "boolean"}}]
+    avro = {"type": "record", "name": "Flags", "fields": fields}
+    descriptor = {**DESCRIPTOR, "archiveType": "Flags", "versions": [{"version": 1, "schema": "Flags.avsc"}]}
+    loaded = load_registry(write(tmp_path, {"sys/flags/Flags.json": descriptor, "sys/flags/Flags.avsc": avro}))
+    registry = replace(loaded, large=LargeDocuments(partial(registry_of, loaded.types()), deadline=0.01))
+    block = b"\x80\x80\x02" + bytes(16_384)
+    await registry.check_async(block * 96 + b"\0", "avro/binary", names("Flags"))
+    registry.close()
