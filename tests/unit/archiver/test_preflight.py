@@ -8,7 +8,7 @@ import pytest
 
 from app.archiver import preflight
 from app.archiver.describe import Target
-from app.archiver.preflight import BucketLook, Preflight, Preflights, Sampled, Verdict, places
+from app.archiver.preflight import BucketLook, Preflight, Preflights, SampledReference, Verdict, places
 from app.domain.errors import NoArchiveData, PermanentFailure, TransientFailure, Unavailable
 from app.domain.jobs import Reference
 from app.objectstore import ObjectRejected
@@ -174,5 +174,5 @@ async def test_buckets_that_documents_ask_for_are_looked_at_too(core: Core, obje
 async def test_one_that_fails_is_enough_to_say_no(core: Core, objects: Any) -> None:
     core.source.answers("bad", PermanentFailure("no"))
     found = await look(core, objects, "good", "bad")
-    assert [type(each) for each in found.sample] == [Sampled, Sampled]
+    assert [type(each) for each in found.sample] == [SampledReference, SampledReference]
     assert not found.ok
