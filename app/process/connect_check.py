@@ -18,7 +18,7 @@ from app.domain.errors import PermanentFailure, TransientFailure, Unavailable
 from app.domain.readiness import BROKER, DATABASE, ISSUER, Readiness
 from app.objectstore import ObjectStore
 from app.process import adapters
-from app.process.probes import StartRefused, check_database, probes_of
+from app.process.probes import Probes, StartRefused, check_database
 from app.process.watch import Probe
 from app.settings.model import Settings
 from app.sources.oauth import TokenCache
@@ -29,7 +29,7 @@ LIMIT = 20.0
 """Seconds for one try; all run side by side. Servers that answer do so within one."""
 
 AGAIN = 0.5
-"""Seconds between two probes_of at a broker that the first connection has not reached yet."""
+"""Seconds between two probes of a broker that the first connection has not reached yet."""
 
 CLOSE = 10.0
 """Seconds to close everything: a broker that is away makes its client wait."""
@@ -81,7 +81,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Mapping[str, Probe]]:
         stack.push_async_callback(_close, broker.close)
 
         def looking(key_sets: KeySets) -> dict[str, Probe]:
-            return probes_of(
+            return Probes(
                 adapters.topics_of(settings),
                 adapters.target(settings).buckets,
                 database,
@@ -91,7 +91,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Mapping[str, Probe]]:
                 key_sets,
                 Readiness(()),
                 lambda: check_database(database, migrate=False),
-            )
+            ).by_component()
 
         found = looking(KeySets({}))
         topics = adapters.topics_of(settings)

@@ -45,7 +45,7 @@ from app.metadata.search import Artifacts
 from app.objectstore import ObjectStore
 from app.process import adapters
 from app.process.check_config import load_catalog
-from app.process.probes import StartRefused, check_database, probes_of, refuse_unusable
+from app.process.probes import Probes, StartRefused, check_database, refuse_unusable
 from app.process.reload import Reload, digest
 from app.process.supervision import Supervision
 from app.process.watch import Probe, Watch
@@ -154,7 +154,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
 
 
 def _probes(parts: Parts, key_sets: KeySets, prepare_database: Callable[[], Awaitable[None]]) -> dict[str, Probe]:
-    return probes_of(
+    return Probes(
         adapters.topics_of(parts.settings),
         adapters.target(parts.settings).buckets,
         parts.database,
@@ -164,7 +164,7 @@ def _probes(parts: Parts, key_sets: KeySets, prepare_database: Callable[[], Awai
         key_sets,
         parts.readiness,
         prepare_database,
-    )
+    ).by_component()
 
 
 def _preflights(parts: Parts) -> Preflights:

@@ -40,6 +40,7 @@ ELSEWHERE: dict[str, str] = {
 }
 """Modules that no unit test imports, and where they are tested."""
 
+
 def modules() -> set[str]:
     """Names of all modules that have more than a first line."""
     paths = [path for path in (ROOT / "app").rglob("*.py") if len(path.read_text().splitlines()) > 1]

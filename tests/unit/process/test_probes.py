@@ -7,7 +7,7 @@ import pytest
 
 from app.domain.errors import Unavailable
 from app.domain.readiness import DATABASE, OBJECT_STORE, Readiness
-from app.process.probes import probes_of
+from app.process.probes import Probes
 from app.process.watch import Probe
 
 
@@ -27,7 +27,7 @@ class Away:
 
 def look_at_buckets(away: Any) -> Probe:
     nothing: Any = SimpleNamespace()
-    return probes_of([], ["archive"], away, nothing, away, nothing, nothing, Readiness(()), nothing)[OBJECT_STORE]
+    return Probes([], ["archive"], away, nothing, away, nothing, nothing, Readiness(()), nothing).look_at_buckets
 
 
 @pytest.mark.parametrize(("store_is_away", "told"), [(True, OBJECT_STORE), (False, DATABASE)])
