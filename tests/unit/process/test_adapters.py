@@ -1,0 +1,86 @@
+"""From settings to the values and connections that the stories are given; the embedded mode has its own."""
+
+from pathlib import Path
+
+import pytest
+
+from app.broker.embedded import EmbeddedBroker
+from app.broker.kafka import KafkaBroker
+from app.domain.jobs import FailureThreshold
+from app.objectstore.filesystem import FilesystemObjectStore
+from app.objectstore.s3 import S3ObjectStore
+from app.process import adapters
+from app.settings.load import load_settings
+from app.settings.model import Settings
+from tests.unit.settings.test_settings import COMPLETE
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def load(more: str = "", embedded: Path | None = None) -> Settings:
+    """The complete settings, and lines that begin with whole names."""
+    file = Path("application.yml")
+    file.write_text(COMPLETE + more)
+    return load_settings(file, {}, embedded=embedded)
+
+
+def test_the_topics_are_those_of_commands_dead_letters_and_events() -> None:
+    assert adapters.topics_of(load()) == ["commands", "commands-dlq", "events"]
+    silent = load("jeap.processarchive.archivedartifact.enabled: false\n")
+    assert adapters.topics_of(silent) == ["commands", "commands-dlq"]
+    assert adapters.events(silent) is None
+
+
+def test_events_are_signed_by_the_service_name_of_kafka_where_it_has_one() -> None:
+    events = adapters.events(load())
+    assert events is not None
+    assert (events.topic, events.system, events.service) == ("events", "PSF", "pas")
+    named = adapters.events(load("jeap.messaging.kafka.service-name: archive\n"))
+    assert named is not None
+    assert named.service == "archive"
+
+
+def test_no_share_is_no_threshold() -> None:
+    assert adapters.failure_threshold(load()) is None
+    some = load("jeap.processarchive.backfill.failure-threshold.share: 0.5\n")
+    assert adapters.failure_threshold(some) == FailureThreshold(0.5, 100)
+
+
+def test_the_target_has_all_buckets_and_prefixes_without_slashes() -> None:
+    storage = "jeap.processarchive.objectstorage.storage"
+    target = adapters.target(load(f"{storage}.allowed-buckets: other, more\n{storage}.allowed-prefixes: x/y, z\n"))
+    assert target.buckets == ("archive", "more", "other")
+    assert target.allowed_prefixes == {"x/y", "z"}
+    assert target.prefix_mode == "NONE"
+
+
+async def test_the_embedded_mode_has_files_in_the_place_of_servers() -> None:
+    embedded = load(embedded=Path("data"))
+    assert isinstance(adapters.open_broker(embedded), EmbeddedBroker)
+    async with adapters.open_object_store(embedded) as store:
+        assert isinstance(store, FilesystemObjectStore)
+    assert adapters.resource_server(embedded).audience is None
+
+
+async def test_else_there_are_kafka_and_s3() -> None:
+    settings = load("jeap.processarchive.objectstorage.connection.access-url: http://127.0.0.1:9\n")
+    assert isinstance(adapters.open_broker(settings), KafkaBroker)
+    async with adapters.open_object_store(settings) as store:
+        assert isinstance(store, S3ObjectStore)
+
+
+def test_issuers_and_clients_are_taken_over() -> None:
+    client = "jeap.security.oauth2.client.source"
+    keys = f"{{token-uri: https://id.example/token, client-id: pas, client-secret: {'s' * 9}, scope: read}}"
+    given = load(f"{client}: {keys}\n")
+    assert [each.issuer for each in adapters.resource_server(given).issuers] == ["https://id.example"]
+    (found,) = adapters.oauth_clients(given)
+    assert (found.id, found.token_uri, found.client_id, found.scope) == (
+        "source",
+        "https://id.example/token",
+        "pas",
+        "read",
+    )
