@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.artifacts import NAMES, ObjectName, is_named, object_name
 from app.db.metadata_tables import artifact
+from app.db.stored_objects import COLUMNS, stored_object
 from app.db.tables import job, task
 from app.db.tasks import from_json
 from app.domain.archive_types import SchemaName
@@ -126,26 +127,15 @@ async def _rows(connection: AsyncConnection, stored: Sequence[StoredArtifact]) -
         return {}
     names = NAMES.bind(connection, sorted({object_name(each) for each in stored}))
     found = await connection.execute(_rows_of(connection.dialect.name), names)
-    return {
-        ObjectName(bucket, key, version_id): KeptRow(
-            digest, size, content_type, SchemaName(system, name, version), retain_until
-        )
-        for bucket, key, version_id, digest, size, content_type, system, name, version, retain_until in found
-    }
+    kept = {}
+    for row in found:
+        lies = stored_object(row)
+        name = ObjectName(lies.bucket, lies.key, lies.version_id)
+        kept[name] = KeptRow(lies.sha256, lies.size, lies.content_type, lies.schema, row.retain_until)
+    return kept
 
 
 @lru_cache
 def _rows_of(dialect_name: str) -> Select[Any]:
     names = NAMES.clause(dialect_name)
-    return select(
-        artifact.c.bucket,
-        artifact.c.object_key,
-        artifact.c.version_id,
-        artifact.c.hash,
-        artifact.c.size,
-        artifact.c.content_type,
-        artifact.c.system,
-        artifact.c.schema_name,
-        artifact.c.schema_version,
-        artifact.c.retain_until,
-    ).where(is_named(names))
+    return select(*COLUMNS, artifact.c.retain_until).where(is_named(names))
