@@ -14,6 +14,7 @@ from app.api.http.turns import Turns
 from app.api.submission.reader import YamlReader
 from app.archiver.preflight import Preflights
 from app.jobs.control import JobControl
+from app.jobs.failures import FailedReferences
 from app.jobs.report import Reports
 from app.jobs.retry import Retries
 from app.jobs.submit import Submissions
@@ -31,6 +32,7 @@ class Edge:
     reports: Reports
     job_control: JobControl
     retries: Retries
+    failed: FailedReferences
     preflights: Preflights
     artifacts: Artifacts
     contents: Contents

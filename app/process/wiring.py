@@ -25,6 +25,7 @@ from app.catalog.registry import Registry, load_registry
 from app.db.database import Database
 from app.domain.readiness import BROKER, DATABASE, ISSUER, OBJECT_STORE, Readiness
 from app.jobs.control import JobControl
+from app.jobs.failures import FailedReferences
 from app.jobs.report import Reports
 from app.jobs.retry import Retries
 from app.jobs.submit import Submissions
@@ -117,6 +118,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
         parts = Parts(settings, live, registry, database, broker, objects, sources, readiness, extractor)
         relay = _relay(parts)
         key_sets = adapters.key_sets_of(settings)
+        failed = FailedReferences(database)
         reload = Reload(settings.archive_types_location, seen, lambda: load_catalog(settings)[0], live, definitions)
 
         async def prepare_database() -> None:
@@ -129,6 +131,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             [relay, run_relay] if settings.metadata_backfill.enabled else [relay],
             _command_loop(parts, relay, _metadata(parts, run_relay)),
             reload,
+            failed,
             settings.shutdown_timeout,
             relays_forget=settings.embedded,
         )
@@ -139,6 +142,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
                 reports=Reports(database),
                 job_control=JobControl(database, relay.wake),
                 retries=Retries(database, live, relay.wake),
+                failed=failed,
                 preflights=_preflights(parts),
                 artifacts=Artifacts(database, lambda: live.now.configurations),
                 contents=Contents(objects),

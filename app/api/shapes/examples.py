@@ -23,6 +23,28 @@ JOB: dict[str, Any] = {
     "noDataAt": "2026-05-08T07:26:40.010Z",
 }
 
+FAILURES: dict[str, Any] = {
+    "failed": 402,
+    "causes": [
+        {
+            "cause": "Failed reading artifact from source service: HTTP 404",
+            "count": 400,
+            "first": "2026-05-08T07:26:38.001Z",
+            "last": "2026-05-08T07:28:11.530Z",
+            "examples": [
+                {
+                    "position": 1,
+                    "id": "DOC-2024-002",
+                    "version": 1,
+                    "message": "Failed reading artifact from source service: HTTP 404",
+                    "traceId": "4bf92f3577b34da6a3ce929d0e0e4736",
+                }
+            ],
+        }
+    ],
+    "others": 2,
+}
+
 RUN: dict[str, Any] = {
     "id": "e9b370b9-2f05-4f64-9c3a-0c1f6b3f0c55",
     "messageType": "JmeDecreeDocumentCreatedEvent",
