@@ -20,7 +20,7 @@ from app.api.http.head_as_get import HeadAsGet
 from app.api.http.measure import Measured
 from app.api.http.problems import install
 from app.api.http.slow_bodies import Paced
-from app.api.jobs import control, failures, preflight, submit_and_report
+from app.api.jobs import control, failures, preflight, references, submit_and_report
 from app.api.runs import endpoints as runs
 from app.domain.readiness import Readiness
 from app.process.probes import StartRefused
@@ -58,7 +58,7 @@ def create_app(context_path: str, readiness: Readiness, edge: Edge | None) -> Fa
     app.include_router(health_routes(readiness))
     if edge is not None:
         put_edge(app, edge)
-        for room in (submit_and_report, control, failures, preflight, artifacts, runs):
+        for room in (submit_and_report, control, failures, references, preflight, artifacts, runs):
             app.include_router(room.router)
     return app
 

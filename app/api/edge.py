@@ -15,6 +15,7 @@ from app.api.submission.reader import YamlReader
 from app.archiver.preflight import Preflights
 from app.jobs.control import JobControl
 from app.jobs.failures import FailedReferences
+from app.jobs.references import References
 from app.jobs.report import Reports
 from app.jobs.retry import Retries
 from app.jobs.submit import Submissions
@@ -33,6 +34,7 @@ class Edge:
     job_control: JobControl
     retries: Retries
     failed: FailedReferences
+    references: References
     preflights: Preflights
     artifacts: Artifacts
     contents: Contents

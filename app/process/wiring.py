@@ -26,6 +26,7 @@ from app.db.database import Database
 from app.domain.readiness import BROKER, DATABASE, ISSUER, OBJECT_STORE, Readiness
 from app.jobs.control import JobControl
 from app.jobs.failures import FailedReferences
+from app.jobs.references import References
 from app.jobs.report import Reports
 from app.jobs.retry import Retries
 from app.jobs.submit import Submissions
@@ -143,6 +144,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
                 job_control=JobControl(database, relay.wake),
                 retries=Retries(database, live, relay.wake),
                 failed=failed,
+                references=References(database),
                 preflights=_preflights(parts),
                 artifacts=Artifacts(database, lambda: live.now.configurations),
                 contents=Contents(objects),

@@ -23,6 +23,46 @@ JOB: dict[str, Any] = {
     "noDataAt": "2026-05-08T07:26:40.010Z",
 }
 
+REFERENCE: dict[str, Any] = {
+    "position": 0,
+    "id": "DOC-2024-001",
+    "version": 1,
+    "state": "succeeded",
+    "error": None,
+    "attempts": 0,
+    "publishedAt": "2026-05-08T07:26:37.140Z",
+    "noData": None,
+    "storedAt": "2026-05-08T07:26:38.001Z",
+    "finishedAt": "2026-05-08T07:26:38.020Z",
+    "object": {
+        "artifactId": 17,
+        "bucket": "archive",
+        "key": "JME/DecreeDocument/68/688d…/v1",
+        "versionId": "3HL4kqtJlcpXroDTDmJ-rmSpXd3dIbrHY",
+        "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "size": 2048,
+        "retainUntil": "2036-05-08T07:26:38.001Z",
+    },
+}
+
+FAILED_REFERENCE: dict[str, Any] = {
+    "position": 1,
+    "id": "DOC-2024-002",
+    "version": 1,
+    "state": "failed",
+    "error": {
+        "message": "Failed reading artifact from source service: HTTP 503 (4 attempts)",
+        "cause": "Failed reading artifact from source service: HTTP 503",
+        "traceId": "4bf92f3577b34da6a3ce929d0e0e4736",
+    },
+    "attempts": 4,
+    "publishedAt": "2026-05-08T07:26:37.140Z",
+    "noData": {"count": 1, "at": "2026-05-08T07:26:37.700Z"},
+    "storedAt": None,
+    "finishedAt": "2026-05-08T07:26:41.020Z",
+    "object": None,
+}
+
 FAILURES: dict[str, Any] = {
     "failed": 402,
     "causes": [

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from app.api.auth.callers import Authenticator, IssuerOptions, KeySets, ResourceServerOptions
 from app.api.http import problems
 from app.api.http.turns import Turns
-from app.api.jobs import control, failures, submit_and_report
+from app.api.jobs import control, failures, references, submit_and_report
 from app.catalog.archive_types import Catalog
 from app.catalog.live import LiveCatalog
 from app.db import migrations, tasks
@@ -22,6 +22,7 @@ from app.domain.jobs import TaskId, TaskState
 from app.domain.tasks import Outcome, Settlement
 from app.jobs.control import JobControl
 from app.jobs.failures import FailedReferences
+from app.jobs.references import References
 from app.jobs.report import Reports
 from app.jobs.retry import Retries
 from tests.support.edge import edge_with
@@ -64,7 +65,7 @@ class JobApp:
 async def job_app(url: str) -> AsyncIterator[JobApp]:
     app = FastAPI()
     problems.install(app)
-    for room in (control, failures, submit_and_report):
+    for room in (control, failures, references, submit_and_report):
         app.include_router(room.router)
     sets = KeySets.fetched([IssuerOptions(ISSUER, "https://issuer.example/jwks")], FakeJwks().client, None, Clock())
     database = Database(url)
@@ -76,6 +77,7 @@ async def job_app(url: str) -> AsyncIterator[JobApp]:
         retries=Retries(database, LiveCatalog(CATALOG), lambda: None),
         reports=Reports(database),
         failed=FailedReferences(database),
+        references=References(database),
         changes=Turns("changes", 1, waiting=1),
     )
     transport = httpx.ASGITransport(app)

@@ -1,0 +1,99 @@
+"""`Accept` headers (RFC 9110, 12.5.1): which of the formats of an answer a client likes best."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from app.api.http.problems import ApiProblem
+
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_MEDIA = re.compile(rf"{_WORD}/{_WORD}|\*")
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_ENTRY = re.compile(rf'(?:[^",]|{_QUOTED}|")+')
+_PART = re.compile(rf'(?:[^";]|{_QUOTED}|")+')
+"""Up to the next comma, or semicolon, that stands in no quotes."""
+_PARAMETER = re.compile(rf"({_WORD})[ \t]*=[ \t]*({_WORD}|{_QUOTED})")
+_QUALITY = re.compile(r"[0-9]*\.?[0-9]+|[0-9]+\.")
+
+SAID_ANYWAY = frozenset({("charset", "utf-8"), ("header", "present")})
+"""Parameters that hold for whatever is sent here."""
+
+LONGEST = 8_192
+"""Characters of `Accept` that are looked at; browsers send 150."""
+
+
+class Range(NamedTuple):
+    """A media range as a client wrote it, with its weight from 0 (never) to 1. In lower case."""
+
+    media: str
+    parameters: frozenset[tuple[str, str]]
+    quality: float
+
+
+class Liking(NamedTuple):
+    """How much a format is liked. Of several that are liked alike the one that is named most exactly comes first, then
+    the one that is named first."""
+
+    quality: float
+    exactness: int
+    earlier: int
+
+
+def wanted_format(headers: Sequence[str], formats: Mapping[str, str], aliases: Mapping[str, str]) -> str:
+    """The name of the format that these `Accept` headers like best.
+
+    `formats` are media types by name, the first one is the default; `aliases` are names by other media types for them.
+    The default is sent too where the headers name nothing that there is: most of such clients did not mean it. Raises
+    ApiProblem 406 where they exclude it, and like nothing else.
+    """
+    ranges = [each._replace(media=_main(each.media, formats, aliases)) for each in _ranges(",".join(headers))]
+    liked = {name: _liking(media, ranges) for name, media in formats.items()}
+    named = {name: liking for name, liking in liked.items() if liking is not None and liking.quality > 0}
+    if named:
+        return max(named, key=lambda name: named[name])  # of equals the first
+    default = next(iter(formats))
+    if liked[default] is not None:
+        raise ApiProblem(406, f"There are {', '.join(formats.values())}; the Accept header excludes what there is.")
+    return default
+
+
+def _liking(media: str, ranges: Sequence[Range]) -> Liking | None:
+    """By the most exact range that it falls into, None where there is none."""
+    found = [
+        Liking(each.quality, exactness, -place)
+        for place, each in enumerate(ranges)
+        if (exactness := _exactness(each, media))
+    ]
+    exactest = max((each.exactness for each in found), default=0)
+    return max((each for each in found if each.exactness == exactest), default=None)
+
+
+def _exactness(each: Range, media: str) -> int:
+    """0: `media` does not fall into the range; more, the more exactly it is named."""
+    if not each.parameters <= SAID_ANYWAY:
+        return 0  # another variant of it, which there is not
+    if each.media == media:
+        return 3 + len(each.parameters)
+    return 2 if each.media == media.partition("/")[0] + "/*" else 1 if each.media == "*/*" else 0
+
+
+def _main(media: str, formats: Mapping[str, str], aliases: Mapping[str, str]) -> str:
+    return formats[aliases[media]] if media in aliases else media
+
+
+def _ranges(header: str) -> Iterator[Range]:
+    """The ranges of a header. What cannot be read is passed over: a client is not refused for it."""
+    for entry in _ENTRY.findall(header[:LONGEST]):
+        media, *parameters = [part.strip(" \t") for part in _PART.findall(entry)] or [""]
+        if _MEDIA.fullmatch(media):
+            yield _range("*/*" if media == "*" else media.lower(), parameters)  # Java's own client writes `*`
+
+
+def _range(media: str, parameters: Sequence[str]) -> Range:
+    said: set[tuple[str, str]] = set()
+    for found in filter(None, map(_PARAMETER.fullmatch, parameters)):
+        name, value = found[1].lower(), re.sub(r"\\(.)", r"\1", found[2].strip('"')).lower()
+        if name == "q":  # what follows are parameters of an older standard
+            return Range(media, frozenset(said), min(1.0, float(value)) if _QUALITY.fullmatch(value) else 1.0)
+        said.add((name, value))
+    return Range(media, frozenset(said), 1.0)
