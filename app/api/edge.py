@@ -15,6 +15,7 @@ from app.api.submission.reader import YamlReader
 from app.archiver.preflight import Preflights
 from app.jobs.control import JobControl
 from app.jobs.failures import FailedReferences
+from app.jobs.merged_report import MergedReports
 from app.jobs.references import References
 from app.jobs.report import Reports
 from app.jobs.retry import Retries
@@ -31,6 +32,7 @@ class Edge:
     authenticator: Authenticator
     submissions: Submissions
     reports: Reports
+    merged_reports: MergedReports
     job_control: JobControl
     retries: Retries
     failed: FailedReferences

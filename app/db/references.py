@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, select, text, union
+from sqlalchemy import Select, select, text, union
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import artifacts, dialect
@@ -21,9 +21,11 @@ from app.domain.causes import cause_id, cause_of
 from app.domain.jobs import Reference, TaskState
 from app.domain.references import ObjectOf, ReferenceStatus, Wanted
 
-FEW = 10_000
-"""References that begin alike: up to so many are sorted for a page (20 ms); more stand so close that reading on in the
-order of submission finds a page."""
+WINDOW = 5_000
+"""References among which those that begin alike are looked for in the order of submission, some 5 ms."""
+
+MOST = 10_000_000
+"""References of a job, at the very most."""
 
 _ATTEMPTS = re.compile(r"\((\d+) attempts?\)$")
 
@@ -65,43 +67,60 @@ async def page(
 async def _rows(connection: AsyncConnection, job_id: UUID, wanted: Wanted, after: int, limit: int) -> Sequence[Record]:
     if wanted.cause is not None and wanted.state not in (None, TaskState.FAILED):
         return []
-    behind = [task.c.job_id == job_id, task.c.position > after]
     if wanted.prefix:
-        alike = await _alike(connection, job_id, wanted.prefix)
-        if alike is not None:
-            places = sorted(row.position for row in alike if row.position > after and _is_wanted(row, wanted))
-            return await _at(connection, job_id, places[:limit])
-        behind += dialect.begins_with(connection, task.c.reference_id, wanted.prefix)
+        return await _at(connection, job_id, await _alike(connection, job_id, wanted, wanted.prefix, after, limit))
+    if wanted.state is TaskState.OPEN:
+        found = await connection.execute(_open(job_id, after, limit))
+        return await _at(connection, job_id, [row.position for row in found])
+    return (await connection.execute(_ALL.where(*_which(job_id, wanted, after)).limit(limit))).all()
+
+
+def _which(job_id: UUID, wanted: Wanted, after: int) -> list[Any]:
+    """Conditions on state and cause, in the words of their indexes."""
+    which: list[Any] = [task.c.job_id == job_id, task.c.position > after]
     if wanted.cause is not None:
-        behind.append(task.c.cause == cause_id(wanted.cause))
-    elif wanted.state is TaskState.OPEN:
-        return await _at(connection, job_id, list((await connection.execute(_open(behind, limit))).scalars()))
+        which.append(task.c.cause == cause_id(wanted.cause))
     elif wanted.state is TaskState.FAILED:
-        behind.append(text(FAILED))  # type: ignore[arg-type] # in the words of the index
+        which.append(text(FAILED))
     elif wanted.state is not None:
-        behind.append(task.c.state == wanted.state)
-    return (await connection.execute(_ALL.where(*behind).limit(limit))).all()
+        which.append(task.c.state == wanted.state)
+    return which
 
 
-async def _alike(connection: AsyncConnection, job_id: UUID, prefix: str) -> Sequence[Record] | None:
-    """Position, state and cause of all references that begin so; None where there are more than a few.
+async def _alike(
+    connection: AsyncConnection, job_id: UUID, wanted: Wanted, prefix: str, after: int, limit: int
+) -> Sequence[int]:
+    """The first positions whose ids begin so.
 
-    In the order of the index: so it is used, whatever the statistics of other jobs say.
+    Those that stand close are found by reading on in the order of submission; few of a large job, or many that are far
+    away, by their index, and then sorted.
     """
-    statement = (
+    if wanted.state is TaskState.OPEN:
+        near = _open(job_id, after, WINDOW).subquery()
+    else:
+        which = _which(job_id, wanted, after)
+        columns = select(task.c.position, task.c.reference_id)
+        near = columns.where(*which).order_by(task.c.position).limit(WINDOW).subquery()
+    begin = dialect.begins_with(connection, near.c.reference_id, prefix)
+    first = select(near.c.position).where(*begin).order_by(near.c.position).limit(limit)
+    found = list((await connection.execute(first)).scalars())
+    if len(found) == limit:
+        return found
+    if (await connection.execute(select(near.c.position).offset(WINDOW - 1).limit(1))).first() is None:
+        return found  # those were all
+    alike = (
         select(task.c.position, task.c.state, task.c.cause)
         .where(task.c.job_id == job_id, *dialect.begins_with(connection, task.c.reference_id, prefix))
         .order_by(*dialect.by_code_points(connection, task.c.reference_id), task.c.position)
-        .limit(FEW + 1)
+        .limit(MOST)  # in the order of the index, and not to be taken apart: so it is used, whatever is guessed
+        .subquery()
     )
-    found = (await connection.execute(statement)).all()
-    return found if len(found) <= FEW else None
-
-
-def _is_wanted(row: Record, wanted: Wanted) -> bool:
-    return (wanted.state is None or row.state == wanted.state) and (
-        wanted.cause is None or row.cause == cause_id(wanted.cause)
-    )
+    places = select(alike.c.position).where(alike.c.position > after).order_by(alike.c.position).limit(limit)
+    if wanted.cause is not None:
+        places = places.where(alike.c.cause == cause_id(wanted.cause))
+    elif wanted.state is not None:
+        places = places.where(alike.c.state == wanted.state)
+    return list((await connection.execute(places)).scalars())
 
 
 async def _at(connection: AsyncConnection, job_id: UUID, positions: Sequence[int]) -> Sequence[Record]:
@@ -113,14 +132,16 @@ async def _at(connection: AsyncConnection, job_id: UUID, positions: Sequence[int
     return (await connection.execute(statement, values)).all()
 
 
-def _open(behind: Sequence[ColumnElement[bool]], limit: int) -> Select[Any]:
-    """Open ones are due, out, or without data: there is an index for each, and none for all of them."""
+def _open(job_id: UUID, after: int, limit: int) -> Select[Any]:
+    """Position and id. Open ones are due, out, or without data: there is an index for each, none for all of them."""
     parts = []
     for condition in (WAITING, OUTSTANDING, NO_DATA):
-        first = select(task.c.position).where(*behind, text(condition)).order_by(task.c.position).limit(limit)
-        parts.append(select(first.subquery().c.position))
+        columns = select(task.c.position, task.c.reference_id)
+        behind = columns.where(task.c.job_id == job_id, task.c.position > after, text(condition))
+        first = behind.order_by(task.c.position).limit(limit).subquery()
+        parts.append(select(first.c.position, first.c.reference_id))
     together = union(*parts).subquery()
-    return select(together.c.position).order_by(together.c.position).limit(limit)
+    return select(together.c.position, together.c.reference_id).order_by(together.c.position).limit(limit)
 
 
 async def _artifacts(connection: AsyncConnection, stored: Sequence[StoredArtifact]) -> Known:

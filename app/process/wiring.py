@@ -26,6 +26,7 @@ from app.db.database import Database
 from app.domain.readiness import BROKER, DATABASE, ISSUER, OBJECT_STORE, Readiness
 from app.jobs.control import JobControl
 from app.jobs.failures import FailedReferences
+from app.jobs.merged_report import MergedReports
 from app.jobs.references import References
 from app.jobs.report import Reports
 from app.jobs.retry import Retries
@@ -141,6 +142,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
                 authenticator=Authenticator(adapters.resource_server(settings), key_sets),
                 submissions=Submissions(database, live, relay.wake),
                 reports=Reports(database),
+                merged_reports=MergedReports(database),
                 job_control=JobControl(database, relay.wake),
                 retries=Retries(database, live, relay.wake),
                 failed=failed,

@@ -104,7 +104,7 @@ async def test_what_is_known_of_each_reference_is_shown(database: Database) -> N
 
 
 async def test_every_filter_gives_what_sifting_gives(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether few begin alike or many, on pages of any size."""
+    """Whether those that begin alike stand close or not, on pages of any size."""
     dice = random.Random(5)
     ids = [f"{id_}{n}" for n, id_ in enumerate(dice.choices(IDS, k=120))] + IDS
     job_id = await job_of(database, ids)
@@ -125,10 +125,10 @@ async def test_every_filter_gives_what_sifting_gives(database: Database, monkeyp
     everything = await all_pages(database, job_id, Wanted(), 1000)
     assert [each.reference.id for each in everything] == ids
     states, prefixes = [None, *TaskState], [None, "", "zz", *IDS, "a1", "a\U0010ffff\U0010ffff"]
-    for few, state, prefix, cause in product(
-        (3, 10_000), states, prefixes, (None, "step: HTTP 500", "step: HTTP 404", cause_of(None), "none")
+    for window, state, prefix, cause in product(
+        (3, 20_000), states, prefixes, (None, "step: HTTP 500", "step: HTTP 404", cause_of(None), "none")
     ):
-        monkeypatch.setattr(references, "FEW", few)
+        monkeypatch.setattr(references, "WINDOW", window)
         expected = [
             each
             for each in everything
@@ -137,7 +137,7 @@ async def test_every_filter_gives_what_sifting_gives(database: Database, monkeyp
             and (cause is None or (each.state is TaskState.FAILED and cause_of(each.message) == cause))
         ]
         assert await all_pages(database, job_id, Wanted(state, prefix, cause), dice.choice([5, 50, 500])) == expected, (
-            few,
+            window,
             state,
             prefix,
             cause,

@@ -22,6 +22,7 @@ from app.domain.jobs import TaskId, TaskState
 from app.domain.tasks import Outcome, Settlement
 from app.jobs.control import JobControl
 from app.jobs.failures import FailedReferences
+from app.jobs.merged_report import MergedReports
 from app.jobs.references import References
 from app.jobs.report import Reports
 from app.jobs.retry import Retries
@@ -76,6 +77,7 @@ async def job_app(url: str) -> AsyncIterator[JobApp]:
         job_control=JobControl(database, lambda: None),
         retries=Retries(database, LiveCatalog(CATALOG), lambda: None),
         reports=Reports(database),
+        merged_reports=MergedReports(database),
         failed=FailedReferences(database),
         references=References(database),
         changes=Turns("changes", 1, waiting=1),
