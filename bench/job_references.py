@@ -109,7 +109,7 @@ async def fill(database: Database, count: int, share: float) -> UUID:
     await patient.close()
     async with database.engine.connect() as connection:
         plain = await connection.execution_options(isolation_level="AUTOCOMMIT")
-        await plain.execute(text("ANALYZE"))
+        await plain.execute(text("VACUUM ANALYZE"))
     return of.id
 
 

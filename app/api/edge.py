@@ -13,6 +13,7 @@ from app.api.http.event_streams import EventStreams
 from app.api.http.turns import Turns
 from app.api.submission.reader import YamlReader
 from app.archiver.preflight import Preflights
+from app.jobs.archive_types import ArchiveTypes
 from app.jobs.control import JobControl
 from app.jobs.failures import FailedReferences
 from app.jobs.merged_report import MergedReports
@@ -38,6 +39,7 @@ class Edge:
     failed: FailedReferences
     references: References
     preflights: Preflights
+    archive_types: ArchiveTypes
     artifacts: Artifacts
     contents: Contents
     run_control: RunControl

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Integer, ScalarSelect, func, select
+from sqlalchemy import ColumnElement, Integer, ScalarSelect, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import dialect
@@ -38,8 +38,8 @@ async def by_cause(connection: AsyncConnection, job_id: UUID, most: int) -> Fail
     )
 
     def nth(number: int) -> ScalarSelect[int]:
-        of_cause = select(task.c.position).where(task.c.job_id == job_id, task.c.cause == top.c.id)
-        return of_cause.order_by(task.c.position).limit(1).offset(number).scalar_subquery()
+        of_cause = select(task.c.position).where(task.c.job_id == job_id, *is_cause(top.c.id))
+        return of_cause.order_by(task.c.cause, task.c.position).limit(1).offset(number).scalar_subquery()
 
     statement = select(top, *(nth(number).label(f"example{number}") for number in range(EXAMPLES)))
     found = (await connection.execute(statement.order_by(top.c.failed.desc(), top.c.id))).all()
@@ -53,6 +53,12 @@ async def by_cause(connection: AsyncConnection, job_id: UUID, most: int) -> Fail
     )
     failed = int(found[0].of_all)
     return Failures(failed, listed, failed - sum(cause.count for cause in listed))
+
+
+def is_cause(id_: int | ColumnElement[int]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Of tasks that are asked for in the order of cause and position: said so, PostgreSQL takes the index that has this
+    order. Said as an equality, it may read on in the order of positions, and causes come in stretches."""
+    return task.c.cause >= id_, task.c.cause <= id_
 
 
 async def _examples(connection: AsyncConnection, job_id: UUID, positions: Sequence[int]) -> dict[int, Example]:

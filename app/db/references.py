@@ -12,7 +12,7 @@ from sqlalchemy import Select, select, text, union
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import artifacts, dialect
-from app.db.failures import POSITIONS
+from app.db.failures import POSITIONS, is_cause
 from app.db.metadata_tables import artifact
 from app.db.tables import FAILED, NO_DATA, OUTSTANDING, WAITING, failure_cause, task
 from app.db.tasks import from_json
@@ -29,23 +29,21 @@ MOST = 10_000_000
 
 _ATTEMPTS = re.compile(r"\((\d+) attempts?\)$")
 
-_ALL = (
-    select(
-        task.c.position,
-        task.c.reference_id,
-        task.c.reference_version,
-        task.c.state,
-        task.c.message,
-        task.c.cause,
-        task.c.trace_id,
-        task.c.attempts,
-        task.c.published_at,
-        task.c.no_data_count,
-        task.c.no_data_at,
-        task.c.stored,
-        task.c.finished_at,
-    )
-).order_by(task.c.position)
+_ALL = select(
+    task.c.position,
+    task.c.reference_id,
+    task.c.reference_version,
+    task.c.state,
+    task.c.message,
+    task.c.cause,
+    task.c.trace_id,
+    task.c.attempts,
+    task.c.published_at,
+    task.c.no_data_count,
+    task.c.no_data_at,
+    task.c.stored,
+    task.c.finished_at,
+)
 
 Record = Any
 """A row; its columns are those of the query."""
@@ -72,14 +70,20 @@ async def _rows(connection: AsyncConnection, job_id: UUID, wanted: Wanted, after
     if wanted.state is TaskState.OPEN:
         found = await connection.execute(_open(job_id, after, limit))
         return await _at(connection, job_id, [row.position for row in found])
-    return (await connection.execute(_ALL.where(*_which(job_id, wanted, after)).limit(limit))).all()
+    statement = _ALL.where(*_which(job_id, wanted, after)).order_by(*_order(wanted)).limit(limit)
+    return (await connection.execute(statement)).all()
+
+
+def _order(wanted: Wanted) -> list[Any]:
+    """That of submission, in the words of `is_cause`."""
+    return [task.c.position] if wanted.cause is None else [task.c.cause, task.c.position]
 
 
 def _which(job_id: UUID, wanted: Wanted, after: int) -> list[Any]:
     """Conditions on state and cause, in the words of their indexes."""
     which: list[Any] = [task.c.job_id == job_id, task.c.position > after]
     if wanted.cause is not None:
-        which.append(task.c.cause == cause_id(wanted.cause))
+        which += is_cause(cause_id(wanted.cause))
     elif wanted.state is TaskState.FAILED:
         which.append(text(FAILED))
     elif wanted.state is not None:
@@ -100,7 +104,7 @@ async def _alike(
     else:
         which = _which(job_id, wanted, after)
         columns = select(task.c.position, task.c.reference_id)
-        near = columns.where(*which).order_by(task.c.position).limit(WINDOW).subquery()
+        near = columns.where(*which).order_by(*_order(wanted)).limit(WINDOW).subquery()
     begin = dialect.begins_with(connection, near.c.reference_id, prefix)
     first = select(near.c.position).where(*begin).order_by(near.c.position).limit(limit)
     found = list((await connection.execute(first)).scalars())
@@ -108,8 +112,10 @@ async def _alike(
         return found
     if (await connection.execute(select(near.c.position).offset(WINDOW - 1).limit(1))).first() is None:
         return found  # those were all
+    by = ((task.c.state, wanted.state), (task.c.cause, wanted.cause))
+    sifted = [column for column, value in by if value is not None]
     alike = (
-        select(task.c.position, task.c.state, task.c.cause)
+        select(task.c.position, *sifted)  # what nobody asks for would be read from the rows, and not from the index
         .where(task.c.job_id == job_id, *dialect.begins_with(connection, task.c.reference_id, prefix))
         .order_by(*dialect.by_code_points(connection, task.c.reference_id), task.c.position)
         .limit(MOST)  # in the order of the index, and not to be taken apart: so it is used, whatever is guessed
@@ -118,7 +124,7 @@ async def _alike(
     places = select(alike.c.position).where(alike.c.position > after).order_by(alike.c.position).limit(limit)
     if wanted.cause is not None:
         places = places.where(alike.c.cause == cause_id(wanted.cause))
-    elif wanted.state is not None:
+    if wanted.state is not None:
         places = places.where(alike.c.state == wanted.state)
     return list((await connection.execute(places)).scalars())
 
@@ -127,7 +133,7 @@ async def _at(connection: AsyncConnection, job_id: UUID, positions: Sequence[int
     if not positions:
         return []
     places = POSITIONS.clause(connection.dialect.name)
-    statement = _ALL.where(task.c.job_id == job_id, task.c.position == places.c.position)
+    statement = _ALL.where(task.c.job_id == job_id, task.c.position == places.c.position).order_by(task.c.position)
     values = POSITIONS.bind(connection, [(position,) for position in positions])
     return (await connection.execute(statement, values)).all()
 

@@ -24,6 +24,7 @@ from app.catalog.live import LiveCatalog
 from app.catalog.registry import Registry, load_registry
 from app.db.database import Database
 from app.domain.readiness import BROKER, DATABASE, ISSUER, OBJECT_STORE, Readiness
+from app.jobs.archive_types import ArchiveTypes
 from app.jobs.control import JobControl
 from app.jobs.failures import FailedReferences
 from app.jobs.merged_report import MergedReports
@@ -148,6 +149,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
                 failed=failed,
                 references=References(database),
                 preflights=_preflights(parts),
+                archive_types=ArchiveTypes(database, live, registry),
                 artifacts=Artifacts(database, lambda: live.now.configurations),
                 contents=Contents(objects),
                 run_control=RunControl(database, extractor, adapters.run_options(settings), run_relay.wake),

@@ -126,7 +126,7 @@ async def test_every_filter_gives_what_sifting_gives(database: Database, monkeyp
     assert [each.reference.id for each in everything] == ids
     states, prefixes = [None, *TaskState], [None, "", "zz", *IDS, "a1", "a\U0010ffff\U0010ffff"]
     for window, state, prefix, cause in product(
-        (3, 20_000), states, prefixes, (None, "step: HTTP 500", "step: HTTP 404", cause_of(None), "none")
+        (3, 20_000), states, prefixes, (None, "step: HTTP 500", "step: HTTP 404", cause_of(None), "none", "")
     ):
         monkeypatch.setattr(references, "WINDOW", window)
         expected = [

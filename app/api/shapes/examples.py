@@ -142,6 +142,33 @@ ARTIFACT: dict[str, Any] = {
     "metadata": {"customer_id": "4711"},
 }
 
+ARCHIVE_TYPES: dict[str, Any] = {
+    "items": [
+        {
+            "messageType": "JmeDecreeDocumentCreatedEvent",
+            "topic": "jme-process-archive-decreedocumentcreated",
+            "configId": None,
+            "remote": True,
+            "versioned": True,
+            "live": False,
+            "uri": "https://documents.example.org/api/decrees/{id}/versions/{version}",
+            "oauthClientId": "documents",
+            "metadataKeys": ["customer_id"],
+            "lastArchivedAt": "2026-05-08T07:26:38.001Z",
+        }
+    ],
+    "schemas": [
+        {
+            "system": "JME",
+            "name": "DecreeDocument",
+            "versions": [1, 2],
+            "referenceIdType": "ch.admin.bit.jeap.jme.DecreeDocument",
+            "expirationDays": 3650,
+        }
+    ],
+    "next": None,
+}
+
 COLUMN: dict[str, Any] = {
     "messageType": "JmeDecreeDocumentCreatedEvent",
     "configId": None,

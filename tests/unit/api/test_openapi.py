@@ -6,6 +6,8 @@ import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from app.api.archive_types import endpoints as archive_types
+from app.api.archive_types.endpoints import ArchiveTypesView
 from app.api.artifacts import endpoints as artifacts
 from app.api.artifacts.models import ArtifactView, ColumnView
 from app.api.health import health_routes
@@ -30,7 +32,7 @@ def document() -> dict[str, Any]:
     app = FastAPI(title="PAS", version="1")
     install(app)
     app.include_router(health_routes(Readiness(())))
-    for each in (jobs, job_control, failures, references, artifacts, metadata_backfills, preflight):
+    for each in (jobs, job_control, failures, references, archive_types, artifacts, metadata_backfills, preflight):
         app.include_router(each.router)
     return app.openapi()
 
@@ -75,6 +77,7 @@ def test_every_body_of_a_request_has_schema_and_example(document: dict[str, Any]
         (RunErrorPage, examples.page(*examples.RUN_ERRORS)),
         (PreflightView, examples.PREFLIGHT),
         (ArtifactView, examples.ARTIFACT),
+        (ArchiveTypesView, examples.ARCHIVE_TYPES),
         (ColumnView, examples.COLUMN),
     ],
 )
