@@ -1,17 +1,19 @@
 # The service in a small image: the locked dependencies with their hashes, the code, no build tools, no root.
 # Python is the version that the tests run on.
 FROM python:3.11-slim-bookworm AS build
-WORKDIR /srv/pas
+WORKDIR /build
 RUN python -m venv --without-pip /opt/pas
 COPY requirements.lock ./
 RUN pip --python /opt/pas/bin/python install --no-cache-dir --disable-pip-version-check \
         --require-hashes -r requirements.lock
-COPY pyproject.toml README.md ./
+COPY pyproject.toml setup.py README.md LICENSE NOTICE ./
 COPY app app
-# Editable: app/ finds alembic/, contracts/ and config/ beside itself.
+COPY alembic alembic
+COPY contracts contracts
+COPY config config
 RUN pip --python /opt/pas/bin/python install --no-cache-dir --disable-pip-version-check \
-        --no-deps --no-build-isolation --editable . \
-    && /opt/pas/bin/python -m compileall -q app
+        --no-deps --no-build-isolation . \
+    && pip --python /opt/pas/bin/python uninstall --quiet --yes setuptools
 
 FROM python:3.11-slim-bookworm
 RUN groupadd --system --gid 10001 pas \
@@ -19,11 +21,6 @@ RUN groupadd --system --gid 10001 pas \
     && python -m pip uninstall --quiet --yes pip setuptools wheel
 WORKDIR /srv/pas
 COPY --from=build /opt/pas /opt/pas
-COPY --from=build /srv/pas /srv/pas
-COPY alembic alembic
-COPY contracts contracts
-COPY config config
-COPY LICENSE NOTICE ./
 # Nothing starts a shell from here on; to look around: docker exec -it … python
 RUN ["/bin/rm", "-f", "/bin/sh", "/bin/dash", "/bin/bash", "/bin/rbash"]
 ENV PATH=/opt/pas/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1

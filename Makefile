@@ -11,8 +11,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 AUDIT := .venv-audit
+LOCK ?= --upgrade
 
-.PHONY: help setup demo test check audit sbom format servers lock clean
+.PHONY: help setup demo unit coverage test check audit sbom format servers lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -21,6 +22,12 @@ setup: $(VENV)/.runtime ## install the service into .venv; the command line is t
 
 demo: $(VENV)/.runtime ## start the service and an example source, archive real documents, print reports and metadata, stop both
 	@$(BIN)/python -m examples.demo
+
+unit: $(VENV)/.dev ## the unit tests: no servers, less than a minute on two cores; ARGS=… goes to pytest
+	$(BIN)/python -m pytest tests/unit -n 2 --dist loadfile -q $(ARGS)
+
+coverage: $(VENV)/.dev ## the unit tests with the lines and branches of app/ that they run; what is missing, file by file
+	$(BIN)/python -m pytest tests/unit -n 2 --dist loadfile -q --cov --cov-report term-missing:skip-covered $(ARGS)
 
 # Most of it is waiting, so two workers do it together. Each has servers of its own, and a file stays with one worker;
 # in their order, as the long tests come first.
@@ -55,16 +62,16 @@ format: $(VENV)/.dev ## what ruff can put right by itself
 servers: $(VENV)/.dev ## Kafka, PostgreSQL, S3 and an OAuth server until Ctrl-C; prints their addresses
 	@$(BIN)/python -m tests.servers
 
-lock: ## pin the newest allowed versions, with hashes (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-annotate --no-header --generate-hashes \
+lock: ## pin what pyproject.toml allows, with hashes (needs uv); LOCK= keeps the pins that still fit
+	uv pip compile --quiet --universal --python-version 3.11 $(LOCK) --no-annotate --no-header --generate-hashes \
 	    pyproject.toml --group build -o requirements.lock
-	uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-annotate --no-header --generate-hashes \
+	uv pip compile --quiet --universal --python-version 3.11 $(LOCK) --no-annotate --no-header --generate-hashes \
 	    pyproject.toml --group build --group dev -c requirements.lock -o requirements-dev.lock
-	uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-annotate --no-header --generate-hashes \
+	uv pip compile --quiet --universal --python-version 3.11 $(LOCK) --no-annotate --no-header --generate-hashes \
 	    --group audit -o requirements-audit.lock
 
 clean: ## remove what the other targets made, except for the archive in .pas/
-	rm -rf $(VENV) $(AUDIT) .servers .mypy_cache .pytest_cache .ruff_cache *.egg-info build
+	rm -rf $(VENV) $(AUDIT) .servers .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* *.egg-info build
 
 # Python that is new enough, or the end with the way out.
 NEW_ENOUGH = "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import uvicorn
 from fastapi import FastAPI
+from typing_extensions import override
 
 from app.api.archive_types import endpoints as archive_types
 from app.api.artifacts import endpoints as artifacts
@@ -20,7 +21,7 @@ from app.api.http.connections import bounded_http
 from app.api.http.head_as_get import HeadAsGet
 from app.api.http.measure import Measured
 from app.api.http.problems import install
-from app.api.http.slow_bodies import Paced
+from app.api.http.slow_bodies import BodiesInTime
 from app.api.jobs import control, failures, preflight, references, submit_and_report
 from app.api.runs import endpoints as runs
 from app.domain.readiness import Readiness
@@ -53,7 +54,7 @@ def create_app(context_path: str, readiness: Readiness, edge: Edge | None) -> Fa
     )
     app.root_path = context_path  # as an argument FastAPI warns about it
     install(app)
-    app.add_middleware(Paced)
+    app.add_middleware(BodiesInTime)
     app.add_middleware(Measured)
     app.add_middleware(HeadAsGet)  # the last one is the first that a request meets
     app.include_router(health_routes(readiness))
@@ -159,6 +160,7 @@ def _on_signals(readiness: Readiness, stop: asyncio.Event) -> None:
 class _Server(uvicorn.Server):
     """Says where it listens, and leaves signals to us: health must answer while work is put back."""
 
+    @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
@@ -166,6 +168,7 @@ class _Server(uvicorn.Server):
             print(f"listening on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)  # noqa: T201
 
     @contextlib.contextmanager
+    @override
     def capture_signals(self) -> Iterator[None]:
         yield
 

@@ -9,8 +9,9 @@ from fastapi.security import HTTPBearer
 
 from app.api.auth.callers import Authenticator, Caller
 from app.api.http.bodies import Uploads
+from app.api.http.concurrency import ConcurrencyLimit
 from app.api.http.event_streams import EventStreams
-from app.api.http.turns import Turns
+from app.api.http.query import check_query
 from app.api.submission.reader import YamlReader
 from app.archiver.preflight import Preflights
 from app.jobs.archive_types import ArchiveTypes
@@ -46,9 +47,9 @@ class Edge:
     yaml_reader: YamlReader
     uploads: Uploads
     event_streams: EventStreams
-    changes: Turns
+    changes: ConcurrencyLimit
     """Of requests that change whole jobs."""
-    preflight_turns: Turns
+    preflight_turns: ConcurrencyLimit
     max_references: int
     max_attempts: int
     """Attempts of a job whose submission does not say how many."""
@@ -67,8 +68,10 @@ async def edge_of(request: Request) -> Edge:
 TheEdge = Annotated[Edge, Depends(edge_of)]
 
 
-def require(resource: str, operation: str) -> Callable[..., Awaitable[Caller]]:
-    """A dependency that gives the Caller when it has the role.
+def require(resource: str, operation: str, *, names: bool = True) -> Callable[..., Awaitable[Caller]]:
+    """A dependency that gives the Caller when it has the role, and the query no name that the route does not have.
+
+    `names=False` is for an endpoint whose parameters FastAPI does not know: it asks `name_mistakes` itself.
 
     FastAPI reads a body that a route declares before it asks any dependency: a route with a body takes the `Request`
     and reads the body itself, so that a caller without the role has nothing read.
@@ -77,6 +80,8 @@ def require(resource: str, operation: str) -> Callable[..., Awaitable[Caller]]:
     async def caller(request: Request, edge: TheEdge, _shown: Annotated[object, Security(_bearer)]) -> Caller:
         caller = await edge.authenticator.caller(request.headers.getlist("authorization"))
         edge.authenticator.check(caller, resource, operation)
+        if names:  # only now: a stranger learns nothing; and before anything of a body is read
+            check_query(request)
         return caller
 
     return caller
@@ -88,3 +93,4 @@ _bearer = HTTPBearer(scheme_name="bearer", bearerFormat="JWT", auto_error=False)
 MayReadJobs = Annotated[Caller, Depends(require("backfilljob", "read"))]
 MayWriteJobs = Annotated[Caller, Depends(require("backfilljob", "write"))]
 MayReadArtifacts = Annotated[Caller, Depends(require("artifact", "read"))]
+MaySearchArtifacts = Annotated[Caller, Depends(require("artifact", "read", names=False))]

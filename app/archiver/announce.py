@@ -4,14 +4,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
+from app.archiver.fetch import PutBackTask
 from app.broker import Broker, Message, MessageRejected
 from app.broker.codec import encode
 from app.broker.messages import archived_artifact_event, event_key
 from app.domain.artifacts import ArchiveTask, StoredArtifact
-from app.domain.errors import STEP_ANNOUNCE, PermanentFailure, task_message
+from app.domain.errors import STEP_ANNOUNCE, task_message
 from app.domain.readiness import BROKER, Readiness
-from app.outages import through_outages
+from app.outages import note_outage, through_outages
 from app.telemetry import metrics, traces
+
+REFUSED_PAUSE = 60.0
+"""Seconds before an event that its topic refused is tried again; until somebody changes the topic that is in vain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +32,8 @@ async def announce(
 ) -> None:
     """Returns once the broker has acknowledged the event; waits through outages.
 
-    `parent` is the `traceparent` of the work that it belongs to. Raises PermanentFailure where the broker will never
-    take this event.
+    `parent` is the `traceparent` of the work that it belongs to. Raises PutBackTask where the topic does not take this
+    event: others may be small enough, and go on.
     """
     with (
         traces.start(f"publish {options.topic}", "producer", parent) as span,
@@ -47,7 +51,13 @@ async def announce(
         )
         headers = [("traceparent", span.traceparent.encode())]
         message = Message(options.topic, event_key(task.id.job_id), encode(event), headers)
-        try:
-            await through_outages(readiness, BROKER, lambda: broker.send(message))
-        except MessageRejected as rejected:
-            raise PermanentFailure(task_message(STEP_ANNOUNCE, str(rejected))) from rejected
+
+        async def send() -> None:
+            try:
+                await broker.send(message)
+            except MessageRejected as rejected:
+                note_outage(readiness, rejected)
+                reason = task_message(STEP_ANNOUNCE, str(rejected))
+                raise PutBackTask(REFUSED_PAUSE, task.attempts, reason) from rejected
+
+        await through_outages(readiness, BROKER, send)

@@ -12,7 +12,7 @@ BATCH = 200
 """Most items of one transaction; it keeps row locks short."""
 
 DELAY = 0.015
-"""Seconds that the first item of a batch waits for others. Who waits holds no slot (`messaging.slots.Free`)."""
+"""Seconds that the first item of a batch waits for others. Who waits holds no slot (`messaging.work.Free`)."""
 
 
 class Gather(Generic[T, R]):

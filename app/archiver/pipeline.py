@@ -213,10 +213,11 @@ class Archiver:
             case NoData():
                 metrics.TASKS_NO_DATA.inc()
                 log.warning("the source has no archive data, the task stays open", extra=about)
-            case PutBack(not_before=not_before, reason=reason):
+            case PutBack(not_before=not_before, reason=reason, hold_job=hold_job):
                 metrics.TASKS_PUT_BACK.inc()
                 until = not_before.isoformat(timespec="seconds")
-                log.info("put back until %s: %s", until, reason, extra=about)
+                level = logging.DEBUG if hold_job else logging.INFO  # an outage is told once: sources/outages.py
+                log.log(level, "put back until %s: %s", until, reason, extra=about)
 
 
 def _without_what_may_not_fit(settlement: Settlement, error: Exception, span: traces.Span) -> Settlement:

@@ -4,6 +4,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from app.domain.errors import Unavailable
+from app.domain.readiness import topic_named
+
 Headers = Sequence[tuple[str, bytes]]
 
 
@@ -38,8 +41,15 @@ class Message:
     headers: Headers = field(default=())
 
 
-class MessageRejected(Exception):
-    """The broker will never take this message (too large): permanent for what it belongs to."""
+class MessageRejected(Unavailable):
+    """Its topic does not take this message, mostly for its size, and will not before somebody changes the topic.
+
+    The component is the topic: other topics go on meanwhile, and when a message got through to one of them, that says
+    nothing of this one. `reason` says what to do.
+    """
+
+    def __init__(self, topic: str, reason: str) -> None:
+        super().__init__(topic_named(topic), reason)
 
 
 class Consumer(Protocol):
@@ -65,8 +75,10 @@ class Consumer(Protocol):
 
     def assigned(self) -> frozenset[Partition]: ...
 
-    async def commit(self, offsets: Mapping[Partition, int]) -> None:
+    async def commit(self, offsets: Mapping[Partition, int]) -> bool:
         """Next offsets. A commit for a partition that was lost meanwhile is passed over silently.
+
+        True where the broker answered; False where nobody asked it, as all these partitions were lost.
 
         Raises Unavailable("broker", reason) while the broker is away: commit again later.
         """
@@ -81,7 +93,7 @@ class Broker(Protocol):
         """Open the producer. Returns also when no broker can be reached yet: it is connected in the background."""
 
     async def send(self, message: Message) -> None:
-        """Returns once all in-sync replicas have it. Raises MessageRejected or Unavailable."""
+        """Returns once all in-sync replicas have it. Raises MessageRejected, or Unavailable for the broker."""
 
     def consumer(self, topics: Sequence[str], group: str) -> Consumer: ...
 

@@ -4,18 +4,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
 import fastavro
 import orjson
 
+from app import shipped
 from app.broker.messages import COMMAND_TYPE, RUN_COMMAND_TYPE
 from app.domain.errors import InvalidMessage
 from app.domain.jobs import Reference
 
-CONTRACTS = Path(__file__).resolve().parents[2] / "contracts" / "messages"
+CONTRACTS = shipped.FILES / "contracts" / "messages"
 
 MAX_COMMAND_BYTES = 64 * 1024
 """A command with the longest id in the costliest escaping has 13 KiB; parsing more would only feed an attacker."""

@@ -116,10 +116,11 @@ class _EmbeddedConsumer:
     def assigned(self) -> frozenset[Partition]:
         return frozenset(self._positions)
 
-    async def commit(self, offsets: Mapping[Partition, int]) -> None:
-        for partition, offset in offsets.items():
-            if partition in self._positions:
-                self._queues[partition].commit(self._group, offset)
+    async def commit(self, offsets: Mapping[Partition, int]) -> bool:
+        ours = offsets.keys() & self._positions.keys()
+        for partition in ours:
+            self._queues[partition].commit(self._group, offsets[partition])
+        return bool(ours)
 
     async def stop(self) -> None:
         for queue in self._queues.values():

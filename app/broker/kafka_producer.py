@@ -14,6 +14,7 @@ from aiokafka.errors import (
     OutOfOrderSequenceNumber,
     ProducerClosed,
     ProducerFenced,
+    RecordListTooLargeError,
     UnknownTopicOrPartitionError,
 )
 from aiokafka.partitioner import DefaultPartitioner
@@ -22,9 +23,17 @@ from app.broker import Message, MessageRejected
 from app.broker.kafka_connection import BATCH_SIZE, ProducerConnection
 from app.broker.kafka_options import KafkaOptions, reason_of
 from app.domain.errors import Unavailable
+from app.domain.readiness import BROKER
 
 FATAL = (InvalidProducerEpoch, InvalidProducerIdMapping, OutOfOrderSequenceNumber, ProducerClosed, ProducerFenced)
 """The broker and the producer no longer agree about sequence numbers: only a new producer id helps."""
+
+TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
+"""Above `max.message.bytes`, or above `segment.bytes`."""
+
+REMEMBERED = 10.0
+"""Seconds for which nothing of a size that a topic refused is sent to it: each refusal costs a producer, and with it
+everybody who sends at that moment an attempt."""
 
 METADATA_SECONDS = 5.0
 """How long a send looks for a topic it does not know; longer is a topic that is not there, or no broker."""
@@ -47,11 +56,14 @@ class Producer:
         self._connection = connection
         self._alone = asyncio.Lock()
         self._last_ack = time.monotonic()
+        self._refused: dict[str, tuple[int, float]] = {}
+        """Topic → the smallest size that it refused lately, and until when that is remembered."""
 
     async def send(self, message: Message) -> None:
         """Returns once all in-sync replicas have the message. Raises MessageRejected or Unavailable."""
-        if size_of(message) > self._options.max_request_size:
-            raise _rejected(message)
+        size, most = size_of(message), self._options.max_request_size
+        if size > most:
+            raise MessageRejected(message.topic, f"a message of {size} bytes is too large: {most} are the most we send")
         seconds = self._options.send_timeout
         started = time.monotonic()
         try:
@@ -61,9 +73,9 @@ class Producer:
             if self._last_ack < started:  # nothing gets through, not only this partition: a new producer may
                 producer = await self._connection.producer(0)
                 self._connection.replace(producer, f"no acknowledgement for {seconds:g}s")
-            raise Unavailable("broker", f"no acknowledgement within {seconds:g}s for topic {message.topic}") from None
+            raise Unavailable(BROKER, f"no acknowledgement within {seconds:g}s for topic {message.topic}") from None
         except KafkaError as error:
-            raise Unavailable("broker", f"topic {message.topic}: {reason_of(error)}") from error
+            raise Unavailable(BROKER, f"topic {message.topic}: {reason_of(error)}") from error
         self._last_ack = time.monotonic()
 
     async def _send(self, message: Message) -> None:
@@ -79,9 +91,10 @@ class Producer:
                 alone = True
             else:
                 return
-        raise Unavailable("broker", f"{ATTEMPTS} producers in a row had to be replaced")
+        raise Unavailable(BROKER, f"{ATTEMPTS} producers in a row had to be replaced")
 
     async def _attempt(self, message: Message, alone: bool) -> None:
+        self._check_refused(message)
         producer = await self._connection.producer()
         if producer.client.cluster.partitions_for_topic(message.topic) is None:
             await _find_topic(producer, message.topic)
@@ -93,12 +106,23 @@ class Producer:
         except FATAL as error:
             self._connection.replace(producer, reason_of(error))
             raise
-        except MessageSizeTooLargeError as error:
+        except TOO_LARGE as error:
             # the refused batch has used up sequence numbers, those that follow would not be taken
             self._connection.replace(producer, reason_of(error))
             if alone or size_of(message) > BATCH_SIZE:
+                self._remember_refused(message)
                 raise _rejected(message) from error
             raise _RefusedInBatch from error
+
+    def _remember_refused(self, message: Message) -> None:
+        known, until = self._refused.get(message.topic, (0, 0.0))
+        now, size = time.monotonic(), size_of(message)
+        self._refused[message.topic] = (min(known, size) if now < until else size, now + REMEMBERED)
+
+    def _check_refused(self, message: Message) -> None:
+        size, until = self._refused.get(message.topic, (0, 0.0))
+        if time.monotonic() < until and size_of(message) >= size:
+            raise _rejected(message)
 
     async def _deliver(self, producer: AIOKafkaProducer, message: Message) -> None:
         future = await producer.send(message.topic, message.value, message.key, headers=message.headers or None)
@@ -124,7 +148,7 @@ async def _find_topic(producer: AIOKafkaProducer, topic: str) -> None:
         async with asyncio.timeout(METADATA_SECONDS):
             await producer.partitions_for(topic)
     except (TimeoutError, UnknownTopicOrPartitionError):
-        raise Unavailable("broker", f"topic {topic} does not exist, or no broker answers") from None
+        raise Unavailable(BROKER, f"topic {topic} does not exist, or no broker answers") from None
 
 
 def size_of(message: Message) -> int:
@@ -136,4 +160,6 @@ def size_of(message: Message) -> int:
 
 
 def _rejected(message: Message) -> MessageRejected:
-    return MessageRejected(f"a message of {size_of(message)} bytes is too large for topic {message.topic}")
+    enough = 1 << size_of(message).bit_length()  # a power of two: the reason stays the same for many messages
+    reason = f"a message is too large for it: set its max.message.bytes (and segment.bytes) to {enough} or more"
+    return MessageRejected(message.topic, reason)

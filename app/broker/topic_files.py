@@ -12,6 +12,7 @@ import orjson
 
 from app.broker import Message, MessageRejected
 from app.domain.errors import Unavailable
+from app.domain.readiness import BROKER
 
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,240}")
 """Kafka's own characters; 240 leaves room for the suffix in the 255 bytes of a file name."""
@@ -38,7 +39,7 @@ class TopicFiles:
     async def append(self, message: Message) -> None:
         """Returns once the line is on disk. Raises MessageRejected for a name that is no topic, Unavailable."""
         if _NAME.fullmatch(message.topic) is None or message.topic in (".", ".."):
-            raise MessageRejected(f"{message.topic[:100]!r} is not a topic name")
+            raise MessageRejected(message.topic[:100], "this is not a topic name: letters, digits, '.', '_' and '-'")
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((message.topic, line_of(message), done))
         if self._writer is None or self._writer.done():
@@ -175,4 +176,4 @@ def _sync_directory(directory: Path) -> None:
 
 def _unavailable(error: OSError) -> Unavailable:
     where = f" ({error.filename})" if error.filename else ""
-    return Unavailable("broker", f"topic files cannot be written: {error.strerror or error}{where}")
+    return Unavailable(BROKER, f"topic files cannot be written: {error.strerror or error}{where}")

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from app.catalog.entries import Entry, read_entry
+from app.catalog.known_messages import unknown_config_id, unknown_message
 from app.domain.archive_types import ArchiveTypeConfiguration
 
 
@@ -28,8 +29,8 @@ class ResolveError(Exception):
 
 
 class UnknownMessage(ResolveError):
-    def __init__(self, message: str) -> None:
-        super().__init__(f"no archive type is configured for message {message}")
+    def __init__(self, message: str, configurations: Iterable[ArchiveTypeConfiguration] = ()) -> None:
+        super().__init__(unknown_message(message, configurations))
 
 
 class NotRemoteData(ResolveError):
@@ -45,8 +46,7 @@ class AmbiguousConfiguration(ResolveError):
 
 class UnknownConfigId(ResolveError):
     def __init__(self, message: str, config_id: str, ids: tuple[str, ...]) -> None:
-        known = f"; there are {', '.join(ids)}" if ids else "; its configuration has no id"
-        super().__init__(f"message {message} has no configuration with config-id {config_id}{known}")
+        super().__init__(unknown_config_id(message, config_id, ids))
         self.ids = ids
 
 
@@ -64,7 +64,7 @@ class Catalog:
         NotRemoteData or AmbiguousConfiguration."""
         found = self.for_message(message)
         if not found:
-            raise UnknownMessage(message)
+            raise UnknownMessage(message, self.configurations)
         if config_id is not None:
             ids = tuple(each.id for each in found if each.id is not None)
             found = tuple(each for each in found if each.id == config_id)

@@ -11,6 +11,8 @@ from typing import Any
 from fastavro import parse_schema
 from fastavro.schema import SchemaParseException, UnknownType
 
+from app.catalog.avro_logical import without_wrong_logical_types
+
 Walk = Callable[[bytes, int, int], int]
 """(document, position, depth left) → position behind the value. Raises AvroMismatch."""
 
@@ -54,7 +56,7 @@ def read_types(root: Any, type_name: str) -> tuple[str, dict[str, Any]]:
     """The full name of the record named like the type, and all named types. Raises ValueError like `compile_avro`."""
     named: dict[str, Any] = {}
     try:
-        for each in _types(root):
+        for each in _types(without_wrong_logical_types(root)):
             parse_schema(each, named_schemas=named)
     except (SchemaParseException, UnknownType) as error:
         raise ValueError(f"not a valid Avro schema: {error}") from error
@@ -104,7 +106,8 @@ class Compiler:
                 return _array(self.compile(schema["items"]), empty=self.is_empty(schema["items"]))
             case "map":
                 return _map(self.compile(schema["values"]))
-        return self.compile(kind)
+            case _:
+                return self.compile(kind)
 
     def _compile_named(self, name: str) -> Walk:
         if name not in self.done:
@@ -144,7 +147,8 @@ class Compiler:
                 return bool(schema["size"] == 0)
             case "enum" | "array" | "map":
                 return False
-        return self.is_empty(schema["type"])
+            case _:
+                return self.is_empty(schema["type"])
 
 
 def _long(document: bytes, position: int, bits: int = 64) -> tuple[int, int]:

@@ -77,7 +77,8 @@ class _Copy:
                 return {"type": "array", "items": self.of(schema["items"])}
             case "map":
                 return {"type": "map", "values": self.of(schema["values"])}
-        return _with_reader(schema) if kind in PRIMITIVES else self.of(kind)
+            case _:
+                return _with_reader(schema) if kind in PRIMITIVES else self.of(kind)
 
     def _of_named(self, name: str) -> Any:
         if name in self.names:
@@ -89,8 +90,9 @@ class _Copy:
                 return {"type": "enum", "name": new, "symbols": schema["symbols"]}
             case "fixed":
                 return {**_with_reader(schema), "name": new, "size": schema["size"]}
-        fields = [{"name": field["name"], "type": self.of(field["type"])} for field in schema["fields"]]
-        return {"type": "record", "name": new, "fields": fields}
+            case _:
+                fields = [{"name": field["name"], "type": self.of(field["type"])} for field in schema["fields"]]
+                return {"type": "record", "name": new, "fields": fields}
 
 
 def _with_reader(schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,56 +1,224 @@
-"""JSON Schemas compiled once, and the text of a mismatch: path and rule, never a value of the document."""
+"""JSON Schemas compiled once: is a document what its schema says, and if not, what is wrong."""
 
-import json
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jsonschema_rs
-import orjson
-from jsonschema import validators
+from jsonschema import FormatChecker, validators
 from jsonschema.exceptions import SchemaError
 
-BACKTRACK_LIMIT = 50_000
-"""Steps of a pattern with look-around or back-references on one text, about 0.5 ms; more fails the document.
+from app.catalog.exact_rules import EXACT_RULES
+from app.catalog.explain import Explainer
+from app.catalog.json_documents import MAX_DEPTH, NotKept, read
+from app.catalog.lanes import LARGE_DOCUMENT, Lane, Later
+from app.catalog.mismatch import NO_RULE, TOO_DEEP, property_names, text_of
+from app.catalog.patterns import (
+    BOUNDED,
+    LIGHT,
+    LINEAR,
+    Matcher,
+    Options,
+    WrongPattern,
+    check_pattern,
+    patterns_of,
+    with_engine_patterns,
+)
+from app.catalog.schema_cost import MAX_CALLS, SAFE_CALLS, Cost, Endless, cost_of
+from app.catalog.schema_graph import Graph, Retrieve, TooIntricate, read_graph
 
-All other patterns run on an engine that is linear in the text and has no such limit.
-"""
+MAX_WORK = 4 * 1024 * 1024
+"""Bytes of a document times the ways in which one value is checked, up to which the event loop waits for a check."""
 
-MAX_SCHEMA_TEXT = 200
-"""Characters of a schema's own text (pattern, constants) in a message."""
+MAX_TEXT_WORK = 32 * 1024
+"""The same for the text of a mismatch as jsonschema-rs makes it: it collects what is wrong in every branch."""
 
-Retrieve = Callable[[str], Any]
+MAX_TEXT_LEVELS = 64
+"""Objects and arrays of a document up to which it does so for a schema that refers to itself: 240 take 0.3 s."""
+
+MAX_EXACT = 8 * 1024
+"""Bytes of a document with long numbers, or of one whose mismatch has to be looked for, up to which the event loop
+waits: 400 numbers take some 3 ms."""
+
+MAX_BOUNDED = 2 * 1024
+"""Bytes of a document whose texts meet a pattern that goes back, 0.5 ms each at most."""
+
+MAX_HEAVY = 16 * 1024
+"""Bytes of a document whose texts meet a large pattern, some 10 microseconds a character at most."""
+
+MAX_LARGE_WAYS = 64
+"""Ways in which one value is checked, above which a large document is costly."""
 
 
-def compile_json_schema(schema: Any, base_uri: str, retrieve: Retrieve) -> Callable[[bytes], str | None]:
-    """A check `document → None or "<path>: <rule>"`. References are resolved by `retrieve(uri)` only, which raises
-    LookupError for what the registry does not have. Raises ValueError with the reason when the schema is not valid."""
+class JsonCheck:
+    """`check(document)` is None for a valid document, else `<path>: <rule>` without any value of it.
+
+    `where` it runs: None is the event loop, and Later is raised for what would keep that waiting; so it is in the lane
+    of large documents for what is costly. `told` is called when it is sure that the document does not match.
+    """
+
+    def __init__(self, schema: Any, base_uri: str, retrieve: Retrieve) -> None:
+        self._files = _Files(schema, base_uri, retrieve)
+        self._engine, self._validator = self._files.compile()
+        try:
+            self._graph: Graph | None = read_graph(self._files.schema, base_uri, self._files.retrieve)
+            self._cost = cost_of(self._graph, Matcher())
+        except TooIntricate:
+            self._graph, self._cost = None, Cost(None, SAFE_CALLS + 1, recursive=True)
+        except Endless as endless:
+            raise ValueError(f"refers to itself without going into the document ({endless})") from None
+        if self._cost.calls > MAX_CALLS:
+            most = MAX_CALLS // MAX_DEPTH
+            raise ValueError(f"more than {most:,} subschemas refer to each other for the same value")
+        self._names = frozenset(name for each in self._files.all for name in property_names(each))
+        self._exact: jsonschema_rs.Validator | None = None
+        self._explainers: dict[bool, Explainer] = {}
+
+    @property
+    def costly(self) -> bool:
+        """Whether small documents can make much work."""
+        return self._cost.ways is None or self._cost.calls > SAFE_CALLS
+
+    def more_seconds(self, document: bytes) -> float:
+        return 0.0  # 32 MiB take 2 s
+
+    def lane(self, document: bytes) -> Lane | None:
+        """Where the document has to be checked, None for the event loop."""
+        size, ways = len(document), self._cost.ways
+        if self.costly or ways is None:
+            return Lane.COSTLY
+        if size > LARGE_DOCUMENT:
+            return Lane.COSTLY if ways > MAX_LARGE_WAYS else Lane.LARGE
+        slow_patterns = size > self._engine.document
+        return Lane.COSTLY if slow_patterns or size * ways > MAX_WORK else None
+
+    def __call__(
+        self, document: bytes, where: Lane | None = Lane.COSTLY, told: Callable[[], None] | None = None
+    ) -> str | None:
+        try:
+            value, ordinary = read(document)
+        except NotKept as problem:
+            return str(problem)
+        if not ordinary and where is None and len(document) > MAX_EXACT:
+            raise Later(Lane.LARGE)
+        validator = self._validator if ordinary else self._exact_validator()
+        try:
+            if validator.is_valid(value):
+                return None
+        except ValueError:  # values are compared that are nested more than 255 levels
+            return f"$: {TOO_DEEP}"
+        if told is not None:
+            told()
+        return self._text(document, value, where, ordinary=ordinary)
+
+    def _text(self, document: bytes, value: Any, where: Lane | None, *, ordinary: bool) -> str:
+        if ordinary and self._is_easy_to_explain(document):
+            try:
+                self._validator.validate(value)
+            except jsonschema_rs.ValidationError as error:
+                return text_of(error, value, self._names, self._files.written_as)
+            except ValueError:
+                pass  # it shows values, of at most 255 levels
+        if where is None and (self.costly or len(document) > MAX_EXACT):
+            raise Later(Lane.COSTLY if self.costly else Lane.LARGE)
+        if self._graph is None or not self._graph.exact:
+            return f"$: {NO_RULE}"
+        return self._explainer(self._graph, ordinary=ordinary).text(value)
+
+    def _is_easy_to_explain(self, document: bytes) -> bool:
+        """Whether jsonschema-rs makes the text: each of its mismatches holds the value, each branch has its own."""
+        ways = self._cost.ways
+        if self.costly or ways is None or len(document) * ways > MAX_TEXT_WORK:
+            return False
+        return not self._cost.recursive or document.count(b"{") + document.count(b"[") <= MAX_TEXT_LEVELS
+
+    def _exact_validator(self) -> jsonschema_rs.Validator:
+        if self._exact is None:
+            self._exact = self._files.validator(self._engine.options, exact=True)
+        return self._exact
+
+    def _explainer(self, graph: Graph, *, ordinary: bool) -> Explainer:
+        if ordinary not in self._explainers:
+            self._explainers[ordinary] = Explainer(
+                graph,
+                self._engine.options,
+                {} if ordinary else EXACT_RULES,
+                self._names,
+                self._files.written_as,
+            )
+        return self._explainers[ordinary]
+
+
+class _Engine:
+    """How patterns run, and for documents of how many bytes the event loop waits for that."""
+
+    def __init__(self, options: Options, document: int) -> None:
+        self.options = options
+        self.document = document
+
+
+_ENGINES = (_Engine(LIGHT, LARGE_DOCUMENT), _Engine(LINEAR, MAX_HEAVY), _Engine(BOUNDED, MAX_BOUNDED))
+"""The first that knows all patterns of a schema is taken."""
+
+
+class _Files:
+    """A schema and what it refers to, with patterns for the engines; each file is fetched once."""
+
+    def __init__(self, schema: Any, base_uri: str, retrieve: Retrieve) -> None:
+        self._base_uri = base_uri
+        self._retrieve = retrieve
+        self._fetched: dict[str, Any] = {}
+        self._written: dict[str, str] = {}
+        self.schema = self._prepared(schema)
+
+    @property
+    def all(self) -> list[Any]:
+        return [self.schema, *self._fetched.values()]
+
+    def written_as(self, pattern: str) -> str:
+        return self._written.get(pattern, pattern)
+
+    def retrieve(self, uri: str) -> Any:
+        if uri not in self._fetched:
+            self._fetched[uri] = self._prepared(self._retrieve(uri))
+        return self._fetched[uri]
+
+    def _prepared(self, schema: Any) -> Any:
+        check_patterns(schema)
+        return with_engine_patterns(schema, self._written)
+
+    def compile(self) -> tuple[_Engine, jsonschema_rs.Validator]:
+        for engine in _ENGINES[:-1]:
+            try:
+                return engine, self.validator(engine.options)
+            except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError):
+                continue  # perhaps a pattern that this engine does not know
+        try:
+            return _ENGINES[-1], self.validator(_ENGINES[-1].options)
+        except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
+            raise ValueError(error.message.split("\n")[0][:400]) from None
+
+    def validator(self, patterns: Options, *, exact: bool = False) -> jsonschema_rs.Validator:
+        return jsonschema_rs.validator_for(
+            self.schema,
+            base_uri=self._base_uri,
+            retriever=self.retrieve,
+            pattern_options=patterns,
+            keywords=EXACT_RULES if exact else None,
+        )
+
+
+def compile_json_schema(schema: Any, base_uri: str, retrieve: Retrieve) -> JsonCheck:
+    """References are resolved by `retrieve(uri)` only, which raises LookupError for what the registry does not have.
+
+    Numbers of the schema are ints, floats where that prints as the same number, and Decimals. Raises ValueError with
+    the reason when the schema is not valid.
+    """
     check_schema(schema)
-    fetched: list[Any] = [schema]
+    return JsonCheck(schema, base_uri, retrieve)
 
-    def recorded(uri: str) -> Any:
-        found = retrieve(uri)
-        fetched.append(found)
-        return found
 
-    validator = _compile(schema, base_uri, recorded)
-    names = frozenset(name for each in fetched for name in _property_names(each))
-
-    def check(document: bytes) -> str | None:
-        try:
-            value = orjson.loads(document)
-        except orjson.JSONDecodeError as error:
-            return f"not valid JSON (line {error.lineno}, column {error.colno})"
-        if validator.is_valid(value):
-            return None
-        try:
-            validator.validate(value)
-        except jsonschema_rs.ValidationError as error:
-            found = _most_specific(error)
-            return f"{_path(found.instance_path, names)}: {_rule(found)}"
-        return "$: does not match"
-
-    return check
+_FORMATS = FormatChecker([name for name in FormatChecker.checkers if name != "regex"])
+"""Patterns are checked by the engine that runs them, `regex` would ask Python's."""
 
 
 def check_schema(schema: Any) -> None:
@@ -63,154 +231,39 @@ def check_schema(schema: Any) -> None:
         kind = validators.validator_for(schema, default=validators.Draft3Validator)
     if kind is validators.Draft3Validator:  # older than anything here compiles, so it serves as "not found"
         raise ValueError(f"$schema names an unknown dialect: {dialect}")
+    own, others = _by_dialect(schema, dialect)
+    for other in others:
+        check_schema(other)
     try:
-        kind.check_schema(schema)
+        kind.check_schema(own, format_checker=_FORMATS)
     except SchemaError as error:
         raise ValueError(f"not a valid JSON Schema: {error.json_path}: {error.message[:300]}") from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
-def _compile(schema: Any, base_uri: str, retrieve: Retrieve) -> jsonschema_rs.Validator:
-    linear = jsonschema_rs.RegexOptions()
-    bounded = jsonschema_rs.FancyRegexOptions(backtrack_limit=BACKTRACK_LIMIT)
-    try:
-        return _validator(schema, base_uri, retrieve, linear)
-    except jsonschema_rs.ValidationError:
-        pass  # perhaps a pattern that the linear engine does not know
-    try:
-        return _validator(schema, base_uri, retrieve, bounded)
-    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
-        raise ValueError(error.message.split("\n")[0][:400]) from None
+def _by_dialect(schema: Any, dialect: Any) -> tuple[Any, list[Any]]:
+    """The schema without the files of other dialects that are embedded in it, and these: each has its metaschema."""
+    others: list[Any] = []
+    for container in ("$defs", "definitions"):
+        embedded = schema.get(container) if isinstance(schema, dict) else None
+        if isinstance(embedded, dict):
+            foreign = {
+                name
+                for name, each in embedded.items()
+                if isinstance(each, dict)
+                and each.get("$schema", dialect) != dialect
+                and ("$id" in each or "id" in each)
+            }
+            others += [embedded[name] for name in foreign]
+            schema = {**schema, container: {name: each for name, each in embedded.items() if name not in foreign}}
+    return schema, others
 
 
-def _validator(
-    schema: Any,
-    base_uri: str,
-    retrieve: Retrieve,
-    patterns: jsonschema_rs.RegexOptions | jsonschema_rs.FancyRegexOptions,
-) -> jsonschema_rs.Validator:
-    return jsonschema_rs.validator_for(schema, base_uri=base_uri, retriever=retrieve, pattern_options=patterns)
-
-
-def bundle(schema: Any, base_uri: str, retrieve: Retrieve) -> Any:
-    """The schema with everything it refers to embedded under `$defs` (`definitions` before 2019-09), each with its
-    `$id`; the schema itself where it refers to nothing outside."""
-    found: dict[str, Any] = {}
-
-    def recorded(uri: str) -> Any:
-        document = retrieve(uri)
-        found[uri] = document
-        return document
-
-    _compile(schema, base_uri, recorded)
-    if not found:
-        return schema
-    dialect = str(schema.get("$schema", "2020-12"))
-    container = "$defs" if re.search("2019-09|2020-12", dialect) else "definitions"
-    name = "id" if "draft-04" in dialect else "$id"
-    embedded = {uri: {**document, name: uri} for uri, document in sorted(found.items()) if isinstance(document, dict)}
-    return {**schema, name: schema.get(name, base_uri), container: {**schema.get(container, {}), **embedded}}
-
-
-def _property_names(schema: Any) -> Iterator[str]:
-    """Names that the schema itself gives to properties: they may be shown; other names are content."""
-    if isinstance(schema, dict):
-        for key, value in schema.items():
-            if key in ("properties", "dependentRequired", "dependentSchemas", "dependencies") and isinstance(
-                value, dict
-            ):
-                yield from value
-            if key == "required" and isinstance(value, list):
-                yield from (name for name in value if isinstance(name, str))
-            yield from _property_names(value)
-    elif isinstance(schema, list):
-        for value in schema:
-            yield from _property_names(value)
-
-
-def _most_specific(error: jsonschema_rs.ValidationError) -> jsonschema_rs.ValidationError:
-    """The error inside anyOf or oneOf that got deepest into the document, where one branch stands out."""
-    context = getattr(error.kind, "context", None)
-    if not context:
-        return error
-    deepest = [max(branch, key=lambda each: len(each.instance_path)) for branch in context if branch]
-    depths = sorted((len(each.instance_path) for each in deepest), reverse=True)
-    if not depths or depths[0] <= len(error.instance_path) or depths[1:2] == depths[:1]:
-        return error
-    return _most_specific(next(each for each in deepest if len(each.instance_path) == depths[0]))
-
-
-def _path(parts: list[str | int], names: frozenset[str]) -> str:
-    """`$.affected[0].ranges`; a name that the schema does not know is written `*`."""
-    found = ["$"]
-    for part in parts[:50]:
-        if isinstance(part, int):
-            found.append(f"[{part}]")
-        elif part not in names:
-            found.append(".*")
-        elif re.fullmatch(r"[A-Za-z_$][A-Za-z0-9_$-]*", part):
-            found.append(f".{part}")
-        else:
-            found.append(f"[{json.dumps(part, ensure_ascii=False)}]")
-    return "".join(found) + ("…" if len(parts) > 50 else "")
-
-
-def _rule(error: jsonschema_rs.ValidationError) -> str:
-    kind: Any = error.kind
-    match type(kind).__name__:
-        case "Type":
-            return f"must be {' or '.join(sorted(kind.types))}"
-        case "Required":
-            return f"required property '{kind.property[:MAX_SCHEMA_TEXT]}' is missing"
-        case "Enum":
-            return f"must be one of {_shown(kind.options)}"
-        case "Constant":
-            return f"must be {_shown(kind.expected_value)}"
-        case "Pattern":
-            return f"must match the pattern {kind.pattern[:MAX_SCHEMA_TEXT]}"
-        case "BacktrackLimitExceeded" | "RegexEngineFailure":
-            return "a pattern needs too many steps on this text"
-        case "Format":
-            return f"must have the format {kind.format}"
-        case "PropertyNames":
-            return f"has a property name that is not allowed: {_rule(kind.error)}"
-        case "MultipleOf":
-            return f"must be a multiple of {kind.multiple_of}"
-    keyword = kind.name
-    if keyword == "falseSchema" and error.schema_path[-1:] == ["additionalProperties"]:
-        keyword = "additionalProperties"
-    rule = _RULES.get(keyword)
-    return rule.format(limit=getattr(kind, "limit", "")) if rule else f"does not match the rule {keyword}"
-
-
-_RULES: Mapping[str, str] = {
-    "additionalItems": "has more items than are described",
-    "additionalProperties": "has a property that is not described",
-    "unevaluatedProperties": "has a property that is not described",
-    "unevaluatedItems": "has an item that is not described",
-    "anyOf": "matches none of the alternatives (anyOf)",
-    "oneOf": "must match exactly one of the alternatives (oneOf)",
-    "not": "matches what is excluded (not)",
-    "contains": "has not the number of matching items (contains)",
-    "falseSchema": "is not allowed",
-    "uniqueItems": "has equal items",
-    "minItems": "must have at least {limit} items",
-    "maxItems": "must have at most {limit} items",
-    "minLength": "must have at least {limit} characters",
-    "maxLength": "must have at most {limit} characters",
-    "minProperties": "must have at least {limit} properties",
-    "maxProperties": "must have at most {limit} properties",
-    "minimum": "must be at least {limit}",
-    "maximum": "must be at most {limit}",
-    "exclusiveMinimum": "must be greater than {limit}",
-    "exclusiveMaximum": "must be less than {limit}",
-}
-
-
-def _shown(value: Any) -> str:
-    """A constant of the schema, cut."""
-    text = ", ".join(map(_json, value)) if isinstance(value, list) else _json(value)
-    return text if len(text) <= MAX_SCHEMA_TEXT else text[:MAX_SCHEMA_TEXT] + "…"
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)
+def check_patterns(schema: Any) -> None:
+    """Raises ValueError with the place of a pattern that no engine runs."""
+    for path, pattern in patterns_of(schema):
+        try:
+            check_pattern(pattern)
+        except WrongPattern as wrong:
+            raise ValueError(f"not a valid JSON Schema: {path[:300]}: {wrong}") from None

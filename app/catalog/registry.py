@@ -1,25 +1,28 @@
 """The registry of archive data types: descriptors and schemas below one folder, read and compiled once at start."""
 
+import asyncio
 import contextlib
 import difflib
 import re
-from collections.abc import Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from typing_extensions import override
+
 from app.catalog.archive_types import CatalogError
-from app.catalog.large import LargeDocuments
+from app.catalog.bundles import identifier
+from app.catalog.known_schemas import unknown_schema
+from app.catalog.lanes import LARGE_DOCUMENT, Lane, Later
+from app.catalog.large import PAUSE, LargeDocuments, NotBuiltError, NotCheckedError, NoWorkerError
+from app.catalog.mismatch import NO_RULE
 from app.catalog.schemas import EXTENSIONS, CompiledSchema, compile_schema, parse_strict
 from app.domain.archive_types import ArchiveDataType, SchemaName
 from app.domain.errors import MAX_MESSAGE, PermanentFailure
 from app.domain.extraction import KeyedPath, MetadataValue, document_values, metadata_values
-
-LARGE_DOCUMENT = 256 * 1024
-"""Bytes above which a document is checked and read in another process; one of this size takes about 4 ms."""
 
 MAX_EXPIRATION_DAYS = 36_500
 NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -63,29 +66,61 @@ class Registry:
             raise PermanentFailure(problem)
 
     async def check_async(self, document: bytes, content_type: str, schema: SchemaName) -> None:
-        """Like `check`, a large document in a process of its own: it would keep the event loop waiting."""
-        if len(document) <= LARGE_DOCUMENT or self.large is None or schema not in self.entries:
+        """Like `check`, what would keep the event loop waiting in a process of its own, with a deadline."""
+        found = self.entries.get(schema)
+        if found is None or self.large is None:
             self.check(document, content_type, schema)
             return
+        lane = found[1].check.lane(document)
         try:
-            problem = await self.large.problem(document, content_type, schema)
-        except BrokenProcessPool:  # no process can be had: better late than not at all
-            problem = self.problem(document, content_type, schema)
+            if lane is None:
+                problem = self.problem(document, content_type, schema, None)
+            else:
+                problem = await self._problem_in(lane, document, content_type, schema)
+        except Later as later:
+            problem = await self._problem_in(later.lane, document, content_type, schema)
         if problem is not None:
             raise PermanentFailure(problem)
 
-    def problem(self, document: bytes, content_type: str, schema: SchemaName) -> str | None:
-        """The message of the failure, None for a valid document."""
+    async def _problem_in(self, lane: Lane, document: bytes, content_type: str, schema: SchemaName) -> str | None:
+        assert self.large is not None  # noqa: S101
+        more = self.entries[schema][1].check.more_seconds(document)
+        while True:
+            try:
+                return await self.large.problem(document, content_type, schema, lane, more)
+            except Later as later:
+                lane = later.lane
+            except NotCheckedError as error:
+                if error.told:
+                    return f"{_mismatch(schema)}: $: {NO_RULE} ({error})"
+                return f"{_not_checked(schema)}: {error}"
+            except NotBuiltError:
+                if lane is not Lane.LARGE:
+                    return f"{_not_checked(schema)}: the process that does it cannot use the schema; the log says why"
+                return self.problem(document, content_type, schema)  # better late than not at all
+            except NoWorkerError:
+                if lane is Lane.LARGE:
+                    return self.problem(document, content_type, schema)
+                await asyncio.sleep(PAUSE / 10)  # in the event loop it could last for ever: the document waits
+
+    def problem(
+        self,
+        document: bytes,
+        content_type: str,
+        schema: SchemaName,
+        where: Lane | None = Lane.COSTLY,
+        told: Callable[[], None] | None = None,
+    ) -> str | None:
+        """The message of the failure, None for a valid document. `where` and `told` as for `Check`."""
         found = self.entries.get(schema)
         if found is None:
-            return f"Unknown archive data schema {schema}"
+            return unknown_schema(schema, self.entries)
         compiled = found[1]
-        mismatch = f"Archive data does not match schema {schema}"
         if not compiled.describes(content_type):
             shown = re.sub(r"[^!-~]", "?", content_type.partition(";")[0].strip())[:100] or "(none)"
-            return f"{mismatch}: its {compiled.file.extension} does not describe content type {shown}"
-        rule = compiled.problem(document)
-        return None if rule is None else f"{mismatch}: {rule}"[:MAX_MESSAGE]
+            return f"{_mismatch(schema)}: its {compiled.file.extension} does not describe content type {shown}"
+        rule = compiled.check(document, where, told)
+        return None if rule is None else f"{_mismatch(schema)}: {rule}"[:MAX_MESSAGE]
 
     def values(self, document: bytes, content_type: str, schema: SchemaName, *, checked: bool) -> Any:
         """The plain values of a document for extraction, None where nothing can be extracted. Never raises.
@@ -96,7 +131,7 @@ class Registry:
         found = self.entries.get(schema)
         read_avro = found[1].read_avro if found else None
         if found and read_avro is not None and not checked and found[1].describes(content_type):
-            read_avro = read_avro if found[1].problem(document) is None else None
+            read_avro = read_avro if found[1].check(document) is None else None
         return document_values(document, content_type, read_avro)
 
     def metadata(
@@ -110,31 +145,65 @@ class Registry:
     ) -> dict[str, MetadataValue]:
         """Like `metadata`, of a large document in a process of its own."""
         if len(document) > LARGE_DOCUMENT and self.large is not None:
-            with contextlib.suppress(BrokenProcessPool):  # no process can be had: better late than not at all
+            # no process can be had: better late than not at all
+            with contextlib.suppress(NoWorkerError, NotBuiltError, NotCheckedError):
                 return await self.large.metadata(document, content_type, schema, paths, checked=checked)
         return self.metadata(document, content_type, schema, paths, checked=checked)
 
+    def prepare(self, schema: SchemaName) -> None:
+        """Raises ValueError where the schema cannot be used; here each was compiled before."""
+        self.entries.get(schema)
+
     def close(self) -> None:
-        """Ends the worker process, if there is one."""
+        """Ends the worker processes, if there are some."""
         if self.large is not None:
             self.large.close()
 
 
 def registry_of(types: tuple[ArchiveDataType, ...]) -> Registry:
-    """The registry again, in the worker process: from the schemas as compiled at start, not from the disk."""
-    return Registry(
-        {
-            each.schema: (
-                each,
-                compile_schema(each.file.content, each.file.extension, each.schema.name, ROOT_URI, _refuse),
-            )
-            for each in types
-        }
-    )
+    """The registry again, in a worker process: from the schemas as they are stored, not from the disk."""
+    return Registry(_CompiledOnUse(types))
+
+
+class _CompiledOnUse(Mapping[SchemaName, tuple[ArchiveDataType, CompiledSchema]]):
+    """Each type is compiled with its first document: no type harms another. ValueError for one that cannot be."""
+
+    def __init__(self, types: tuple[ArchiveDataType, ...]) -> None:
+        self._types = {each.schema: each for each in types}
+        self._compiled: dict[SchemaName, CompiledSchema] = {}
+
+    @override
+    def __getitem__(self, schema: SchemaName) -> tuple[ArchiveDataType, CompiledSchema]:
+        data_type = self._types[schema]
+        if schema not in self._compiled:
+            file = data_type.file
+            self._compiled[schema] = compile_stored(file.content, file.extension, schema.name)
+        return data_type, self._compiled[schema]
+
+    @override
+    def __iter__(self) -> Iterator[SchemaName]:
+        return iter(self._types)
+
+    @override
+    def __len__(self) -> int:
+        return len(self._types)
+
+
+def compile_stored(content: bytes, extension: str, type_name: str) -> CompiledSchema:
+    """A schema as it is stored: it holds all it refers to. Raises ValueError with the reason."""
+    return compile_schema(content, extension, type_name, ROOT_URI, _refuse)
 
 
 def _refuse(uri: str) -> Any:  # noqa: ARG001 - a Retrieve
     raise LookupError("a stored schema holds all it refers to")
+
+
+def _mismatch(schema: SchemaName) -> str:
+    return f"Archive data does not match schema {schema}"
+
+
+def _not_checked(schema: SchemaName) -> str:
+    return f"Archive data cannot be checked with schema {schema}"
 
 
 def load_registry(location: Path) -> Registry:
@@ -157,7 +226,7 @@ class _Loader:
     root: Path
     mistakes: list[str] = field(default_factory=list)
     entries: dict[SchemaName, tuple[ArchiveDataType, CompiledSchema]] = field(default_factory=dict)
-    by_id: dict[str, Path] | None = None
+    by_id: dict[str, list[Path]] | None = None
 
     def mistake(self, path: Path, problem: str) -> None:
         self.mistakes.append(f"{path.relative_to(self.root)}: {problem}")
@@ -267,7 +336,7 @@ class _Loader:
     def _compile(self, path: Path, extension: str, type_name: str) -> CompiledSchema | None:
         try:
             content = path.read_bytes()
-            uri = ROOT_URI + path.relative_to(self.root).as_posix()
+            uri = self._uri(path)
             return compile_schema(content, extension, type_name, uri, self._retrieve)
         except OSError as error:
             self.mistake(path, f"cannot be read: {error.strerror}")
@@ -280,30 +349,39 @@ class _Loader:
         if self.by_id is None:
             self.by_id = self._ids()
         parts = urlsplit(uri)
-        path = self.by_id.get(uri)
+        named = self.by_id.get(uri, [])
+        if len(named) > 1:
+            raise LookupError(f"it is the $id of {' and '.join(self._shown(each) for each in named)}")
+        path = named[0] if named else None
         if path is None and parts.scheme == "registry" and not parts.netloc:
             path = self.root / unquote(parts.path).lstrip("/")
             if not path.resolve().is_relative_to(self.root.resolve()) or not path.is_file():
                 path = None
         if path is None:
             raise LookupError("not in the registry; references are never fetched")
-        schema = parse_strict(path.read_bytes())
-        identifier = schema.get("$id") if isinstance(schema, dict) else None
-        if isinstance(identifier, str) and identifier.rstrip("#") != uri:
-            raise LookupError(f"refer to it by its $id, {identifier}")  # its own references start from there
+        schema = parse_strict(path.read_bytes(), exact=True)
+        own = identifier(schema, self._uri(path))
+        if own is not None and own != uri and "$id" in schema:
+            raise LookupError(f"refer to it by its $id, {own}")  # its own references start from there
         return schema
 
-    def _ids(self) -> dict[str, Path]:
-        found = {}
+    def _ids(self) -> dict[str, list[Path]]:
+        found: dict[str, list[Path]] = {}
         for path in sorted(self.root.rglob("*.schema.json")):
             try:
                 schema = parse_strict(path.read_bytes())
             except (OSError, ValueError):
                 continue  # reported where the file is used
-            identifier = schema.get("$id") if isinstance(schema, dict) else None
-            if isinstance(identifier, str):
-                found[identifier.rstrip("#")] = path
+            own = identifier(schema, self._uri(path))
+            if own is not None:
+                found.setdefault(own, []).append(path)
         return found
+
+    def _uri(self, path: Path) -> str:
+        return ROOT_URI + path.relative_to(self.root).as_posix()
+
+    def _shown(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
 
     def _parse(self, path: Path) -> Any:
         try:

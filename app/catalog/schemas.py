@@ -2,29 +2,74 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from app.catalog.avro import compile_avro
 from app.catalog.avro_values import compile_avro_values
-from app.catalog.json_schema import Retrieve, bundle, compile_json_schema
+from app.catalog.bundles import NOWHERE, bundle
+from app.catalog.json_documents import NotKept, number
+from app.catalog.json_schema import compile_json_schema
+from app.catalog.lanes import LARGE_DOCUMENT, Lane
+from app.catalog.schema_graph import Retrieve
 from app.domain.archive_types import SchemaFile
 
 AVRO_CONTENT_TYPE = "avro/binary"
+AVRO_BYTES_PER_SECOND = 1024 * 1024
+"""Half of what is checked in a second where each byte is a value."""
+
 EXTENSIONS = ("schema.json", "avsc", "avpr")
+
+
+class Check(Protocol):
+    """`check(document)` is None for a valid document, else `<path>: <rule>` without any value of it.
+
+    `lane(document)` is where that has to be done, None for the event loop. `where` it is done: Later is raised for what
+    turns out to belong elsewhere. `told` is called when it is sure that the document does not match.
+    """
+
+    def lane(self, document: bytes) -> Lane | None: ...
+
+    def more_seconds(self, document: bytes) -> float:
+        """Beyond the deadline of a check in a lane."""
+
+    def __call__(
+        self, document: bytes, where: Lane | None = ..., told: Callable[[], None] | None = ...
+    ) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AvroCheck:
+    """Of Avro: in time of the size of the document, whatever its schema."""
+
+    walk: Callable[[bytes], str | None]
+
+    def more_seconds(self, document: bytes) -> float:
+        return len(document) / AVRO_BYTES_PER_SECOND
+
+    def lane(self, document: bytes) -> Lane | None:
+        return Lane.LARGE if len(document) > LARGE_DOCUMENT else None
+
+    def __call__(
+        self,
+        document: bytes,
+        where: Lane | None = None,
+        told: Callable[[], None] | None = None,
+    ) -> str | None:
+        return self.walk(document)
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledSchema:
     """A schema version: the file as it is stored beside the data, and the check of a document.
 
-    `problem(document)` is None for a valid document, else `<path>: <rule>` without any value of it. `read_avro` gives
-    the values of a valid one; None for JSON Schema, and for Avro whose documents are not read.
+    `read_avro` gives the values of a valid document; None for JSON Schema, and for Avro whose documents are not read.
     """
 
     file: SchemaFile
-    problem: Callable[[bytes], str | None]
+    check: Check
     read_avro: Callable[[bytes], Any] | None = None
 
     def describes(self, content_type: str) -> bool:
@@ -41,21 +86,35 @@ def compile_schema(content: bytes, extension: str, type_name: str, base_uri: str
 
     `base_uri` is where the file lies, `retrieve(uri)` gives what it refers to. Raises ValueError with the reason.
     """
-    schema = parse_strict(content)
     if extension != "schema.json":
-        check = compile_avro(schema, type_name)
+        schema = parse_strict(content)
+        check = AvroCheck(compile_avro(schema, type_name))
         return CompiledSchema(_schema_file(content, extension), check, compile_avro_values(schema, type_name))
-    problem = compile_json_schema(schema, base_uri, retrieve)
+    schema = parse_strict(content, exact=True)
+    json_check = compile_json_schema(schema, base_uri, retrieve)
     bundled = bundle(schema, base_uri, retrieve)
     if bundled is not schema:
-        content = (json.dumps(bundled, ensure_ascii=False, indent=2) + "\n").encode()
-    return CompiledSchema(_schema_file(content, extension), problem)
+        content = _written(bundled)
+        try:
+            compile_json_schema(parse_strict(content, exact=True), NOWHERE, _nothing_else)
+        except ValueError as error:
+            raise ValueError(f"cannot be stored in one piece with what it refers to: {error}") from None
+    return CompiledSchema(_schema_file(content, extension), json_check)
 
 
-def parse_strict(content: bytes) -> Any:
-    """JSON in UTF-8 without duplicate keys, NaN and Infinity. Raises ValueError with the reason."""
+def _nothing_else(uri: str) -> Any:
+    raise LookupError(uri)
+
+
+def parse_strict(content: bytes, *, exact: bool = False) -> Any:
+    """JSON in UTF-8 without duplicate keys, NaN and Infinity. Raises ValueError with the reason.
+
+    `exact`: a fraction that no float prints as is a Decimal.
+    """
+    fraction = _fraction if exact else float
     try:
-        return json.loads(content.decode("utf-8-sig"), object_pairs_hook=_object, parse_constant=_refuse)
+        text = content.decode("utf-8-sig")
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse, parse_float=fraction)
     except UnicodeDecodeError:
         raise ValueError("not UTF-8") from None
     except json.JSONDecodeError as error:
@@ -71,6 +130,22 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         again = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
         raise ValueError(f"duplicate key {again}")
     return found
+
+
+def _fraction(token: str) -> Any:
+    try:
+        return number(token)
+    except NotKept as problem:
+        raise ValueError(str(problem)) from None
+
+
+_DECIMAL = re.compile(r'"\\u0000decimal:([^"]*)"')
+
+
+def _written(schema: Any) -> bytes:
+    """JSON text; Decimals as they are."""
+    text = json.dumps(schema, ensure_ascii=False, indent=2, default=lambda value: f"\0decimal:{value}")
+    return (_DECIMAL.sub(r"\1", text) + "\n").encode()
 
 
 def _refuse(constant: str) -> Any:

@@ -1,7 +1,6 @@
 """Brings a database to the newest migration, and says how a database stands to this release."""
 
 from enum import Enum
-from pathlib import Path
 
 from alembic.config import Config
 from alembic.script import ScriptDirectory
@@ -9,11 +8,12 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alembic import command
+from app import shipped
 from app.db import dialect, occupancy
 from app.db.database import Database
 from app.db.occupancy import FORMER_VERSION_TABLE
 
-LOCATION = Path(__file__).resolve().parents[2] / "alembic"
+LOCATION = shipped.FILES / "alembic"
 
 
 class Standing(Enum):

@@ -29,6 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from app.db import dialect
+from app.db.metadata_tables import batch, run
 from app.db.tables import LEASED, OUTSTANDING, WAITING, UtcDateTime, job, task
 
 OWNERS_PER_CLAIM = 100
@@ -51,6 +52,7 @@ class Outbox:
 
 
 TASKS = Outbox(job, task, task.c.job_id, dialect.LOCK_RELAY)
+BATCHES = Outbox(run, batch, batch.c.run_id, dialect.LOCK_RUN_RELAY)
 
 
 class ItemId(NamedTuple):

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
+from typing_extensions import override
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -30,9 +31,11 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
+    @override
     def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
         return None if value is None else value.astimezone(UTC)
 
+    @override
     def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
         if value is None:
             return None

@@ -146,7 +146,7 @@ def _in_order(rows: dialect.Rows, dialect_name: str) -> FromClause:
     )
 
 
-class Settled(NamedTuple):
+class SettledTasks(NamedTuple):
     """The tasks that were changed, the jobs that ended with them, and those that their failures paused."""
 
     changed: set[TaskId]
@@ -159,7 +159,7 @@ async def settle(
     settlements: Sequence[Settlement],
     now: datetime,
     threshold: FailureThreshold | None = None,
-) -> Settled:
+) -> SettledTasks:
     """Records many answers at once.
 
     A task that is no longer open stays as it is, and nothing but success is recorded where an object is stored.
@@ -175,7 +175,7 @@ async def settle(
     completed, paused = await _change_jobs(connection, changed, holds, now, threshold or NEVER)
     failed = [(task_id.job_id, cause, now) for task_id, _, cause in changed if cause is not None]
     await causes.count(connection, causes.summed(failed))  # behind the jobs, whose rows are held now
-    return Settled(done | back, completed, paused)
+    return SettledTasks(done | back, completed, paused)
 
 
 async def _lock(connection: AsyncConnection, ids: Sequence[TaskId]) -> None:

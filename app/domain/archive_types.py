@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from typing_extensions import override
+
 
 @dataclass(frozen=True, slots=True)
 class ExtractionPath:
@@ -48,6 +50,7 @@ class SchemaName(NamedTuple):
     name: str
     version: int
 
+    @override
     def __str__(self) -> str:
         return f"{self.system}/{self.name} version {self.version}"
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from typing_extensions import override
+
 MAX_PATH = 1000
 """Characters of a path."""
 
@@ -28,9 +30,11 @@ class Every:
 
     __slots__ = ()
 
+    @override
     def __repr__(self) -> str:
         return "EVERY"
 
+    @override
     def __reduce__(self) -> str:
         return "EVERY"
 
@@ -47,6 +51,7 @@ class Path:
 
     steps: tuple[Step, ...]
 
+    @override
     def __str__(self) -> str:
         """The plainest text of the path; it parses to an equal path and holds nothing a database refuses."""
         return "".join(self._parts())

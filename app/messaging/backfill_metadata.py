@@ -1,8 +1,10 @@
 """Handles BackfillMetadataCommand: one batch of a metadata run, done with the capacity that archiving leaves."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+
+from typing_extensions import override
 
 from app.broker.codec import run_batch_of
 from app.db import runs
@@ -11,14 +13,12 @@ from app.db.runs import BatchId, BatchRow
 from app.domain.errors import InvalidMessage
 from app.domain.readiness import DATABASE, Readiness
 from app.domain.runs import RunState
-from app.messaging.dispatch import Answer, DeadLetter, Received, Settled
-from app.messaging.slots import Free, Work
+from app.messaging.dispatch import Acknowledged, Answer, DeadLetter, Received
+from app.messaging.slot_policy import METADATA
+from app.messaging.work import Free, Work
 from app.metadata.backfill import MetadataBackfill
 from app.outages import through_outages
 from app.telemetry import metrics
-
-METADATA = "metadata"
-"""Lane of the batches."""
 
 LATER = timedelta(seconds=60)
 """Before a batch that ran into an unexpected error is tried again."""
@@ -26,18 +26,71 @@ LATER = timedelta(seconds=60)
 log = logging.getLogger(__name__)
 
 
-class BackfillMetadataHandler:
-    def __init__(self, database: Database, readiness: Readiness, backfill: MetadataBackfill) -> None:
+class _Batches:
+    """The rows of batches; every call waits through outages of the database."""
+
+    def __init__(self, database: Database, readiness: Readiness) -> None:
         self._database = database
         self._readiness = readiness
+
+    async def look_up(self, ids: Sequence[BatchId]) -> dict[BatchId, BatchRow]:
+        """Unknown ones are absent."""
+
+        async def look() -> dict[BatchId, BatchRow]:
+            async with self._database.reading(brief=True) as connection:
+                return await runs.look_up(connection, ids)
+
+        return await through_outages(self._readiness, DATABASE, look) if ids else {}
+
+    async def put_back(self, batch: BatchId, later: timedelta) -> None:
+        not_before = datetime.now(UTC) + later
+        await through_outages(
+            self._readiness, DATABASE, lambda: self._database.run(lambda c: runs.put_back(c, batch, not_before))
+        )
+
+
+class BatchWork(Work):
+    """One batch of a metadata run."""
+
+    __slots__ = ("_backfill", "_batch", "_batches", "turn")
+
+    lane = METADATA
+
+    def __init__(self, batch: BatchId, batches: _Batches, backfill: MetadataBackfill) -> None:
+        self.turn = batch.run_id
+        self._batch = batch
+        self._batches = batches
+        self._backfill = backfill
+
+    @override
+    async def run(self, free: Free) -> None:
+        """Does the batch, unless somebody else did it; puts it back where its run is paused, and after a bug."""
+        row = (await self._batches.look_up([self._batch])).get(self._batch)  # it may have waited long for archiving
+        if row is None or not row.is_open:
+            return
+        if row.run.state is RunState.PAUSED:
+            await self._batches.put_back(self._batch, timedelta(0))
+            return
+        try:
+            await self._backfill.do(row)
+        except Exception:  # a bug: the records behind this one must not wait for it
+            log.exception("a batch cannot be done, tried again later", extra={"run_id": str(self._batch.run_id)})
+            await self._batches.put_back(self._batch, LATER)
+
+
+class BackfillMetadataHandler:
+    """Finds the batches of a whole poll, and hands out those that are still to be done."""
+
+    def __init__(self, database: Database, readiness: Readiness, backfill: MetadataBackfill) -> None:
+        self._batches = _Batches(database, readiness)
         self._backfill = backfill
 
     async def receive(self, messages: Sequence[Received]) -> list[Answer]:
         """One look-up for all of them."""
         metrics.COMMANDS_RECEIVED.inc(len(messages))
-        ids = [self._checked(received) for received in messages]
-        found = await self._look_up([place for place in ids if isinstance(place, BatchId)])
-        return [self._answer(place, found) if isinstance(place, BatchId) else place for place in ids]
+        checked = [self._checked(received) for received in messages]
+        found = await self._batches.look_up([batch for batch in checked if isinstance(batch, BatchId)])
+        return [self._answer(batch, found) if isinstance(batch, BatchId) else batch for batch in checked]
 
     @staticmethod
     def _checked(received: Received) -> "BatchId | DeadLetter":
@@ -46,37 +99,8 @@ class BackfillMetadataHandler:
         except InvalidMessage as invalid:
             return DeadLetter(str(invalid))
 
-    async def _look_up(self, ids: Sequence[BatchId]) -> dict[BatchId, BatchRow]:
-        async def look() -> dict[BatchId, BatchRow]:
-            async with self._database.reading(brief=True) as connection:
-                return await runs.look_up(connection, ids)
-
-        return await through_outages(self._readiness, DATABASE, look) if ids else {}
-
-    def _answer(self, place: BatchId, found: dict[BatchId, BatchRow]) -> Answer:
-        row = found.get(place)
+    def _answer(self, batch: BatchId, found: Mapping[BatchId, BatchRow]) -> Answer:
+        row = found.get(batch)
         if row is None:
             return DeadLetter("no such run or batch")
-        if not row.is_open:
-            return Settled()
-
-        async def run(_: Free) -> None:
-            current = (await self._look_up([place])).get(place)  # it may have waited long for archiving
-            if current is None or not current.is_open:
-                return
-            if current.run.state is RunState.PAUSED:
-                await self._put_back(place)
-                return
-            try:
-                await self._backfill.do(current)
-            except Exception:  # a bug: the records behind this one must not wait for it
-                log.exception("a batch cannot be done, tried again later", extra={"run_id": str(place.run_id)})
-                await self._put_back(place, LATER)
-
-        return Work(METADATA, place.run_id, run)
-
-    async def _put_back(self, place: BatchId, later: timedelta = timedelta(0)) -> None:
-        not_before = datetime.now(UTC) + later
-        await through_outages(
-            self._readiness, DATABASE, lambda: self._database.run(lambda c: runs.put_back(c, place, not_before))
-        )
+        return BatchWork(batch, self._batches, self._backfill) if row.is_open else Acknowledged()

@@ -3,16 +3,21 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Sequence
 from time import monotonic
+from typing import NamedTuple
+
+from typing_extensions import override
 
 from app.broker import Consumer, Partition, Record
 from app.domain.errors import Unavailable
 from app.domain.readiness import BROKER, Readiness
-from app.messaging.dispatch import DeadLetter, Dispatcher, Settled
+from app.messaging.dead_letters import DeadLetterWork, SendDeadLetter
+from app.messaging.dispatch import Acknowledged, DeadLetter, Dispatcher
 from app.messaging.offsets import Offsets
-from app.messaging.slots import Free, Slots, Work
-from app.outages import note_outage, note_well
+from app.messaging.slots import Slots
+from app.messaging.work import Free, PuttingBack, Work
+from app.outages import note_available, note_outage
 
 POLL_RECORDS = 500
 POLL_TIMEOUT = 0.2
@@ -33,71 +38,127 @@ LAST_COMMIT, LEAVE = 1.0, 1.5
 PUT_BACK_OVERFLOW = 30.0
 """Seconds for which commands of a stalled source are put back when they fill the hand."""
 
-PUTTING_BACK = "putting back"
-DEAD_LETTERS = "dead letters"
-"""Lanes of the work that asks no source."""
-
 log = logging.getLogger(__name__)
 
 
+class Settling(Work):
+    """Work of a record: when it has ended well, or was put back, the record is settled."""
+
+    __slots__ = ("_offsets", "_record", "_work", "lane", "turn")
+
+    def __init__(self, work: Work, record: Record, offsets: Offsets) -> None:
+        self.lane = work.lane
+        self.turn = work.turn
+        self._work = work
+        self._record = record
+        self._offsets = offsets
+
+    @override
+    async def run(self, free: Free) -> None:
+        await self._work.run(free)
+        self._offsets.settle(self._record)
+
+    @override
+    @property
+    def can_be_put_back(self) -> bool:
+        return self._work.can_be_put_back
+
+    @override
+    async def put_back(self, seconds: float) -> None:
+        await self._work.put_back(seconds)
+        self._offsets.settle(self._record)
+
+    @override
+    @property
+    def is_void(self) -> bool:
+        return self._offsets.revoked
+
+
+class _Taken(NamedTuple):
+    """A polled record, and the offsets of its partition as assigned to us when it came."""
+
+    record: Record
+    offsets: Offsets
+
+
 class CommandLoop:
-    """One member of the consumer group. `dead_letter` sends one record away and returns once that is acknowledged."""
+    """One member of the consumer group.
+
+    The mutable state: the offsets of each partition in hand, what was polled and waits for its look-up, the look-up
+    that runs, and in the slots all work in hand.
+    """
 
     def __init__(
         self,
         consumer: Consumer,
         dispatcher: Dispatcher,
         slots: Slots,
-        dead_letter: Callable[[Record, str], Awaitable[None]],
+        send_dead_letter: SendDeadLetter,
         readiness: Readiness,
     ) -> None:
         self._consumer = consumer
         self._dispatcher = dispatcher
         self._slots = slots
-        self._dead_letter = dead_letter
+        self._send_dead_letter = send_dead_letter
         self._readiness = readiness
         self._offsets: dict[Partition, Offsets] = {}
+        self._polled: list[_Taken] = []
+        self._look_up: asyncio.Task[None] | None = None
         self._paused = False
         self._last_commit = 0.0
 
     async def run(self, stop: asyncio.Event, shutdown_timeout: float) -> None:
-        """Until `stop`: then starts nothing more, gives what runs `shutdown_timeout` seconds, commits and leaves.
+        """Handles commands until `stop`; then starts nothing more, gives running work `shutdown_timeout` seconds,
+        commits and leaves the group.
 
-        The last two take up to `LAST_COMMIT` and `LEAVE` seconds more.
+        Committing and leaving take up to `LAST_COMMIT` and `LEAVE` seconds more. Raises what a look-up raised.
         """
         await self._consumer.start(self._revoked)
-        receiving: asyncio.Task[None] | None = None
         try:
             while not stop.is_set():
-                if receiving is not None:
-                    await asyncio.wait({receiving}, timeout=POLL_TIMEOUT)
-                    if receiving.done():
-                        receiving.result()
-                        receiving = None
-                self._hold_back(receiving is not None or self._slots.in_hand >= IN_HAND)
-                records = await self._poll()
-                if records:
-                    receiving = asyncio.create_task(self._receive(records))
+                await self._wait_for_look_up()
+                self._hold_back(self._look_up is not None or self._slots.in_hand >= IN_HAND)
+                await self._poll()
+                self._begin_look_up()
                 await self._make_room()
                 self._slots.fill()
                 await self._commit_sometimes()
         finally:
-            if receiving is not None:
-                receiving.cancel()
+            if self._look_up is not None:
+                self._look_up.cancel()
             await self._slots.stop(shutdown_timeout)
             await _within(LAST_COMMIT, self._commit())
             await _within(LEAVE, self._consumer.stop())
+            if self._look_up is not None and self._look_up.done() and not self._look_up.cancelled():
+                self._look_up.result()
 
-    async def _poll(self) -> Sequence[Record]:
+    async def _poll(self) -> None:
         try:
             records = await self._consumer.poll(POLL_TIMEOUT, POLL_RECORDS)
         except Unavailable as outage:
             note_outage(self._readiness, outage)
             await asyncio.sleep(POLL_TIMEOUT)
-            return ()
+            return
         for record in records:
-            self._offsets_of(record.partition).take(record)
-        return records
+            offsets = self._offsets_of(record.partition)
+            offsets.take(record)
+            self._polled.append(_Taken(record, offsets))
+
+    def _begin_look_up(self) -> None:
+        """One look-up runs at a time. Records may come while it does, as partitions that were just assigned are not
+        paused yet: those wait for the next one."""
+        if self._polled and self._look_up is None:
+            polled, self._polled = self._polled, []
+            self._look_up = asyncio.create_task(self._receive(polled))
+
+    async def _wait_for_look_up(self) -> None:
+        """Waits for the look-up that runs, for a moment only. Raises what the look-up raised."""
+        if self._look_up is None:
+            return
+        await asyncio.wait({self._look_up}, timeout=POLL_TIMEOUT)
+        if self._look_up.done():
+            ended, self._look_up = self._look_up, None
+            ended.result()
 
     def _offsets_of(self, partition: Partition) -> Offsets:
         offsets = self._offsets.get(partition)
@@ -106,7 +167,7 @@ class CommandLoop:
         return offsets
 
     def _hold_back(self, full: bool) -> None:
-        """Pauses the partitions while enough is in hand; called before each poll, as assignments change."""
+        """Pauses all partitions while `full`; called before each poll, as the assigned partitions change."""
         assigned = list(self._consumer.assigned())
         if full:
             self._consumer.pause(assigned)
@@ -114,54 +175,28 @@ class CommandLoop:
             self._consumer.resume(assigned)
         self._paused = full
 
-    async def _receive(self, records: Sequence[Record]) -> None:
-        """Looks the commands of a poll up at once and puts them in hand."""
-        offsets = [self._offsets_of(record.partition) for record in records]
-        answers = await self._dispatcher.receive(records)
-        for record, answer, of in zip(records, answers, offsets, strict=True):
-            if of.revoked:
+    async def _receive(self, polled: Sequence[_Taken]) -> None:
+        """Looks polled commands up at once and puts them in hand."""
+        taken = [each for each in polled if not each.offsets.revoked]
+        if not taken:
+            return
+        answers = await self._dispatcher.receive([each.record for each in taken])
+        for (record, offsets), answer in zip(taken, answers, strict=True):
+            if offsets.revoked:
                 continue
-            if isinstance(answer, Settled):
-                of.settle(record)
+            if isinstance(answer, Acknowledged):
+                offsets.settle(record)
                 continue
             if isinstance(answer, DeadLetter):
-                answer = self._dead_letter_work(record, answer.reason)
-            self._slots.add(self._settling(answer, record, of))
+                answer = DeadLetterWork(record, answer.reason, self._send_dead_letter)
+            self._slots.add(Settling(answer, record, offsets))
         self._slots.fill()
-
-    def _dead_letter_work(self, record: Record, reason: str) -> Work:
-        return Work(DEAD_LETTERS, DEAD_LETTERS, lambda _: self._dead_letter(record, reason))
-
-    def _settling(self, work: Work, record: Record, offsets: Offsets) -> Work:
-        """The same work; when it has ended well its record is settled."""
-
-        async def run(free: Free) -> None:
-            await work.run(free)
-            offsets.settle(record)
-
-        put_back = work.put_back
-
-        async def put_back_and_settle(seconds: float) -> None:
-            if put_back is not None:
-                await put_back(seconds)
-                offsets.settle(record)
-
-        return Work(
-            work.lane,
-            work.turn,
-            run,
-            None if put_back is None else put_back_and_settle,
-            is_void=lambda: offsets.revoked,
-        )
 
     async def _make_room(self) -> None:
         if self._slots.in_hand < IN_HAND:
             return
         for work in self._slots.overflow():
-            if work.put_back is None:
-                self._slots.add(work)
-            else:
-                self._slots.add(_putting_back(work.turn, work.put_back))
+            self._slots.add(PuttingBack(work, PUT_BACK_OVERFLOW) if work.can_be_put_back else work)
 
     async def _commit_sometimes(self) -> None:
         if monotonic() - self._last_commit >= COMMIT_EVERY:
@@ -176,11 +211,13 @@ class CommandLoop:
         if not due:
             return
         try:
-            await self._consumer.commit(due)
+            has_answered = await self._consumer.commit(due)
         except Unavailable as outage:
             note_outage(self._readiness, outage)
             return
-        note_well(self._readiness, BROKER)
+        if not has_answered:
+            return
+        note_available(self._readiness, BROKER)
         for partition, offset in due.items():
             if partition in self._offsets:
                 self._offsets[partition].committed(offset)
@@ -189,15 +226,12 @@ class CommandLoop:
         """Partitions are taken away: what runs may end for a moment, then what is settled is committed."""
         gone = {self._offsets[partition] for partition in partitions if partition in self._offsets}
         for offsets in gone:
-            offsets.revoked = True  # nothing of it is started any more
-        await self._slots.drain(lambda work: work.is_void(), SETTLE_ON_REVOKE)
+            offsets.revoked = True  # nothing of it is looked up or started any more
+        self._polled = [each for each in self._polled if not each.offsets.revoked]
+        await self._slots.drain(lambda work: work.is_void, SETTLE_ON_REVOKE)
         await self._commit_offsets({o.partition: o.due for o in gone if o.due is not None})
         for offsets in gone:
             self._offsets.pop(offsets.partition, None)
-
-
-def _putting_back(turn: Hashable, put_back: Callable[[float], Awaitable[None]]) -> Work:
-    return Work(PUTTING_BACK, turn, lambda _: put_back(PUT_BACK_OVERFLOW))
 
 
 async def _within(seconds: float, work: Awaitable[None]) -> None:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic
 from uuid import UUID
 
+from typing_extensions import override
+
 from app.archiver.pipeline import Archiver
 from app.archiver.records import Records
 from app.broker.codec import CreateArtifactCommandMessage, command_of
@@ -15,8 +17,8 @@ from app.domain.errors import InvalidMessage
 from app.domain.identity import command_idempotence_id, reference_key
 from app.domain.jobs import TaskState
 from app.domain.tasks import PutBack, TaskKey, TaskRow
-from app.messaging.dispatch import Answer, DeadLetter, Received, Settled
-from app.messaging.slots import Free, Work
+from app.messaging.dispatch import Acknowledged, Answer, DeadLetter, Received
+from app.messaging.work import Free, Work
 from app.telemetry import metrics, traces
 
 STALE = 1.0
@@ -27,9 +29,83 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Command:
+    """A checked command: its message, the key of the task that it names, and the trace that came with it."""
+
     message: CreateArtifactCommandMessage
     key: TaskKey
     traceparent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """What all archive work calls; `max_attempts` holds where the job says nothing."""
+
+    records: Records
+    archiver: Archiver
+    max_attempts: int
+
+
+class ArchiveWork(Work):
+    """The task of one command. The mutable state: the task as it was last looked up, and when that was."""
+
+    __slots__ = ("_command", "_looked_up", "_row", "_steps", "lane", "turn")
+
+    def __init__(self, lane: str, command: _Command, row: TaskRow, steps: _Steps) -> None:
+        """`row` was looked up just now."""
+        self.lane = lane
+        self.turn = row.id.job_id
+        self._command = command
+        self._row: TaskRow | None = row
+        self._steps = steps
+        self._looked_up = monotonic()
+
+    @override
+    async def run(self, free: Free) -> None:
+        """Archives the document of the task, unless it is no longer open; where its job is paused it is put back."""
+        is_wanted = await self.still_wanted()
+        if self._row is None:
+            return
+        if is_wanted:
+            await self._steps.archiver.archive(self._task(self._row), free, self.still_wanted)
+        elif self._row.paused:
+            await self.put_back(0)
+
+    async def still_wanted(self) -> bool:
+        """Whether the task may start: it is open and its job not paused, as looked up at most `STALE` seconds ago."""
+        if self._row is not None and (self._row.paused or monotonic() - self._looked_up > STALE):
+            self._row = await self._steps.records.look_again(self._command.key)
+            self._looked_up = monotonic()
+        return self._row is not None and self._row.state is TaskState.OPEN and not self._row.paused
+
+    @override
+    @property
+    def can_be_put_back(self) -> bool:
+        return True
+
+    @override
+    async def put_back(self, seconds: float) -> None:
+        """Above 0 seconds the rest of the job is held as long: its source takes hardly anything."""
+        if self._row is None:
+            return
+        not_before = datetime.now(UTC) + timedelta(seconds=seconds)
+        put_back = PutBack(self._row.id, not_before, self._row.attempts, hold_job=seconds > 0)
+        await self._steps.records.settle(put_back)
+
+    def _task(self, row: TaskRow) -> ArchiveTask:
+        command, most = self._command, self._steps.max_attempts
+        reference = command.message.reference
+        return ArchiveTask(
+            id=row.id,
+            reference=reference,
+            message=row.message,
+            config_id=row.config_id,
+            job_started=row.job_started,
+            attempts=row.attempts,
+            max_attempts=most if row.num_of_retry is None else row.num_of_retry + 1,
+            idempotence_id=command_idempotence_id(row.id.job_id, reference),
+            traceparent=command.traceparent if traces.parse(command.traceparent) else row.traceparent,
+            stored=row.stored,
+        )
 
 
 class CreateArtifactHandler:
@@ -38,17 +114,15 @@ class CreateArtifactHandler:
     def __init__(
         self, records: Records, archiver: Archiver, lane_of: Callable[[TaskRow], str], max_attempts: int
     ) -> None:
-        self._records = records
-        self._archiver = archiver
+        self._steps = _Steps(records, archiver, max_attempts)
         self._lane_of = lane_of
-        self._max_attempts = max_attempts
 
     async def receive(self, messages: Sequence[Received]) -> list[Answer]:
         """One look-up for all of them."""
         metrics.COMMANDS_RECEIVED.inc(len(messages))
         commands = [self._checked(received) for received in messages]
         keys = [command.key for command in commands if isinstance(command, _Command)]
-        found = await self._records.look_up(keys) if keys else {}
+        found = await self._steps.records.look_up(keys) if keys else {}
         return [
             self._answer(command, found.get(command.key)) if isinstance(command, _Command) else command
             for command in commands
@@ -70,40 +144,5 @@ class CreateArtifactHandler:
             return DeadLetter("no such job or task")
         if row.state is not TaskState.OPEN:
             metrics.TASKS_ALREADY_SETTLED.inc()
-            return Settled()
-        looked_up = monotonic()
-        current: TaskRow | None = row
-
-        async def still_wanted() -> bool:
-            nonlocal current, looked_up
-            if current is not None and (current.paused or monotonic() - looked_up > STALE):
-                current, looked_up = await self._records.look_again(command.key), monotonic()
-            return current is not None and current.state is TaskState.OPEN and not current.paused
-
-        async def run(free: Free) -> None:
-            if await still_wanted() and current is not None:
-                await self._archiver.archive(self._task(command, current), free, still_wanted)
-            elif current is not None and current.paused:
-                await self._put_back(current, 0)
-
-        return Work(self._lane_of(row), row.id.job_id, run, lambda seconds: self._put_back(row, seconds))
-
-    async def _put_back(self, row: TaskRow, seconds: float) -> None:
-        not_before = datetime.now(UTC) + timedelta(seconds=seconds)
-        await self._records.settle(PutBack(row.id, not_before, row.attempts, hold_job=seconds > 0))
-
-    def _task(self, command: _Command, row: TaskRow) -> ArchiveTask:
-        reference = command.message.reference
-        parent = command.traceparent if traces.parse(command.traceparent) else row.traceparent
-        return ArchiveTask(
-            id=row.id,
-            reference=reference,
-            message=row.message,
-            config_id=row.config_id,
-            job_started=row.job_started,
-            attempts=row.attempts,
-            max_attempts=self._max_attempts if row.num_of_retry is None else row.num_of_retry + 1,
-            idempotence_id=command_idempotence_id(row.id.job_id, reference),
-            traceparent=parent,
-            stored=row.stored,
-        )
+            return Acknowledged()
+        return ArchiveWork(self._lane_of(row), command, row, self._steps)

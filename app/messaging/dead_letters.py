@@ -2,16 +2,42 @@
 
 import hashlib
 import logging
+from collections.abc import Awaitable, Callable
+
+from typing_extensions import override
 
 from app.broker import Broker, Message, MessageRejected, Record
 from app.domain.readiness import BROKER, Readiness
+from app.messaging.slot_policy import DEAD_LETTERS
+from app.messaging.work import Free, Work
 from app.outages import through_outages
 from app.telemetry import metrics
 
 KEPT = 64 * 1024
 """Bytes kept of a key, value or header that does not fit."""
 
+SendDeadLetter = Callable[[Record, str], Awaitable[None]]
+"""Sends a record away with the reason; returns once the broker has acknowledged it."""
+
 log = logging.getLogger(__name__)
+
+
+class DeadLetterWork(Work):
+    """A record that nobody can handle, on its way to the dead letter topic."""
+
+    __slots__ = ("_reason", "_record", "_send")
+
+    lane = DEAD_LETTERS
+    turn = DEAD_LETTERS
+
+    def __init__(self, record: Record, reason: str, send: SendDeadLetter) -> None:
+        self._record = record
+        self._reason = reason
+        self._send = send
+
+    @override
+    async def run(self, free: Free) -> None:
+        await self._send(self._record, self._reason)
 
 
 def dead_letter_topic(topic: str) -> str:
@@ -19,13 +45,22 @@ def dead_letter_topic(topic: str) -> str:
 
 
 async def send_dead_letter(broker: Broker, readiness: Readiness, record: Record, reason: str) -> None:
-    """Returns once the broker has acknowledged it; waits through outages. What does not fit is shortened."""
-    message = as_dead_letter(record, reason)
-    try:
-        await through_outages(readiness, BROKER, lambda: broker.send(message))
-    except MessageRejected:
-        shortened = as_dead_letter(record, reason, shorten=True)
-        await through_outages(readiness, BROKER, lambda: broker.send(shortened))
+    """Returns once the broker has acknowledged it. What does not fit is shortened.
+
+    Waits through outages, and while the topic takes neither the record nor what is left of it when it is shortened.
+    """
+    whole = as_dead_letter(record, reason)
+    shortened = as_dead_letter(record, reason, shorten=True) if _can_be_shortened(record) else None
+
+    async def send() -> None:
+        try:
+            await broker.send(whole)
+        except MessageRejected:
+            if shortened is None:
+                raise
+            await broker.send(shortened)
+
+    await through_outages(readiness, BROKER, send)
     metrics.DEAD_LETTERS.inc()
     log.warning(
         "a record went to the dead letter topic: %s",
@@ -50,6 +85,11 @@ def as_dead_letter(record: Record, reason: str, *, shorten: bool = False) -> Mes
         about.append(("dlq-key-sha256", hashlib.sha256(key or b"").hexdigest().encode()))
         key, value, headers = key and key[:KEPT], value and value[:KEPT], _first_bytes(headers)
     return Message(dead_letter_topic(topic), key, value, [*headers, *about])
+
+
+def _can_be_shortened(record: Record) -> bool:
+    headers = sum(len(name) + len(value) for name, value in record.headers)
+    return max(len(record.key or b""), len(record.value or b""), headers) > KEPT
 
 
 def _first_bytes(headers: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:

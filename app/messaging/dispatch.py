@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from app.broker import Record
 from app.broker.codec import decode, message_type
 from app.domain.errors import InvalidMessage
-from app.messaging.slots import Work
+from app.messaging.work import Work
 
 TARGET_HEADER = "jeap_eh_target_service"
 """A record with this header is meant for one service only."""
@@ -24,7 +24,7 @@ class Received(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class Acknowledged:
     """Nothing (more) is to be done for this record."""
 
 
@@ -35,7 +35,7 @@ class DeadLetter:
     reason: str
 
 
-Answer = Settled | DeadLetter | Work
+Answer = Acknowledged | DeadLetter | Work
 
 
 class Handler(Protocol):
@@ -56,7 +56,7 @@ class Dispatcher:
         by_type: dict[str, list[tuple[int, Received]]] = {}
         for place, record in enumerate(records):
             if self._is_for_another(record):
-                answers[place] = Settled()
+                answers[place] = Acknowledged()
                 continue
             try:
                 message = decode(record.value)

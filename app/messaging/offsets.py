@@ -6,9 +6,10 @@ from app.broker import Partition, Record
 
 
 class Offsets:
-    """The records of one partition in hand, for as long as it is assigned to this process.
+    """The records of one partition in hand, for as long as the partition is assigned to this process.
 
-    Of those that wait behind an unsettled one only the offset is kept: there may be very many.
+    The mutable state: the offsets of records in hand, in their order; those of them that are settled but wait for an
+    earlier one; what may be committed, and what was. Records themselves are not kept: there may be very many.
     """
 
     def __init__(self, partition: Partition) -> None:
@@ -24,7 +25,7 @@ class Offsets:
         self._taken.append(record.next_offset)
 
     def settle(self, record: Record) -> None:
-        """In any order; the record counts once all before it are settled too."""
+        """Records are settled in any order; an offset may be committed once all records below it are settled."""
         self._settled.add(record.next_offset)
         while self._taken and self._taken[0] in self._settled:
             self._next = self._taken.popleft()

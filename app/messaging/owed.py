@@ -2,23 +2,17 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 from uuid import uuid4
 
-from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.broker import Message
 from app.broker.codec import encode
 from app.broker.messages import backfill_metadata_command, command_key, create_artifact_command, run_key
-from app.db import dialect
-from app.db.metadata_tables import batch, run
-from app.db.outbox import IDS, TASKS, ItemId, Outbox
-from app.db.tables import job, task
-from app.domain.jobs import Reference
-
-BATCHES = Outbox(run, batch, batch.c.run_id, dialect.LOCK_RUN_RELAY)
+from app.db import commands
+from app.db.commands import OwedTask
+from app.db.outbox import BATCHES, TASKS, ItemId, Outbox
 
 
 class Owed(NamedTuple):
@@ -53,31 +47,15 @@ class CreateArtifactCommands:
         self._service = service
 
     async def load(self, connection: AsyncConnection, items: Sequence[ItemId]) -> list[Owed]:
-        rows = await connection.execute(_tasks(connection.dialect.name), IDS.bind(connection, items))
         now = datetime.now(UTC)
-        owed = []
-        for job_id, position, reference_id, version, message, topic, traceparent in rows:
-            reference = Reference(reference_id, version)
-            command = create_artifact_command(
-                job_id, reference, message, topic, self._system, self._service, now, uuid4()
-            )
-            sent = Message(self._topic, command_key(reference), encode(command))
-            owed.append(Owed(ItemId(job_id, position), sent, traceparent))
-        return owed
+        return [self._owed(each, now) for each in await commands.owed_tasks(connection, items)]
 
-
-@lru_cache
-def _tasks(dialect_name: str) -> Select[Any]:
-    ids = IDS.clause(dialect_name)
-    return select(
-        task.c.job_id,
-        task.c.position,
-        task.c.reference_id,
-        task.c.reference_version,
-        job.c.message,
-        job.c.topic,
-        job.c.traceparent,
-    ).where(task.c.job_id == ids.c.owner_id, task.c.position == ids.c.position, job.c.id == task.c.job_id)
+    def _owed(self, each: OwedTask, now: datetime) -> Owed:
+        job_id, reference = each.id.owner_id, each.reference
+        command = create_artifact_command(
+            job_id, reference, each.message, each.topic, self._system, self._service, now, uuid4()
+        )
+        return Owed(each.id, Message(self._topic, command_key(reference), encode(command)), each.traceparent)
 
 
 class BackfillMetadataCommands:
@@ -92,9 +70,7 @@ class BackfillMetadataCommands:
         self._service = service
 
     async def load(self, connection: AsyncConnection, items: Sequence[ItemId]) -> list[Owed]:
-        run_ids = {item.owner_id for item in items}
-        rows = await connection.execute(select(run.c.id, run.c.traceparent).where(run.c.id.in_(run_ids)))
-        traces = dict(rows.tuples().all())
+        traces = await commands.traces_of_runs(connection, {item.owner_id for item in items})
         now = datetime.now(UTC)
         owed = []
         for item in items:

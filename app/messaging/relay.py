@@ -3,19 +3,19 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.broker import Broker
-from app.db import ahead, outbox
+from app.broker import Broker, MessageRejected
+from app.db import clock_repair, outbox
 from app.db.database import Database
 from app.domain.errors import Unavailable
 from app.domain.readiness import BROKER, DATABASE, Readiness
 from app.messaging.owed import Commands, Owed
-from app.outages import note_outage, note_well
+from app.outages import note_available, note_outage
 from app.telemetry import metrics, traces
 
 BATCH = 500
@@ -36,6 +36,27 @@ OWE_AGAIN_EVERY = 30.0
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class RelayOptions:
+    """`window`: most commands of one job that are published and not answered. `redelivery_after`: seconds after which a
+    command that nobody answered is published again.
+    """
+
+    window: int
+    redelivery_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The time of day, which may be set, and a steady clock in seconds, which may not."""
+
+    now: Callable[[], datetime]
+    steady: Callable[[], float]
+
+
+CLOCKS = Clocks(lambda: datetime.now(UTC), monotonic)
+
+
 class Relay:
     """Publishes the commands of one kind while it runs; `wake` it when something may be due."""
 
@@ -45,42 +66,41 @@ class Relay:
         broker: Broker,
         readiness: Readiness,
         commands: Commands,
-        *,
-        window: int,
-        redelivery_after: float,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        clock: Callable[[], float] = monotonic,
+        options: RelayOptions,
+        clocks: Clocks = CLOCKS,
     ) -> None:
         self._database = database
         self._broker = broker
         self._readiness = readiness
         self._commands = commands
-        self._window = window
-        self._redelivery_after = timedelta(seconds=redelivery_after)
-        self._now = now
-        self._clock = clock
+        self._window = options.window
+        self._redelivery_after = timedelta(seconds=options.redelivery_after)
+        self._now = clocks.now
+        self._clock = clocks.steady
         self._wall: float | None = None
-        """What the time of day was ahead of the steady clock when it was last looked at."""
+        """By how many seconds the time of day was ahead of the steady clock when the two were last compared."""
         self._woken = asyncio.Event()
         self._settled = 0
         self._full = False
-        """Whether the last claim was as large as one may be: then more is due. Else all is out, or each window full."""
+        """Whether the last claim was as large as a claim may be: more commands are due then. Otherwise all commands are
+        published, or each window is full."""
         self._next_owing = 0.0
 
     def wake(self) -> None:
         self._woken.set()
 
     def settled(self, count: int) -> None:
-        """So many items were answered: worth a look once they made room for a batch. A claim costs as much as 20 tasks.
+        """Takes note that `count` commands were answered, and wakes the relay once the answers made room for a batch.
 
-        Until then at least nine tenths of each window are out, and `IDLE` passes.
+        A claim costs as much as 20 tasks. Without being woken the relay looks again after `IDLE`; until then at least
+        nine tenths of each window are with the broker.
         """
         self._settled += count
         if self._settled >= min(BATCH, self._window // 10):
             self.wake()
 
     async def run(self, stop: asyncio.Event, *, forgotten: bool = False) -> None:
-        """Until `stop`; outages only delay it. `forgotten`: the broker knows nothing of what was published before."""
+        """Publishes until `stop`; outages only delay it. `forgotten`: the broker has lost what was published before."""
         while not stop.is_set():
             try:
                 if forgotten:
@@ -103,27 +123,38 @@ class Relay:
         self._woken.clear()
 
     async def publish_once(self) -> int:
-        """One claim; returns how many commands were sent. Raises Unavailable after giving the claim back."""
+        """One claim; returns how many commands were sent. Raises Unavailable after giving back those that were not.
+
+        A command that its topic refuses keeps its lease: it is tried again when that ends, and until then it counts in
+        the window of its job, so that a job of which all are refused is not tried again and again.
+        """
         self._settled = 0
         box = self._commands.box
         now = self._now()
         lease = now + LEASE
         owed = await self._database.run(lambda c: self._claim(c, now, lease))
-        note_well(self._readiness, DATABASE)
+        note_available(self._readiness, DATABASE)
         self._full = len(owed) >= BATCH or len({each.item.owner_id for each in owed}) >= outbox.OWNERS_PER_CLAIM
         if not owed:
             return 0
         metrics.BATCH_CLAIM.observe(len(owed))
         results = await asyncio.gather(*map(self._send, owed), return_exceptions=True)
-        sent = [command.item for command, result in zip(owed, results, strict=True) if result is None]
-        failed = [command.item for command, result in zip(owed, results, strict=True) if result is not None]
+        sent, failed, errors = [], [], []
+        for command, result in zip(owed, results, strict=True):
+            if result is None:
+                sent.append(command.item)
+            elif isinstance(result, MessageRejected):
+                note_outage(self._readiness, result)
+            else:
+                failed.append(command.item)
+                errors.append(result)
         if sent:
             await self._database.run(lambda c: outbox.mark_published(c, box, sent, lease, self._now()))
             metrics.COMMANDS_PUBLISHED.inc(len(sent))
-            note_well(self._readiness, BROKER)
+            note_available(self._readiness, BROKER)
         if failed:
             await self._database.run(lambda c: outbox.release(c, box, failed, lease))
-            raise next(result for result in results if isinstance(result, BaseException))
+            raise errors[0]
         return len(sent)
 
     async def look_at_clock(self) -> None:
@@ -135,10 +166,10 @@ class Relay:
             served_after = now + SKEW if is_first else None  # before our time: only what shows that it happened
             total = 0
             while count := await self._database.run(
-                lambda c: ahead.bring_back(c, self._commands.box, now, lease=LEASE, served_after=served_after)
+                lambda c: clock_repair.bring_back(c, self._commands.box, now, lease=LEASE, served_after=served_after)
             ):
                 total += count
-            await self._database.run(lambda c: ahead.release_owners(c, self._commands.box, now, served_after))
+            await self._database.run(lambda c: clock_repair.release_owners(c, self._commands.box, now, served_after))
             if went_back or total:
                 log.warning("the clock went back: %d commands were held until a time after that", total)
         self._wall = wall
@@ -156,9 +187,9 @@ class Relay:
                 await self._broker.send(replace(owed.message, headers=headers))
 
     async def _owe_again(self) -> None:
-        if monotonic() < self._next_owing:
+        if self._clock() < self._next_owing:
             return
-        self._next_owing = monotonic() + OWE_AGAIN_EVERY
+        self._next_owing = self._clock() + OWE_AGAIN_EVERY
         await self.owe_again(self._now() - self._redelivery_after)
         box = self._commands.box
         outstanding = await self._database.run(lambda c: outbox.count_outstanding(c, box))

@@ -6,7 +6,8 @@ import hashlib
 import logging
 from collections.abc import Callable, Sequence
 
-from app.catalog.registry import LARGE_DOCUMENT, Registry
+from app.catalog.lanes import LARGE_DOCUMENT
+from app.catalog.registry import Registry
 from app.domain.artifacts import Document, StoredObject
 from app.domain.definitions import Definition
 from app.domain.extraction import KeyedPath, MetadataValue

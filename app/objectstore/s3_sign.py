@@ -6,6 +6,7 @@ from typing import Any
 
 from botocore.auth import S3SigV4Auth
 from botocore.credentials import ReadOnlyCredentials
+from typing_extensions import override
 
 
 class Signers:
@@ -37,10 +38,12 @@ class Signer(S3SigV4Auth):
         headers["host"] = host
         self.add_auth(_Request(method, url, headers, sha256))  # type: ignore[arg-type]
 
+    @override
     def payload(self, request: Any) -> str:
         """Hex SHA-256 of the body, which the caller knows already."""
         return str(request.context["sha256"])
 
+    @override
     def headers_to_sign(self, request: Any) -> Any:
         chosen = request.context.get("headers_to_sign")
         if chosen is None:  # asked for once more after the signature, with nothing changed
@@ -48,12 +51,15 @@ class Signer(S3SigV4Auth):
             chosen = request.context["headers_to_sign"] = dict(sorted(lower))
         return chosen
 
+    @override
     def canonical_headers(self, headers_to_sign: Any) -> str:
         return "\n".join([f"{name}:{' '.join(value.split())}" for name, value in headers_to_sign.items()])
 
+    @override
     def signed_headers(self, headers_to_sign: Any) -> str:
         return ";".join(headers_to_sign)
 
+    @override
     def signature(self, string_to_sign: str, request: Any) -> str:
         day: str = request.context["timestamp"][:8]
         of_day, key = self._key

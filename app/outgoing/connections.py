@@ -9,6 +9,7 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest, ConnectionKey
 from aiohttp.connector import Connection
+from typing_extensions import override
 
 from app.outgoing.guard import GuardedHandler
 from app.outgoing.unasked import Unasked
@@ -43,6 +44,7 @@ class GuardedConnector(aiohttp.TCPConnector):
         self._factory = cast(Any, partial(GuardedHandler, self._loop))
         self._lingering: set[ResponseHandler] = set()
 
+    @override
     async def connect(self, req: ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout) -> Connection:
         connection = await super().connect(req, traces, timeout)
         if cast(GuardedHandler, connection.protocol).spoiled:
@@ -50,6 +52,7 @@ class GuardedConnector(aiohttp.TCPConnector):
             raise AnsweredUnasked
         return connection
 
+    @override
     async def _create_connection(
         self, req: ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
     ) -> ResponseHandler:
@@ -59,6 +62,7 @@ class GuardedConnector(aiohttp.TCPConnector):
             protocol.on_unasked()
         return protocol
 
+    @override
     async def _get(self, key: ConnectionKey, traces: list[Any]) -> Connection | None:
         kept = self._conns.get(key)
         if not kept:
@@ -94,6 +98,7 @@ class GuardedConnector(aiohttp.TCPConnector):
         self._lingering.discard(protocol)
         protocol.close()
 
+    @override
     def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:
         if not should_close:
             should_close = (
@@ -103,6 +108,7 @@ class GuardedConnector(aiohttp.TCPConnector):
             )
         super()._release(key, protocol, should_close=should_close)
 
+    @override
     def _close(self, *, abort_ssl: bool = False) -> list[Any]:
         for protocol in tuple(self._lingering):
             self._drop(protocol)

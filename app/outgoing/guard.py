@@ -22,6 +22,7 @@ from aiohttp import ClientPayloadError, StreamReader
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import RawResponseMessage
 from aiohttp.http_exceptions import HttpProcessingError
+from typing_extensions import override
 
 LARGEST_HEAD = 64 * 1024
 """Bytes of the status line and all headers of an answer, informational ones before it included."""
@@ -65,6 +66,7 @@ class GuardedHandler(ResponseHandler):
         self._seam = b""
         self._poll: select.poll | None = None
 
+    @override
     def set_response_params(self, **parameters: Any) -> None:
         """A request goes out now: the next answer is its own."""
         self._state, self._answer = State.HEAD, None
@@ -72,6 +74,7 @@ class GuardedHandler(ResponseHandler):
         self._seam = b""
         super().set_response_params(**parameters)
 
+    @override
     def data_received(self, data: bytes) -> None:
         if not data:  # the reader goes on; what the parser still holds
             super().data_received(data)
@@ -88,6 +91,7 @@ class GuardedHandler(ResponseHandler):
         elif self._state is State.IDLE:
             self._spoil()
 
+    @override
     def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
         """Called by the parser's loop with each message; a second one to a request is not passed on."""
         if self._state is not State.HEAD:

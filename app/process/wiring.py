@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from app.api.auth.callers import Authenticator, KeySets
 from app.api.edge import Edge
 from app.api.http.bodies import Uploads
+from app.api.http.concurrency import CHANGES, PREFLIGHTS, ConcurrencyLimit
 from app.api.http.event_streams import EventStreams
-from app.api.http.turns import CHANGES, PREFLIGHTS, Turns
 from app.api.submission.reader import YamlReader
 from app.archiver.fetch import Fetcher
 from app.archiver.pipeline import Archiver, ArchiverOptions
@@ -23,7 +23,7 @@ from app.broker.messages import COMMAND_TYPE, RUN_COMMAND_TYPE
 from app.catalog.live import LiveCatalog
 from app.catalog.registry import Registry, load_registry
 from app.db.database import Database
-from app.domain.readiness import BROKER, DATABASE, ISSUER, OBJECT_STORE, Readiness
+from app.domain.readiness import COMPONENTS, Readiness
 from app.jobs.archive_types import ArchiveTypes
 from app.jobs.control import JobControl
 from app.jobs.failures import FailedReferences
@@ -32,12 +32,13 @@ from app.jobs.references import References
 from app.jobs.report import Reports
 from app.jobs.retry import Retries
 from app.jobs.submit import Submissions
-from app.messaging.backfill_metadata import METADATA, BackfillMetadataHandler
-from app.messaging.consumer import DEAD_LETTERS, PUTTING_BACK, CommandLoop
+from app.messaging.backfill_metadata import BackfillMetadataHandler
+from app.messaging.consumer import CommandLoop
 from app.messaging.create_artifact import CreateArtifactHandler
 from app.messaging.dead_letters import send_dead_letter
 from app.messaging.dispatch import Dispatcher
-from app.messaging.relay import Relay
+from app.messaging.relay import Relay, RelayOptions
+from app.messaging.slot_policy import slot_limit
 from app.messaging.slots import Slots
 from app.metadata.backfill import MetadataBackfill
 from app.metadata.content import Contents
@@ -48,17 +49,13 @@ from app.metadata.search import Artifacts
 from app.objectstore import ObjectStore
 from app.process import adapters
 from app.process.check_config import load_catalog
-from app.process.probes import StartRefused, check_database, looks, refuse_unusable
+from app.process.probes import Probes, StartRefused, check_database, refuse_unusable
 from app.process.reload import Reload, digest
 from app.process.supervision import Supervision
-from app.process.watch import Look, Watch
+from app.process.watch import Probe, Watch
 from app.settings.model import Settings
 from app.sources.http import SourceClient, open_sources
 from app.sources.memory import ByteBudget
-from app.sources.pacing import Pacers
-
-BATCHES_AT_ONCE = 6
-"""Batches of metadata runs that a process does at once when it has nothing to archive; more made a run no faster."""
 
 BATCHES_OUT = 100
 """Batches of a run published and not yet answered: enough for many processes. Where archiving leaves little, those in
@@ -100,7 +97,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
     """
     seen = digest(settings.archive_types_location)
     catalog, registry = load_catalog(settings)
-    readiness = Readiness((DATABASE, BROKER, OBJECT_STORE, ISSUER))
+    readiness = Readiness(COMPONENTS)
     live = LiveCatalog(catalog)
     async with AsyncExitStack() as stack:
         stack.callback(registry.close)
@@ -156,8 +153,8 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
                 yaml_reader=yaml_reader,
                 uploads=Uploads(settings.backfill.max_body_size),
                 event_streams=EventStreams(readiness),
-                changes=Turns("changes of jobs", CHANGES, waiting=10),
-                preflight_turns=Turns("preflights", PREFLIGHTS, waiting=0),
+                changes=ConcurrencyLimit("changes of jobs", CHANGES, waiting=10),
+                preflight_turns=ConcurrencyLimit("preflights", PREFLIGHTS, waiting=0),
                 max_references=settings.backfill.max_references,
                 max_attempts=settings.backfill.max_attempts,
             ),
@@ -166,8 +163,8 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
         )
 
 
-def _probes(parts: Parts, key_sets: KeySets, prepare_database: Callable[[], Awaitable[None]]) -> dict[str, Look]:
-    return looks(
+def _probes(parts: Parts, key_sets: KeySets, prepare_database: Callable[[], Awaitable[None]]) -> dict[str, Probe]:
+    return Probes(
         adapters.topics_of(parts.settings),
         adapters.target(parts.settings).buckets,
         parts.database,
@@ -177,7 +174,7 @@ def _probes(parts: Parts, key_sets: KeySets, prepare_database: Callable[[], Awai
         key_sets,
         parts.readiness,
         prepare_database,
-    )
+    ).by_component()
 
 
 def _preflights(parts: Parts) -> Preflights:
@@ -270,44 +267,19 @@ def _command_loop(parts: Parts, relay: Relay, metadata: MetadataBackfill) -> Com
             },
             backfill.service_name,
         ),
-        Slots(backfill.concurrency, _limit(parts.sources.pacers, backfill.concurrency)),
+        Slots(backfill.concurrency, slot_limit(parts.sources.pacers, backfill.concurrency)),
         lambda record, reason: send_dead_letter(parts.broker, readiness, record, reason),
         readiness,
     )
 
 
-def _limit(pacers: Pacers, slots: int) -> Callable[[str, bool], int]:
-    """How many slots a lane may have: as its source takes them; what asks no source shares a few."""
-
-    def limit(lane: str, others_have_work: bool) -> int:
-        if lane == METADATA:  # what archiving leaves
-            return 1 if others_have_work else max(1, min(BATCHES_AT_ONCE, slots // 4))
-        if lane in (DEAD_LETTERS, PUTTING_BACK, ""):
-            return max(1, slots // 4) if lane == DEAD_LETTERS else slots
-        return pacers.limit(lane, others_have_work, slots)
-
-    return limit
-
-
 def _relay(parts: Parts) -> Relay:
     backfill = parts.settings.backfill
-    return Relay(
-        parts.database,
-        parts.broker,
-        parts.readiness,
-        adapters.commands(parts.settings),
-        window=backfill.window,
-        redelivery_after=backfill.redelivery_after,
-    )
+    options = RelayOptions(backfill.window, backfill.redelivery_after)
+    return Relay(parts.database, parts.broker, parts.readiness, adapters.commands(parts.settings), options)
 
 
 def _run_relay(settings: Settings, database: Database, broker: Broker, readiness: Readiness) -> Relay:
     backfill = settings.backfill
-    return Relay(
-        database,
-        broker,
-        readiness,
-        adapters.run_commands(settings),
-        window=min(backfill.window, BATCHES_OUT),
-        redelivery_after=backfill.redelivery_after,
-    )
+    options = RelayOptions(min(backfill.window, BATCHES_OUT), backfill.redelivery_after)
+    return Relay(database, broker, readiness, adapters.run_commands(settings), options)

@@ -9,10 +9,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
+from app import shipped
 from app.settings.source import Given, Source, variable_of
 from app.settings.values import stray
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class Property(NamedTuple):
@@ -133,13 +132,13 @@ def _parse(name: str, given: Given, setting: _Setting, source: Source) -> Any:
 def _locate(path: Path, file: Path | None) -> Path:
     """A relative path counts from the working directory, else from the settings file.
 
-    The example of the repository works from every directory; nobody else gets its archive types unasked.
+    The example that is shipped works from every directory; nobody else gets its archive types unasked.
     """
     if path.is_absolute():
         return path
     places = [Path.cwd(), *([file.resolve().parent] if file else [])]
-    if file is not None and file.resolve().is_relative_to(REPOSITORY):
-        places.append(REPOSITORY)
+    if file is not None and file.resolve().is_relative_to(shipped.FILES):
+        places.append(shipped.FILES)
     return next((place / path for place in places if (place / path).exists()), places[0] / path)
 
 

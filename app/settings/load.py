@@ -6,12 +6,13 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from app.settings.binding import REPOSITORY, bind, unknown
+from app import shipped
+from app.settings.binding import bind, unknown
 from app.settings.checks import contradictions
 from app.settings.model import Connection, Datasource, Issuer, Kafka, ResourceServer, Settings
 from app.settings.source import Source, read_source
 
-EXAMPLE = REPOSITORY / "config" / "application.yml"
+EXAMPLE = shipped.FILES / "config" / "application.yml"
 EMBEDDED_BUCKET = "archive"
 
 
@@ -31,7 +32,7 @@ def load_settings(path: Path | None, environ: Mapping[str, str], *, embedded: Pa
     """The settings of the file and the environment, checked.
 
     The file is `path`, else the one named by PAS_CONFIG, else `./application.yml`; with `embedded` (the data
-    directory) the last is the example of the repository, and what needs a server is replaced.
+    directory) the last is the example that is shipped, and what needs a server is replaced.
     Raises SettingsError with all mistakes at once.
     """
     source = read_source(_file(path, environ, embedded), environ, maps=("jeap.security.oauth2.client",))

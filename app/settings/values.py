@@ -80,7 +80,8 @@ def boolean(value: str) -> bool:
             return True
         case "false":
             return False
-    raise ValueError("must be true or false")
+        case _:
+            raise ValueError("must be true or false")
 
 
 def integer(least: int, most: int) -> Parser[int]:

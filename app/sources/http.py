@@ -15,7 +15,8 @@ from app.sources.body import announced_length, read_body, too_large
 from app.sources.headers import describe
 from app.sources.memory import ByteBudget, Lease
 from app.sources.oauth import OAuthClientOptions, TokenCache
-from app.sources.pacing import Attempt, Pacers, source_key
+from app.sources.outages import Outages
+from app.sources.pacing import Attempt, SourcePacers, source_key
 from app.sources.patience import Absence, Absences, Way
 from app.sources.statuses import Unauthorized, check_status
 from app.sources.token_answers import Token
@@ -34,11 +35,12 @@ class SourceClient:
         options: HttpOptions,
         session: aiohttp.ClientSession,
         tokens: Mapping[str, TokenCache],
-        pacers: Pacers,
+        pacers: SourcePacers,
         budget: ByteBudget,
     ) -> None:
         self.pacers = pacers
         self.absences = Absences()
+        self._outages = Outages()
         self._options = options
         self._session = session
         self._tokens = tokens
@@ -66,7 +68,7 @@ class SourceClient:
             async with self.pacers.of(way[0]).attempt() as attempt:
                 lease = await self._budget.lease()
                 url = source_url(configuration.uri, reference)
-                with self._noting(way):
+                with self._noting(way), self._outages.noting(configuration):
                     headers = {"traceparent": traceparent}
                     document = await self._fetch(configuration, url, headers, lease, attempt, confirm)
             yield document
@@ -123,8 +125,9 @@ class SourceClient:
     async def _ask(self, url: URL, headers: dict[str, str], lease: Lease, attempt: Attempt) -> Document:
         answered = False
         attempt.asked()
+        clock = asyncio.timeout(self._options.total_timeout)
         try:
-            async with asyncio.timeout(self._options.total_timeout) as clock:
+            async with clock:
                 response = await self._session.get(url, headers=headers, allow_redirects=False)
                 try:
                     answered = True
@@ -199,7 +202,7 @@ async def open_sources(
         for cache in tokens.values():
             stack.push_async_callback(cache.close)
         metrics.BYTES_IN_FLIGHT.set_function(lambda: budget.used)
-        yield SourceClient(options, session, tokens, Pacers(slots), budget)
+        yield SourceClient(options, session, tokens, SourcePacers(slots), budget)
 
 
 def _with(headers: dict[str, str], token: Token) -> dict[str, str]:

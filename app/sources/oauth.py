@@ -100,8 +100,9 @@ class TokenCache:
 
     async def _renew(self) -> Token:
         started = self._clock()
+        clock = asyncio.timeout(self._http.total_timeout)
         try:
-            async with asyncio.timeout(self._http.total_timeout) as clock:
+            async with clock:
                 status, content, wait = await self._ask()
         except (aiohttp.ClientError, OSError) as error:
             if isinstance(error, TimeoutError) and clock.expired():

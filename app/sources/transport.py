@@ -131,7 +131,8 @@ def _cause(error: Exception, answered: bool) -> str:
             return "connection refused"
         case aiohttp.ClientConnectorError():
             return "connection failed"
-    return "connection closed without an answer"
+        case _:
+            return "connection closed without an answer"
 
 
 def seconds(duration: float) -> str:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import NamedTuple
 
+from typing_extensions import override
+
 from app.telemetry.environment_checks import (
     Check,
     at_most_one,
@@ -30,6 +32,7 @@ class PassedOver(NamedTuple):
     variable: str
     reason: str
 
+    @override
     def __str__(self) -> str:
         return f"{self.variable} ({self.reason})"
 

@@ -11,6 +11,7 @@ from logging import LogRecord
 from typing import TextIO
 
 from pythonjsonlogger.orjson import OrjsonFormatter
+from typing_extensions import override
 
 from app.telemetry.once_per import OncePer
 
@@ -79,6 +80,7 @@ class JsonFormatter(OrjsonFormatter):
         self.converter = time.gmtime
         self.default_time_format = "%Y-%m-%dT%H:%M:%S"
 
+    @override
     def format(self, record: LogRecord) -> str:
         return blot_out(super().format(_without_secrets(record)))
 
@@ -92,6 +94,7 @@ class TextFormatter(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("{asctime} {levelname:<7} {name}: {message}{extras}", style="{")
 
+    @override
     def format(self, record: LogRecord) -> str:
         record = _without_secrets(record)
         extras = " ".join(f"{name}={value}" for name, value in vars(record).items() if name not in _PLAIN_FIELDS)
@@ -109,6 +112,7 @@ class HoldBackRepeats(logging.Filter):
         self._names = names
         self._due = OncePer(REPEAT_SECONDS)
 
+    @override
     def filter(self, record: LogRecord) -> bool:
         if record.levelno < logging.INFO or record.name.partition(".")[0] not in self._names:
             return True

@@ -11,7 +11,7 @@ from app.domain.jobs import TaskId
 from app.domain.readiness import Readiness
 from app.domain.tasks import PutBack
 from app.messaging.owed import CreateArtifactCommands
-from app.messaging.relay import LEASE, Relay
+from app.messaging.relay import LEASE, Clocks, Relay, RelayOptions
 from tests.support.rows import NOW, claim, insert_job, job_row, publish, task_row
 
 DAY = timedelta(days=1)
@@ -50,10 +50,8 @@ def relay_of(database: Database, clock: Clock) -> tuple[Relay, Taking]:
         broker,  # type: ignore[arg-type] # only `send` is asked for
         Readiness(()),
         CreateArtifactCommands("commands", "psf", "pas"),
-        window=1000,
-        redelivery_after=3600,
-        now=clock.now,
-        clock=lambda: clock.steady,
+        RelayOptions(window=1000, redelivery_after=3600),
+        Clocks(clock.now, lambda: clock.steady),
     )
     return relay, broker
 

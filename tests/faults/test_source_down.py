@@ -87,6 +87,11 @@ def test_a_source_that_is_down_costs_no_task_and_leaves_others_their_pace(two: T
         assert service.job(bad)["counts"]["failed"] == 0
         assert service.job(good)["counts"]["failed"] == 0
         assert steady.load["peak"] >= SLOTS // 2
+        lines = [(line["level"], line["message"]) for line in service.logged()]
+    away = [level for level, message in lines if message.startswith(f"the source of {OSV.name} is away")]
+    back = [level for level, message in lines if message.startswith(f"the source of {OSV.name} is back after")]
+    assert (away, back) == (["WARNING"], ["INFO"])
+    assert [message for level, message in lines if "is given a rest" in message and level != "DEBUG"] == []
 
 
 def test_a_source_that_fails_is_asked_one_at_a_time(two: Two, scale: Scale) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
+from typing_extensions import override
 
 from tests.conftest import running
 from tests.faults.making import MakeArchive, references
@@ -21,6 +22,7 @@ class ChangingS3(SeaweedFS):
 
     known = True
 
+    @override
     def command(self) -> list[str]:
         assert self.data is not None
         identities = self._identities()
@@ -29,6 +31,7 @@ class ChangingS3(SeaweedFS):
         (self.data / "s3.json").write_text(json.dumps(identities))
         return super().command()
 
+    @override
     def check(self) -> None:
         if self.known:
             super().check()

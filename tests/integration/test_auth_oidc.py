@@ -7,14 +7,16 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api.auth.callers import Authenticator, IssuerOptions, KeySets, Pace, ResourceServerOptions
+from app.api.auth.callers import Authenticator, Caller, IssuerOptions, KeySets, RefreshIntervals, ResourceServerOptions
 from app.api.http.problems import ApiProblem
 from app.domain.errors import Unavailable
 from tests.conftest import running
 from tests.servers import Oidc
 
 
-def authenticator(oidc: Oidc, audience: str | None = "psf-archive", pace: Pace | None = None) -> Authenticator:
+def authenticator(
+    oidc: Oidc, audience: str | None = "psf-archive", pace: RefreshIntervals | None = None
+) -> Authenticator:
     issuers = (IssuerOptions(oidc.issuer, oidc.jwks_uri),)
     key_sets = KeySets.fetched(issuers, httpx.AsyncClient, pace)
     return Authenticator(ResourceServerOptions("psf", audience, issuers), key_sets)
@@ -51,7 +53,7 @@ async def test_tokens_that_are_not_for_us_are_refused(oidc: Oidc, extra: dict[st
 
 async def test_a_short_lived_token_expires_after_the_leeway(oidc: Oidc) -> None:
     token, known = oidc.token("pas-admin", ttl=1), authenticator(oidc)
-    assert await known.caller([f"Bearer {token}"])
+    assert isinstance(await known.caller([f"Bearer {token}"]), Caller)
     later = Authenticator(known.options, known.key_sets, lambda: time.time() + 32)
     with pytest.raises(ApiProblem, match="token expired"):
         await later.caller([f"Bearer {token}"])
@@ -63,19 +65,19 @@ async def test_keys_survive_an_outage_and_follow_a_rotation() -> None:
 
 
 async def _outage_and_rotation(oidc: Oidc) -> None:
-    known = authenticator(oidc, pace=Pace(renew=600, unknown_key=0.5, first=0.1))
+    known = authenticator(oidc, pace=RefreshIntervals(renew=600, unknown_key=0.5, first=0.1))
     fresh = authenticator(oidc)
     old = oidc.token("pas-admin")
-    assert await known.caller([f"Bearer {old}"])
+    assert isinstance(await known.caller([f"Bearer {old}"]), Caller)
 
     await asyncio.to_thread(oidc.stop)
-    assert await known.caller([f"Bearer {old}"])
+    assert isinstance(await known.caller([f"Bearer {old}"]), Caller)
     with pytest.raises(Unavailable, match="issuer"):
         await fresh.caller([f"Bearer {old}"])
 
     await asyncio.to_thread(oidc.start)
     new = oidc.token("pas-admin")
     await asyncio.sleep(0.5)
-    assert await known.caller([f"Bearer {new}"])
+    assert isinstance(await known.caller([f"Bearer {new}"]), Caller)
     with pytest.raises(ApiProblem, match="unknown key"):
         await known.caller([f"Bearer {old}"])

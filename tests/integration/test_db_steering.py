@@ -10,7 +10,7 @@ import pytest
 
 from app.db import jobs, tasks
 from app.db.database import Database, is_conflict
-from app.db.tasks import Settled
+from app.db.tasks import SettledTasks
 from app.domain.identity import content_hash
 from app.domain.jobs import BY_FAILURES, FailureThreshold, Job, JobState, Reference, TaskId, TaskState
 from app.domain.tasks import NoData, Outcome, PutBack
@@ -46,7 +46,7 @@ async def cancel(database: Database, job_id: UUID, now: datetime = NOW) -> int |
 
 async def settle(
     database: Database, job_id: UUID, *, succeeded: range = range(0), failed: range = range(0), now: datetime = NOW
-) -> Settled:
+) -> SettledTasks:
     answers = [Outcome(TaskId(job_id, position), TaskState.SUCCEEDED) for position in succeeded]
     answers += [Outcome(TaskId(job_id, position), TaskState.FAILED, "HTTP 404", "b" * 32) for position in failed]
     return await database.run(lambda c: tasks.settle(c, answers, now, HALF))
@@ -149,7 +149,7 @@ async def test_who_locks_many_tasks_takes_them_in_one_order(
                 case 2:
                     stored = [(each, stored_artifact()) for each in ids[:5]]
                     await database.run(lambda c, stored=stored: tasks.note(c, stored))  # type: ignore[misc]
-                case 3:
+                case _:
                     await publish_some(database)
 
     await asyncio.gather(*(some(number) for number in range(8)))

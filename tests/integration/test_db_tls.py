@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from typing_extensions import override
 
 from app.db.connect import Unusable
 from app.db.database import Database
@@ -31,6 +32,7 @@ class SecuredPostgres(Postgres):
     authority: Authority
     client: tuple[Path, Path]
 
+    @override
     def prepare(self, data: Path) -> None:
         super().prepare(data)
         self.authority = Authority(data)
@@ -41,6 +43,7 @@ class SecuredPostgres(Postgres):
                 shutil.chown(path, self.user)
         (data / "cluster" / "pg_hba.conf").write_text(ALLOWED)
 
+    @override
     def command(self) -> list[str]:
         files = {"ssl_cert_file": "server.crt", "ssl_key_file": "server.key", "ssl_ca_file": "authority.pem"}
         options = [option for name, file in files.items() for option in ("-c", f"{name}={self.data}/{file}")]

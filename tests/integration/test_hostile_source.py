@@ -96,7 +96,7 @@ FAILS: dict[str, tuple[dict[str, Any], str]] = {
     "prefix encoded": ({"headers": {"Archive-Storage-Prefix": "allowed/here%2F.."}}, NO_PREFIX),
     "system above": (
         {"headers": {"Archive-Data-System": "../PSF"}},
-        "Unknown archive data schema ../PSF/OsvRecord version 1",
+        "Unknown archive data schema ../PSF/OsvRecord version 1; there are PSF/OsvRecord, DEMO/DecreeDocument",
     ),
     "long system": (
         {"headers": {"Archive-Data-System": "P" * 300}},

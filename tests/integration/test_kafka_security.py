@@ -11,6 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from typing_extensions import override
 
 from app.broker import Message
 from app.broker.kafka import KafkaBroker, KafkaOptions
@@ -29,6 +30,7 @@ class SecuredKafka(Kafka):
     name = "kafka-secured"
     certificate: Path
 
+    @override
     def _configure(self, data: Path) -> None:
         self.port = free_ports(4)
         self.certificate = data / "certificate.pem"

@@ -37,11 +37,11 @@ PERMANENT: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "unknown-schema": (
         {"headers": {"Archive-Data-Schema": "Nothing"}},
-        "Unknown archive data schema PSF/Nothing version 1",
+        "Unknown archive data schema PSF/Nothing version 1; system PSF has OsvRecord",
     ),
     "unknown-schema-version": (
         {"headers": {"Archive-Data-Schema-Version": "2"}},
-        "Unknown archive data schema PSF/OsvRecord version 2",
+        "Unknown archive data schema PSF/OsvRecord version 2; there is version 1",
     ),
     "wrong-type": (
         {"headers": {"Content-Type": "text/plain"}},

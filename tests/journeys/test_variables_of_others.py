@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from typing_extensions import override
 
 from tests.servers.source import Source
 from tests.support.archive_types import unversioned
@@ -72,6 +73,7 @@ def embedded(tmp_path: Path) -> Iterator[Embedded]:
 class _Port(Service):
     """Listens where the settings say: `--port` would go before the variable."""
 
+    @override
     def command(self) -> list[str]:
         return [part for part in super().command() if part not in ("--port", "0")]
 

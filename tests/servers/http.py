@@ -10,6 +10,7 @@ from typing import cast
 
 import httptools
 import uvloop
+from typing_extensions import override
 
 CHUNK = b"x" * 65536
 
@@ -52,24 +53,29 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._start()
 
+    @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
 
+    @override
     def connection_lost(self, _error: Exception | None) -> None:
         self._transport = None
         if self._timer is not None:
             self._timer.cancel()
         self._done()
 
+    @override
     def data_received(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
             self._abort()
 
+    @override
     def pause_writing(self) -> None:
         self._paused = True
 
+    @override
     def resume_writing(self) -> None:
         self._paused = False
         if self._current is not None and self._current.endless:

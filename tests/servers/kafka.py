@@ -9,6 +9,7 @@ from pathlib import Path
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, for_code
+from typing_extensions import override
 
 from tests.servers.fetch import PINS, fetched, need, run
 from tests.servers.ports import connectable, free_ports
@@ -37,16 +38,19 @@ class Kafka(ServerProcess):
     def create_topic(self, name: str, partitions: int = 1, config: Mapping[str, str] | None = None) -> None:
         run_sync(_create_topic(self.bootstrap, NewTopic(name, partitions, 1, topic_configs=dict(config or {}))))
 
+    @override
     def prepare(self, data: Path) -> None:
         prepared = fetch()
         self._classes = [f"-XX:SharedArchiveFile={prepared / 'classes.jsa'}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
         self._configure(data)
         shutil.copytree(prepared / "formatted", data / "log")
 
+    @override
     def command(self) -> list[str]:
         size = ["-Xms512m", "-Xmx512m"] if self.benchmark else ["-Xms128m", "-Xmx256m", "-XX:TieredStopAtLevel=1"]
         return [java(), *size, "-XX:+UseSerialGC", *self._classes, *class_path(), "kafka.Kafka", "server.properties"]
 
+    @override
     def check(self) -> None:
         connectable(self.port)
         run_sync(_see_broker(self.bootstrap))
@@ -66,6 +70,7 @@ class _Unprepared(Kafka):
         self._target = target
         self._classes = [f"-XX:ArchiveClassesAtExit={target / 'classes.jsa'}"]
 
+    @override
     def prepare(self, data: Path) -> None:
         self._configure(data)
         tool = [java(), "-XX:+UseSerialGC", *class_path(), "kafka.tools.StorageTool"]

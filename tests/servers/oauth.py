@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from typing_extensions import override
 
 from tests.servers.fetch import fetched, need, run
 from tests.servers.ports import free_ports, get
@@ -96,19 +97,23 @@ class Oidc(ServerProcess):
         """How many token requests of the client were answered since the start, refused ones included."""
         return int(httpx.get(f"{self.issuer}/stats").json().get(client_id, 0))
 
+    @override
     def prepare(self, data: Path) -> None:
         (data / "node_modules").symlink_to(fetch() / "node_modules")
         shutil.copy(SOURCES / "server.mjs", data)
         shutil.copy(SOURCES / "package.json", data)
         self.port = free_ports(1)
 
+    @override
     def command(self) -> list[str]:
         return [need("node"), "server.mjs"]
 
+    @override
     def environment(self) -> dict[str, str]:
         clients = [asdict(client) for client in self.clients.values()]
         return {"OIDC_SETTINGS": json.dumps({"port": self.port, "clients": clients}), "NODE_ENV": "production"}
 
+    @override
     def check(self) -> None:
         if b" 200 " not in get(self.port, "/jwks")[:15]:
             raise NotReady("no keys yet")

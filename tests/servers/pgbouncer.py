@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 import asyncpg
+from typing_extensions import override
 
 from tests.servers.fetch import apt_install, need
 from tests.servers.ports import free_ports
@@ -42,6 +43,7 @@ class PgBouncer(ServerProcess):
     def url(self, database: str) -> str:
         return f"postgresql://{self.postgres.username}:{self.postgres.password}@127.0.0.1:{self.port}/{database}"
 
+    @override
     def prepare(self, data: Path) -> None:
         self._program = fetch()
         self.port = free_ports(1)
@@ -62,9 +64,11 @@ class PgBouncer(ServerProcess):
             for path in (data, users, config):
                 shutil.chown(path, self.user)
 
+    @override
     def command(self) -> list[str]:
         return [str(self._program), f"{self.data}/pgbouncer.ini"]
 
+    @override
     def check(self) -> None:
         async def ask() -> None:
             connection = await asyncpg.connect(self.url("postgres"), timeout=10, statement_cache_size=0)

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import asyncpg
+from typing_extensions import override
 
 from tests.servers.fetch import PINS, ServerUnavailable, apt_install, fetched, need, pip_install
 from tests.servers.host import bound_to_us
@@ -51,6 +52,7 @@ class Postgres(ServerProcess):
     def execute(self, statement: str, database: str = "postgres") -> None:
         run_sync(_execute(self.url(database), statement))
 
+    @override
     def prepare(self, data: Path) -> None:
         self._programs = programs()
         self.port = free_ports(1)
@@ -71,6 +73,7 @@ class Postgres(ServerProcess):
         if done.returncode != 0:
             raise ServerFailed(f"initdb ended with {done.returncode}:\n{done.stdout[-2000:]}")
 
+    @override
     def command(self) -> list[str]:
         settings = {
             "listen_addresses": "127.0.0.1",
@@ -83,6 +86,7 @@ class Postgres(ServerProcess):
         options = [option for key, value in settings.items() for option in ("-c", f"{key}={value}")]
         return [str(self._programs / "postgres"), "-D", f"{self.data}/cluster", *options]
 
+    @override
     def check(self) -> None:
         try:
             self.execute("SELECT 1")

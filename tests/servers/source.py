@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from typing_extensions import override
 
 from tests.servers.fetch import REPOSITORY
 from tests.servers.http import serve
@@ -77,16 +78,20 @@ class Source(ServerProcess):
         """`requests` in all, `in_flight` now and at the `peak`."""
         return dict(httpx.get(f"{self.url}/control").json())
 
+    @override
     def prepare(self, data: Path) -> None:
         self.port = free_ports(1)
 
+    @override
     def command(self) -> list[str]:
         return [sys.executable, "-m", "tests.servers.source"]
 
+    @override
     def environment(self) -> dict[str, str]:
         settings = json.dumps({**self._settings, "port": self.port})
         return {"PYTHONPATH": str(REPOSITORY), "SOURCE_SETTINGS": settings}
 
+    @override
     def check(self) -> None:
         connectable(self.port)
 

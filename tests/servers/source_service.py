@@ -114,7 +114,8 @@ class SourceService:
                 return _json(self.counts)
             case "GET", "control":
                 return _json({"requests": self.counts.total(), "in_flight": self.in_flight, "peak": self.peak})
-        return Answer(404)
+            case _:
+                return Answer(404)
 
 
 @asynccontextmanager

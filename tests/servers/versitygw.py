@@ -10,6 +10,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from typing_extensions import override
 
 from tests.servers.fetch import ServerUnavailable, fetched, need, run
 from tests.servers.ports import connectable, free_ports
@@ -59,6 +60,7 @@ class VersityGateway(ServerProcess):
         s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
         return name
 
+    @override
     def prepare(self, data: Path) -> None:
         self._program = fetch()
         self.port = free_ports(1)
@@ -69,13 +71,16 @@ class VersityGateway(ServerProcess):
         except OSError as error:
             raise ServerUnavailable(f"no extended attributes below {data}: {error}") from error
 
+    @override
     def command(self) -> list[str]:
         gateway = [str(self._program), "--port", f"127.0.0.1:{self.port}", "--quiet", "--keep-alive"]
         return [*gateway, "posix", "--versioning-dir", f"{self.data}/versions", f"{self.data}/objects"]
 
+    @override
     def environment(self) -> dict[str, str]:
         return {"ROOT_ACCESS_KEY": self.access_key, "ROOT_SECRET_KEY": self.secret_key}
 
+    @override
     def check(self) -> None:
         connectable(self.port)
         try:

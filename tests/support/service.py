@@ -14,6 +14,7 @@ from uuid import UUID
 
 import httpx
 import yaml
+from typing_extensions import override
 
 from tests.servers.fetch import REPOSITORY
 from tests.servers.process import NotReady, ServerProcess
@@ -138,16 +139,20 @@ class Service(ServerProcess):
         """The log lines since the last start."""
         return [json.loads(line) for line in self._output().splitlines() if line.startswith("{")]
 
+    @override
     def prepare(self, data: Path) -> None:
         pass  # nothing: the directory is only where it runs
 
+    @override
     def command(self) -> list[str]:
         self._log_from = self.log.stat().st_size if self.log.exists() else 0
         return [sys.executable, "-m", "app", "serve", "--port", "0", *self._arguments]
 
+    @override
     def environment(self) -> dict[str, str]:
         return {"PYTHONPATH": str(REPOSITORY), **self._environment}
 
+    @override
     def check(self) -> None:
         listening = LISTENING.search(self._output())
         if listening is None:

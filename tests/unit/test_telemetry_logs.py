@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from typing_extensions import override
 
 from app.telemetry import logs
 from app.telemetry.once_per import OncePer
@@ -62,6 +63,7 @@ def test_text_is_short_and_names_the_extra_fields() -> None:
 
 def test_a_terminal_gets_text() -> None:
     class Terminal(io.StringIO):
+        @override
         def isatty(self) -> bool:
             return True
 

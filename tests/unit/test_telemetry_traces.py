@@ -9,6 +9,7 @@ import pytest
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
+from typing_extensions import override
 
 from app.telemetry import traces
 
@@ -147,6 +148,7 @@ def test_spans_reach_the_collector_that_the_variables_name(monkeypatch: pytest.M
             self.send_response(200)
             self.end_headers()
 
+        @override
         def log_message(self, format: str, *args: object) -> None: ...
 
     with HTTPServer(("127.0.0.1", 0), Collector) as server:

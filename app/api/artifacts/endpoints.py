@@ -24,7 +24,8 @@ from app.api.artifacts.models import (
     cursor_of,
     read_query,
 )
-from app.api.edge import MayReadArtifacts, TheEdge
+from app.api.edge import MayReadArtifacts, MaySearchArtifacts, TheEdge
+from app.api.http.accept import wanted_format
 from app.api.http.problems import ApiProblem, responses
 from app.api.shapes.examples import ARTIFACT, COLUMN, page, shown
 from app.domain.search import FoundArtifact
@@ -33,8 +34,7 @@ from app.metadata.search import MetadataColumn
 
 router = APIRouter(prefix="/api/artifacts", tags=["artifacts"])
 
-_ALIASES = {"application/ndjson": "ndjson", "application/jsonl": "ndjson", "*/*": "json", "application/*": "json"}
-_FORMATS = {**{media: name for name, media in tables_out.MEDIA_TYPES.items()}, **_ALIASES, "text/*": "csv"}
+_ALIASES = {"application/ndjson": "ndjson", "application/jsonl": "ndjson", "application/x-jsonlines": "ndjson"}
 
 _WORD = r"[\w!#$&^.+-]+"
 _CONTENT_TYPE = re.compile(rf"{_WORD}/{_WORD}( *; *{_WORD}=({_WORD}|\"[ -~]*\"))*", re.ASCII)
@@ -77,17 +77,18 @@ KnownArtifact = Annotated[FoundArtifact, Depends(_known)]
                 "application/x-ndjson": {"schema": {"type": "string"}, "example": '{"id":17,…}\n'},
             },
         },
-        **responses(400, 401, 403, 503),
+        **responses(400, 401, 403, 406, 503),
     },
     openapi_extra={"parameters": OPENAPI_PARAMETERS},
 )
-async def search(request: Request, edge: TheEdge, _caller: MayReadArtifacts) -> Response:
+async def search(request: Request, edge: TheEdge, _caller: MaySearchArtifacts) -> Response:
     """For each id and version the newest stored object. `Accept: text/csv` or `application/x-ndjson`, or `format`,
-    streams all pages; CSV has a column for each metadata key, and a `'` before what a spreadsheet would execute."""
+    streams all pages; CSV has a column for each metadata key, and a `'` before what a spreadsheet would execute. Where
+    `Accept` names nothing of this the answer is JSON; 406 where JSON is what it excludes (`q=0`)."""
     items = request.query_params.multi_items()
     columns = await edge.artifacts.columns() if asks_for_metadata(items) else []
     query = read_query(items, {column.key for column in columns})
-    form = query.format or _preferred(request.headers.get("accept", ""))
+    form = query.format or wanted_format(request.headers.getlist("accept"), tables_out.MEDIA_TYPES, _ALIASES)
     if form == "json":
         page = await edge.artifacts.page(query.search, query.before, query.limit)
         return Response(
@@ -188,18 +189,6 @@ def _disposition(artifact: FoundArtifact) -> str:
     version = "" if artifact.version is None else f"_v{artifact.version}"
     full = quote(f"{name.strip('.') or '_'}{version}.{extension}", safe="")
     return f"attachment; filename=\"artifact-{artifact.id}.{extension}\"; filename*=UTF-8''{full}"
-
-
-def _preferred(accept: str) -> str:
-    """The format that an `Accept` header likes best, the first of several; JSON where it names none."""
-    best, best_quality = "json", 0.0
-    for entry in accept.split(","):
-        media, *parameters = (part.strip().lower() for part in entry.split(";"))
-        stated = [part[2:] for part in parameters if part.startswith("q=")]
-        quality = float(stated[0]) if stated and re.fullmatch(r"[01](\.[0-9]{0,3})?", stated[0]) else 1.0
-        if media in _FORMATS and quality > best_quality:
-            best, best_quality = _FORMATS[media], quality
-    return best
 
 
 def _keys(columns: list[MetadataColumn], query: ArtifactQuery) -> list[str]:

@@ -12,8 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from app.api.http.problems import MAX_ERRORS, ApiProblem
+from app.api.http.query import name_mistakes
 from app.api.shapes.moments import Moment
 from app.domain.mistakes import Mistake
+from app.domain.nearest import there_are
 from app.domain.search import Condition, Operator, Search
 from app.metadata.search import condition
 
@@ -167,22 +169,19 @@ def asks_for_metadata(items: Iterable[tuple[str, str]]) -> bool:
 
 def read_query(items: Iterable[tuple[str, str]], keys: Collection[str]) -> ArtifactQuery:
     """The query of a request; `keys` are those that there are. Raises ApiProblem 400 with all mistakes."""
-    mistakes: list[Mistake] = []
+    items = list(items)
+    of_metadata = {name for name, _ in items if name.startswith(METADATA)}
+    mistakes = name_mistakes(items, tuple(PARAMETERS), of_metadata, "metadata.<key>[<operator>]")
     plain: dict[str, Any] = {}
     conditions: list[Condition] = []
-    for name, text in items:
+    for name, text in dict(items).items():
         try:
             if name.startswith(METADATA):
                 key, operator = _key_and_operator(name.removeprefix(METADATA), keys)
                 conditions.append(condition(key, operator, text))
-            elif name not in PARAMETERS:
-                raise ValueError(f"is no parameter; there are {', '.join(PARAMETERS)}, metadata.<key>[<operator>]")
-            elif name in plain:
-                raise ValueError("is given twice")
-            else:
+            elif name in PARAMETERS:
                 plain[name] = PARAMETERS[name].read(text)
         except ValueError as mistake:
-            plain.setdefault(name, None)
             mistakes.append(Mistake(name, None, str(mistake)))
     if len(conditions) > MAX_CONDITIONS:
         mistakes.append(Mistake("metadata", None, f"at most {MAX_CONDITIONS} conditions are possible"))
@@ -214,9 +213,7 @@ def _key_and_operator(text: str, keys: Collection[str]) -> tuple[str, Operator]:
             raise ValueError(f"has an unknown operator; there are {', '.join(Operator)}")
     if text in keys:
         return text, Operator.EQ
-    shown = sorted(keys)[:SHOWN_KEYS]
-    more = ", …" if len(keys) > SHOWN_KEYS else ""
-    there = f"there are {', '.join(shown)}{more}" if shown else "there are no keys"
+    there = there_are(key if bracket else text, sorted(keys), SHOWN_KEYS)
     raise ValueError(f"is a key of no archive type; {there} (GET /api/artifacts/columns)")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from app.api.http.json_lines import on_one_line
 from app.api.shapes.moments import timestamp
 from app.domain.exact_json import read_json, write_json
 from app.domain.extraction import ValueKind, searchable
@@ -14,11 +15,12 @@ from app.domain.search import FoundArtifact, FoundValue
 
 MEDIA_TYPES = {"json": "application/json", "csv": "text/csv", "ndjson": "application/x-ndjson"}
 
-_QUOTED = re.compile(r'[",;\t\r\n]|^\s|\s$')
-"""RFC 4180, and semicolon and tab too, at which some spreadsheets divide."""
+_QUOTED = re.compile(r'[",;\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]|^\s|\s$')
+"""RFC 4180, and what else ends a line for some readers; semicolon and tab too, at which some spreadsheets divide."""
 
-_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
-"""What a spreadsheet takes for the beginning of a formula."""
+_FORMULA = tuple("=+-@＝＋－＠")
+_BREAKS = tuple("\t\r\n")
+"""What a spreadsheet takes for the beginning of a formula, or drops in front of one."""
 
 HEAD = (
     "id",
@@ -70,7 +72,7 @@ def _time(time: datetime | None) -> str | None:
 def json_artifact(artifact: FoundArtifact) -> bytes:
     head = orjson.dumps(dict(zip(HEAD, _head(artifact), strict=True)))
     values = ",".join(f"{write_json(key)}:{value.json}" for key, value in artifact.metadata.items())
-    return head[:-1] + f',"metadata":{{{values}}}}}'.encode()
+    return on_one_line(head[:-1] + f',"metadata":{{{values}}}}}'.encode())
 
 
 def json_page(artifacts: Iterable[FoundArtifact], cursor: str | None) -> bytes:
@@ -109,8 +111,14 @@ def _cell(value: FoundValue | None) -> str | None:
 
 
 def _guarded(text: str) -> str:
-    """A text that no spreadsheet executes; numbers are no texts, a minus before them is harmless."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    """A text that no spreadsheet executes, behind blanks and what cannot be seen neither; numbers are no texts, a minus
+    before them is harmless."""
+    if text.startswith(_BREAKS):
+        return f"'{text}"
+    if text[:1].isalnum():
+        return text
+    seen = next((place for place, c in enumerate(text) if c != " " and c.isprintable()), len(text))
+    return f"'{text}" if text.startswith(_FORMULA, seen) else text
 
 
 def _row(values: Iterable[str | int | None]) -> bytes:

@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 
 from fastapi import Request
 
+from app.api.http.concurrency import ADMISSION_PATIENCE, ConcurrencyLimit, busy
 from app.api.http.problems import ApiProblem
-from app.api.http.turns import PATIENCE, Turns, busy
 
 SUBMISSIONS = "submissions"
 
@@ -20,28 +20,31 @@ BODIES = 4
 """Bodies of the largest size that may be in memory together; small ones count as what they have."""
 
 
-async def read_body(request: Request, limit: int, media_types: Sequence[str]) -> bytes:
-    """The body. Raises ApiProblem 415 for another media type, 413 for more than `limit` bytes, announced or sent."""
-    check_head(request, limit, media_types)
+async def read_body(request: Request, limit: int, media_types: Sequence[str], example: str = "") -> bytes:
+    """The body. Raises ApiProblem 415 for another media type, which shows the `example`, 413 for more than `limit`
+    bytes, announced or sent."""
+    check_head(request, limit, media_types, example)
     return bytes(await _read(request, limit))
 
 
 class Uploads:
     """Admits the bodies of submissions: a flood of them is answered with 503 instead of filling the memory."""
 
-    def __init__(self, limit: int, *, at_once: int = AT_ONCE, waiting: int = WAITING, patience: float = PATIENCE):
+    def __init__(
+        self, limit: int, *, at_once: int = AT_ONCE, waiting: int = WAITING, patience: float = ADMISSION_PATIENCE
+    ):
         """`limit` is the size of one body."""
         self._limit = limit
-        self._turns = Turns(SUBMISSIONS, at_once, waiting, patience)
+        self._turns = ConcurrencyLimit(SUBMISSIONS, at_once, waiting, patience)
         self._free = BODIES * limit
 
     @asynccontextmanager
-    async def body(self, request: Request, media_types: Sequence[str]) -> AsyncIterator[bytearray]:
+    async def body(self, request: Request, media_types: Sequence[str], example: str = "") -> AsyncIterator[bytearray]:
         """As `read_body`; turn and memory are held until the block ends. Raises ApiProblem 503 where there is neither.
 
         What the request announces is set aside before anything of the body is read, the rest while it comes.
         """
-        announced = check_head(request, self._limit, media_types)
+        announced = check_head(request, self._limit, media_types, example)
         kept = 0
 
         def keep(size: int) -> None:
@@ -60,14 +63,21 @@ class Uploads:
                 self._free += kept
 
 
-def check_head(request: Request, limit: int, media_types: Sequence[str]) -> int:
+def check_head(request: Request, limit: int, media_types: Sequence[str], example: str = "") -> int:
     """Bytes that the request announces, 0 where it does not. Raises ApiProblem 415 and 413."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in media_types:
-        given = f"not {media_type[:80]}" if media_type else "and none was given"
-        raise ApiProblem(415, f"The body must be {' or '.join(media_types)}, {given}.")
+        given = f"not {media_type[:80]}" if media_type else "and no Content-Type was given"
+        shown = f", with a body like {example}" if example else ""
+        raise ApiProblem(
+            415,
+            f"The body must be {' or '.join(media_types)}, {given}; send Content-Type: {media_types[0]}{shown}",
+            headers={"Accept": ", ".join(media_types)},
+        )
     if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise ApiProblem(415, "The body must be sent without Content-Encoding.")
+        raise ApiProblem(
+            415, "The body must be sent without Content-Encoding.", headers={"Accept-Encoding": "identity"}
+        )
     announced = request.headers.get("content-length", "")
     if not announced.isdecimal():
         return 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
+from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.api.http.problems import answer_with, problem, try_later
@@ -68,6 +69,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._due: deque[RequestResponseCycle] = deque()
         """Requests whose answers are due, in their order."""
 
+    @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.waiting[self] = None
@@ -78,6 +80,7 @@ class BoundedHttp(HttpToolsProtocol):
             if not self._over:
                 oldest._drop("too many")
 
+    @override
     def connection_lost(self, exc: Exception | None) -> None:
         self.waiting.pop(self, None)
         for timer in (self._head_timer, self._stall_timer):
@@ -85,14 +88,17 @@ class BoundedHttp(HttpToolsProtocol):
                 timer.cancel()
         super().connection_lost(exc)
 
+    @override
     def shutdown(self) -> None:
         self._stopping = True
         super().shutdown()
 
+    @override
     def pause_writing(self) -> None:
         super().pause_writing()
         self._stall_timer = self.loop.call_later(self.limits.stalled, self._stalled)
 
+    @override
     def resume_writing(self) -> None:
         super().resume_writing()
         if self._stall_timer is not None:
@@ -109,6 +115,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     # --- heads
 
+    @override
     def data_received(self, data: bytes) -> None:
         if self._lingering is not None:
             self._lingering += len(data)
@@ -125,15 +132,18 @@ class BoundedHttp(HttpToolsProtocol):
             self._read_no_more(431, "Request Header Fields Too Large", f"At most {MAX_HEAD} bytes of headers are read.")
             metrics.CONNECTIONS_CLOSED.labels("head too large").inc()
 
+    @override
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._begun = True
         self._await_head()
 
+    @override
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_message:  # trailers are no headers: what they say comes too late to be decided by
             super().on_header(name, value)
 
+    @override
     def on_headers_complete(self) -> None:
         self._since = 0
         self._begun = False
@@ -148,10 +158,12 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_headers_complete()
         self._due.append(self.cycle)
 
+    @override
     def on_body(self, body: bytes) -> None:
         self._since = 0
         super().on_body(body)
 
+    @override
     def on_message_complete(self) -> None:
         self._since = 0
         self._in_message = False
@@ -173,6 +185,7 @@ class BoundedHttp(HttpToolsProtocol):
         else:
             self._drop("head too slow")
 
+    @override
     def send_400_response(self, msg: str) -> None:
         self._read_no_more(400, "Bad Request", msg)
 
@@ -197,6 +210,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     # --- answers
 
+    @override
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         if self._over:
             cycle.keep_alive = False
@@ -217,6 +231,7 @@ class BoundedHttp(HttpToolsProtocol):
             cycle.disconnected = True  # it was cut off, which uvicorn would call an error of ours
             self.transport.abort()
 
+    @override
     def on_response_complete(self) -> None:
         if self._due:
             self._due.popleft()

@@ -9,7 +9,9 @@ from typing import Any, Generic, TypeVar
 from fastapi import Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
+from typing_extensions import override
 
+from app.api.http.json_lines import on_one_line
 from app.api.http.problems import try_later
 from app.domain.errors import Unavailable
 from app.domain.readiness import Readiness
@@ -40,9 +42,9 @@ class Vanished(Exception):
 class Followed(Generic[V]):
     """How one kind of thing is followed.
 
-    `key` says which one a snapshot is of; `state` is the id of its events, and `ended` the state after which there are
-    none; `data` is the JSON of an event; `news` is what must differ for a new event. `look` raises Vanished,
-    Unavailable.
+    `key` says which one a snapshot is of; `state` is the id of its events, a word without blanks and line ends, and
+    `ended` the state after which there are none; `data` is the JSON of an event; `news` is what must differ for a new
+    event. `look` raises Vanished, Unavailable.
     """
 
     key: Callable[[V], Hashable]
@@ -85,7 +87,8 @@ class EventStreams:
         self, followed: Followed[V], view: V, look: Callable[[], Awaitable[V]], expires: float
     ) -> AsyncIterator[bytes]:
         def event() -> bytes:
-            return f"id: {followed.state(view)}\ndata: {followed.data(view)}\n\n".encode()
+            data = on_one_line(followed.data(view).encode())
+            return f"id: {followed.state(view)}\n".encode() + b"data: " + data + b"\n\n"
 
         yield event()
         last_news, sent_at = followed.news(view), time.monotonic()
@@ -129,6 +132,7 @@ class _Stream(StreamingResponse):
         super().__init__(events, 200, HEADERS, "text/event-stream")
         self._streams = streams
 
+    @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._streams.open += 1
         try:

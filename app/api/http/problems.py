@@ -194,6 +194,7 @@ _MEANINGS = {
     401: "No token, or one that is not accepted",
     403: "The role is missing",
     404: "There is no such thing",
+    406: "There is no format that may be sent",
     408: "The body came too slowly",
     409: "Contradicts what is there",
     413: "Too large",

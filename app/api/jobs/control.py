@@ -9,9 +9,8 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from app.api.edge import MayReadJobs, MayWriteJobs, TheEdge
-from app.api.http.bodies import read_body
 from app.api.http.event_streams import Vanished
-from app.api.http.json_bodies import read_json
+from app.api.http.json_bodies import read_json_body
 from app.api.http.problems import ApiProblem, responses
 from app.api.http.request_trace import request_span
 from app.api.jobs.events import JOB
@@ -22,7 +21,7 @@ from app.api.shapes.examples import page, shown
 from app.api.shapes.ids import EXAMPLE_ID, JobId, unknown
 from app.domain.jobs import JobState
 from app.jobs import control
-from app.jobs.control import Impossible, UnknownJob
+from app.jobs.control import ImpossibleForJob, UnknownJob
 from app.jobs.submit import DifferentContent, Submitter
 
 router = APIRouter(prefix="/api/jobs", tags=["backfill jobs"])
@@ -47,6 +46,7 @@ EVENT = {  # of each event: so readers of the document take it before OpenAPI 3.
         },
     },
 }
+RETRY = {"jobId": EXAMPLE_ID}
 LOCATION = {"Location": {"description": "the new job", "schema": {"type": "string"}}}
 
 
@@ -60,7 +60,7 @@ async def list_jobs(
     edge: TheEdge,
     state: Annotated[JobState | None, Query(description="only jobs in this state")] = None,
     message: Annotated[
-        str | None, Query(description="only jobs of this message", max_length=512, pattern=NO_NUL)
+        str | None, Query(description="only jobs of this message", min_length=1, max_length=512, pattern=NO_NUL)
     ] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
@@ -96,7 +96,7 @@ async def follow(request: Request, caller: MayReadJobs, edge: TheEdge, job_id: J
     with _refusals(job_id):
         view = await edge.job_control.view(job_id)
 
-    async def look() -> control.JobView:
+    async def look() -> control.JobStatus:
         try:
             return await edge.job_control.view(job_id)
         except UnknownJob:
@@ -160,7 +160,7 @@ async def redrive(_caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> JobVie
             "content": {
                 "application/json": {
                     "schema": RetryRequest.model_json_schema(),
-                    "example": {"jobId": EXAMPLE_ID},
+                    "example": RETRY,
                 }
             },
         }
@@ -170,7 +170,7 @@ async def retry(request: Request, caller: MayWriteJobs, edge: TheEdge, job_id: J
     """A new job with the references that have failed so far, under the id that you choose. The same again is the same
     job. With `cause` only those of one cause. 409 where nothing failed (of this cause), where the id is another job, or
     where the configuration has changed too much."""
-    wanted = read_json(await read_body(request, MAX_BODY, ["application/json"]), RetryRequest)
+    wanted = await read_json_body(request, MAX_BODY, RetryRequest, RETRY)
     new_id = UUID(wanted.job_id)
     with request_span(request, "POST /api/jobs/{job_id}/retry") as span:
         span.set("pas.job_id", str(new_id))
@@ -190,7 +190,7 @@ def _another(new_id: UUID, job_id: UUID, wanted: RetryRequest) -> str:
     return f"Job {new_id} exists and is not {'a' if wanted.cause is None else 'that'} retry of {job_id}"
 
 
-async def _shown(job_id: UUID, acting: Awaitable[control.JobView]) -> JobView:
+async def _shown(job_id: UUID, acting: Awaitable[control.JobStatus]) -> JobView:
     with _refusals(job_id):
         return JobView.of(await acting)
 
@@ -202,5 +202,5 @@ def _refusals(job_id: UUID) -> Iterator[None]:
         yield
     except UnknownJob:
         raise unknown(job_id) from None
-    except Impossible as impossible:
+    except ImpossibleForJob as impossible:
         raise ApiProblem(409, f"Job {job_id} {impossible.reason}; nothing was changed.") from None

@@ -12,7 +12,7 @@ from app.api.http.problems import ApiProblem, responses
 from app.api.http.request_trace import request_span
 from app.api.jobs.yaml_report import report_head, report_tasks
 from app.api.shapes.ids import JobId, unknown
-from app.api.submission.read import MEDIA_TYPES, REQUEST_BODY, read_submission, unfit
+from app.api.submission.read import IN_ONE_LINE, MEDIA_TYPES, REQUEST_BODY, read_submission, unfit
 from app.domain.jobs import JobResult, JobState, TaskState
 from app.jobs.submit import DifferentContent, DoesNotFit, Submitter
 
@@ -96,7 +96,7 @@ async def submit(request: Request, edge: TheEdge, caller: MayWriteJobs, job_id: 
 
     Idempotent: the same content again is 200 and starts nothing, other content is 409.
     """
-    async with edge.uploads.body(request, MEDIA_TYPES) as body:
+    async with edge.uploads.body(request, MEDIA_TYPES, IN_ONE_LINE) as body:
         with request_span(request, "PUT /api/jobs/{job_id}") as span:
             span.set("pas.job_id", str(job_id))
             content = await read_submission(edge.yaml_reader, edge.submissions, body, edge.max_references)

@@ -1,4 +1,4 @@
-"""YAML out: the report of a job, written by hand, read alike by YAML 1.1 and 1.2."""
+"""YAML out: the report of a job, written by hand, read alike by YAML 1.1, 1.2 and Ruby."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -17,16 +17,20 @@ _SAFE = re.compile(
 _WORDS = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null", "~", "=", "<<"))
 _LONGEST_WORD = 5
 _NOT_A_TEXT = re.compile(
-    r"[-+]?[0-9.][0-9_.:]*(?:[eE][-+]?[0-9_.]+)?"  # integers, floats, base 60; for YAML 1.1 even 1.2.3 is a float
-    r"|[-+]?0[xX][0-9a-fA-F_]+|[-+]?0[oO][0-7_]+|[-+]?0[bB][01_]+"
-    r"|[-+]?\.(?:inf|Inf|INF|nan|NaN|NAN)"
-    r"|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt \t].*)?"
+    # Digits and whatever separates them, an exponent behind them too; not groups of digits with hyphens (2024-0001).
+    r"(?![0-9]+(?:-[0-9]+)+\Z)(?=\D*\d|[.+])[\W\d_]*(?:[eE][-+]?[\d_.,]*)?"
+    r"|[-+]?0(?:[xX][0-9a-fA-F_,.pP+-]*|[oO][0-7_,]*|[bB][01_,]*)"
+    r"|(?i:[-+]?\.(?:inf|nan|na(?:\..*)?))"
+    r"|-?[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt ].*)?"
 ).fullmatch
-_INDICATORS = frozenset("-?:,[]{}#&*!|>'\"%@`")
-_UNPRINTABLE = r"[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
-"""For YAML 1.1, with the marks that end a line or start a file, and half characters."""
-_BREAKS_PLAIN = re.compile(rf":[ \t]|[ \t]#|:$|{_UNPRINTABLE}").search
-_ESCAPED = re.compile(rf"[\"\\]|{_UNPRINTABLE}")
+"""What is, or looks like, a number or a time: some reader has a notation for it. Ruby's takes 1,000 for a thousand, and
+YAML 1.1 has base 60 (1:30)."""
+_INDICATORS = frozenset("-?:,[]{}#&*!|>'\"%@` ")
+_BREAKS_PLAIN = re.compile(r":(?: |\Z)| #").search
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+).search
+"""Characters that Unicode calls printable and nobody sees: fillers, joiners, variation selectors."""
 _SHORT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"}
 _STATE_LINE = {state: f"    state: {state.value}\n" for state in TaskState}
 
@@ -35,12 +39,19 @@ def scalar(text: str) -> str:
     """A text as a value on one line: plain where every reader takes it for the same text, else in double quotes."""
     if _SAFE(text) and (len(text) > _LONGEST_WORD or text.lower() not in _WORDS):
         return text
-    # Unicode's blanks at the ends are content for YAML, but not for everyone who reads a report.
-    if text and text == text.strip() and text[0] not in _INDICATORS and text.lower() not in _WORDS:
-        plain = not _NOT_A_TEXT(text) and not _BREAKS_PLAIN(text)
-    else:
-        plain = False
-    return text if plain else f'"{_ESCAPED.sub(_escape, text)}"'
+    # Not printable for Python: control, format and unassigned characters, separators but the blank, half characters.
+    seen = text.isprintable() and (text.isascii() or not _UNSEEN(text))
+    if seen and _is_plain(text):
+        return text
+    shown = text.replace("\\", "\\\\").replace('"', '\\"') if seen else "".join(map(_escape, text))
+    return f'"{shown}"'
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a text that can be seen as a whole needs no quotes."""
+    if not text or text[0] in _INDICATORS or text[-1] == " " or text.lower() in _WORDS:
+        return False
+    return not _NOT_A_TEXT(text) and not _BREAKS_PLAIN(text)
 
 
 _message = lru_cache(maxsize=256)(scalar)
@@ -93,11 +104,12 @@ def _error(task: ReportedTask) -> str:
     return f"    error:\n{lines}" if lines else ""
 
 
-def _escape(match: re.Match[str]) -> str:
-    character = match.group()
+def _escape(character: str) -> str:
     if character in _SHORT:
         return _SHORT[character]
+    if character.isprintable() and not _UNSEEN(character):
+        return character
     code = ord(character)
     if 0xD800 <= code <= 0xDFFF:  # half a character (a token's claim may hold one): no YAML reader takes it
         return "\ufffd"
-    return f"\\x{code:02X}" if code <= 0xFF else f"\\u{code:04X}"
+    return f"\\x{code:02X}" if code <= 0xFF else f"\\u{code:04X}" if code <= 0xFFFF else f"\\U{code:08X}"

@@ -9,8 +9,7 @@ from fastapi.responses import JSONResponse
 
 from app.api.auth.callers import Caller
 from app.api.edge import MayReadJobs, MayWriteJobs, TheEdge
-from app.api.http.bodies import read_body
-from app.api.http.json_bodies import read_json
+from app.api.http.json_bodies import read_json_body
 from app.api.http.problems import ApiProblem, responses
 from app.api.http.request_trace import request_span
 from app.api.runs.models import (
@@ -27,7 +26,7 @@ from app.api.shapes.cursors import Cursor, Limit, read_number_cursor, read_start
 from app.api.shapes.examples import DRY_RUN, RUN, RUN_ERRORS, page, shown
 from app.api.shapes.ids import InPath, read_id
 from app.domain.runs import Run
-from app.metadata.control import Impossible, RunControl, UnknownRun
+from app.metadata.control import ImpossibleForRun, RunControl, UnknownRun
 from app.metadata.wanted import Misfit, Starter
 
 router = APIRouter(prefix="/api/metadata-backfills", tags=["metadata runs"])
@@ -35,6 +34,8 @@ router = APIRouter(prefix="/api/metadata-backfills", tags=["metadata runs"])
 MAX_BODY = 64 * 1024
 FIRST_ERRORS = 20
 """Errors that a run is shown with."""
+
+BY_HAND = {"messageType": "JmeDecreeDocumentCreatedEvent", "keys": ["customer_id"], "mode": "all"}
 
 PROPERTY = "jeap.processarchive.metadata-backfill.enabled"
 
@@ -80,7 +81,7 @@ async def list_runs(_caller: MayReadJobs, edge: TheEdge, cursor: Cursor = None, 
             "content": {
                 "application/json": {
                     "schema": RunRequest.model_json_schema(),
-                    "example": {"messageType": "JmeDecreeDocumentCreatedEvent", "keys": ["customer_id"], "mode": "all"},
+                    "example": BY_HAND,
                 }
             },
         }
@@ -89,7 +90,7 @@ async def list_runs(_caller: MayReadJobs, edge: TheEdge, cursor: Cursor = None, 
 async def start(request: Request, caller: MayWriteJobs, edge: TheEdge) -> Response:
     """Fills keys of artifacts that are archived already. With `dryRun` nothing is written: the answer tells how many
     artifacts a run would read, and the values of the newest ones before and after. 409 where runs are switched off."""
-    body = read_json(await read_body(request, MAX_BODY, ["application/json"]), RunRequest)
+    body = await read_json_body(request, MAX_BODY, RunRequest, BY_HAND)
     if not edge.run_control.enabled:
         raise ApiProblem(409, f"Metadata runs are switched off; set {PROPERTY} to true.")
     with request_span(request, "POST /api/metadata-backfills") as span:
@@ -162,7 +163,7 @@ async def _known(run_id: UUID, act: Callable[[UUID], Awaitable[Run]]) -> Run:
         return await act(run_id)
     except UnknownRun:
         raise ApiProblem(404, f"There is no metadata run {run_id}.") from None
-    except Impossible as impossible:
+    except ImpossibleForRun as impossible:
         raise ApiProblem(409, f"The run is {impossible.state}; nothing was changed.") from None
 
 

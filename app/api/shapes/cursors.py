@@ -10,7 +10,7 @@ from fastapi import Query
 from app.api.http.problems import ApiProblem
 from app.domain.mistakes import Mistake
 
-Cursor = Annotated[str | None, Query(description="`next` of the page before", max_length=200)]
+Cursor = Annotated[str | None, Query(description="`next` of the page before", min_length=1, max_length=200)]
 Limit = Annotated[int, Query(ge=1, le=1000, description="items of a page")]
 
 

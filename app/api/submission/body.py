@@ -15,6 +15,7 @@ from app.api.submission.scalars import (
     listed,
     shown,
 )
+from app.api.submission.surrogates import NoMark, marked
 from app.domain.identity import content_hash, repeated_keys
 from app.domain.mistakes import Mistake
 
@@ -97,7 +98,12 @@ def parse_submission(body: bytes, max_references: int) -> Parsed:
     """Reads a body; never raises for what is in it. About 8 s for a million references: see `YamlReader`."""
     if refused := _refused_at_once(body):
         return Parsed(mistakes=(refused,))
-    walk = Walk(body, max_references)
+    try:
+        body, mark = marked(body)
+    except NoMark:
+        text = "holds pairs like \\ud83d\\ude00 and most characters for private use; write the characters themselves"
+        return Parsed(mistakes=(Mistake("", None, text),))
+    walk = Walk(body, max_references, mark)
     try:
         try:
             walk.document()

@@ -17,6 +17,7 @@ from _ruamel_yaml import (
 
 from app.api.submission import scalars as yaml_scalars
 from app.api.submission.scalars import MAX_MISTAKES, NULLS, ColumnsBuilder, shown
+from app.api.submission.surrogates import restoring
 from app.domain.mistakes import Mistake
 
 REFERENCES: Final = "archiveDataReferences"
@@ -62,8 +63,11 @@ class _Feed:
 class Walk:
     """One pass over the events of a body. Never recursive: what is nested deeper than the shape is read over."""
 
-    def __init__(self, body: bytes, max_references: int) -> None:
+    def __init__(self, body: bytes, max_references: int, mark: str | None = None) -> None:
+        """`mark` stands in the body for backslashes: see `surrogates`."""
         self.next: Callable[[], Any] = CParser(_Feed(body, self)).get_event
+        if mark is not None:
+            self.next = restoring(self.next, mark)
         self.max_references = max_references
         self.mistakes: list[Mistake] = []
         self.texts: dict[str, str] = {}
@@ -290,7 +294,8 @@ _SYNTAX = {
     "in double quotes",
     "could not find expected ':'": "a key has no colon after it",
     "found unexpected ':'": "a value within brackets contains a colon; put it in double quotes",
-    "Unicode character escape": "an escape in double quotes is not a character; write the character itself",
+    "Unicode character escape": "an escape in double quotes is not a character (half of a pair like \\ud83d\\ude00, or "
+    "beyond U+10FFFF); write the character itself",
     "unknown escape": "an escape in double quotes is not known; a backslash is written \\\\",
     "expected hexdecimal": "an escape in double quotes has too few digits",
     "incompatible YAML document": "the %YAML line names a version that is not supported; leave it out",

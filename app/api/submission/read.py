@@ -18,6 +18,12 @@ archiveDataReferences:
     version: 1
 """
 
+IN_ONE_LINE = (
+    "{message: JmeDecreeDocumentCreatedEvent, topic: jme-process-archive-decreedocumentcreated, "
+    "archiveDataReferences: [{id: DOC-2024-001, version: 1}]}"
+)
+"""The same."""
+
 SUBMISSION_SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["message", "topic", "archiveDataReferences"],

@@ -8,9 +8,9 @@ import sys
 from array import array
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, BinaryIO
 
+from app import shipped
 from app.api.submission.body import Parsed, parse_submission
 from app.api.submission.scalars import ReferenceColumns
 from app.domain.mistakes import Mistake
@@ -57,7 +57,7 @@ class YamlReader:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
-                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ} | {"PYTHONPATH": _ROOT},
+                env=_environment(),
             )
         except OSError as error:
             raise ReadingFailed(f"no process can be started: {error.strerror}") from error
@@ -153,10 +153,14 @@ def _write(parsed: Parsed, pipe: BinaryIO) -> None:
 NICE = 5
 """So much does the process stand back behind the service, whose event loop must not wait for it."""
 
-_ROOT = str(Path(__file__).resolve().parents[3])
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "LANG")
 """All of the environment that the reading process gets: no secrets beside a parser of strangers' bytes."""
 _WORKER = "from app.api.submission.reader import read_from_stdin; read_from_stdin()"
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    return {**kept, "PYTHONPATH": shipped.IMPORTED_FROM}
 
 
 def read_from_stdin() -> None:

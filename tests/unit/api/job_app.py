@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from app.api.auth.callers import Authenticator, IssuerOptions, KeySets, ResourceServerOptions
 from app.api.http import problems
-from app.api.http.turns import Turns
+from app.api.http.concurrency import ConcurrencyLimit
 from app.api.jobs import control, failures, references, submit_and_report
 from app.catalog.archive_types import Catalog
 from app.catalog.live import LiveCatalog
@@ -80,7 +80,7 @@ async def job_app(url: str) -> AsyncIterator[JobApp]:
         merged_reports=MergedReports(database),
         failed=FailedReferences(database),
         references=References(database),
-        changes=Turns("changes", 1, waiting=1),
+        changes=ConcurrencyLimit("changes", 1, waiting=1),
     )
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://pas", headers=WRITER) as client:

@@ -77,9 +77,10 @@ class TestOwnTopics:
         consumer = await started(broker)
         await send(broker, b"a", b"b", b"c")
         await consumer.poll(1, 10)
-        await consumer.commit({OWN: 2, Partition("gone", 0): 7})
+        assert await consumer.commit({OWN: 2, Partition("gone", 0): 7})
         await consumer.stop()
         assert consumer.assigned() == frozenset()
+        assert not await consumer.commit({OWN: 3}), "who has left the group commits nothing"
         await send(broker, b"d")
         assert [(r.offset, r.value) for r in await (await started(broker)).poll(1, 10)] == [(2, b"c"), (3, b"d")]
 

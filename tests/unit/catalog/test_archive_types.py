@@ -223,7 +223,7 @@ def test_the_one_remote_data_configuration_is_resolved() -> None:
     ("message", "config_id", "error", "said"),
     [
         ("Nobody", None, UnknownMessage, "message Nobody"),
-        ("single", None, UnknownMessage, "message single"),
+        ("single", None, UnknownMessage, "message single; there are Single, Named, Several$"),
         ("Event", None, NotRemoteData, "no uri"),
         ("Several", "event", NotRemoteData, "no uri"),
         ("Several", None, AmbiguousConfiguration, "config-id: one, two"),

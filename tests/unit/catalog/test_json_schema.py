@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from app.catalog.json_schema import bundle, compile_json_schema
+from app.catalog.bundles import bundle
+from app.catalog.json_schema import compile_json_schema
 
 
 def nothing(uri: str) -> Any:
@@ -56,6 +57,13 @@ def test_a_mismatch_names_path_and_rule(schema: Any, document: bytes, expected: 
     assert problem(schema, document) == expected
 
 
+@pytest.mark.parametrize("name", ["4711", "007", "-1", "4711.5"])
+def test_a_name_of_digits_is_content_too(name: str) -> None:
+    schema = {"additionalProperties": {"items": {"type": "null"}, "properties": {"0": {"type": "null"}}}}
+    assert problem(schema, b'{"%b":[null,1]}' % name.encode()) in ("$.*[1]: must be null", "$.*.*: must be null")
+    assert problem(schema, b'{"%b":{"0":1}}' % name.encode()) in ('$.*["0"]: must be null', "$.*.*: must be null")
+
+
 KEYWORDS = (
     "type const enum pattern format minLength maxLength minimum maximum exclusiveMinimum exclusiveMaximum multipleOf "
     "minItems maxItems uniqueItems contains required minProperties maxProperties additionalProperties not anyOf"
@@ -78,13 +86,37 @@ def test_no_rule_shows_a_value(document: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "document",
-    [b"", b"NaN", b"[Infinity]", b"{'a':1}", b'"\\ud800"', b'"\xff"', b"1 2", b"[1,]", b"\xef\xbb\xbf{}", b"[" * 5000],
+    ("document", "said"),
+    [
+        (b"", "not valid JSON: nothing but blanks"),
+        (b"[NaN]", "not valid JSON: NaN is no number of JSON (line 1, column 2)"),
+        (b"[\n-Infinity]", "not valid JSON: Infinity is no number of JSON (line 2, column 2)"),
+        (b"{'a':1}", "not valid JSON (line 1, column 2)"),
+        (b'"\xff"', "not valid JSON: not UTF-8 (byte 2)"),
+        (b"1 2", "not valid JSON (line 1, column 3)"),
+        (b"[1,]", "not valid JSON (line 1, column 3)"),
+        (b'"\x01"', "not valid JSON (line 1, column 2)"),
+        (b"[01]", "not valid JSON (line 1, column 2)"),
+        (b"[123456789012345678901,1.]", "not valid JSON (line 1, column 26)"),
+        (b"{123456789012345678901:1}", "not valid JSON (line 1, column 2)"),
+        (b"\xef\xbb\xbf{}", "not valid JSON: it starts with a byte order mark (U+FEFF), send it without"),
+        (b"[" * 5000, "nested too deeply: more than 1,024 levels; JSON allows this, it is not kept"),
+        (b"[1e999999999999999999999]", "a number has an exponent of more than 18 digits"),
+    ],
 )
-def test_documents_must_be_strict_json(document: bytes) -> None:
+def test_what_is_not_kept_says_why(document: bytes, said: str) -> None:
+    assert problem({}, document) == said
+
+
+@pytest.mark.parametrize(
+    "document", [b'"\\ud800"', b'{"\\uDC00x":1}', b'["\\ud83d x"]', b'[123456789012345678901,"\\ud800"]']
+)
+def test_half_a_surrogate_pair_is_not_called_invalid_json(document: bytes) -> None:
     text = problem({}, document)
     assert text is not None
-    assert text.startswith("not valid JSON (line 1, column ")
+    assert text.startswith("a text has half of a surrogate pair (line 1, column ")
+    assert "JSON allows this" in text
+    assert problem({}, b'"\\ud83d\\ude00"') is None
 
 
 @pytest.mark.parametrize("pattern", ["^(a+)+$", "^(a|aa)+$", "^(?:(?=a)a+)+$", "(a*)*b", r"^((a+)\2?)+$"])
@@ -103,7 +135,8 @@ def test_look_around_and_back_references_work_on_ordinary_texts() -> None:
     ("schema", "said"),
     [
         ({"type": "strin"}, r"\$\.type"),
-        ({"pattern": "("}, "regex"),
+        ({"pattern": "("}, r"\$\.pattern: \( is not a pattern of ECMA-262"),
+        ({"$defs": {"a": {"patternProperties": {"[": {}}}}}, r"\$\.\$defs\.a\.patternProperties: \["),
         ([], "must be an object"),
         ({"$schema": "https://example.org/other"}, "unknown dialect"),
         ({"$ref": "https://example.org/far.json"}, "not in the registry"),

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from app.catalog.archive_types import CatalogError
-from app.catalog.registry import LARGE_DOCUMENT, Registry, load_registry, registry_of
+from app.catalog.lanes import LARGE_DOCUMENT
+from app.catalog.registry import Registry, load_registry, registry_of
 from app.domain.archive_types import SchemaName
 from app.domain.errors import PermanentFailure
 
@@ -91,8 +92,12 @@ def test_a_mismatch_has_the_message_of_the_contract(real: Registry) -> None:
 
 
 def test_an_unknown_schema_has_the_message_of_the_contract(real: Registry) -> None:
-    assert failure(real, b"{}", SchemaName("PSF", "Foo", 3)) == "Unknown archive data schema PSF/Foo version 3"
-    assert failure(real, b"{}", OSV._replace(version=2)).startswith("Unknown archive data schema")
+    assert failure(real, b"{}", SchemaName("PSF", "Foo", 3)) == (
+        "Unknown archive data schema PSF/Foo version 3; system PSF has OsvRecord"
+    )
+    assert failure(real, b"{}", OSV._replace(version=2)) == (
+        "Unknown archive data schema PSF/OsvRecord version 2; there is version 1"
+    )
 
 
 def test_the_content_type_must_be_one_the_schema_describes(real: Registry) -> None:

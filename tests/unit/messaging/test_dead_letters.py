@@ -1,12 +1,16 @@
 """What can never be handled keeps its bytes and gets a reason; what does not fit is shortened and says so."""
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
+from typing import cast
 
-from app.broker import Message, MessageRejected, Partition, Record
+from app.broker import Broker, Message, MessageRejected, Partition, Record
 from app.domain.errors import Unavailable
 from app.domain.readiness import Readiness
 from app.messaging.dead_letters import KEPT, as_dead_letter, send_dead_letter
+from tests.unit.messaging import fakes
+from tests.unit.messaging.fakes import until
 
 RECORD = Record(Partition("commands", 3), 41, b"key", b"\xff\x00value", [("traceparent", b"00-x")])
 
@@ -15,7 +19,7 @@ class FakeBroker:
     """Answers sends with what it is told, in order, then takes everything."""
 
     def __init__(self, answers: Sequence[Exception] = ()) -> None:
-        self._answers = list(answers)
+        self._answers = answers if isinstance(answers, list) else list(answers)
         self.sent: list[Message] = []
 
     async def send(self, message: Message) -> None:
@@ -55,7 +59,7 @@ async def test_an_outage_is_waited_for() -> None:
 async def test_what_does_not_fit_is_sent_with_its_beginning_and_its_hash() -> None:
     value = bytes(range(256)) * 1000
     record = Record(Partition("commands", 0), 7, b"k" * 100_000, value, [("h", b"x" * 100_000)])
-    message = await send(FakeBroker([MessageRejected("too large")]), record)
+    message = await send(FakeBroker([MessageRejected("commands-dlq", "too large")]), record)
     headers = dict(message.headers)
     assert message.value == value[:KEPT]
     assert message.key == b"k" * KEPT
@@ -66,3 +70,56 @@ async def test_what_does_not_fit_is_sent_with_its_beginning_and_its_hash() -> No
 
 def test_a_reason_is_bounded() -> None:
     assert len(dict(as_dead_letter(RECORD, "x" * 5000).headers)["dlq-reason"]) <= 1000
+
+
+async def test_a_topic_that_refuses_even_what_was_shortened_is_named_until_it_takes_it() -> None:
+    most, asked, readiness = [1_000], [0], Readiness(())
+
+    def topic(message: Message) -> None:
+        asked[0] += 1
+        if len(message.value or b"") > most[0]:
+            raise MessageRejected(message.topic, "set its max.message.bytes to 131072 or more")
+
+    letter = Record(Partition("commands", 0), 7, b"k", b"v" * 100_000, ())
+    broker = fakes.FakeBroker(topic)
+    sending = asyncio.create_task(send_dead_letter(cast("Broker", broker), readiness, letter, "not a command"))
+    await until(lambda: asked[0] > 10)
+    assert not sending.done()
+    assert readiness.problems == {"topic commands-dlq": "set its max.message.bytes to 131072 or more"}
+    most[0] = KEPT
+    await asyncio.wait_for(sending, 10)
+    assert [len(message.value or b"") for message in broker.sent] == [KEPT]
+    assert readiness.problems == {}
+
+
+async def test_a_topic_that_takes_more_meanwhile_gets_the_whole_record() -> None:
+    letter = Record(Partition("commands", 0), 7, b"k", b"v" * 100_000, ())
+    refusals: list[Exception] = [MessageRejected("commands-dlq", "too large")] * 4
+    message = await send(FakeBroker(refusals), letter)
+    assert message.value == letter.value
+    assert "dlq-truncated" not in dict(message.headers)
+
+
+async def test_a_record_of_which_nothing_can_be_cut_waits_as_it_is() -> None:
+    small = [True]
+    tried: list[Message] = []
+
+    def topic(message: Message) -> None:
+        tried.append(message)
+        if small[0]:
+            raise MessageRejected(message.topic, "too large")
+
+    broker = fakes.FakeBroker(topic)
+    sending = asyncio.create_task(send_dead_letter(cast("Broker", broker), Readiness(()), RECORD, "not a command"))
+    await until(lambda: len(tried) > 4)
+    small[0] = False
+    await asyncio.wait_for(sending, 10)
+    assert all("dlq-truncated" not in dict(message.headers) for message in tried)
+
+
+async def test_an_outage_behind_a_refusal_is_named_too_and_both_end() -> None:
+    answers: list[Exception] = [MessageRejected("commands-dlq", "too large"), Unavailable("broker", "away")]
+    readiness = Readiness(())
+    await send_dead_letter(cast("Broker", FakeBroker(answers)), readiness, RECORD, "not a command")
+    assert answers == []
+    assert readiness.problems == {}

@@ -3,7 +3,33 @@
 import asyncio
 from collections.abc import Callable
 
-from app.messaging.slots import ENDING, Free, Slots, Work
+from typing_extensions import override
+
+from app.messaging.slots import ENDING, Slots
+from app.messaging.work import Free, Work
+
+
+class Waits(Work):
+    """Work of a desk: waits until it is told to end."""
+
+    def __init__(self, desk: "Desk", lane: str, turn: str, name: str, void: bool) -> None:
+        self.desk, self.lane, self.turn, self.name, self.void = desk, lane, turn, name, void
+
+    @override
+    async def run(self, free: Free) -> None:
+        self.desk.frees[self.name] = free
+        self.desk.running.append(self.name)
+        self.desk.ends[self.name] = asyncio.Event()
+        try:
+            await self.desk.ends[self.name].wait()
+        except asyncio.CancelledError:
+            self.desk.cancelled.append(self.name)
+            raise
+
+    @override
+    @property
+    def is_void(self) -> bool:
+        return self.void
 
 
 class Desk:
@@ -14,20 +40,10 @@ class Desk:
         self.running: list[str] = []
         self.cancelled: list[str] = []
         self.frees: dict[str, Free] = {}
-        self._ends: dict[str, asyncio.Event] = {}
+        self.ends: dict[str, asyncio.Event] = {}
 
     def add(self, lane: str, turn: str, name: str, *, void: bool = False) -> None:
-        async def run(free: Free) -> None:
-            self.frees[name] = free
-            self.running.append(name)
-            self._ends[name] = asyncio.Event()
-            try:
-                await self._ends[name].wait()
-            except asyncio.CancelledError:
-                self.cancelled.append(name)
-                raise
-
-        self.slots.add(Work(lane, turn, run, is_void=lambda: void))
+        self.slots.add(Waits(self, lane, turn, name, void))
 
     async def fill(self) -> list[str]:
         self.slots.fill()
@@ -35,7 +51,7 @@ class Desk:
         return self.running
 
     async def end(self, name: str) -> None:
-        self._ends[name].set()
+        self.ends[name].set()
         for _ in range(3):
             await asyncio.sleep(0)
 
@@ -165,3 +181,50 @@ async def test_a_source_that_runs_well_keeps_what_it_has_in_hand() -> None:
     for number in range(11):
         desk.add("well", "job", f"well {number}")
     assert desk.slots.overflow() == []
+
+
+async def test_a_lane_that_void_work_emptied_is_gone() -> None:
+    told: list[tuple[str, bool]] = []
+
+    def limit(lane: str, others: bool) -> int:
+        told.append((lane, others))
+        return 1000
+
+    desk = Desk(4, limit)
+    for number in range(3):
+        desk.add(f"source {number}", "job", f"gone {number}", void=True)
+    desk.add("ours", "job", "ours")
+    assert await desk.fill() == ["ours"]
+    assert told[-1] == ("ours", False), "lanes without work that may start do not count as others"
+    assert desk.slots.lanes == {"ours"}
+    await desk.end("ours")
+    assert desk.slots.lanes == set()
+
+
+async def test_lanes_that_a_drain_emptied_are_gone_and_those_with_running_work_stay() -> None:
+    desk = Desk(1)
+    for lane in ("running", "waiting"):
+        desk.add(lane, "job", lane)
+    assert await desk.fill() == ["running"]
+    await desk.slots.drain(lambda work: work.lane == "waiting", 1)
+    assert desk.slots.lanes == {"running"}
+    desk.add("waiting", "job", "again")
+    await desk.end("running")
+    assert desk.running == ["running", "again"]
+    assert desk.slots.lanes == {"waiting"}
+    await desk.end("again")
+    assert desk.slots.lanes == set()
+
+
+async def test_what_overflows_may_be_all_that_a_job_has_in_hand() -> None:
+    desk = Desk(1, lambda _lane, _others: 1)
+    for job in ("first", "second"):
+        for number in range(3):
+            desk.add("stalled", job, f"{job} {number}")
+    assert {work.turn for work in desk.slots.overflow()} == {"second"}
+    assert desk.slots.in_hand == 3
+    for number in range(3):
+        assert (await desk.fill())[-1] == f"first {number}"
+        await desk.end(f"first {number}")
+    assert desk.slots.in_hand == 0
+    assert desk.slots.lanes == set()

@@ -1,11 +1,9 @@
 """Databases with artifacts, for the tests of the search."""
 
 import hashlib
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -19,19 +17,10 @@ from app.domain.extraction import metadata_value
 from app.domain.jobs import Reference
 from app.domain.search import Operator, Search
 from app.metadata.search import Artifacts, condition
-from tests.servers import Postgres
 
 MESSAGE = "DecreeCreatedEvent"
 JOB = UUID("88dbb65f-9634-4685-bc86-17b72d715d3e")
 START = datetime(2026, 5, 8, 7, 26, 37, 123456, tzinfo=UTC)
-
-_numbers = itertools.count(1)
-
-
-def new_url(directory: Path, postgres: Postgres | None) -> str:
-    if postgres is None:
-        return f"sqlite:///{directory / 'pas.db'}"
-    return postgres.create_database(f"search{next(_numbers)}")
 
 
 @dataclass

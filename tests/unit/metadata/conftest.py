@@ -1,16 +1,14 @@
-"""A database with artifacts, on both kinds."""
+"""A database with artifacts."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from tests.unit.metadata.archived import Archived, new_url, open_archived
+from tests.unit.metadata.archived import Archived, open_archived
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-async def archived(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Archived]:
-    postgres = request.getfixturevalue("postgres") if request.param == "postgres" else None
-    opened = await open_archived(new_url(tmp_path, postgres))
+@pytest.fixture
+async def archived(url: str) -> AsyncIterator[Archived]:
+    opened = await open_archived(url)
     yield opened
     await opened.database.close()

@@ -8,7 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from app.catalog.registry import LARGE_DOCUMENT, Registry, load_registry
+from app.catalog.lanes import LARGE_DOCUMENT
+from app.catalog.registry import Registry, load_registry
 from app.domain.archive_types import ExtractionPath, SchemaName
 from app.domain.artifacts import StoredObject
 from app.domain.definitions import NOTHING

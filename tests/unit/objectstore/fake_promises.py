@@ -82,7 +82,8 @@ class FakePromises:
         lock = {name: told[name] for name in (MODE, UNTIL) if name in told}
         version = Version(f"v{self.made}", f'"e{self.made}"', lock, self.now().replace(microsecond=0))
         versions.append(version)
-        return web.Response(headers={"ETag": version.etag, "x-amz-version-id": version.version_id})
+        echoed = {CHECKSUM: request.headers[CHECKSUM]} if CHECKSUM in request.headers else {}
+        return web.Response(headers={"ETag": version.etag, "x-amz-version-id": version.version_id, **echoed})
 
     def _delete(self, versions: list[Version], found: list[Version]) -> web.Response:
         for version in found:

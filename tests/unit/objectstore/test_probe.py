@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from aiohttp import web
+from typing_extensions import override
 
 from app.domain.errors import Unavailable
 from app.objectstore import PROBE_KEY
@@ -92,6 +93,7 @@ class Disturbed(FakePromises):
         super().__init__()
         self.times = times
 
+    @override
     def answer(self, request: web.Request, body: bytes) -> web.Response:
         versions = self.objects.setdefault(PATH, [])
         if self.times > 0 and request.path == PATH and versions:
@@ -120,6 +122,7 @@ class Undecided(FakePromises):
 
     said = False
 
+    @override
     def answer(self, request: web.Request, body: bytes) -> web.Response:
         if request.method == "PUT" and self.made and not self.said:
             self.said = True
@@ -135,6 +138,7 @@ async def test_a_conflict_is_no_proof_and_tried_again(fake: FakeS3, connection: 
 
 async def test_a_failure_of_the_put_with_the_wrong_checksum_is_no_proof(fake: FakeS3, connection: S3Connection) -> None:
     class Fails(FakePromises):
+        @override
         def answer(self, request: web.Request, body: bytes) -> web.Response:
             if request.method == "PUT" and request.path.endswith("-checksum"):
                 return error(503, "SlowDown")

@@ -12,6 +12,7 @@ from app.domain.errors import Unavailable
 from app.objectstore import ObjectStoreError
 from app.objectstore.s3 import S3ObjectStore, S3Options, open_s3
 from app.objectstore.s3_put import proves
+from tests.unit.objectstore.tried import as_tried
 from tests.unit.objectstore.uploads import upload_to
 from tests.unit.sources.server import RawServer, Request, answer, serving
 
@@ -51,7 +52,7 @@ async def twice(delay: float, *, silent: bool = False) -> AsyncIterator[tuple[Ra
     async with serving(respond) as server:
         options = S3Options(access_url=server.url, access_key="AK", secret_key="SECRET-KEY")
         async with open_s3(options) as store:
-            yield server, store
+            yield server, as_tried(store, "b")
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.005, 0.05])

@@ -17,6 +17,7 @@ from app.settings.model import Settings
 from app.sources.oauth import OAuthClientOptions
 from app.telemetry.exported import authorities
 from tests.support.certificates import self_signed
+from tests.unit.objectstore.tried import as_tried
 from tests.unit.objectstore.uploads import upload_to
 from tests.unit.sources.server import TRACEPARENT, RawServer, Request, answer, document, serving, sources
 
@@ -99,7 +100,7 @@ async def of_the_issuer(server: RawServer) -> None:
 async def of_the_store(server: RawServer) -> None:
     options = S3Options(access_url=server.url, access_key="AK", secret_key="SECRET-KEY")
     async with open_s3(options) as store:
-        assert (await store.put(upload_to("b"))).version_id == "v"
+        assert (await as_tried(store, "b").put(upload_to("b"))).version_id == "v"
         assert await store.head("b", "k") is None
         assert b"".join([piece async for piece in store.read("b", "k", None)]) == b"[1]"
 

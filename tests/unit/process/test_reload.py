@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from app.catalog.archive_types import Catalog, load_archive_types
 from app.catalog.live import LiveCatalog
@@ -27,6 +28,7 @@ class Applied(Definitions):
         self.keys: list[list[str]] = []
         self.away = self.broken = False
 
+    @override
     async def apply(self, catalog: Catalog) -> None:
         if self.away:
             raise Unavailable("database", "away")
@@ -34,6 +36,7 @@ class Applied(Definitions):
             raise ValueError("what nobody thought of")
         self.keys.append([path.key for each in catalog.configurations for path in each.metadata_extraction_paths])
 
+    @override
     async def sweep(self) -> None:
         raise AssertionError("not so soon")
 

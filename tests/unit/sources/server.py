@@ -59,9 +59,11 @@ async def serving(
 ) -> AsyncIterator[RawServer]:
     """Bytes are the answer to everything; a function writes its own and may close the writer."""
     server = RawServer(scheme="https" if tls else "http")
+    answering: set[asyncio.Task[None] | None] = set()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server.connections += 1
+        answering.add(asyncio.current_task())
         try:
             while not writer.is_closing():
                 request = await _read(reader)
@@ -71,10 +73,11 @@ async def serving(
                 else:
                     await answer(request, writer)
                 await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
             writer.close()
+            answering.discard(asyncio.current_task())
 
     listener = await asyncio.start_server(connected, "127.0.0.1", port, ssl=tls)
     server.port = listener.sockets[0].getsockname()[1]
@@ -82,6 +85,10 @@ async def serving(
         yield server
     finally:
         listener.close()
+        for task in tuple(answering):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
 
 
 async def _read(reader: asyncio.StreamReader) -> Request:

@@ -5,6 +5,8 @@ import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from typing_extensions import override
+
 T = TypeVar("T")
 
 
@@ -22,6 +24,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
         selector.select = jump  # type: ignore[method-assign]
 
+    @override
     def time(self) -> float:
         return self.now
 

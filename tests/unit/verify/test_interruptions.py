@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from typing_extensions import override
 
 from app.domain.errors import Unavailable
 from app.domain.jobs import Reference, TaskId
@@ -154,6 +155,7 @@ async def test_a_store_that_gives_nothing_at_all_is_no_list_of_findings(archived
     real = archived.objects
 
     class Refusing(Between):
+        @override
         async def head(self, *place: Any) -> ObjectVersion | None:
             away()
             return None

@@ -15,14 +15,13 @@ import uvicorn
 from app.domain.errors import Unavailable
 from app.domain.jobs import Reference
 from tests.unit.api.artifact_app import BEARER, ArtifactApp, artifact_app
-from tests.unit.metadata.archived import new_url
 
 LARGE = bytes(range(256)) * 4096 + b"end"
 
 
 @pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[ArtifactApp]:
-    async with artifact_app(tmp_path, new_url(tmp_path, None)) as opened:
+async def api(url: str, tmp_path: Path) -> AsyncIterator[ArtifactApp]:
+    async with artifact_app(tmp_path, url) as opened:
         server = uvicorn.Server(uvicorn.Config(opened.app, port=0, log_config=None, lifespan="off"))
         server.capture_signals = contextlib.nullcontext  # type: ignore[assignment,method-assign]
         serving = asyncio.create_task(server.serve())

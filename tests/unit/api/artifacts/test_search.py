@@ -1,4 +1,4 @@
-"""`GET /api/artifacts`: the shape of an artifact, conditions as parameters, pages, mistakes. On both databases."""
+"""`GET /api/artifacts`: the shape of an artifact, conditions as parameters, pages, mistakes."""
 
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -13,13 +13,11 @@ from app.domain.errors import Unavailable
 from app.domain.jobs import Reference
 from tests.unit.api.artifact_app import ArtifactApp, artifact_app
 from tests.unit.api.issuer import token
-from tests.unit.metadata.archived import new_url
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-async def api(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ArtifactApp]:
-    postgres = request.getfixturevalue("postgres") if request.param == "postgres" else None
-    async with artifact_app(tmp_path, new_url(tmp_path, postgres)) as app:
+@pytest.fixture
+async def api(url: str, tmp_path: Path) -> AsyncIterator[ArtifactApp]:
+    async with artifact_app(tmp_path, url) as app:
         await app.archived.define("customer_id", "amount", "tags", inactive=["gone"])
         yield app
 
@@ -68,7 +66,7 @@ async def test_a_key_may_have_dots_and_brackets(api: ArtifactApp) -> None:
 async def test_pages_are_asked_on_with_the_cursor(api: ArtifactApp) -> None:
     for _ in range(5):
         await api.archived.add({"customer_id": "a"})
-    query, found = "?metadata.customer_id=a&limit=2", []
+    query, found, page = "?metadata.customer_id=a&limit=2", [], {"next": ""}
     for expected in (2, 2, 1):
         page = (await api.get(query)).json()
         assert list(page) == ["items", "next"]
@@ -93,17 +91,30 @@ async def test_all_mistakes_of_a_search_are_named_with_what_is_possible(api: Art
         "&metadata.amount[gt]=1e999&jobId=1&archivedFrom=yesterday&archivedTo=2026-05-08T07:00&allVersions=1&cursor=x"
         "&format=xml&system=&schema=a&schema=b"
     )
-    assert "there are messageType, configId, referenceId" in found["mesageType"]
-    assert "there are amount, customer_id, gone, tags" in found["metadata.costumer"]
+    assert "there are messageType, " in found["mesageType"]
+    assert "there are customer_id, amount, gone, tags" in found["metadata.costumer"]
     assert found["metadata.amount[above]"] == (
         "has an unknown operator; there are eq, ne, contains, gt, gte, lt, lte, isnull"
     )
     assert found["metadata.amount[isnull]"] == "must be true or false"
     assert "beyond the numbers" in found["metadata.amount[gt]"]
-    assert found["schema"] == "is given twice"
+    assert found["schema"] == "is given twice, as 'a' and 'b'; give it once"
     assert found["limit"] == "must be an integer from 1 to 1000"
     for name in ("version", "jobId", "archivedFrom", "archivedTo", "allVersions", "cursor", "format", "system"):
         assert found[name].startswith("must be "), name
+
+
+async def test_a_condition_that_stands_twice_is_refused(api: ArtifactApp) -> None:
+    found = await api.mistakes("?metadata.amount[gt]=1&metadata.amount[gt]=2&metadata.amount[lt]=5")
+    assert found == {"metadata.amount[gt]": "is given twice, as '1' and '2'; give it once"}
+
+
+async def test_all_accept_headers_of_a_request_count(api: ArtifactApp) -> None:
+    headers = [("Accept", "application/json;q=0"), ("Accept", "text/csv;q=0.1"), ("Accept", "*/*;q=0.01")]
+    answer = await api.client.get("/api/artifacts", headers=headers)
+    assert answer.headers["content-type"].startswith("text/csv")
+    refused = await api.get("", Accept="application/*;q=0")
+    assert (refused.status_code, refused.headers["content-type"]) == (406, "application/problem+json")
 
 
 @pytest.mark.parametrize(

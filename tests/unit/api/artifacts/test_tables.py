@@ -11,12 +11,13 @@ import pytest
 
 from app.domain.jobs import Reference
 from tests.unit.api.artifact_app import ArtifactApp, artifact_app
-from tests.unit.metadata.archived import new_url
+
+LINE_ENDS = ["\x85", "\u2028", "\u2029"]
 
 
 @pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[ArtifactApp]:
-    async with artifact_app(tmp_path, new_url(tmp_path, None)) as app:
+async def api(url: str, tmp_path: Path) -> AsyncIterator[ArtifactApp]:
+    async with artifact_app(tmp_path, url) as app:
         await app.archived.define("text", "amount", inactive=["list"])
         await app.archived.define("text", "other", message="OtherEvent")
         yield app
@@ -42,13 +43,39 @@ async def test_csv_has_only_the_keys_of_the_message_type_asked_for(api: Artifact
     assert answer.text.endswith(",jobId,metadata.text,metadata.other\r\n")
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-2", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1"])
+@pytest.mark.parametrize(
+    "text",
+    ["=1+1", "+1", "-2", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", " =1", "\xa0-1", "\u200b@A", "\ufeff \x01＋1"],
+)
 async def test_no_text_is_a_formula(api: ArtifactApp, text: str) -> None:
     await api.archived.add({"text": text}, reference=Reference(text.strip()))
     answer = await api.get("?format=csv")
     [row] = csv.DictReader(io.StringIO(answer.content.decode(), newline=""), strict=True)
     assert row["metadata.text"] == f"'{text}"
     assert row["referenceId"] == f"'{text.strip()}"
+
+
+@pytest.mark.parametrize("text", ["a=1", " a", "", " ", "1-2", "\u200b", "é@a.example"])
+async def test_no_other_text_is_changed(api: ArtifactApp, text: str) -> None:
+    await api.archived.add({"text": text})
+    answer = await api.get("?format=csv")
+    [row] = csv.DictReader(io.StringIO(answer.content.decode(), newline=""), strict=True)
+    assert row["metadata.text"] == text
+
+
+@pytest.mark.parametrize("end", LINE_ENDS)
+async def test_a_line_stays_a_line_whatever_its_texts_hold(api: ArtifactApp, end: str) -> None:
+    await api.archived.add({"text": f"a{end}b", "amount": Decimal("1.000000000000000000001"), "list": [f"\\{end}"]})
+    await api.archived.define(f"k{end}", "text")
+    await api.archived.add({f"k{end}": end}, reference=Reference(f"r{end}"))
+    found = (await api.get("?format=ndjson")).content.decode()
+    second, first = [json.loads(line) for line in found.splitlines()]
+    assert (first["metadata"]["text"], first["metadata"]["list"]) == (f"a{end}b", [f"\\{end}"])
+    assert '"amount":1.000000000000000000001' in found
+    assert (second["metadata"], second["referenceId"]) == ({f"k{end}": end}, f"r{end}")
+    assert len((await api.get("?format=json")).text.splitlines()) == 1
+    rows = (await api.get("?format=csv")).content.decode().splitlines(keepends=True)
+    assert [row["metadata.text"] for row in csv.DictReader(rows, strict=True)] == ["", f"a{end}b"]
 
 
 async def test_a_semicolon_does_not_begin_a_cell_with_a_formula(api: ArtifactApp) -> None:

@@ -41,7 +41,7 @@ class Edge:
 async def edge() -> Edge:
     """Whose keys were fetched a while ago."""
     edge = Edge()
-    assert await edge.caller(token(OLD))
+    assert (await edge.caller(token(OLD))).subject
     edge.clock.seconds += 30
     return edge
 
@@ -64,7 +64,7 @@ async def test_many_first_tokens_of_the_new_key_share_one_fetch_and_the_old_key_
     waiting = [asyncio.create_task(edge.caller(token(NEW))) for _ in range(50)]
     for _ in range(20):
         await asyncio.sleep(0)
-    assert await edge.caller(token(OLD))
+    assert (await edge.caller(token(OLD))).subject
     edge.issuer.hold.set()
     assert len(await asyncio.gather(*waiting)) == 50
     assert edge.fetches == 2
@@ -79,7 +79,7 @@ async def test_strangers_make_the_keys_be_fetched_every_thirty_seconds_at_most(e
         for sent in forged:
             await edge.refusal(sent)
     assert edge.fetches - before == 10
-    assert await edge.caller(token(OLD))
+    assert (await edge.caller(token(OLD))).subject
 
 
 async def test_a_token_that_is_refused_for_another_reason_fetches_nothing(edge: Edge) -> None:
@@ -95,7 +95,7 @@ async def test_a_token_that_is_refused_for_another_reason_fetches_nothing(edge: 
 async def test_while_the_issuer_is_away_a_forged_signature_stays_invalid_and_the_old_key_usable(edge: Edge) -> None:
     edge.issuer.down = True
     assert "signature invalid" in await edge.refusal(token(NEW))
-    assert await edge.caller(token(OLD))
+    assert (await edge.caller(token(OLD))).subject
 
 
 async def test_a_key_id_that_is_no_longer_listed_after_the_fetch_is_unknown(edge: Edge) -> None:

@@ -125,7 +125,7 @@ async def test_a_key_that_comes_with_the_token_is_not_used() -> None:
 
 @pytest.mark.parametrize("typ", ["JWT", "jwt", "at+jwt", "application/at+jwt", None])
 async def test_access_tokens_of_any_spelling_are_accepted(typ: str | None) -> None:
-    assert await caller(token(headers={"typ": typ}))
+    assert isinstance(await caller(token(headers={"typ": typ})), Caller)
 
 
 @pytest.mark.parametrize("typ", ["logout+jwt", "dpop+jwt", "JWE", "", 1, ["JWT"], {}])
@@ -155,7 +155,7 @@ async def test_the_issuer_decides_which_keys_count() -> None:
     ours, theirs = KEYS[:1], parse_keys(jwks(jwk(OTHER, kid="one")))
     sets = KeySets({**KeySets.static(ISSUER, ours)._sources, **KeySets.static("https://b.example", theirs)._sources})
     known = Authenticator(ResourceServerOptions(), sets, lambda: NOW)
-    assert await known.caller([f"Bearer {token(OTHER, iss='https://b.example')}"])
+    assert isinstance(await known.caller([f"Bearer {token(OTHER, iss='https://b.example')}"]), Caller)
     for key, issuer in ((OTHER, ISSUER), (RSA, "https://b.example")):
         with pytest.raises(ApiProblem, match="signature invalid"):
             await known.caller([f"Bearer {token(key, iss=issuer)}"])
@@ -200,7 +200,7 @@ async def test_null_is_no_time_and_iat_does_not_matter() -> None:
     assert await refusal(signed({**claims(), "exp": None})) == "malformed token"
     assert await refusal(signed({**claims(), "nbf": None})) == "malformed token"
     for issued in (NOW + 9999, "yesterday", None):
-        assert await caller(signed({**claims(), "iat": issued}))
+        assert isinstance(await caller(signed({**claims(), "iat": issued})), Caller)
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "9" * 5000])
@@ -211,7 +211,7 @@ async def test_numbers_that_are_none_are_malformed(number: str) -> None:
 
 @pytest.mark.parametrize("audience", [AUDIENCE, [AUDIENCE], ["other", AUDIENCE], [None, 1, AUDIENCE]])
 async def test_the_audience_may_be_one_of_several(audience: Any) -> None:
-    assert await caller(signed(claims(aud=audience)))
+    assert isinstance(await caller(signed(claims(aud=audience))), Caller)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ async def test_the_audience_may_be_one_of_several(audience: Any) -> None:
 async def test_a_token_for_another_audience_is_refused_where_one_is_configured(audience: Any) -> None:
     sent = signed(claims(aud=audience))
     assert await refusal(sent) == "audience does not match"
-    assert await caller(sent, audience=None)
+    assert isinstance(await caller(sent, audience=None), Caller)
 
 
 @pytest.mark.parametrize(
@@ -265,13 +265,13 @@ async def test_a_token_of_sixteen_kibibytes_is_the_largest() -> None:
     sent = token(pad="")
     largest = token(pad="x" * ((16 * 1024 - len(sent)) * 3 // 4))
     assert 16 * 1024 - 4 <= len(largest) <= 16 * 1024
-    assert await caller(largest)
+    assert isinstance(await caller(largest), Caller)
     assert await refusal(token(pad="x" * 12_500)) == "malformed token"
 
 
 async def test_a_token_without_key_id_is_tried_with_a_few_keys_only() -> None:
     entries = [jwk(OTHER, kid=str(number)) for number in range(10)]
-    assert await caller(token(kid=None), keys=parse_keys(jwks(*entries[:9], jwk(RSA))))
+    assert isinstance(await caller(token(kid=None), keys=parse_keys(jwks(*entries[:9], jwk(RSA)))), Caller)
     assert await refusal(token(kid=None), keys=parse_keys(jwks(*entries, jwk(RSA)))) == "signature invalid"
     assert await refusal(token(kid=None), keys=()) == "unknown key"
 
@@ -286,7 +286,7 @@ async def test_without_a_bearer_token_the_challenge_says_nothing_else(headers: l
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer "])
 async def test_the_scheme_may_be_written_in_any_case(scheme: str) -> None:
     known = Authenticator(ResourceServerOptions(), KeySets.static(ISSUER, KEYS), lambda: NOW)
-    assert await known.caller([f"{scheme} {token()}"])
+    assert isinstance(await known.caller([f"{scheme} {token()}"]), Caller)
 
 
 async def test_two_authorization_headers_are_refused() -> None:

@@ -43,7 +43,7 @@ async def test_with_a_system_the_roles_are_its_semantic_ones(tmp_path: Path) -> 
 
 async def test_a_token_ends_with_its_time_to_live(tmp_path: Path) -> None:
     token = mint(tmp_path, ttl=60)
-    assert await caller(tmp_path, token, ahead=80)
+    assert isinstance(await caller(tmp_path, token, ahead=80), Caller)
     with pytest.raises(ApiProblem, match="token expired"):
         await caller(tmp_path, token, ahead=95)
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -58,13 +58,28 @@ async def served(app: Any, state: ServerState | None = None, **limits: Any) -> A
             connection.transport.abort()
 
 
+_writers: list[asyncio.StreamWriter] = []
+
+
+@pytest.fixture(autouse=True)
+async def closed_clients() -> AsyncIterator[None]:
+    """What a test leaves open is closed at its end, or its collector would warn in the middle of another one."""
+    yield
+    while _writers:
+        _writers[-1].close()
+        with suppress(OSError):
+            await _writers.pop().wait_closed()
+
+
 class Client:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
 
     @classmethod
     async def connected(cls, port: int) -> "Client":
-        return cls(*await asyncio.open_connection("127.0.0.1", port))
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        _writers.append(writer)
+        return cls(reader, writer)
 
     async def rest(self) -> bytes:
         """What comes until the server closes."""

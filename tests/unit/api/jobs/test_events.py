@@ -18,7 +18,7 @@ from app.api.jobs import events
 from app.domain.errors import Unavailable
 from app.domain.jobs import Job, JobState
 from app.domain.readiness import Readiness
-from app.jobs.control import JobView
+from app.jobs.control import JobStatus
 from tests.support.rows import new_job
 
 SCOPE: dict[str, Any] = {"type": "http", "method": "GET", "headers": [], "asgi": {"spec_version": "2.4"}}
@@ -26,9 +26,9 @@ NEVER = float("inf")
 JOB = new_job([])
 
 
-def view(**changes: Any) -> JobView:
+def view(**changes: Any) -> JobStatus:
     job: Job = replace(JOB, **changes)
-    return JobView(job, 0, None, None, None)
+    return JobStatus(job, 0, None, None, None)
 
 
 @pytest.fixture
@@ -36,11 +36,11 @@ def streams() -> EventStreams:
     return EventStreams(Readiness(()), pause=0.01, still_here=0.05)
 
 
-def looks(*views: JobView | Unavailable) -> Callable[[], Awaitable[JobView]]:
+def looks(*views: JobStatus | Unavailable) -> Callable[[], Awaitable[JobStatus]]:
     """One after the other, the last one again and again."""
     left = list(views)
 
-    async def look() -> JobView:
+    async def look() -> JobStatus:
         found = left.pop(0) if len(left) > 1 else left[0]
         if isinstance(found, Unavailable):
             raise found
@@ -73,6 +73,15 @@ async def test_each_change_is_an_event_until_the_job_ends(streams: EventStreams)
     assert [job["counts"]["succeeded"] for job in jobs] == [0, 1, 2]
     assert ": the database cannot be reached at the moment\n\n" in text
     assert streams.open == 0
+
+
+@pytest.mark.parametrize("end", ["\x85", "\u2028", "\u2029", "\r", "\n", "\r\n"])
+async def test_an_event_has_two_lines_whatever_the_job_is_called(streams: EventStreams, end: str) -> None:
+    named = view(state=JobState.COMPLETED, started_by_name=f"Jane{end}id: open{end}{end}Doe\\{end}", message=end)
+    text = await read(streams.answer(events.JOB, named, looks(named), None, NEVER))
+    id_, data, empty = text.splitlines()
+    assert (id_, empty) == ("id: completed", "")
+    assert json.loads(data.removeprefix("data: "))["startedByName"] == named.job.started_by_name
 
 
 async def test_a_job_that_stands_still_is_said_to_be_there_until_the_token_ends(streams: EventStreams) -> None:

@@ -10,6 +10,8 @@ from ruamel.yaml import YAML
 
 from app.api.jobs.yaml_report import report_tasks, scalar
 from app.domain.jobs import Reference, ReportedTask, TaskState
+from tests.support.yaml_core import read_core
+from tests.support.yaml_psych import is_text_for_ruby
 
 
 def ruamel_reader(version: str, pure: bool) -> Callable[[str], Any]:
@@ -26,12 +28,15 @@ READERS: dict[str, Callable[[str], Any]] = {
     "PyYAML with libyaml": lambda text: yaml.load(text, Loader=yaml.CSafeLoader),
     "ruamel YAML 1.2": ruamel_reader("1.2", pure=True),
     "ruamel YAML 1.1": ruamel_reader("1.1", pure=True),
+    "YAML 1.2 to the letter": read_core,
 }
 
 WORDS = ["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf", "none", "nil", "void"]
 NUMBERS = """\
 0 1 -1 +1 00 007 0123 0o7 0O7 0x1F 0X1f -0x1 0b101 +0b1 1_000 1_ _1 1__0 12345678901234567890123456789012
 1.0 1. .5 -.5 +.5 1.5e3 1e3 1E3 1e+3 1e-3 1.e3 .1e1 1e 1e+ e1 1.2.3 1..2 . .. ... -. .e1 .inf .Inf .INF -.inf +.inf .nan
+1,000 12,5 007,1 1,2,3 1.000,50 0,5 ,5 1, -1,000 +1,000.5e+3 1'000 1’000 0b1,0 0x1F,FF 0o7,7 0b, 0b 0x1p-2 1/2
+50% $5 1,0e5 .Nan .nAn .iNf .NA .na.integer .n .na 1E400 2024-01-01Z -2024-01-01 1:2:3.4 1-2 +12:30 ٣,٣ ٣.٣
 .NaN .NAN 1:20 1:20:30 190:20:30.15 -1:20 1:99 0:0 12:30 1,000 1e10000000000000000000000000000 0.0.0.0 127.0.0.1 ٣ ½ 1١
 4bf92f3577b34da6a3ce929d0e0e4736 1234567890123456789012345678e123 0b4cf92f3577b34d 0x 0o8 0b2 08 09 0_8 -0 +0 --1
 """
@@ -114,9 +119,15 @@ BLANKS = [
     "a\n\nb",
     "a\r\nb",
 ]
-UNUSUAL = [
-    chr(code) for code in (*range(0x21), *range(0x7F, 0xA1), 0xAD, 0x200B, 0x2028, 0x2029, 0x202E, 0x3000, 0xFEFF)
+UNSEEN = [
+    *("\u00a0", "\u202f", "\u2007", "\u2000", "\u1680", "\u3000", "\u205f"),  # blanks
+    *("\u200b", "\u200c", "\u200d", "\u200e", "\u200f", "\u2060", "\u2064", "\ufeff", "\u00ad", "\u180e"),  # no width
+    *("\x85", "\u2028", "\u2029", "\x1c", "\x7f", "\x00", "\t"),  # ends of lines, controls
+    *("\u202a", "\u202e", "\u2066", "\u2069", "\u061c"),  # other directions
+    *("\u034f", "\u115f", "\u3164", "\uffa0", "\u2800", "\ufe0f", "\U000e0100", "\U000e0041", "\U0001d173", "\ufff9"),
+    *("\ue000", "\U000f0000", "\ufffe", "\uffff", "\u0378", "\U0010ffff"),  # nobody's, or only somebody's
 ]
+UNUSUAL = [chr(code) for code in (*range(0x21), *range(0x7F, 0xA1), *(map(ord, UNSEEN)))]
 UNUSUAL += [
     "\uffff",
     "\ufffe",
@@ -147,6 +158,8 @@ def random_texts(count: int) -> list[str]:
         "truefalsynoTRUEFALSYNO",
         "ab01 :#-?,[]{}&*!|>'\"%@`\\~=<.\t\n",
         "a é\x00\x07\x1b\x7f\x85\xa0\u2028\u2029\ufeff\ufffe\U0001f600",
+        "0123456789,.'_:-+eE xob/",
+        '019\u00a0\u200b\u2028\ufe0f\U000e0041é"\\',
     ]
     return ["".join(generator.choices(generator.choice(alphabets), k=generator.randint(1, 12))) for _ in range(count)]
 
@@ -160,6 +173,32 @@ def test_every_text_is_read_back_as_it_was(reader: str) -> None:
     report = "items:\n" + "".join(f"  - id: {scalar(text)}\n    version: 1\n" for text in texts())
     read = READERS[reader](report)
     assert [item["id"] for item in read["items"]] == texts()
+
+
+def test_ruby_reads_every_text_back_as_it_was() -> None:
+    plain = [text for text in texts() if scalar(text) == text]
+    assert len(plain) > 200
+    assert [text for text in plain if not is_text_for_ruby(text)] == []
+
+
+@pytest.mark.parametrize("text", ["1,000", "12,5", "007,1", "1_000", "1.000,5", ":a", "0b1", "1:30", "+1", "yes", "~"])
+def test_ruby_would_misread_these_texts_without_quotes(text: str) -> None:
+    assert is_text_for_ruby(text) == (text == "1.000,5")
+    assert scalar(text) == f'"{text}"'
+
+
+@pytest.mark.parametrize("character", UNSEEN)
+def test_what_cannot_be_seen_is_escaped_wherever_it_stands(character: str) -> None:
+    for text in (f"DOC{character}1", f"{character}DOC", f"DOC{character}", character, f'é "{character}'):
+        written = scalar(text)
+        assert character not in written
+        assert written.startswith('"')
+        assert yaml.safe_load(written) == text
+
+
+@pytest.mark.parametrize("text", ["1'000", "1/2", "50%", "1 000", "12-E5", "1,000.5e+3", "٣", "(1)", "+", ".a.1", "1e"])
+def test_digits_and_their_separators_are_in_quotes(text: str) -> None:
+    assert scalar(text) == (text if text == ".a.1" else f'"{text}"')
 
 
 def test_the_readers_would_misread_these_texts_without_quotes() -> None:
@@ -215,6 +254,13 @@ def test_a_text_that_nobody_misreads_has_no_quotes(text: str) -> None:
         ("1234567890123456789012345678e123", '"1234567890123456789012345678e123"'),
         ("HTTP: 404", '"HTTP: 404"'),
         ('say: "a\\b"', '"say: \\"a\\\\b\\""'),
+        ("1,000", '"1,000"'),
+        ("12,5", '"12,5"'),
+        ("007,1", '"007,1"'),
+        ("a\u200bb", '"a\\u200Bb"'),
+        ("a\u00a0b", '"a\\xA0b"'),
+        ("a\U000e0001", '"a\\U000E0001"'),
+        ("❤\ufe0f", '"❤\\uFE0F"'),
         ("a\nb\x07\x85\u2028\ufeff", '"a\\nb\\x07\\x85\\u2028\\uFEFF"'),
         ("é: ü", '"é: ü"'),
     ],

@@ -2,7 +2,6 @@
 
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +14,6 @@ from tests.support.metadata import (
     catalog,
     definitions,
     insert,
-    sqlite_url,
     stored_values,
     together,
     work_off,
@@ -26,8 +24,8 @@ KEYS = {"a": "x.a", "b": "x.b"}
 
 
 @pytest.fixture
-async def app(tmp_path: Path) -> AsyncIterator[RunApp]:
-    async with run_app(sqlite_url(tmp_path)) as app:
+async def app(url: str) -> AsyncIterator[RunApp]:
+    async with run_app(url) as app:
         yield app
 
 
@@ -290,8 +288,8 @@ async def test_roles_are_asked_before_the_body(app: RunApp) -> None:
         assert (await app.client.get(PATH + path)).status_code == 401
 
 
-async def test_where_runs_are_switched_off_none_can_be_started(tmp_path: Path) -> None:
-    async with run_app(sqlite_url(tmp_path), DISABLED) as app:
+async def test_where_runs_are_switched_off_none_can_be_started(url: str) -> None:
+    async with run_app(url, DISABLED) as app:
         for dry_run in (True, False):
             refused = await app.post(json={"messageType": TYPE, "dryRun": dry_run})
             assert refused.status_code == 409

@@ -1,6 +1,5 @@
 """Changes of the definitions: noticed once, owed in the same transaction, by however many processes."""
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from app.db.database import Database
 from app.db.metadata_tables import batch, run
 from app.domain.runs import Mode, RunState
 from app.metadata.definitions import RunOptions
-from tests.servers import Postgres
 from tests.support.metadata import (
     DISABLED,
     ENABLED,
@@ -23,8 +21,6 @@ from tests.support.metadata import (
     catalog,
     definitions,
     insert,
-    opened,
-    postgres_url,
     rows,
     stored_values,
     together,
@@ -56,21 +52,6 @@ async def test_the_same_definition_again_owes_nothing(database: Database) -> Non
     await definitions(database).apply(catalog(a="x.a"))
     assert len(await all_runs(database)) == 1
     assert await revision_of(database) == 1
-
-
-async def test_ten_processes_at_once_owe_one_run(postgres: Postgres) -> None:
-    url = postgres_url(postgres)
-    async with opened(url) as database:
-        await archive(database, 25)
-        processes = [Database(url, pool_size=2) for _ in range(10)]
-        try:
-            each = [definitions(process) for process in processes]
-            await asyncio.gather(*(one.apply(catalog(a="x.a")) for one in each))
-        finally:
-            for process in processes:
-                await process.close()
-        assert len(await all_runs(database)) == 1
-        assert {one.of(TYPE).revision for one in each} == {1}
 
 
 async def test_run_and_definition_are_one_transaction(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

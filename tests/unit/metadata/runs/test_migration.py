@@ -34,9 +34,9 @@ FIRST, SECOND = UUID(int=1), UUID(int=2)
 
 
 @pytest.fixture
-async def old(url: str) -> AsyncIterator[Database]:
+async def old(empty_url: str) -> AsyncIterator[Database]:
     """At the migration before."""
-    database = Database(url)
+    database = Database(empty_url)
 
     def upgrade(connection: Connection) -> None:
         command.upgrade(migrations._config(connection), "0001")

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 from sqlalchemy import select, update
+from typing_extensions import override
 
 from app.broker.messages import backfill_metadata_command
 from app.db import outbox, runs
@@ -17,8 +18,7 @@ from app.domain.readiness import Readiness
 from app.domain.runs import BatchResult, RunState
 from app.messaging.backfill_metadata import BackfillMetadataHandler
 from app.messaging.dispatch import Received
-from app.messaging.owed import BATCHES
-from app.messaging.slots import Work
+from app.messaging.work import Work
 from app.metadata import backfill as module
 from app.metadata.backfill import MetadataBackfill
 from tests.support.metadata import (
@@ -156,6 +156,7 @@ async def test_a_batch_that_read_before_the_definition_changed_writes_nothing(da
     [late] = await open_batches(database)
 
     class Slow(Documents):
+        @override
         async def read(self, *arguments: Any) -> Any:
             found = await super().read(*arguments)
             await definitions(database).apply(catalog(a="y.a"))
@@ -239,6 +240,7 @@ async def test_a_batch_of_large_documents_is_recorded_in_parts(
     seen = []
 
     class Watched(Documents):
+        @override
         async def read(self, *arguments: Any) -> Any:
             seen.append((await all_runs(database))[0].processed)
             return await super().read(*arguments)
@@ -262,6 +264,7 @@ async def test_a_batch_that_was_broken_off_between_its_parts_goes_on_behind_them
     reached = asyncio.Event()
 
     class Stuck(Documents):
+        @override
         async def read(self, *arguments: Any) -> Any:
             if self.reads == 5:
                 reached.set()
@@ -307,8 +310,8 @@ async def test_a_paused_run_is_owed_again_to_a_broker_that_forgot_its_commands(d
     await database.run(lambda c: c.execute(update(batch).values(published_at=NOW)))
     [run] = await all_runs(database)
     await database.run(lambda c: runs.pause(c, run, NOW))
-    assert await database.run(lambda c: outbox.owe_again(c, BATCHES, NOW + timedelta(hours=1))) == 0
-    assert await database.run(lambda c: outbox.owe_again(c, BATCHES, None)) == 1
+    assert await database.run(lambda c: outbox.owe_again(c, outbox.BATCHES, NOW + timedelta(hours=1))) == 0
+    assert await database.run(lambda c: outbox.owe_again(c, outbox.BATCHES, None)) == 1
 
 
 async def test_a_batch_that_runs_into_a_bug_is_put_back_and_its_command_settled(database: Database) -> None:

@@ -1,0 +1,76 @@
+r"""`"\ud83d\ude00"`: what writers of JSON make of a character beyond U+FFFF. YAML itself knows only halves there.
+
+libyaml refuses the escape of half a character, and nobody but libyaml knows which parts of a body are in double
+quotes. So a mark, a character that is nowhere in the body, takes the place of the two backslashes of each pair: no line
+and no column changes, and nothing that YAML looks at. Where libyaml then finds the marks in double quotes they are the
+character, anywhere else they were two backslashes. A half without its other half stays as it is, and is refused.
+"""
+
+import random
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from _ruamel_yaml import ScalarEvent
+
+_ESCAPE = re.compile(rb"\\u[dD][89abAB]")
+_PAIR = re.compile(
+    rb"(?<!\\)(?:\\\\)*"  # an even number of backslashes: they are backslashes themselves
+    rb"\\(u)[dD][89abAB][0-9a-fA-F]{2}"
+    rb"(?:\\(?:\r\n|\r|\n)[ \t]*)?"  # where a writer of long lines broke it
+    rb"\\(u)[dD][c-fC-F][0-9a-fA-F]{2}"
+)
+TRIES = 16
+"""Marks that are tried, of 131,068: a body would have to hold most of them to get past these."""
+
+
+class NoMark(Exception):
+    """The body holds so many characters for private use that none can be told from its own."""
+
+
+def marked(body: bytes, candidates: Iterable[str] | None = None) -> tuple[bytes, str | None]:
+    """The body as libyaml can read it, and the mark in it; None where it holds no pair. Raises NoMark."""
+    if b"\\u" not in body or not _ESCAPE.search(body):
+        return body, None
+    for mark in _private() if candidates is None else candidates:
+        encoded = mark.encode()
+        # In double quotes it could be written as an escape too.
+        if encoded not in body and not re.search(rb"\\U%08X" % ord(mark), body, re.IGNORECASE):
+            prepared = _with_marks(body, encoded)
+            return prepared, None if prepared is body else mark
+    raise NoMark
+
+
+def _with_marks(body: bytes, mark: bytes) -> bytes:
+    """By hand: `re.sub` would keep a million pieces until it joins them."""
+    prepared, end = bytearray(), 0
+    for pair in _PAIR.finditer(body):
+        for place in (pair.start(1), pair.start(2)):
+            prepared += body[end : place - 1]
+            prepared += mark
+            end = place
+    prepared += body[end:] if end else b""
+    return bytes(prepared) if end else body
+
+
+def restoring(next_event: Callable[[], Any], mark: str) -> Callable[[], Any]:
+    """Events of a body with marks, their values as they were meant."""
+    pair = re.compile(f"{mark}u(....){mark}u(....)")
+
+    def restored() -> Any:
+        event = next_event()
+        if type(event) is ScalarEvent and mark in event.value:
+            event.value = pair.sub(_character, event.value) if event.style == '"' else event.value.replace(mark, "\\")
+        return event
+
+    return restored
+
+
+def _character(found: re.Match[str]) -> str:
+    high, low = int(found[1], 16), int(found[2], 16)
+    return chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))
+
+
+def _private() -> Iterator[str]:
+    for _ in range(TRIES):
+        yield chr(random.choice((0xF0000, 0x100000)) + random.randrange(0xFFFE))  # no secret

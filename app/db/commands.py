@@ -1,0 +1,53 @@
+"""What the commands of claimed items say, read from the rows of the items. No query commits."""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db.metadata_tables import run
+from app.db.outbox import IDS, ItemId
+from app.db.tables import job, task
+from app.domain.jobs import Reference
+
+
+class OwedTask(NamedTuple):
+    """A task whose command is to be sent, with what its job says."""
+
+    id: ItemId
+    reference: Reference
+    message: str
+    topic: str
+    traceparent: str | None
+
+
+async def owed_tasks(connection: AsyncConnection, items: Sequence[ItemId]) -> list[OwedTask]:
+    """The tasks of these items, at least one, in any order."""
+    rows = await connection.execute(_owed_tasks(connection.dialect.name), IDS.bind(connection, items))
+    return [
+        OwedTask(ItemId(job_id, position), Reference(reference_id, version), *of_job)
+        for job_id, position, reference_id, version, *of_job in rows
+    ]
+
+
+@lru_cache
+def _owed_tasks(dialect_name: str) -> Select[Any]:
+    ids = IDS.clause(dialect_name)
+    return select(
+        task.c.job_id,
+        task.c.position,
+        task.c.reference_id,
+        task.c.reference_version,
+        job.c.message,  # from here on as in OwedTask
+        job.c.topic,
+        job.c.traceparent,
+    ).where(task.c.job_id == ids.c.owner_id, task.c.position == ids.c.position, job.c.id == task.c.job_id)
+
+
+async def traces_of_runs(connection: AsyncConnection, run_ids: Iterable[UUID]) -> dict[UUID, str | None]:
+    """The `traceparent` of each run."""
+    rows = await connection.execute(select(run.c.id, run.c.traceparent).where(run.c.id.in_(run_ids)))
+    return {run_id: traceparent for run_id, traceparent in rows}  # noqa: C416 # a row is no pair for mypy

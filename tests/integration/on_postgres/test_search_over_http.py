@@ -1,0 +1,3 @@
+"""`GET /api/artifacts`."""
+
+from tests.unit.api.artifacts.test_search import *

@@ -1,0 +1,178 @@
+"""What a preflight says would become of each reference, and that it writes nothing."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from app.archiver import preflight
+from app.archiver.describe import Target
+from app.archiver.preflight import BucketLook, Preflight, Preflights, SampledReference, Verdict, places
+from app.domain.errors import NoArchiveData, PermanentFailure, TransientFailure, Unavailable
+from app.domain.jobs import Reference
+from app.objectstore import ObjectRejected
+from app.sources.pacing import SourceBusy
+from tests.support.core import BUCKET, Core, configuration
+from tests.support.scripted_source import SCHEMA, document
+from tests.support.tampered import Life, Tampered
+
+READ = "Failed reading artifact from source service: "
+
+
+@pytest.fixture
+def objects(core: Core) -> Any:
+    return Tampered(core.objects, Life())
+
+
+async def look(
+    core: Core, objects: Any, *references: str, attempts: int = 4, locks: bool = True, target: Target | None = None
+) -> Preflight:
+    source: Any = core.source
+    preflights = Preflights(target or Target(BUCKET), source, core.registry, objects, locks=locks)
+    return await preflights.look(configuration(), [Reference(each) for each in references], attempts, "")
+
+
+async def verdict(core: Core, objects: Any, answer: Any, *, attempts: int = 4) -> tuple[Verdict, str | None]:
+    core.source.answers("doc", answer)
+    found = await look(core, objects, "doc", attempts=attempts)
+    assert found.ok is (found.sample[0].verdict is Verdict.WOULD_SUCCEED)
+    return found.sample[0].verdict, found.sample[0].message
+
+
+@pytest.mark.parametrize(
+    ("total", "expected"),
+    [(0, []), (1, [0]), (5, [0, 1, 2, 3, 4]), (6, [0, 1, 2, 4, 5]), (1_000_001, [0, 250_000, 500_000, 750_000, 10**6])],
+)
+def test_the_sample_has_the_first_the_last_and_some_between(total: int, expected: list[int]) -> None:
+    assert places(total) == expected
+
+
+async def test_what_would_succeed_is_described_and_nothing_is_written(core: Core, objects: Any) -> None:
+    found = await look(core, objects, "doc")
+    (sampled,) = found.sample
+    assert found.ok
+    assert (sampled.verdict, sampled.bucket, sampled.schema) == (Verdict.WOULD_SUCCEED, BUCKET, SCHEMA)
+    assert (sampled.content_type, sampled.size, sampled.retention_days) == ("application/json", 16, 90)
+    assert sampled.present is False
+    assert found.buckets == [BucketLook(BUCKET, None)]
+    assert set(objects.calls) == {"head", "versions", "examine"}
+    assert (await core.versions(), await core.versions(schemas=True)) == ([], [])
+    assert core.source.in_hand == 0
+
+
+async def test_without_locks_there_is_no_retention(core: Core, objects: Any) -> None:
+    assert (await look(core, objects, "doc", locks=False)).sample[0].retention_days is None
+
+
+async def test_the_key_is_that_under_which_the_task_stores_it(core: Core, objects: Any) -> None:
+    found = await look(core, objects, "doc")
+    await core.archive(await core.submit("doc"))
+    assert [each.key for each in await core.versions()] == [found.sample[0].key]
+    assert (await look(core, objects, "doc")).sample[0].present is True
+    core.source.answers("doc", document("changed"))
+    assert (await look(core, objects, "doc")).sample[0].present is False
+
+
+@pytest.mark.parametrize(
+    ("answer", "said", "message"),
+    [
+        (PermanentFailure(READ + "HTTP 404"), Verdict.WOULD_FAIL, READ + "HTTP 404"),
+        (document(bucket="foreign"), Verdict.WOULD_FAIL, READ + "header Archive-Storage-Bucket names a bucket not"),
+        (document(b"{}"), Verdict.WOULD_FAIL, "Archive data does not match schema PEER/Doc version 1"),
+        (NoArchiveData(), Verdict.NO_DATA, "the source has no archive data"),
+        (TransientFailure("HTTP 500"), Verdict.NOT_SURE, "would be tried again: HTTP 500"),
+        (SourceBusy(30, "it rests"), Verdict.NOT_SURE, "would wait for 30 s: it rests"),
+        (RuntimeError("secret"), Verdict.NOT_SURE, "internal error; the log has it"),
+    ],
+)
+async def test_what_would_become_of_other_answers(
+    core: Core, objects: Any, answer: Any, said: Verdict, message: str
+) -> None:
+    found, told = await verdict(core, objects, answer)
+    assert found is said
+    assert told is not None
+    assert told.startswith(message)
+    assert len(core.source.asked) == 1
+
+
+async def test_a_job_without_retries_fails_of_what_is_transient(core: Core, objects: Any) -> None:
+    found = await verdict(core, objects, TransientFailure("HTTP 500"), attempts=1)
+    assert found == (Verdict.WOULD_FAIL, READ + "HTTP 500 (1 attempt)")
+
+
+async def test_what_uses_up_no_attempt_fails_nobody(core: Core, objects: Any) -> None:
+    found = await verdict(core, objects, TransientFailure("HTTP 429", spares=True), attempts=1)
+    assert found == (Verdict.NOT_SURE, "would be tried again: HTTP 429")
+
+
+async def test_a_source_that_does_not_answer_is_not_waited_for_long(
+    core: Core, objects: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "PATIENCE", 0.01)
+    found = await verdict(core, objects, asyncio.Event().wait)
+    assert found == (Verdict.NOT_SURE, "no answer within 0 s")
+
+
+async def test_a_schema_that_is_stored_with_other_content_is_a_failure(core: Core, objects: Any) -> None:
+    await core.archive(await core.submit("doc"))
+    (stored,) = await core.versions(schemas=True)
+    file = core.topics.parent / "objects" / BUCKET / stored.key / f"{stored.version_id}.json"
+    file.chmod(0o644)
+    file.write_text(file.read_text().replace(stored.user_metadata["hash"], "0" * 64))
+    (sampled,) = (await look(core, objects, "doc")).sample
+    assert sampled.verdict is Verdict.WOULD_FAIL
+    assert sampled.message is not None
+    assert "a changed schema needs a new version" in sampled.message
+
+
+@pytest.mark.parametrize("error", [Unavailable("objectstore", "away"), ObjectRejected("key too long")])
+async def test_where_the_store_does_not_say_presence_is_not_known(core: Core, objects: Any, error: Exception) -> None:
+    objects.before("head", error)
+    (sampled,) = (await look(core, objects, "doc")).sample
+    assert (sampled.verdict, sampled.present) == (Verdict.WOULD_SUCCEED, None)
+
+
+async def never() -> None:
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(
+    ("act", "problem"),
+    [(Unavailable("objectstore", "no such bucket"), "no such bucket"), (never, "no answer within 0 s")],
+)
+async def test_a_bucket_that_takes_nothing_is_named(
+    core: Core,
+    objects: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    act: Exception | Callable[[], Awaitable[None]],
+    problem: str,
+) -> None:
+    monkeypatch.setattr(preflight, "STORE_PATIENCE", 0.02)
+    objects.before("examine", act)
+    found = await look(core, objects, "doc")
+    assert found.buckets == [BucketLook(BUCKET, problem)]
+    assert not found.ok
+
+
+async def test_a_store_that_does_not_answer_keeps_nobody(
+    core: Core, objects: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "STORE_PATIENCE", 0.02)
+    objects.before("head", never)
+    assert (await look(core, objects, "doc")).sample[0].present is None
+
+
+async def test_buckets_that_documents_ask_for_are_looked_at_too(core: Core, objects: Any) -> None:
+    await core.objects.prepare(["other"], core.registry.types())
+    core.source.answers("doc", document(bucket="other"))
+    found = await look(core, objects, "doc", "plain", target=Target(BUCKET, allowed_buckets=frozenset({"other"})))
+    assert [each.bucket for each in found.sample] == ["other", BUCKET]
+    assert found.buckets == [BucketLook(BUCKET, None), BucketLook("other", None)]
+
+
+async def test_one_that_fails_is_enough_to_say_no(core: Core, objects: Any) -> None:
+    core.source.answers("bad", PermanentFailure("no"))
+    found = await look(core, objects, "good", "bad")
+    assert [type(each) for each in found.sample] == [SampledReference, SampledReference]
+    assert not found.ok

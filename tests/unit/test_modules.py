@@ -1,0 +1,68 @@
+"""No module of app/ is without a unit test: each is imported, by its name, in a file of tests/unit."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+ELSEWHERE: dict[str, str] = {
+    "app.api.artifacts.tables": "through its endpoint: api/artifacts/test_tables.py",
+    "app.api.auth.claims": "through Authenticator: api/auth/test_auth_tokens.py",
+    "app.api.auth.tokens": "through Authenticator: api/auth/test_auth_tokens.py",
+    "app.api.http.query": "through the endpoints: api/http/test_query.py",
+    "app.api.shapes.cursors": "through the lists that have pages: api/runs/test_endpoints.py",
+    "app.api.shapes.ids": "through the paths that have ids: api/runs/test_endpoints.py",
+    "app.broker.kafka": "needs Kafka: tests/integration/test_kafka_broker.py",
+    "app.broker.topic_files": "through EmbeddedBroker: broker/test_embedded.py",
+    "app.catalog.entries": "through load_catalog: catalog/test_archive_types.py",
+    "app.catalog.exact_rules": "through compiled schemas: catalog/test_numbers.py",
+    "app.catalog.templates": "through load_catalog: catalog/test_archive_types.py",
+    "app.catalog.worker": "through LargeDocuments: catalog/test_large.py",
+    "app.db.clock_repair": "needs PostgreSQL: tests/integration/test_db_foreign_keys.py",
+    "app.db.commands": "through the relay: messaging/test_relay.py",
+    "app.db.dialect": "through every query, on both databases: metadata/runs",
+    "app.db.occupancy": "needs PostgreSQL: tests/integration/test_db_occupied.py",
+    "app.db.pages": "through JobControl: jobs/test_control.py",
+    "app.db.reports": "through Reports: jobs/test_report.py",
+    "app.db.samples": "through RunControl: metadata/test_control.py",
+    "app.db.search": "through the search for artifacts: metadata/test_search.py",
+    "app.db.stored_objects": "through the search for artifacts: metadata/test_search.py",
+    "app.objectstore.s3_buckets": "needs S3: tests/integration/test_objectstore_s3.py",
+    "app.outgoing.bad_answers": "through the source client: sources/test_http_faults.py",
+    "app.settings.checks": "through load_settings: settings/test_settings.py",
+    "app.settings.values": "through load_settings: settings/test_settings.py",
+    "app.sources.body": "through HttpSources: sources/test_http_answers.py",
+    "app.sources.statuses": "through the source client: sources/test_http_answers.py",
+    "app.sources.token_answers": "through TokenCache: sources/test_oauth.py",
+    "app.telemetry.environment_checks": "through its table: test_telemetry_environment.py",
+    "app.telemetry.spans": "through traces: test_telemetry_traces.py",
+    "app.verify.compare": "through verify: verify/test_findings_on_disk.py",
+}
+"""Modules that no unit test imports, and where they are tested."""
+
+
+def modules() -> set[str]:
+    """Names of all modules that have more than a first line."""
+    paths = [path for path in (ROOT / "app").rglob("*.py") if len(path.read_text().splitlines()) > 1]
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in paths}
+
+
+def imported() -> set[str]:
+    """What the files of tests/unit import: modules, and names of modules that may be modules."""
+    found: set[str] = set()
+    for path in (ROOT / "tests" / "unit").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def test_every_module_has_a_unit_test() -> None:
+    assert modules() - imported() - set(ELSEWHERE) == set()
+
+
+def test_the_exceptions_are_needed() -> None:
+    assert set(ELSEWHERE) & imported() == set(), "there is a unit test now: take it off the list"
+    assert set(ELSEWHERE) <= modules()
