@@ -13,6 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 from typing_extensions import override
 
+from app.api.archive_types import endpoints as archive_types
 from app.api.artifacts import endpoints as artifacts
 from app.api.edge import Edge, put_edge
 from app.api.health import health_routes
@@ -21,7 +22,7 @@ from app.api.http.head_as_get import HeadAsGet
 from app.api.http.measure import Measured
 from app.api.http.problems import install
 from app.api.http.slow_bodies import BodiesInTime
-from app.api.jobs import control, preflight, submit_and_report
+from app.api.jobs import control, failures, preflight, references, submit_and_report
 from app.api.runs import endpoints as runs
 from app.domain.readiness import Readiness
 from app.process.probes import StartRefused
@@ -59,7 +60,7 @@ def create_app(context_path: str, readiness: Readiness, edge: Edge | None) -> Fa
     app.include_router(health_routes(readiness))
     if edge is not None:
         put_edge(app, edge)
-        for room in (submit_and_report, control, preflight, artifacts, runs):
+        for room in (submit_and_report, control, failures, references, preflight, archive_types, artifacts, runs):
             app.include_router(room.router)
     return app
 

@@ -14,7 +14,11 @@ from app.api.http.event_streams import EventStreams
 from app.api.http.query import check_query
 from app.api.submission.reader import YamlReader
 from app.archiver.preflight import Preflights
+from app.jobs.archive_types import ArchiveTypes
 from app.jobs.control import JobControl
+from app.jobs.failures import FailedReferences
+from app.jobs.merged_report import MergedReports
+from app.jobs.references import References
 from app.jobs.report import Reports
 from app.jobs.retry import Retries
 from app.jobs.submit import Submissions
@@ -30,9 +34,13 @@ class Edge:
     authenticator: Authenticator
     submissions: Submissions
     reports: Reports
+    merged_reports: MergedReports
     job_control: JobControl
     retries: Retries
+    failed: FailedReferences
+    references: References
     preflights: Preflights
+    archive_types: ArchiveTypes
     artifacts: Artifacts
     contents: Contents
     run_control: RunControl

@@ -1,6 +1,7 @@
 """Queries on artifacts and their metadata values as they are archived. None commits."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -218,6 +219,28 @@ def _row(archived: ArchivedArtifact, superseded: bool) -> tuple[Any, ...]:
         archived.job_id,
         archived.revision,
         superseded,
+    )
+
+
+TYPES = dialect.Rows("types", [("archive_type", Text)])
+
+
+async def last_archived(connection: AsyncConnection, archive_types: Sequence[str]) -> dict[str, datetime]:
+    """When the newest artifact of each was archived: that with the highest id. Those without any are absent."""
+    if not archive_types:
+        return {}
+    statement = _last_archived(connection.dialect.name)
+    rows = await connection.execute(statement, TYPES.bind(connection, [(each,) for each in archive_types]))
+    return {row.archive_type: row.archived_at for row in rows}
+
+
+@lru_cache
+def _last_archived(dialect_name: str) -> Select[Any]:
+    types = TYPES.clause(dialect_name)
+    newest = select(artifact.c.id).where(artifact.c.archive_type == types.c.archive_type)
+    newest_id = newest.order_by(artifact.c.id.desc()).limit(1).scalar_subquery()
+    return select(artifact.c.archive_type, artifact.c.archived_at).where(
+        artifact.c.id.in_(select(newest_id).select_from(types))
     )
 
 

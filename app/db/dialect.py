@@ -14,6 +14,8 @@ from uuid import UUID
 import asyncpg
 import orjson
 from sqlalchemy import (
+    Column,
+    ColumnElement,
     FromClause,
     Table,
     Text,
@@ -243,3 +245,29 @@ LOCK_LIFECYCLE = 2
 LOCK_MIGRATION = 3
 LOCK_DEFINITION = 4
 LOCK_RUN_RELAY = 5
+
+
+def begins_with(connection: AsyncConnection, of: ColumnElement[str], prefix: str) -> list[ColumnElement[bool]]:
+    """Conditions for texts that begin so, by code points, over an index with `text_pattern_ops`."""
+    at_least, below = ("~>=~", "~<~") if is_postgresql(connection) else (">=", "<")
+    end = _behind(prefix)
+    conditions: list[ColumnElement[bool]] = [of.op(at_least, is_comparison=True)(prefix)]
+    if end is not None:
+        conditions.append(of.op(below, is_comparison=True)(end))
+    return conditions
+
+
+def by_code_points(connection: AsyncConnection, of: Column[str]) -> list[ColumnElement[Any]]:
+    """The order of such an index."""
+    return [text(f"{of.name} USING ~<~")] if is_postgresql(connection) else [of]  # type: ignore[list-item]
+
+
+def _behind(prefix: str) -> str | None:
+    """The first text behind all that begin so; None where there is none."""
+    for place in range(len(prefix) - 1, -1, -1):
+        code = ord(prefix[place]) + 1
+        if code == 0xD800:  # no text has half characters
+            code = 0xE000
+        if code <= 0x10FFFF:
+            return prefix[:place] + chr(code)
+    return None

@@ -20,9 +20,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db import dialect
+from app.db import causes, dialect
 from app.db.pages import newest_first
 from app.db.tables import NO_DATA, job, task
+from app.domain.causes import cause_id, cause_of
 from app.domain.identity import reference_key
 from app.domain.jobs import Job, JobState, References, TaskState
 
@@ -50,6 +51,7 @@ async def insert_if_absent(connection: AsyncConnection, new: Job) -> bool:
             total=new.total,
             open=new.open,
             retry_of=new.retry_of,
+            retry_cause=new.retry_cause,
         )
         .on_conflict_do_nothing(index_elements=[job.c.id])
         .returning(job.c.id)
@@ -155,7 +157,14 @@ async def cancel(
     """
     open_ones = (task.c.job_id == job_id, task.c.state == TaskState.OPEN, task.c.stored.is_(None))
     await _lock_tasks(connection, *open_ones)
-    failed = {"state": TaskState.FAILED, "message": message, "trace_id": trace_id, "finished_at": now}
+    cause = cause_of(message)
+    failed = {
+        "state": TaskState.FAILED,
+        "message": message,
+        "trace_id": trace_id,
+        "finished_at": now,
+        "cause": cause_id(cause),
+    }
     count = (await connection.execute(update(task).where(*open_ones).values(**failed, claimed_until=None))).rowcount
     of = await find(connection, job_id, lock=True)
     if of is None or of.state is JobState.COMPLETED:
@@ -171,15 +180,21 @@ async def cancel(
     if of.open == count:
         values |= {"state": JobState.COMPLETED, "completed": now}
     await connection.execute(update(job).where(job.c.id == job_id).values(**values))
+    if count:
+        await causes.count(connection, [causes.Count(job_id, cause_id(cause), cause, count, now, now)])
     return count
 
 
-async def copy_failed(connection: AsyncConnection, old: UUID, new: UUID) -> int:
-    """Gives the failed references of a job to another one that has no tasks yet, in their order; how many there are."""
+async def copy_failed(connection: AsyncConnection, old: UUID, new: UUID, cause: str | None = None) -> int:
+    """Gives the failed references of a job to another one that has no tasks yet, in their order; how many there are.
+
+    `cause`: only those that were counted with it.
+    """
     place = func.row_number().over(order_by=task.c.position) - 1
     failed = select(literal(new, Uuid), place, task.c.reference_key, task.c.reference_id, task.c.reference_version)
     columns = ["job_id", "position", "reference_key", "reference_id", "reference_version"]
-    copied = insert(task).from_select(columns, failed.where(task.c.job_id == old, task.c.state == TaskState.FAILED))
+    which = task.c.state == TaskState.FAILED if cause is None else task.c.cause == cause_id(cause)
+    copied = insert(task).from_select(columns, failed.where(task.c.job_id == old, which))
     async with dialect.references_kept(connection):
         count = (await connection.execute(copied)).rowcount
     await dialect.refresh_statistics(connection, task, count)
@@ -232,6 +247,7 @@ def as_job(row: Row[tuple[object, ...]]) -> Job:
         cancelled=values["cancelled"],
         paused_seconds=values["paused_seconds"],
         retry_of=values["retry_of"],
+        retry_cause=values["retry_cause"],
         traceparent=values["traceparent"],
         content_hash=values["content_hash"],
     )

@@ -5,16 +5,25 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db.tables import task
-from app.domain.jobs import Reference, ReportedTask, TaskState
+from app.db.jobs import as_job
+from app.db.tables import job, task
+from app.domain.jobs import Job, Reference, ReportedTask, TaskState
 
 
 async def page(
     connection: AsyncConnection, job_id: UUID, after: int, limit: int, state: TaskState | None
 ) -> list[ReportedTask]:
     """Up to `limit` tasks behind position `after` (−1 for the first page), only those in `state` where given."""
+    return [found for _, found in await keyed_page(connection, job_id, after, limit, state)]
+
+
+async def keyed_page(
+    connection: AsyncConnection, job_id: UUID, after: int, limit: int, state: TaskState | None
+) -> list[tuple[UUID, ReportedTask]]:
+    """The same, each with the key by which its reference is known in every job."""
     statement = (
         select(
+            task.c.reference_key,
             task.c.position,
             task.c.reference_id,
             task.c.reference_version,
@@ -29,6 +38,17 @@ async def page(
     if state is not None:
         statement = statement.where(task.c.state == state)
     return [
-        ReportedTask(position, Reference(reference_id, version), TaskState(found), message, trace_id)
-        for position, reference_id, version, found, message, trace_id in await connection.execute(statement)
+        (key, ReportedTask(position, Reference(reference_id, version), TaskState(found), message, trace_id))
+        for key, position, reference_id, version, found, message, trace_id in await connection.execute(statement)
     ]
+
+
+async def retries(connection: AsyncConnection, job_id: UUID) -> list[Job]:
+    """The jobs that retried what failed in it, and the retries of these, in the order of their starts."""
+    found: list[Job] = []
+    of = [job_id]
+    while of:
+        rows = await connection.execute(select(job).where(job.c.retry_of.in_(of)))
+        found += (more := [as_job(row) for row in rows])
+        of = [each.id for each in more]
+    return sorted(found, key=lambda each: (each.started, each.id))

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -86,6 +87,7 @@ job = Table(
         comment="of these the failed ones: the failure threshold does not count them again",
     ),
     Column("retry_of", Uuid, comment="the job whose failed references these are"),
+    Column("retry_cause", Text, comment="only those of this cause (domain.causes.cause_of)"),
     Column("held_until", UtcDateTime, comment="its source asked for a pause: nothing is published before"),
     Column("relayed_at", UtcDateTime, comment="when its commands were last published: whose turn it is"),
     CheckConstraint("open >= 0 AND open + succeeded + failed = total", name="counters"),
@@ -94,6 +96,12 @@ Index(
     "ix_backfill_job_open", job.c.relayed_at, postgresql_where=job.c.state == "open", sqlite_where=job.c.state == "open"
 )
 Index("ix_backfill_job_started", job.c.started)
+Index(
+    "ix_backfill_job_retry_of",
+    job.c.retry_of,
+    postgresql_where=job.c.retry_of.is_not(None),
+    sqlite_where=job.c.retry_of.is_not(None),
+)
 
 task = Table(
     "backfill_task",
@@ -115,6 +123,7 @@ task = Table(
     Column("message", Text),
     Column("trace_id", String(32)),
     Column("finished_at", UtcDateTime),
+    Column("cause", BigInteger, comment="of a failed one: domain.causes.cause_id, named in failure_cause"),
 )
 Index("uq_backfill_task_reference", task.c.job_id, task.c.reference_key, unique=True)
 
@@ -129,7 +138,19 @@ OUTSTANDING = "state = 'open' AND published_at IS NOT NULL AND NOT answered"
 
 NO_DATA = "state = 'open' AND no_data_at IS NOT NULL"
 
-for name, condition in (("waiting", WAITING), ("leased", LEASED), ("outstanding", OUTSTANDING), ("no_data", NO_DATA)):
+FAILED = "state = 'failed'"
+
+UNCOUNTED = "state = 'failed' AND cause IS NULL"
+"""Failures that a process of the release before recorded: their cause is not counted yet (`db.causes`)."""
+
+for name, condition in (
+    ("waiting", WAITING),
+    ("leased", LEASED),
+    ("outstanding", OUTSTANDING),
+    ("no_data", NO_DATA),
+    ("failed", FAILED),
+    ("uncounted", UNCOUNTED),
+):
     Index(
         f"ix_backfill_task_{name}",
         task.c.job_id,
@@ -138,7 +159,47 @@ for name, condition in (("waiting", WAITING), ("leased", LEASED), ("outstanding"
         sqlite_where=text(condition),
     )
 
+Index(
+    "ix_backfill_task_cause",
+    task.c.job_id,
+    task.c.cause,
+    task.c.position,
+    postgresql_where=task.c.cause.is_not(None),
+    sqlite_where=task.c.cause.is_not(None),
+)
+Index(
+    "ix_backfill_task_reference_id",
+    task.c.job_id,
+    task.c.reference_id,
+    task.c.position,
+    postgresql_ops={"reference_id": "text_pattern_ops"},  # by code points, whatever the database sorts by
+)
+
+failure_cause = Table(
+    "failure_cause",
+    metadata,
+    Column("job_id", Uuid, ForeignKey(job.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("id", BigInteger, primary_key=True, autoincrement=False, comment="domain.causes.cause_id"),
+    Column("cause", Text, nullable=False),
+    Column("failed", Integer, nullable=False, comment="tasks that have this cause; moved like the counters of the job"),
+    Column("first", UtcDateTime, nullable=False),
+    Column("last", UtcDateTime, nullable=False),
+)
+
 schema_lock = 7250150
 """Key of the PostgreSQL advisory locks of this service: `(schema_lock, purpose)`."""
 
-__all__ = ["LEASED", "NO_DATA", "OUTSTANDING", "WAITING", "UtcDateTime", "job", "metadata", "schema_lock", "task"]
+__all__ = [
+    "FAILED",
+    "LEASED",
+    "NO_DATA",
+    "OUTSTANDING",
+    "UNCOUNTED",
+    "WAITING",
+    "UtcDateTime",
+    "failure_cause",
+    "job",
+    "metadata",
+    "schema_lock",
+    "task",
+]

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import orjson
 from sqlalchemy import (
+    BigInteger,
     Float,
     FromClause,
     Integer,
@@ -26,9 +27,10 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from app.db import artifacts, dialect
+from app.db import artifacts, causes, dialect
 from app.db.tables import UtcDateTime, job, task
 from app.domain.artifacts import StoredArtifact
+from app.domain.causes import cause_id, cause_of
 from app.domain.jobs import BY_FAILURES, FailureThreshold, JobState, TaskId, TaskState
 from app.domain.tasks import NoData, Outcome, PutBack, Settlement, TaskKey, TaskRow
 
@@ -43,7 +45,15 @@ WANTED = dialect.Rows("wanted", [("job_id", Uuid), ("reference_key", Uuid)])
 IDS = dialect.Rows("ids", [("job_id", Uuid), ("position", Integer)])
 OBJECTS = dialect.Rows("objects", [("job_id", Uuid), ("position", Integer), ("stored", Text)])
 OUTCOMES = dialect.Rows(
-    "outcomes", [("job_id", Uuid), ("position", Integer), ("state", Text), ("message", Text), ("trace_id", Text)]
+    "outcomes",
+    [
+        ("job_id", Uuid),
+        ("position", Integer),
+        ("state", Text),
+        ("message", Text),
+        ("trace_id", Text),
+        ("cause", BigInteger),
+    ],
 )
 NO_DATA = dialect.Rows("no_data", [("job_id", Uuid), ("position", Integer), ("trace_id", Text)])
 PUT_BACK = dialect.Rows(
@@ -158,11 +168,13 @@ async def settle(
     if len({type(item) for item in settlements}) > 1:  # several statements will follow, each locks in its own order
         await _lock(connection, [item.id for item in settlements])
     changed = await _finish(connection, outcomes, now)
-    done = {task_id for task_id, _ in changed}
+    done = {task_id for task_id, _, _ in changed}
     await artifacts.insert(connection, [each.archived for each in outcomes if each.archived and each.id in done])
     done |= await _remember_no_data(connection, [item for item in settlements if isinstance(item, NoData)], now)
     back, holds = await _put_back(connection, [item for item in settlements if isinstance(item, PutBack)])
     completed, paused = await _change_jobs(connection, changed, holds, now, threshold or NEVER)
+    failed = [(task_id.job_id, cause, now) for task_id, _, cause in changed if cause is not None]
+    await causes.count(connection, causes.summed(failed))  # behind the jobs, whose rows are held now
     return SettledTasks(done | back, completed, paused)
 
 
@@ -179,14 +191,25 @@ def _locking() -> Select[Any]:
 
 async def _finish(
     connection: AsyncConnection, outcomes: Sequence[Outcome], now: datetime
-) -> list[tuple[TaskId, TaskState]]:
+) -> list[tuple[TaskId, TaskState, str | None]]:
+    """The tasks that were changed, with the cause of those that failed."""
     if not outcomes:
         return []
-    values = [(*outcome.id, str(outcome.state), outcome.message, outcome.trace_id) for outcome in outcomes]
+    named: dict[int, str] = {}
+    values = []
+    for outcome in outcomes:
+        id_ = None
+        if outcome.state is TaskState.FAILED:
+            cause = cause_of(outcome.message)
+            named[id_ := cause_id(cause)] = cause
+        values.append((*outcome.id, str(outcome.state), outcome.message, outcome.trace_id, id_))
     found = await connection.execute(
         _finishing(connection.dialect.name), {**OUTCOMES.bind(connection, values), "now": now}
     )
-    return [(TaskId(job_id, position), _STATES[state]) for job_id, position, state in found]
+    return [
+        (TaskId(job_id, position), _STATES[state], None if id_ is None else named[id_])
+        for job_id, position, state, id_ in found
+    ]
 
 
 @lru_cache
@@ -204,16 +227,17 @@ def _finishing(dialect_name: str) -> ReturningUpdate[Any]:
             state=values.c.state,
             message=values.c.message,
             trace_id=values.c.trace_id,
+            cause=values.c.cause,
             finished_at=NOW,
             claimed_until=None,
         )
-        .returning(task.c.job_id, task.c.position, task.c.state)
+        .returning(task.c.job_id, task.c.position, task.c.state, task.c.cause)
     )
 
 
 async def _change_jobs(
     connection: AsyncConnection,
-    changed: Sequence[tuple[TaskId, TaskState]],
+    changed: Sequence[tuple[TaskId, TaskState, str | None]],
     holds: Mapping[UUID, datetime],
     now: datetime,
     threshold: FailureThreshold,
@@ -224,7 +248,7 @@ async def _change_jobs(
     than the threshold allows have paused.
     """
     counts: dict[UUID, list[int]] = {}
-    for task_id, state in changed:
+    for task_id, state, _ in changed:
         counts.setdefault(task_id.job_id, [0, 0])[state is TaskState.FAILED] += 1
     completed, paused = [], []
     for job_id in sorted({*counts, *holds}):

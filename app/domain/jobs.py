@@ -53,7 +53,7 @@ class Job:
     """A job as stored. `config_id` is what the submission said, `resolved_config_id` what it resolved to.
 
     `cancelled` references are among the failed; `paused_seconds` are those of pauses that have ended; `retry_of` is the
-    job whose failed references these are.
+    job whose failed references these are, only those of `retry_cause` where there is one.
     `traceparent` is the W3C context of the PUT: everything done for the job belongs to that trace.
     """
 
@@ -81,6 +81,7 @@ class Job:
     cancelled: int = 0
     paused_seconds: float = 0
     retry_of: UUID | None = None
+    retry_cause: str | None = None
 
     @property
     def result(self) -> JobResult | None:

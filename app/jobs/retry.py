@@ -15,6 +15,7 @@ from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.identity import content_hash
 from app.domain.jobs import Job
 from app.jobs.control import ImpossibleForJob, UnknownJob
+from app.jobs.failures import count_all
 from app.jobs.submit import DifferentContent, Submitter, begun
 from app.telemetry import metrics
 
@@ -29,11 +30,13 @@ class Retries:
         self._catalog = catalog
         self._on_new = on_new
 
-    async def retry(self, job_id: UUID, new_id: UUID, by: Submitter) -> bool:
-        """Makes job `new_id` of the references that have failed in `job_id` so far, in one transaction.
+    async def retry(self, job_id: UUID, new_id: UUID, by: Submitter, cause: str | None = None) -> bool:
+        """Makes job `new_id` of the references that have failed in `job_id` so far, in one transaction; with a cause
+        (as failures are listed by) only of those that have it.
 
-        False where it is there already, whatever failed since. Raises UnknownJob; ImpossibleForJob: nothing failed, or
-        it does not fit the present configuration; DifferentContent: `new_id` is another job; Unavailable.
+        False where it is there already, whatever failed since. Raises UnknownJob; ImpossibleForJob: nothing failed (of
+        this cause), or it does not fit the present configuration; DifferentContent: `new_id` is another job, or one for
+        another cause; Unavailable.
         """
         async with self._database.reading() as connection:
             old = await jobs.find(connection, job_id)
@@ -41,15 +44,17 @@ class Retries:
                 raise UnknownJob
             known = await jobs.find(connection, new_id)
         if known is not None:
-            return _repeated(known, job_id)
-        new = _new_job(old, new_id, self._configuration(old), by)
+            return _repeated(known, job_id, cause)
+        new = _new_job(old, new_id, self._configuration(old), by, cause)
+        if cause is not None:
+            await count_all(self._database, job_id)
 
         async def insert(connection: AsyncConnection) -> Job | None:
             if not await jobs.insert_if_absent(connection, new):
                 return None
-            total = await jobs.copy_failed(connection, job_id, new_id)
+            total = await jobs.copy_failed(connection, job_id, new_id, cause)
             if total == 0:
-                raise ImpossibleForJob("has no failed references")
+                raise ImpossibleForJob(f"has no failed references{'' if cause is None else ' of this cause'}")
             keys = await jobs.keys_of(connection, new_id)
             digest = await asyncio.to_thread(content_hash, new.message, new.topic, new.config_id, keys)
             await jobs.set_content(connection, new_id, total, digest)
@@ -61,7 +66,7 @@ class Retries:
                 known = await jobs.find(connection, new_id)
             if known is None:
                 raise DifferentContent
-            return _repeated(known, job_id)
+            return _repeated(known, job_id, cause)
         metrics.JOBS_SUBMITTED.inc()
         metrics.REFERENCES_SUBMITTED.inc(made.total)
         about = {"job_id": str(new_id), "retry_of": str(job_id)}
@@ -81,13 +86,13 @@ class Retries:
         return configuration
 
 
-def _repeated(known: Job, job_id: UUID) -> bool:
-    if known.retry_of != job_id:
+def _repeated(known: Job, job_id: UUID, cause: str | None) -> bool:
+    if known.retry_of != job_id or known.retry_cause != cause:
         raise DifferentContent
     return False
 
 
-def _new_job(old: Job, new_id: UUID, configuration: ArchiveTypeConfiguration, by: Submitter) -> Job:
+def _new_job(old: Job, new_id: UUID, configuration: ArchiveTypeConfiguration, by: Submitter, cause: str | None) -> Job:
     """Without references yet."""
     return begun(
         new_id,
@@ -100,4 +105,5 @@ def _new_job(old: Job, new_id: UUID, configuration: ArchiveTypeConfiguration, by
         total=0,
         content_hash=b"",
         retry_of=old.id,
+        retry_cause=cause,
     )

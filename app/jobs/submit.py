@@ -176,6 +176,7 @@ def begun(
     total: int,
     content_hash: bytes,
     retry_of: UUID | None = None,
+    retry_cause: str | None = None,
 ) -> Job:
     """A job that starts now, with all its tasks open. `configuration` is what the submission resolves to."""
     now = datetime.now(UTC)
@@ -200,4 +201,5 @@ def begun(
         traceparent=by.traceparent,
         content_hash=content_hash,
         retry_of=retry_of,
+        retry_cause=retry_cause,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from app.api.auth.callers import KeySets
 from app.domain.readiness import BROKER, DATABASE, OBJECT_STORE
+from app.jobs.failures import FailedReferences
 from app.messaging.consumer import LAST_COMMIT, LEAVE, CommandLoop
 from app.messaging.relay import Relay
 from app.process.probes import StartRefused
@@ -33,6 +34,7 @@ class Supervision:
     relays: Sequence[Relay]
     work: CommandLoop
     reload: Reload
+    failed: FailedReferences
     shutdown_timeout: float
     relays_forget: bool
 
@@ -48,6 +50,7 @@ class Supervision:
             asyncio.create_task(self.watch.run()),
             asyncio.create_task(self._keeping_keys(stop)),
             asyncio.create_task(self._reloading(stop)),
+            asyncio.create_task(self._counting(stop)),
         ]
         try:
             await asyncio.wait({stopping, *begun, *always}, return_when=asyncio.FIRST_COMPLETED)
@@ -75,6 +78,10 @@ class Supervision:
     async def _reloading(self, stop: asyncio.Event) -> None:
         if await self.watch.seen(stop, DATABASE):
             await self.reload.run()
+
+    async def _counting(self, stop: asyncio.Event) -> None:
+        if await self.watch.seen(stop, DATABASE):
+            await self.failed.run()
 
     async def _keeping_keys(self, stop: asyncio.Event) -> None:
         await self.key_sets.run()

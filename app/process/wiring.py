@@ -24,7 +24,11 @@ from app.catalog.live import LiveCatalog
 from app.catalog.registry import Registry, load_registry
 from app.db.database import Database
 from app.domain.readiness import COMPONENTS, Readiness
+from app.jobs.archive_types import ArchiveTypes
 from app.jobs.control import JobControl
+from app.jobs.failures import FailedReferences
+from app.jobs.merged_report import MergedReports
+from app.jobs.references import References
 from app.jobs.report import Reports
 from app.jobs.retry import Retries
 from app.jobs.submit import Submissions
@@ -114,6 +118,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
         parts = Parts(settings, live, registry, database, broker, objects, sources, readiness, extractor)
         relay = _relay(parts)
         key_sets = adapters.key_sets_of(settings)
+        failed = FailedReferences(database)
         reload = Reload(settings.archive_types_location, seen, lambda: load_catalog(settings)[0], live, definitions)
 
         async def prepare_database() -> None:
@@ -126,6 +131,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             [relay, run_relay] if settings.metadata_backfill.enabled else [relay],
             _command_loop(parts, relay, _metadata(parts, run_relay)),
             reload,
+            failed,
             settings.shutdown_timeout,
             relays_forget=settings.embedded,
         )
@@ -134,9 +140,13 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
                 authenticator=Authenticator(adapters.resource_server(settings), key_sets),
                 submissions=Submissions(database, live, relay.wake),
                 reports=Reports(database),
+                merged_reports=MergedReports(database),
                 job_control=JobControl(database, relay.wake),
                 retries=Retries(database, live, relay.wake),
+                failed=failed,
+                references=References(database),
                 preflights=_preflights(parts),
+                archive_types=ArchiveTypes(database, live, registry),
                 artifacts=Artifacts(database, lambda: live.now.configurations),
                 contents=Contents(objects),
                 run_control=RunControl(database, extractor, adapters.run_options(settings), run_relay.wake),

@@ -26,7 +26,8 @@ from app.jobs.submit import DifferentContent, Submitter
 
 router = APIRouter(prefix="/api/jobs", tags=["backfill jobs"])
 
-MAX_BODY = 4096
+MAX_BODY = 16_384
+"""Bytes of a body in JSON: a cause has up to 1,000 characters, each up to 12 bytes where it is escaped."""
 
 NO_NUL = "^[^\\x00]*$"
 """PostgreSQL knows no text with one."""
@@ -167,7 +168,8 @@ async def redrive(_caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> JobVie
 )
 async def retry(request: Request, caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> Response:
     """A new job with the references that have failed so far, under the id that you choose. The same again is the same
-    job. 409 where nothing failed, where the id is another job, or where the configuration has changed too much."""
+    job. With `cause` only those of one cause. 409 where nothing failed (of this cause), where the id is another job, or
+    where the configuration has changed too much."""
     wanted = await read_json_body(request, MAX_BODY, RetryRequest, RETRY)
     new_id = UUID(wanted.job_id)
     with request_span(request, "POST /api/jobs/{job_id}/retry") as span:
@@ -176,12 +178,16 @@ async def retry(request: Request, caller: MayWriteJobs, edge: TheEdge, job_id: J
         try:
             async with edge.changes.one():
                 with _refusals(job_id):
-                    made = await edge.retries.retry(job_id, new_id, by)
+                    made = await edge.retries.retry(job_id, new_id, by, wanted.cause)
         except DifferentContent:
-            raise ApiProblem(409, f"Job {new_id} exists and is not a retry of {job_id}; nothing was changed.") from None
+            raise ApiProblem(409, f"{_another(new_id, job_id, wanted)}; nothing was changed.") from None
     view = await _shown(new_id, edge.job_control.view(new_id))
     headers = {"Location": f"{request.scope.get('root_path', '')}/api/jobs/{new_id}"}
     return JSONResponse(view.model_dump(mode="json", by_alias=True), 201 if made else 200, headers)
+
+
+def _another(new_id: UUID, job_id: UUID, wanted: RetryRequest) -> str:
+    return f"Job {new_id} exists and is not {'a' if wanted.cause is None else 'that'} retry of {job_id}"
 
 
 async def _shown(job_id: UUID, acting: Awaitable[control.JobStatus]) -> JobView:

@@ -95,10 +95,20 @@ class RetryRequest(BaseModel):
     job_id: Annotated[
         str, Field(description="id of the new job, a UUID of your choice", json_schema_extra={"format": "uuid"})
     ]
+    cause: Annotated[
+        str | None, Field(description="only what failed of this cause, as `…/failures` lists it", max_length=1000)
+    ] = None
 
     @field_validator("job_id")
     @classmethod
     def _canonical(cls, text: str) -> str:
         if canonical(text) is None:
             raise ValueError(f"is not a UUID with hyphens, like {EXAMPLE_ID}")
+        return text
+
+    @field_validator("cause")
+    @classmethod
+    def _storable(cls, text: str | None) -> str | None:
+        if text is not None and "\0" in text:
+            raise ValueError("contains a NUL character, which no cause has")
         return text

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -46,6 +47,11 @@ REPORT_SCHEMA: dict[str, Any] = {
         "job-state": {"enum": list(JobState)},
         "job-result": {"enum": list(JobResult), "description": "absent while the job is open"},
         "job-id": {"type": "string", "format": "uuid"},
+        "retries": {
+            "type": "array",
+            "items": {"type": "string", "format": "uuid"},
+            "description": "the jobs that the report is over too, of a merged one",
+        },
         "started": _TIME,
         "report-created": {**_TIME, "description": "when the job completed; absent while it is open"},
         "started-by-name": _WORD,
@@ -120,16 +126,31 @@ async def read_report(
     _caller: MayReadJobs,
     job_id: JobId,
     state: Annotated[TaskState | None, Query(description="only references in this state")] = None,
+    merged: Annotated[bool, Query(description="over the job and its retries")] = False,
 ) -> Response:
-    """Streamed as YAML. The head is read first: the tasks of an open job may be newer than it."""
-    job = await edge.reports.find(job_id)
+    """Streamed as YAML. The head is read first: the tasks of an open job may be newer than it.
+
+    Merged, each reference is there once, as it stands after the last of the retries, and of their retries, that it was
+    in; the job is open while one of them is.
+    """
+    retries: list[UUID] | None = None
+    if merged:
+        found = await edge.merged_reports.find(job_id)
+        job = None if found is None else found.job
+    else:
+        found = None
+        job = await edge.reports.find(job_id)
     if job is None:
         raise unknown(job_id)
-    pages = edge.reports.pages(job_id, state)
+    if found is None:
+        pages = edge.reports.pages(job_id, state)
+    else:
+        retries = [each.id for each in found.retries]
+        pages = edge.merged_reports.pages(found, state)
     first = await anext(pages, None)
 
     async def content() -> AsyncIterator[bytes]:
-        yield report_head(job, empty=first is None)
+        yield report_head(job, empty=first is None, retries=retries)
         if first is not None:
             yield report_tasks(first)
         async for page in pages:

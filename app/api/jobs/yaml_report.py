@@ -1,8 +1,9 @@
 """YAML out: the report of a job, written by hand, read alike by YAML 1.1, 1.2 and Ruby."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from uuid import UUID
 
 from app.api.shapes.moments import timestamp
 from app.domain.jobs import Job, JobState, ReportedTask, TaskState
@@ -57,8 +58,9 @@ _message = lru_cache(maxsize=256)(scalar)
 """Failures of one job mostly have the same few causes."""
 
 
-def report_head(job: Job, *, empty: bool = False) -> bytes:
-    """Everything before the first reference; `empty` where none follows (a filter left none)."""
+def report_head(job: Job, *, empty: bool = False, retries: Sequence[UUID] | None = None) -> bytes:
+    """Everything before the first reference; `empty` where none follows (a filter left none). `retries`: the report is
+    over these jobs too."""
     lines = [f"message: {scalar(job.message)}", f"topic: {scalar(job.topic)}"]
     if job.config_id is not None:
         lines.append(f"config-id: {scalar(job.config_id)}")
@@ -66,6 +68,8 @@ def report_head(job: Job, *, empty: bool = False) -> bytes:
     if job.result is not None:
         lines.append(f"job-result: {job.result.value}")
     lines.append(f"job-id: {job.id}")
+    if retries is not None:
+        lines += ["retries:", *(f"  - {each}" for each in retries)] if retries else ["retries: []"]
     lines.append(f"started: {timestamp(job.started)}")
     if job.state is JobState.COMPLETED and job.completed is not None:
         lines.append(f"report-created: {timestamp(job.completed)}")

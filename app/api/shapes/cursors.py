@@ -40,5 +40,15 @@ def read_number_cursor(text: str) -> int:
     return int(text)
 
 
+def read_position_cursor(text: str | None) -> int:
+    """The position of an item; −1 for the first page. Raises ApiProblem 400."""
+    if text is None:
+        return -1
+    position = read_number_cursor(text)
+    if position >= 2**31:
+        raise _bad_cursor()
+    return position
+
+
 def _bad_cursor() -> ApiProblem:
     return ApiProblem(400, errors=[Mistake("cursor", None, "must be the `next` of an earlier page of the same list")])

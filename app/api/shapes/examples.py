@@ -23,6 +23,68 @@ JOB: dict[str, Any] = {
     "noDataAt": "2026-05-08T07:26:40.010Z",
 }
 
+REFERENCE: dict[str, Any] = {
+    "position": 0,
+    "id": "DOC-2024-001",
+    "version": 1,
+    "state": "succeeded",
+    "error": None,
+    "attempts": 0,
+    "publishedAt": "2026-05-08T07:26:37.140Z",
+    "noData": None,
+    "storedAt": "2026-05-08T07:26:38.001Z",
+    "finishedAt": "2026-05-08T07:26:38.020Z",
+    "object": {
+        "artifactId": 17,
+        "bucket": "archive",
+        "key": "JME/DecreeDocument/68/688d…/v1",
+        "versionId": "3HL4kqtJlcpXroDTDmJ-rmSpXd3dIbrHY",
+        "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "size": 2048,
+        "retainUntil": "2036-05-08T07:26:38.001Z",
+    },
+}
+
+FAILED_REFERENCE: dict[str, Any] = {
+    "position": 1,
+    "id": "DOC-2024-002",
+    "version": 1,
+    "state": "failed",
+    "error": {
+        "message": "Failed reading artifact from source service: HTTP 503 (4 attempts)",
+        "cause": "Failed reading artifact from source service: HTTP 503",
+        "traceId": "4bf92f3577b34da6a3ce929d0e0e4736",
+    },
+    "attempts": 4,
+    "publishedAt": "2026-05-08T07:26:37.140Z",
+    "noData": {"count": 1, "at": "2026-05-08T07:26:37.700Z"},
+    "storedAt": None,
+    "finishedAt": "2026-05-08T07:26:41.020Z",
+    "object": None,
+}
+
+FAILURES: dict[str, Any] = {
+    "failed": 402,
+    "causes": [
+        {
+            "cause": "Failed reading artifact from source service: HTTP 404",
+            "count": 400,
+            "first": "2026-05-08T07:26:38.001Z",
+            "last": "2026-05-08T07:28:11.530Z",
+            "examples": [
+                {
+                    "position": 1,
+                    "id": "DOC-2024-002",
+                    "version": 1,
+                    "message": "Failed reading artifact from source service: HTTP 404",
+                    "traceId": "4bf92f3577b34da6a3ce929d0e0e4736",
+                }
+            ],
+        }
+    ],
+    "others": 2,
+}
+
 RUN: dict[str, Any] = {
     "id": "e9b370b9-2f05-4f64-9c3a-0c1f6b3f0c55",
     "messageType": "JmeDecreeDocumentCreatedEvent",
@@ -78,6 +140,33 @@ ARTIFACT: dict[str, Any] = {
     "retainUntil": "2036-05-08T07:26:38.001Z",
     "jobId": "88dbb65f-9634-4685-bc86-17b72d715d3e",
     "metadata": {"customer_id": "4711"},
+}
+
+ARCHIVE_TYPES: dict[str, Any] = {
+    "items": [
+        {
+            "messageType": "JmeDecreeDocumentCreatedEvent",
+            "topic": "jme-process-archive-decreedocumentcreated",
+            "configId": None,
+            "remote": True,
+            "versioned": True,
+            "live": False,
+            "uri": "https://documents.example.org/api/decrees/{id}/versions/{version}",
+            "oauthClientId": "documents",
+            "metadataKeys": ["customer_id"],
+            "lastArchivedAt": "2026-05-08T07:26:38.001Z",
+        }
+    ],
+    "schemas": [
+        {
+            "system": "JME",
+            "name": "DecreeDocument",
+            "versions": [1, 2],
+            "referenceIdType": "ch.admin.bit.jeap.jme.DecreeDocument",
+            "expirationDays": 3650,
+        }
+    ],
+    "next": None,
 }
 
 COLUMN: dict[str, Any] = {

@@ -6,15 +6,19 @@ import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from app.api.archive_types import endpoints as archive_types
+from app.api.archive_types.endpoints import ArchiveTypesView
 from app.api.artifacts import endpoints as artifacts
 from app.api.artifacts.models import ArtifactView, ColumnView
 from app.api.health import health_routes
 from app.api.http.problems import install
 from app.api.jobs import control as job_control
-from app.api.jobs import preflight
+from app.api.jobs import failures, preflight, references
 from app.api.jobs import submit_and_report as jobs
+from app.api.jobs.failures import FailuresView
 from app.api.jobs.models import JobView
 from app.api.jobs.preflight import PreflightView
+from app.api.jobs.reference_rows import ReferencePage
 from app.api.runs import endpoints as metadata_backfills
 from app.api.runs.models import RunErrorPage, RunView
 from app.api.shapes import examples
@@ -28,7 +32,7 @@ def document() -> dict[str, Any]:
     app = FastAPI(title="PAS", version="1")
     install(app)
     app.include_router(health_routes(Readiness(())))
-    for each in (jobs, job_control, artifacts, metadata_backfills, preflight):
+    for each in (jobs, job_control, failures, references, archive_types, artifacts, metadata_backfills, preflight):
         app.include_router(each.router)
     return app.openapi()
 
@@ -67,10 +71,13 @@ def test_every_body_of_a_request_has_schema_and_example(document: dict[str, Any]
     ("model", "example"),
     [
         (JobView, examples.JOB),
+        (FailuresView, examples.FAILURES),
+        (ReferencePage, examples.page(examples.REFERENCE, examples.FAILED_REFERENCE)),
         (RunView, examples.RUN),
         (RunErrorPage, examples.page(*examples.RUN_ERRORS)),
         (PreflightView, examples.PREFLIGHT),
         (ArtifactView, examples.ARTIFACT),
+        (ArchiveTypesView, examples.ARCHIVE_TYPES),
         (ColumnView, examples.COLUMN),
     ],
 )

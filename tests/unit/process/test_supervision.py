@@ -56,6 +56,7 @@ class World:
         self.relay, self.work, self.reload, self.keys = (
             Part(self.log, name) for name in ("relay", "work", "reload", "keys")
         )
+        self.failures = Part([], "failures")
         self.readiness = Readiness((DATABASE, BROKER, OBJECT_STORE))
         watch = Watch(
             self.readiness,
@@ -70,6 +71,7 @@ class World:
             [cast("Any", self.relay)],
             cast("Any", self.work),
             cast("Any", self.reload),
+            cast("Any", self.failures),
             shutdown_timeout,
             relays_forget=True,
         )
@@ -99,6 +101,17 @@ async def test_everything_begins_once_its_servers_were_seen_and_ends_with_the_st
     assert task.exception() is None
     assert {"relay ends", "work ends", "reload is cancelled"} <= set(world.log)
     assert world.relay.arguments == ((world.stop,), {"forgotten": True})
+
+
+async def test_failures_are_counted_from_when_the_database_was_seen_until_the_stop() -> None:
+    world = World()
+    world.away[DATABASE] = Unavailable("database", "away")
+    async with world.running():
+        await until(lambda: world.begun() == {"keys"})
+        assert world.failures.log == []
+        world.away.clear()
+        await until(lambda: world.failures.log == ["failures begins"])
+    assert world.failures.log == ["failures begins", "failures is cancelled"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,91 @@
+"""The endpoint of what became of each reference of a job."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from app.api.edge import MayReadJobs, TheEdge
+from app.api.http.accept import wanted_format
+from app.api.http.problems import responses
+from app.api.jobs.reference_rows import ReferencePage, csv_header, csv_rows, json_page, ndjson_rows
+from app.api.shapes import csv_rows as csv_shape
+from app.api.shapes.cursors import Cursor, Limit, read_position_cursor
+from app.api.shapes.examples import FAILED_REFERENCE, REFERENCE, page
+from app.api.shapes.ids import JobId, unknown
+from app.domain.jobs import TaskState
+from app.domain.references import Wanted
+from app.jobs.control import UnknownJob
+
+router = APIRouter(prefix="/api/jobs", tags=["backfill jobs"])
+
+NO_NUL = "^[^\\x00]*$"
+"""PostgreSQL knows no text with one."""
+
+MEDIA_TYPES = {"json": "application/json", "csv": "text/csv", "ndjson": "application/x-ndjson"}
+ALIASES = {"application/ndjson": "ndjson", "application/jsonl": "ndjson", "application/x-jsonlines": "ndjson"}
+
+
+@router.get(
+    "/{job_id}/references",
+    summary="List what became of each reference",
+    response_model=ReferencePage,
+    responses={
+        200: {
+            "description": "In the order of submission: a page as JSON, everything as CSV or NDJSON.",
+            "content": {
+                "text/csv": {"schema": {"type": "string"}, "example": "position,id,version,state,errorMessage,…\r\n"},
+                "application/json": {"example": page(REFERENCE, FAILED_REFERENCE)},
+                "application/x-ndjson": {"schema": {"type": "string"}, "example": '{"position":0,"id":…}\n'},
+            },
+        },
+        **responses(400, 401, 403, 404, 406, 503),
+    },
+)
+async def list_references(
+    request: Request,
+    _caller: MayReadJobs,
+    edge: TheEdge,
+    job_id: JobId,
+    state: Annotated[TaskState | None, Query(description="only references in this state")] = None,
+    id_: Annotated[
+        str | None,
+        Query(alias="id", description="only references whose id begins so", max_length=512, pattern=NO_NUL),
+    ] = None,
+    cause: Annotated[
+        str | None,
+        Query(description="only what failed of this cause, as `…/failures` has it", max_length=1000, pattern=NO_NUL),
+    ] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Response:
+    """`Accept: text/csv` or `application/x-ndjson` streams all pages, from `cursor` on where there is one. CSV joins
+    nested names (`errorMessage`, `objectKey`) and puts a `'` before what a spreadsheet would execute."""
+    wanted = Wanted(state, id_, cause)
+    after = read_position_cursor(cursor)
+    form = wanted_format(request.headers.getlist("accept"), MEDIA_TYPES, ALIASES)
+    try:
+        await edge.references.check(job_id, wanted)
+    except UnknownJob:
+        raise unknown(job_id) from None
+    if form == "json":
+        found = await edge.references.page(job_id, wanted, after, limit)
+        following = None if found.next is None else str(found.next)
+        return Response(json_page(found.references, following), media_type=MEDIA_TYPES[form])
+    pages = edge.references.pages(job_id, wanted, after)
+    first = await anext(pages, None)  # what is wrong is said before anything is sent
+
+    async def content() -> AsyncIterator[bytes]:
+        if form == "csv":
+            yield csv_header()
+        references = first
+        while references is not None:
+            yield csv_rows(references) if form == "csv" else ndjson_rows(references)
+            references = await anext(pages, None)
+
+    headers = {
+        "Content-Type": csv_shape.MEDIA_TYPE if form == "csv" else MEDIA_TYPES[form],
+        "Content-Disposition": f'attachment; filename="references-{job_id}.{form}"',
+    }
+    return StreamingResponse(content(), headers=headers)

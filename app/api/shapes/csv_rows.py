@@ -1,0 +1,35 @@
+"""Rows of CSV (RFC 4180) that every spreadsheet divides alike, and of which it executes nothing."""
+
+import re
+from collections.abc import Iterable
+
+MEDIA_TYPE = "text/csv; charset=utf-8; header=present"
+
+_QUOTED = re.compile(r'[",;\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]|^\s|\s$')
+"""What must stand in quotes, and what else ends a line for some readers; some spreadsheets divide at ; and tabs too."""
+
+_FORMULA = tuple("=+-@＝＋－＠")
+_BREAKS = tuple("\t\r\n")
+"""What a spreadsheet takes for the beginning of a formula, or drops in front of one."""
+
+
+def csv_row(values: Iterable[str | int | None]) -> bytes:
+    """A line. None is an empty cell; a text gets an apostrophe where a spreadsheet would execute it."""
+    return (",".join("" if value is None else _cell(value) for value in values) + "\r\n").encode()
+
+
+def _cell(value: str | int) -> str:
+    if isinstance(value, int):
+        return str(value)
+    text = guarded(value)
+    return '"' + text.replace('"', '""') + '"' if _QUOTED.search(text) else text
+
+
+def guarded(text: str) -> str:
+    """A text that no spreadsheet executes, behind blanks and what cannot be seen neither."""
+    if text.startswith(_BREAKS):
+        return f"'{text}"
+    if text[:1].isalnum():
+        return text
+    seen = next((place for place, c in enumerate(text) if c != " " and c.isprintable()), len(text))
+    return f"'{text}" if text.startswith(_FORMULA, seen) else text

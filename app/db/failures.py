@@ -1,0 +1,80 @@
+"""What failed in a job, by cause: read from the counters, whatever the number of failures."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Integer, ScalarSelect, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db import dialect
+from app.db.tables import failure_cause, task
+from app.domain.failures import Cause, Example, Failures
+from app.domain.jobs import Reference
+
+EXAMPLES = 3
+
+POSITIONS = dialect.Rows("positions", [("position", Integer)])
+
+
+async def by_cause(connection: AsyncConnection, job_id: UUID, most: int) -> Failures:
+    """The causes with the most failures, `most` of them at most, each with the first of its failures as examples.
+
+    All numbers are of one moment.
+    """
+    causes = failure_cause.c
+    top = (
+        select(
+            causes.id,
+            causes.cause,
+            causes.failed,
+            causes.first,
+            causes.last,
+            func.sum(causes.failed).over().label("of_all"),
+        )
+        .where(causes.job_id == job_id)
+        .order_by(causes.failed.desc(), causes.id)
+        .limit(most)
+        .subquery("top")
+    )
+
+    def nth(number: int) -> ScalarSelect[int]:
+        of_cause = select(task.c.position).where(task.c.job_id == job_id, *is_cause(top.c.id))
+        return of_cause.order_by(task.c.cause, task.c.position).limit(1).offset(number).scalar_subquery()
+
+    statement = select(top, *(nth(number).label(f"example{number}") for number in range(EXAMPLES)))
+    found = (await connection.execute(statement.order_by(top.c.failed.desc(), top.c.id))).all()
+    if not found:
+        return Failures(0, (), 0)
+    places = [[position for position in row[-EXAMPLES:] if position is not None] for row in found]
+    examples = await _examples(connection, job_id, sorted({position for of_one in places for position in of_one}))
+    listed = tuple(
+        Cause(row.cause, row.failed, row.first, row.last, tuple(examples[position] for position in of_one))
+        for row, of_one in zip(found, places, strict=True)
+    )
+    failed = int(found[0].of_all)
+    return Failures(failed, listed, failed - sum(cause.count for cause in listed))
+
+
+def is_cause(id_: int | ColumnElement[int]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Of tasks that are asked for in the order of cause and position: said so, PostgreSQL takes the index that has this
+    order. Said as an equality, it may read on in the order of positions, and causes come in stretches."""
+    return task.c.cause >= id_, task.c.cause <= id_
+
+
+async def _examples(connection: AsyncConnection, job_id: UUID, positions: Sequence[int]) -> dict[int, Example]:
+    if not positions:
+        return {}
+    wanted = POSITIONS.clause(connection.dialect.name)
+    statement = select(
+        task.c.position, task.c.reference_id, task.c.reference_version, task.c.message, task.c.trace_id
+    ).where(task.c.job_id == job_id, task.c.position == wanted.c.position)
+    rows = await connection.execute(statement, POSITIONS.bind(connection, [(position,) for position in positions]))
+    return {
+        position: Example(position, Reference(id_, version), message, trace_id)
+        for position, id_, version, message, trace_id in rows
+    }
+
+
+async def has_cause(connection: AsyncConnection, job_id: UUID, id_: int) -> bool:
+    statement = select(failure_cause.c.id).where(failure_cause.c.job_id == job_id, failure_cause.c.id == id_)
+    return (await connection.execute(statement)).first() is not None
