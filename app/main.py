@@ -20,7 +20,7 @@ from app.api.http.connections import bounded_http
 from app.api.http.head_as_get import HeadAsGet
 from app.api.http.measure import Measured
 from app.api.http.problems import install
-from app.api.http.slow_bodies import Paced
+from app.api.http.slow_bodies import BodiesInTime
 from app.api.jobs import control, preflight, submit_and_report
 from app.api.runs import endpoints as runs
 from app.domain.readiness import Readiness
@@ -53,7 +53,7 @@ def create_app(context_path: str, readiness: Readiness, edge: Edge | None) -> Fa
     )
     app.root_path = context_path  # as an argument FastAPI warns about it
     install(app)
-    app.add_middleware(Paced)
+    app.add_middleware(BodiesInTime)
     app.add_middleware(Measured)
     app.add_middleware(HeadAsGet)  # the last one is the first that a request meets
     app.include_router(health_routes(readiness))

@@ -42,11 +42,11 @@ async def through_outages(readiness: Readiness, component: str, call: Callable[[
 
 def note_outage(readiness: Readiness, outage: Unavailable) -> None:
     """Names the outage on /health/ready, and in the log where its reason is new."""
-    if readiness.ill(outage.component, outage.reason):
+    if readiness.work_waits(outage.component, outage.reason):
         log.warning("%s is not available, work waits: %s", outage.component, outage.reason)
 
 
 def note_available(readiness: Readiness, component: str) -> None:
     """Takes the outage of a component that was just used off /health/ready, and says so in the log."""
-    if readiness.well(component):
+    if readiness.work_goes_on(component):
         log.info("%s is available", component)

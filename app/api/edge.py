@@ -9,9 +9,9 @@ from fastapi.security import HTTPBearer
 
 from app.api.auth.callers import Authenticator, Caller
 from app.api.http.bodies import Uploads
+from app.api.http.concurrency import ConcurrencyLimit
 from app.api.http.event_streams import EventStreams
 from app.api.http.query import check_query
-from app.api.http.turns import Turns
 from app.api.submission.reader import YamlReader
 from app.archiver.preflight import Preflights
 from app.jobs.control import JobControl
@@ -39,9 +39,9 @@ class Edge:
     yaml_reader: YamlReader
     uploads: Uploads
     event_streams: EventStreams
-    changes: Turns
+    changes: ConcurrencyLimit
     """Of requests that change whole jobs."""
-    preflight_turns: Turns
+    preflight_turns: ConcurrencyLimit
     max_references: int
     max_attempts: int
     """Attempts of a job whose submission does not say how many."""

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
-from app.domain.readiness import Readiness
+from app.domain.readiness import COMPONENTS, Readiness
 from app.telemetry import metrics
 
 
@@ -48,8 +48,8 @@ def health_routes(readiness: Readiness) -> APIRouter:
         "/metrics", summary="Metrics in the Prometheus text format", response_class=Response, responses=_METRICS
     )
     async def show_metrics() -> Response:
-        for component, gauge in metrics.UNAVAILABLE.items():
-            gauge.set(component in readiness.problems)
+        for component in COMPONENTS:
+            metrics.UNAVAILABLE.labels(component).set(component in readiness.problems)
         return Response(metrics.render(), media_type=metrics.CONTENT_TYPE)
 
     return router

@@ -12,8 +12,8 @@ from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.artifacts import ArchiveTask, Document
 from app.domain.errors import STEP_READ, NoArchiveData, PermanentFailure, TransientFailure, task_message
 from app.sources.http import SourceClient
-from app.sources.pacing import PATIENCE, SourceBusy, backoff
-from app.sources.patience import told
+from app.sources.pacing import SLOT_PATIENCE, SourceBusy, backoff
+from app.sources.patience import duration_text
 from app.telemetry import metrics, traces
 
 log = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ class Fetcher:
                         raise PermanentFailure(task_message(STEP_READ, f"{cause} ({times})")) from failure
                 pause = backoff(waits if failure.spares else attempts, self._retry_backoff, failure.retry_after)
             metrics.RETRIES.inc()
-            if pause > PATIENCE:
+            if pause > SLOT_PATIENCE:
                 raise PutBackTask(pause, attempts, cause, whole_source=away)
             await asyncio.sleep(pause)
 
@@ -104,7 +104,7 @@ class Fetcher:
         """Raises PermanentFailure where the source could not be reached for so long without a break."""
         absence = self._client.absence(configuration)
         if absence is not None and absence.seconds >= self._patience:
-            cause = f"{absence.cause} (unreachable for {told(self._patience)})"
+            cause = f"{absence.cause} (unreachable for {duration_text(self._patience)})"
             raise PermanentFailure(task_message(STEP_READ, cause))
 
     async def _attempt(

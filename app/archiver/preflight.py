@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 SAMPLE = 5
 """References that are asked for: the first, the last, and some between."""
 
-PATIENCE = 20.0
+SAMPLE_PATIENCE = 20.0
 """Seconds for each of them: somebody waits for the answer."""
 
 STORE_PATIENCE = 5.0
@@ -52,7 +52,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Sampled:
+class SampledReference:
     """What would become of one reference. `message` is that of the failed task; `bucket` and all that follows is there
     for a document that would be stored. `present`: an object with the same content lies there already."""
 
@@ -78,7 +78,7 @@ class BucketLook:
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    sample: Sequence[Sampled]
+    sample: Sequence[SampledReference]
     buckets: Sequence[BucketLook]
 
     @property
@@ -118,7 +118,7 @@ class Preflights:
 
     async def _try(
         self, configuration: ArchiveTypeConfiguration, reference: Reference, attempts: int, traceparent: str
-    ) -> Sampled:
+    ) -> SampledReference:
         task = ArchiveTask(
             id=TaskId(_NO_JOB, 0),
             reference=reference,
@@ -131,27 +131,27 @@ class Preflights:
             traceparent=traceparent,
         )
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(SAMPLE_PATIENCE):
                 artifact, size = await self._described(configuration, task, traceparent)
             return self._would_succeed(reference, artifact, size, await self._present(artifact))
         except TimeoutError:
-            return Sampled(reference, Verdict.NOT_SURE, f"no answer within {PATIENCE:.0f} s")
+            return SampledReference(reference, Verdict.NOT_SURE, f"no answer within {SAMPLE_PATIENCE:.0f} s")
         except NoArchiveData:
-            return Sampled(reference, Verdict.NO_DATA, "the source has no archive data")
+            return SampledReference(reference, Verdict.NO_DATA, "the source has no archive data")
         except PermanentFailure as failure:
-            return Sampled(reference, Verdict.WOULD_FAIL, failure.message)
+            return SampledReference(reference, Verdict.WOULD_FAIL, failure.message)
         except TransientFailure as failure:
             if attempts == 1 and not failure.spares:
                 message = task_message(STEP_READ, f"{failure.cause} (1 attempt)")
-                return Sampled(reference, Verdict.WOULD_FAIL, message)
-            return Sampled(reference, Verdict.NOT_SURE, f"would be tried again: {failure.cause}")
+                return SampledReference(reference, Verdict.WOULD_FAIL, message)
+            return SampledReference(reference, Verdict.NOT_SURE, f"would be tried again: {failure.cause}")
         except SourceBusy as busy:
-            return Sampled(
+            return SampledReference(
                 reference, Verdict.NOT_SURE, f"would wait for {busy.not_before_seconds:.0f} s: {busy.reason}"
             )
         except Exception:
             log.exception("unexpected error in a preflight")
-            return Sampled(reference, Verdict.NOT_SURE, "internal error; the log has it")
+            return SampledReference(reference, Verdict.NOT_SURE, "internal error; the log has it")
 
     async def _described(
         self, configuration: ArchiveTypeConfiguration, task: ArchiveTask, traceparent: str
@@ -162,9 +162,11 @@ class Preflights:
             artifact = await asyncio.to_thread(self._artifact, document, task)
             return replace(artifact, content=b""), len(document.content)
 
-    def _would_succeed(self, reference: Reference, artifact: Artifact, size: int, present: bool | None) -> Sampled:
+    def _would_succeed(
+        self, reference: Reference, artifact: Artifact, size: int, present: bool | None
+    ) -> SampledReference:
         days = artifact.data_type.expiration_days
-        return Sampled(
+        return SampledReference(
             reference=reference,
             verdict=Verdict.WOULD_SUCCEED,
             bucket=artifact.bucket,

@@ -4,6 +4,7 @@ import asyncio
 
 from app.domain.archive_types import ArchiveDataType, SchemaName
 from app.domain.errors import STEP_STORE, PermanentFailure, Unavailable, task_message
+from app.domain.readiness import OBJECT_STORE
 from app.objectstore import ObjectStore, ObjectVersion, PreconditionFailed, Upload
 
 
@@ -49,7 +50,7 @@ class SchemaFiles:
             pass
         found = await self._objects.head(bucket, key)
         if found is None:
-            raise Unavailable("objectstore", f"the schema object {key} was deleted: remove its delete marker")
+            raise Unavailable(OBJECT_STORE, f"the schema object {key} was deleted: remove its delete marker")
         refuse_other_content(found, data_type)
         return found.version_id
 

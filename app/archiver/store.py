@@ -11,6 +11,7 @@ from app.archiver.describe import RESERVED
 from app.domain.archive_types import LIFECYCLE_TAG
 from app.domain.artifacts import ArchiveTask, Artifact, StoredArtifact
 from app.domain.errors import STEP_STORE, PermanentFailure, Unavailable, task_message
+from app.domain.readiness import OBJECT_STORE
 from app.objectstore import ObjectRejected, ObjectStore, ObjectVersion, PreconditionFailed, Upload
 from app.telemetry import metrics
 
@@ -47,7 +48,7 @@ async def store(objects: ObjectStore, artifact: Artifact, task: ArchiveTask, *, 
             await asyncio.sleep(random.uniform(0, 0.05) * tries)
     except ObjectRejected as rejected:
         raise PermanentFailure(task_message(STEP_STORE, rejected.cause)) from rejected
-    raise Unavailable("objectstore", f"{RACE_TRIES} conditional puts of one key in a row were refused")
+    raise Unavailable(OBJECT_STORE, f"{RACE_TRIES} conditional puts of one key in a row were refused")
 
 
 async def _put(objects: ObjectStore, upload: Upload) -> ObjectVersion:

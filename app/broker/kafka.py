@@ -13,6 +13,7 @@ from app.broker.kafka_consumer import KafkaConsumer
 from app.broker.kafka_options import KafkaOptions, client_arguments, reason_of
 from app.broker.kafka_producer import Producer
 from app.domain.errors import Unavailable
+from app.domain.readiness import BROKER
 from app.telemetry.once_per import OncePer
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class KafkaBroker:
         try:
             await self._connection.producer(START_SECONDS)
         except Unavailable as unavailable:
-            log.warning("started without Kafka: %s", unavailable.reason, extra={"component": "broker"})
+            log.warning("started without Kafka: %s", unavailable.reason, extra={"component": BROKER})
 
     async def send(self, message: Message) -> None:
         """See Broker. Bounded by `send_timeout`."""
@@ -59,7 +60,7 @@ class KafkaBroker:
                 if missing and self._options.create_topics:
                     missing = await self._create(missing)
         except (KafkaError, OSError, TimeoutError) as error:
-            raise Unavailable("broker", f"topics cannot be listed: {reason_of(error)}") from error
+            raise Unavailable(BROKER, f"topics cannot be listed: {reason_of(error)}") from error
         return missing
 
     async def close(self) -> None:
@@ -77,12 +78,12 @@ class KafkaBroker:
             for topic, code, *message in answer.topic_errors:
                 error = for_code(code)
                 if code == 0:
-                    log.info("topic %s was made", topic, extra={"component": "broker"})
+                    log.info("topic %s was made", topic, extra={"component": BROKER})
                 elif error is not TopicAlreadyExistsError:  # another process may have been faster
                     refused.append(topic)
                     if self._log_due(topic):
                         reason = (message[0] if message else None) or error.__name__
-                        log.warning("topic %s cannot be made: %s", topic, reason, extra={"component": "broker"})
+                        log.warning("topic %s cannot be made: %s", topic, reason, extra={"component": BROKER})
         finally:
             await admin.close()
         return refused

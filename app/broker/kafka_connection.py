@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaConnectionError, ProducerClosed
 
 from app.broker.kafka_options import KafkaOptions, client_arguments, ended, reason_of, why_unreachable
 from app.domain.errors import Unavailable
+from app.domain.readiness import BROKER
 from app.telemetry.once_per import OncePer
 
 log = logging.getLogger(__name__)
@@ -54,14 +55,14 @@ class ProducerConnection:
                 async with asyncio.timeout(timeout):
                     await self._ready.wait()
         if self._current is None:
-            raise Unavailable("broker", self._reason)
+            raise Unavailable(BROKER, self._reason)
         return self._current
 
     def replace(self, broken: AIOKafkaProducer, reason: str) -> None:
         """Takes a new producer, unless another send did so already; what waits for the broken one is told."""
         if broken is not self._current:
             return
-        log.warning("Kafka producer is replaced: %s", reason, extra={"component": "broker"})
+        log.warning("Kafka producer is replaced: %s", reason, extra={"component": BROKER})
         self._current = None
         self._reason = reason
         pending, self.pending = self.pending, set()
@@ -108,11 +109,11 @@ class ProducerConnection:
                 is_unreachable = isinstance(error, KafkaConnectionError)
                 self._reason = await why_unreachable(self._arguments) if is_unreachable else reason_of(error)
                 if self._log_due(self._reason):
-                    log.warning("no Kafka broker: %s", self._reason, extra={"component": "broker"})
+                    log.warning("no Kafka broker: %s", self._reason, extra={"component": BROKER})
             else:
                 self._current = producer
                 self._ready.set()
-                log.info("connected to Kafka", extra={"component": "broker"})
+                log.info("connected to Kafka", extra={"component": BROKER})
                 return
             await asyncio.sleep(pause)
             pause = min(2 * pause, 5.0)

@@ -12,6 +12,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectio
 from app.broker import Partition, Record
 from app.broker.kafka_options import KafkaOptions, client_arguments, ended, reason_of, why_unreachable
 from app.domain.errors import Unavailable
+from app.domain.readiness import BROKER
 from app.telemetry.once_per import OncePer
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ class KafkaConsumer:
             if not error.retriable:
                 await self._give_up(member, reason_of(error))
             await asyncio.sleep(min(rest, PAUSE))
-            raise Unavailable("broker", reason_of(error)) from error
+            raise Unavailable(BROKER, reason_of(error)) from error
         return [_record(each) for several in polled.values() for each in several]
 
     def pause(self, partitions: Sequence[Partition]) -> None:
@@ -95,12 +96,12 @@ class KafkaConsumer:
                 await member.commit(ours)
         except (CommitFailedError, IllegalStateError) as error:
             # the partitions have another owner, who will be given the records again
-            log.info("commit passed over: %s", reason_of(error), extra={"component": "broker"})
+            log.info("commit passed over: %s", reason_of(error), extra={"component": BROKER})
             return isinstance(error, CommitFailedError)  # the other error is the client's own, no broker was asked
         except TimeoutError:
-            raise Unavailable("broker", f"no answer to a commit within {self._options.commit_timeout:g}s") from None
+            raise Unavailable(BROKER, f"no answer to a commit within {self._options.commit_timeout:g}s") from None
         except KafkaError as error:
-            raise Unavailable("broker", f"commit: {reason_of(error)}") from error
+            raise Unavailable(BROKER, f"commit: {reason_of(error)}") from error
         return True
 
     async def stop(self) -> None:
@@ -128,7 +129,7 @@ class KafkaConsumer:
             is_unreachable = isinstance(error, KafkaConnectionError)
             reason = await why_unreachable(self._arguments) if is_unreachable else reason_of(error)
             await asyncio.sleep(max(end - time.monotonic(), PAUSE))
-            raise Unavailable("broker", reason) from error
+            raise Unavailable(BROKER, reason) from error
         except BaseException:
             await _stop(member)
             raise
@@ -158,12 +159,12 @@ class KafkaConsumer:
             raise KafkaConnectionError(f"topics cannot be listed: {reason_of(error)}") from error
         missing = self._topics - found
         if missing and self._log_due(missing):
-            log.warning("topics are missing: %s", ", ".join(sorted(missing)), extra={"component": "broker"})
+            log.warning("topics are missing: %s", ", ".join(sorted(missing)), extra={"component": BROKER})
         if not found <= subscribed:
             member.subscribe({*found, *subscribed}, listener=_Listener(self._revoked))
 
     async def _give_up(self, member: AIOKafkaConsumer, reason: str) -> None:
-        log.warning("left the group %s, will join anew: %s", self._group, reason, extra={"component": "broker"})
+        log.warning("left the group %s, will join anew: %s", self._group, reason, extra={"component": BROKER})
         lost = self.assigned()
         self._member = None
         await self._revoked(lost)
@@ -186,7 +187,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has
 
     async def on_partitions_assigned(self, assigned: Any) -> None:
         shown = ", ".join(f"{topic}-{number}" for topic, number in sorted(assigned))
-        log.info("assigned: %s", shown or "nothing", extra={"component": "broker"})
+        log.info("assigned: %s", shown or "nothing", extra={"component": BROKER})
 
 
 def _record(polled: "ConsumerRecord[bytes, bytes]") -> Record:

@@ -12,6 +12,7 @@ import orjson
 
 from app.broker import Message, MessageRejected
 from app.domain.errors import Unavailable
+from app.domain.readiness import BROKER
 
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,240}")
 """Kafka's own characters; 240 leaves room for the suffix in the 255 bytes of a file name."""
@@ -175,4 +176,4 @@ def _sync_directory(directory: Path) -> None:
 
 def _unavailable(error: OSError) -> Unavailable:
     where = f" ({error.filename})" if error.filename else ""
-    return Unavailable("broker", f"topic files cannot be written: {error.strerror or error}{where}")
+    return Unavailable(BROKER, f"topic files cannot be written: {error.strerror or error}{where}")

@@ -25,7 +25,7 @@ from app.catalog.mismatch import (
 from app.catalog.patterns import Options
 from app.catalog.schema_graph import Graph, Node
 
-PATIENCE = 3.0
+EXPLAIN_PATIENCE = 3.0
 """Seconds of looking for the place; then the message says how far it got."""
 
 MAX_FAILURES = 1_000
@@ -82,7 +82,7 @@ class Explainer:
 
     def text(self, value: Any) -> str:
         """`<path>: <rule>` for a value that does not match."""
-        self._until = time.monotonic() + PATIENCE
+        self._until = time.monotonic() + EXPLAIN_PATIENCE
         self._reached = ()
         try:
             found = self._most_specific(next(self._failures(0, value, ())))

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.db.dialect import open_engine, options_of
 from app.domain.errors import NotPrepared, Unavailable
+from app.domain.readiness import DATABASE
 
 T = TypeVar("T")
 
@@ -42,7 +43,7 @@ class PoolerNotNamed(Unavailable):
 
     def __init__(self) -> None:
         super().__init__(
-            "database",
+            DATABASE,
             "a pooler in transaction mode (PgBouncer, pool_mode=transaction) is in between: say ?pooler=transaction in "
             "jeap.datasource.url, or let its pool_mode be session",
         )
@@ -160,20 +161,20 @@ def is_conflict(error: BaseException) -> bool:
 def translate(error: BaseException) -> BaseException:
     """Outages become `Unavailable`; everything else (a bug, a broken constraint) stays what it is."""
     if isinstance(error, PoolTimeout):
-        return Unavailable("database", "no connection free within 10 s")
+        return Unavailable(DATABASE, "no connection free within 10 s")
     if isinstance(error, (OSError, TimeoutError)):
-        return Unavailable("database", f"cannot be reached ({_cause(error)})")
+        return Unavailable(DATABASE, f"cannot be reached ({_cause(error)})")
     if isinstance(error, DBAPIError):
         state = _sqlstate(error)
         if state in _NOT_PREPARED or (state is None and "no such table" in str(error.orig)):
-            return NotPrepared("database", f"is not prepared: {NOT_PREPARED} ({_cause(error.orig)})")
+            return NotPrepared(DATABASE, f"is not prepared: {NOT_PREPARED} ({_cause(error.orig)})")
         if state in _POOLED:
             return PoolerNotNamed()
         if state is not None:
             if state.startswith(_OUTAGES) or state in _CONFLICTS:
-                return Unavailable("database", f"{_cause(error.orig)} ({state})")
+                return Unavailable(DATABASE, f"{_cause(error.orig)} ({state})")
         elif error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError)):
-            return Unavailable("database", _cause(error.orig))
+            return Unavailable(DATABASE, _cause(error.orig))
     return error
 
 

@@ -20,19 +20,19 @@ class KeptValue(NamedTuple):
     revision: int
 
 
-class Sampled(NamedTuple):
+class SampledArtifact(NamedTuple):
     id: int
     object: StoredObject
     values: dict[str, KeptValue]
     """Of the run's keys, those that the artifact has."""
 
 
-async def sample(connection: AsyncConnection, of: Run, limit: int) -> list[Sampled]:
+async def sample(connection: AsyncConnection, of: Run, limit: int) -> list[SampledArtifact]:
     """The newest artifacts that a run would read."""
     statement = select(artifact).where(candidates(of)).order_by(artifact.c.id.desc()).limit(limit)
     found = (await connection.execute(statement)).all()
     kept = await _values(connection, [row.id for row in found], of.keys)
-    return [Sampled(row.id, stored_object(row), kept[row.id]) for row in found]
+    return [SampledArtifact(row.id, stored_object(row), kept[row.id]) for row in found]
 
 
 async def _values(

@@ -136,7 +136,7 @@ def _in_order(rows: dialect.Rows, dialect_name: str) -> FromClause:
     )
 
 
-class Settled(NamedTuple):
+class SettledTasks(NamedTuple):
     """The tasks that were changed, the jobs that ended with them, and those that their failures paused."""
 
     changed: set[TaskId]
@@ -149,7 +149,7 @@ async def settle(
     settlements: Sequence[Settlement],
     now: datetime,
     threshold: FailureThreshold | None = None,
-) -> Settled:
+) -> SettledTasks:
     """Records many answers at once.
 
     A task that is no longer open stays as it is, and nothing but success is recorded where an object is stored.
@@ -163,7 +163,7 @@ async def settle(
     done |= await _remember_no_data(connection, [item for item in settlements if isinstance(item, NoData)], now)
     back, holds = await _put_back(connection, [item for item in settlements if isinstance(item, PutBack)])
     completed, paused = await _change_jobs(connection, changed, holds, now, threshold or NEVER)
-    return Settled(done | back, completed, paused)
+    return SettledTasks(done | back, completed, paused)
 
 
 async def _lock(connection: AsyncConnection, ids: Sequence[TaskId]) -> None:

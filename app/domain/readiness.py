@@ -7,6 +7,7 @@ DATABASE = "database"
 BROKER = "broker"
 OBJECT_STORE = "objectstore"
 ISSUER = "issuer"
+COMPONENTS = (DATABASE, BROKER, OBJECT_STORE, ISSUER)
 
 STALE = 60.0
 """Seconds after which a watch that finds a component well overrules what work said: there may be no work any more."""
@@ -35,18 +36,18 @@ class Readiness:
         self._by_watch: dict[str, str] = {}
         self.stopping = False
 
-    def well(self, component: str) -> bool:
+    def work_goes_on(self, component: str) -> bool:
         """Work went well; True where that is news."""
         return self._by_work.pop(component, None) is not None
 
-    def ill(self, component: str, reason: str) -> bool:
+    def work_waits(self, component: str, reason: str) -> bool:
         """Work waits; True where that is news."""
         self._forget_unwatched()
         known = self._by_work.get(component)
         self._by_work[component] = (reason, monotonic())
         return known is None or known[0] != reason
 
-    def watched_well(self, component: str) -> bool:
+    def probe_succeeded(self, component: str) -> bool:
         """The watch has seen the component as it should be; True where that is news."""
         news = component not in self._seen or component in self._by_watch
         self._seen.add(component)
@@ -56,7 +57,7 @@ class Readiness:
             del self._by_work[component]
         return news
 
-    def watched_ill(self, component: str, reason: str) -> bool:
+    def probe_failed(self, component: str, reason: str) -> bool:
         """The watch found something wrong; True where that is news."""
         news = self._by_watch.get(component) != reason
         self._by_watch[component] = reason

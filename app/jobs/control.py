@@ -20,7 +20,7 @@ class UnknownJob(Exception):
     """There is no job of this id."""
 
 
-class Impossible(Exception):
+class ImpossibleForJob(Exception):
     """What was asked for cannot be done to a job in this state; `reason` ends a sentence that begins with it."""
 
     def __init__(self, reason: str) -> None:
@@ -29,7 +29,7 @@ class Impossible(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class JobView:
+class JobStatus:
     """A job with what follows from its counters. `rate` is in references per second, pauses left out."""
 
     job: Job
@@ -49,20 +49,20 @@ class JobControl:
         self._database = database
         self._on_due = on_due
 
-    async def view(self, job_id: UUID) -> JobView:
+    async def view(self, job_id: UUID) -> JobStatus:
         async with self._database.reading() as connection:
             return await _view_of(connection, job_id)
 
     async def page(
         self, before: tuple[datetime, UUID] | None, limit: int, state: JobState | None, message: str | None
-    ) -> tuple[list[JobView], bool]:
+    ) -> tuple[list[JobStatus], bool]:
         """Newest first, behind the job that `before` names; and whether there are more."""
         async with self._database.reading() as connection:
             found = await jobs.page(connection, before, limit + 1, state, message)
             without_data = await jobs.count_without_data(connection, [job.id for job in found[:limit]])
         return [_view(job, without_data) for job in found[:limit]], len(found) > limit
 
-    async def redrive(self, job_id: UUID) -> JobView:
+    async def redrive(self, job_id: UUID) -> JobStatus:
         """Publishes the commands of all open tasks again, those without data too."""
 
         async def work(connection: AsyncConnection) -> None:
@@ -73,32 +73,32 @@ class JobControl:
         self._on_due()
         return view
 
-    async def pause(self, job_id: UUID, who: str) -> JobView:
-        """No further task starts; what is under way ends. Raises Impossible."""
+    async def pause(self, job_id: UUID, who: str) -> JobStatus:
+        """No further task starts; what is under way ends. Raises ImpossibleForJob."""
 
         async def work(connection: AsyncConnection) -> None:
             job = await _running(connection, job_id)
             if job.paused:
-                raise Impossible("is paused already")
+                raise ImpossibleForJob("is paused already")
             await jobs.pause(connection, job, who, datetime.now(UTC))
 
         return self._logged(await self._steer(job_id, work), "paused", who)
 
-    async def resume(self, job_id: UUID, who: str) -> JobView:
-        """Goes on where it was. Raises Impossible."""
+    async def resume(self, job_id: UUID, who: str) -> JobStatus:
+        """Goes on where it was. Raises ImpossibleForJob."""
 
         async def work(connection: AsyncConnection) -> None:
             job = await _running(connection, job_id)
             if not job.paused:
-                raise Impossible("is not paused")
+                raise ImpossibleForJob("is not paused")
             await jobs.resume(connection, job, datetime.now(UTC))
 
         view = await self._steer(job_id, work)
         self._on_due()
         return self._logged(view, "resumed", who)
 
-    async def cancel(self, job_id: UUID, who: str) -> JobView:
-        """Fails the open tasks that are not stored; those that are stored are still announced. Raises Impossible.
+    async def cancel(self, job_id: UUID, who: str) -> JobStatus:
+        """Fails the open tasks that are not stored; those that are stored are still announced. Raises ImpossibleForJob.
 
         What is being stored at this moment stays in the object store: it is noted with its task, and not announced.
         """
@@ -108,7 +108,7 @@ class JobControl:
             context = traces.parse((await _known(connection, job_id)).traceparent)
             trace_id = context.trace_id if context else None
             if await jobs.cancel(connection, job_id, message, trace_id, datetime.now(UTC)) is None:
-                raise Impossible("has ended")
+                raise ImpossibleForJob("has ended")
 
         view = await self._steer(job_id, work)
         self._on_due()
@@ -116,11 +116,11 @@ class JobControl:
             metrics.JOBS_COMPLETED.labels(view.job.result).inc()
         return self._logged(view, "cancelled", who)
 
-    async def _steer(self, job_id: UUID, work: Callable[[AsyncConnection], Awaitable[None]]) -> JobView:
+    async def _steer(self, job_id: UUID, work: Callable[[AsyncConnection], Awaitable[None]]) -> JobStatus:
         await self._database.run(work)
         return await self.view(job_id)  # counting may take long, and here it holds nobody up
 
-    def _logged(self, view: JobView, what: str, who: str) -> JobView:
+    def _logged(self, view: JobStatus, what: str, who: str) -> JobStatus:
         job = view.job
         text = "job %s by %s: %d open, %d succeeded, %d failed"
         log.info(text, what, who, job.open, job.succeeded, job.failed, extra={"job_id": str(job.id)})
@@ -135,22 +135,22 @@ async def _known(connection: AsyncConnection, job_id: UUID, *, lock: bool = Fals
 
 
 async def _running(connection: AsyncConnection, job_id: UUID) -> Job:
-    """The job, whose row is held. Raises UnknownJob, Impossible."""
+    """The job, whose row is held. Raises UnknownJob, ImpossibleForJob."""
     job = await _known(connection, job_id, lock=True)
     if job.state is JobState.COMPLETED:
-        raise Impossible("has ended")
+        raise ImpossibleForJob("has ended")
     return job
 
 
-async def _view_of(connection: AsyncConnection, job_id: UUID) -> JobView:
+async def _view_of(connection: AsyncConnection, job_id: UUID) -> JobStatus:
     job = await _known(connection, job_id)
     return _view(job, await jobs.count_without_data(connection, [job_id]))
 
 
-def _view(job: Job, without_data: Mapping[UUID, tuple[int, datetime | None]]) -> JobView:
+def _view(job: Job, without_data: Mapping[UUID, tuple[int, datetime | None]]) -> JobStatus:
     count, last = without_data.get(job.id, (0, None))
     rate = _rate(job)
-    return JobView(job, count, last, rate, _estimated_end(job, job.open - count, rate))
+    return JobStatus(job, count, last, rate, _estimated_end(job, job.open - count, rate))
 
 
 def _rate(job: Job) -> float | None:

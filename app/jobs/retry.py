@@ -14,7 +14,7 @@ from app.db.database import Database
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.identity import content_hash
 from app.domain.jobs import Job
-from app.jobs.control import Impossible, UnknownJob
+from app.jobs.control import ImpossibleForJob, UnknownJob
 from app.jobs.submit import DifferentContent, Submitter, begun
 from app.telemetry import metrics
 
@@ -32,8 +32,8 @@ class Retries:
     async def retry(self, job_id: UUID, new_id: UUID, by: Submitter) -> bool:
         """Makes job `new_id` of the references that have failed in `job_id` so far, in one transaction.
 
-        False where it is there already, whatever failed since. Raises UnknownJob; Impossible: nothing failed, or it
-        does not fit the present configuration; DifferentContent: `new_id` is another job; Unavailable.
+        False where it is there already, whatever failed since. Raises UnknownJob; ImpossibleForJob: nothing failed, or
+        it does not fit the present configuration; DifferentContent: `new_id` is another job; Unavailable.
         """
         async with self._database.reading() as connection:
             old = await jobs.find(connection, job_id)
@@ -49,7 +49,7 @@ class Retries:
                 return None
             total = await jobs.copy_failed(connection, job_id, new_id)
             if total == 0:
-                raise Impossible("has no failed references")
+                raise ImpossibleForJob("has no failed references")
             keys = await jobs.keys_of(connection, new_id)
             digest = await asyncio.to_thread(content_hash, new.message, new.topic, new.config_id, keys)
             await jobs.set_content(connection, new_id, total, digest)
@@ -75,9 +75,9 @@ class Retries:
         try:
             configuration = self._catalog.now.resolve(old.message, old.resolved_config_id)
         except ResolveError as error:
-            raise Impossible(f"does not fit the present configuration: {error}") from error
+            raise ImpossibleForJob(f"does not fit the present configuration: {error}") from error
         if configuration.topic != old.topic:
-            raise Impossible(f"does not fit the present configuration: the topic is {configuration.topic} now")
+            raise ImpossibleForJob(f"does not fit the present configuration: the topic is {configuration.topic} now")
         return configuration
 
 

@@ -22,7 +22,7 @@ from app.telemetry import metrics
 log = logging.getLogger(__name__)
 
 
-class Content(Protocol):
+class SubmittedContent(Protocol):
     """A body as far as it could be read; what could not is None. `content_hash` is there for one without mistakes."""
 
     @property
@@ -80,7 +80,7 @@ class Submissions:
         self._catalog = catalog
         self._on_new = on_new
 
-    async def submit(self, job_id: UUID, content: Content, by: Submitter) -> Accepted:
+    async def submit(self, job_id: UUID, content: SubmittedContent, by: Submitter) -> Accepted:
         """Stores job and tasks in one transaction.
 
         Raises DifferentContent; DoesNotFit, only for a new job: a repeat does not consult the configuration again;
@@ -100,18 +100,18 @@ class Submissions:
         self._on_new()
         return Accepted.NEW
 
-    def mistakes(self, content: Content) -> list[Mistake]:
+    def mistakes(self, content: SubmittedContent) -> list[Mistake]:
         """What does not fit the configuration, as far as the body could be read."""
         return self._check(content)[1]
 
-    def fitting(self, content: Content) -> ArchiveTypeConfiguration:
+    def fitting(self, content: SubmittedContent) -> ArchiveTypeConfiguration:
         """The configuration of a body without mistakes. Raises DoesNotFit."""
         configuration, mistakes = self._check(content)
         if configuration is None or mistakes:
             raise DoesNotFit(mistakes)
         return configuration
 
-    def _check(self, content: Content) -> tuple[ArchiveTypeConfiguration | None, list[Mistake]]:
+    def _check(self, content: SubmittedContent) -> tuple[ArchiveTypeConfiguration | None, list[Mistake]]:
         if content.message is None:
             return None, []
         try:
@@ -142,13 +142,13 @@ class Submissions:
         return await self._database.run(insert)
 
 
-def _repeated(known: Job, content: Content) -> Accepted:
+def _repeated(known: Job, content: SubmittedContent) -> Accepted:
     if known.content_hash != content.content_hash:
         raise DifferentContent
     return Accepted.REPEATED
 
 
-def _new_job(job_id: UUID, content: Content, configuration: ArchiveTypeConfiguration, by: Submitter) -> Job:
+def _new_job(job_id: UUID, content: SubmittedContent, configuration: ArchiveTypeConfiguration, by: Submitter) -> Job:
     if content.message is None or content.topic is None or content.content_hash is None:
         raise ValueError("a body with mistakes is no job")
     return begun(

@@ -13,7 +13,7 @@ from app.db.runs import BatchId, BatchRow
 from app.domain.errors import InvalidMessage
 from app.domain.readiness import DATABASE, Readiness
 from app.domain.runs import RunState
-from app.messaging.dispatch import Answer, DeadLetter, Received, Settled
+from app.messaging.dispatch import Acknowledged, Answer, DeadLetter, Received
 from app.messaging.slot_policy import METADATA
 from app.messaging.work import Free, Work
 from app.metadata.backfill import MetadataBackfill
@@ -103,4 +103,4 @@ class BackfillMetadataHandler:
         row = found.get(batch)
         if row is None:
             return DeadLetter("no such run or batch")
-        return BatchWork(batch, self._batches, self._backfill) if row.is_open else Settled()
+        return BatchWork(batch, self._batches, self._backfill) if row.is_open else Acknowledged()

@@ -13,7 +13,7 @@ from app.broker import Consumer, Partition, Record
 from app.domain.errors import Unavailable
 from app.domain.readiness import BROKER, Readiness
 from app.messaging.dead_letters import DeadLetterWork, SendDeadLetter
-from app.messaging.dispatch import DeadLetter, Dispatcher, Settled
+from app.messaging.dispatch import Acknowledged, DeadLetter, Dispatcher
 from app.messaging.offsets import Offsets
 from app.messaging.slots import Slots
 from app.messaging.work import Free, PuttingBack, Work
@@ -184,7 +184,7 @@ class CommandLoop:
         for (record, offsets), answer in zip(taken, answers, strict=True):
             if offsets.revoked:
                 continue
-            if isinstance(answer, Settled):
+            if isinstance(answer, Acknowledged):
                 offsets.settle(record)
                 continue
             if isinstance(answer, DeadLetter):

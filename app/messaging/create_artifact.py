@@ -17,7 +17,7 @@ from app.domain.errors import InvalidMessage
 from app.domain.identity import command_idempotence_id, reference_key
 from app.domain.jobs import TaskState
 from app.domain.tasks import PutBack, TaskKey, TaskRow
-from app.messaging.dispatch import Answer, DeadLetter, Received, Settled
+from app.messaging.dispatch import Acknowledged, Answer, DeadLetter, Received
 from app.messaging.work import Free, Work
 from app.telemetry import metrics, traces
 
@@ -144,5 +144,5 @@ class CreateArtifactHandler:
             return DeadLetter("no such job or task")
         if row.state is not TaskState.OPEN:
             metrics.TASKS_ALREADY_SETTLED.inc()
-            return Settled()
+            return Acknowledged()
         return ArchiveWork(self._lane_of(row), command, row, self._steps)

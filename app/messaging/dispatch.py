@@ -24,7 +24,7 @@ class Received(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class Acknowledged:
     """Nothing (more) is to be done for this record."""
 
 
@@ -35,7 +35,7 @@ class DeadLetter:
     reason: str
 
 
-Answer = Settled | DeadLetter | Work
+Answer = Acknowledged | DeadLetter | Work
 
 
 class Handler(Protocol):
@@ -56,7 +56,7 @@ class Dispatcher:
         by_type: dict[str, list[tuple[int, Received]]] = {}
         for place, record in enumerate(records):
             if self._is_for_another(record):
-                answers[place] = Settled()
+                answers[place] = Acknowledged()
                 continue
             try:
                 message = decode(record.value)

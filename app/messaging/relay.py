@@ -10,7 +10,7 @@ from time import monotonic
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.broker import Broker, MessageRejected
-from app.db import ahead, outbox
+from app.db import clock_repair, outbox
 from app.db.database import Database
 from app.domain.errors import Unavailable
 from app.domain.readiness import BROKER, DATABASE, Readiness
@@ -166,10 +166,10 @@ class Relay:
             served_after = now + SKEW if is_first else None  # before our time: only what shows that it happened
             total = 0
             while count := await self._database.run(
-                lambda c: ahead.bring_back(c, self._commands.box, now, lease=LEASE, served_after=served_after)
+                lambda c: clock_repair.bring_back(c, self._commands.box, now, lease=LEASE, served_after=served_after)
             ):
                 total += count
-            await self._database.run(lambda c: ahead.release_owners(c, self._commands.box, now, served_after))
+            await self._database.run(lambda c: clock_repair.release_owners(c, self._commands.box, now, served_after))
             if went_back or total:
                 log.warning("the clock went back: %d commands were held until a time after that", total)
         self._wall = wall

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from app.sources.pacing import Pacers
+from app.sources.pacing import SourcePacers
 
 METADATA = "metadata"
 """Lane of the batches of metadata runs."""
@@ -19,7 +19,7 @@ Limit = Callable[[str, bool], int]
 """Most slots of a lane, given whether other lanes have work too."""
 
 
-def slot_limit(pacers: Pacers, slots: int) -> Limit:
+def slot_limit(pacers: SourcePacers, slots: int) -> Limit:
     """The limit of each lane where all lanes together have `slots`; those of sources are paced by `pacers`."""
 
     def limit(lane: str, others_have_work: bool) -> int:

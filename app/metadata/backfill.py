@@ -38,7 +38,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-class _Wanted(NamedTuple):
+class _WantedValues(NamedTuple):
     """What to read of each artifact; `unread` are the active keys that are left alone."""
 
     paths: tuple[KeyedPath, ...]
@@ -139,7 +139,7 @@ class MetadataBackfill:
             row = left
         return row
 
-    async def _load(self, row: BatchRow) -> tuple[_Wanted, list[Covered]]:
+    async def _load(self, row: BatchRow) -> tuple[_WantedValues, list[Covered]]:
         """The paths of the run's keys, as applied, and the artifacts that are still to be read."""
         async with self._database.reading(brief=True) as connection:
             applied = await definitions.find(connection, row.run.archive_type)
@@ -150,7 +150,7 @@ class MetadataBackfill:
                 wanted &= set(row.run.keys)
             paths = compile_paths(ExtractionPath(key.key, key.path) for key in active if key.key in wanted)
             unread = frozenset(key.key for key in active if key.key not in wanted)
-            return _Wanted(paths, unread), await values.covered(connection, row)
+            return _WantedValues(paths, unread), await values.covered(connection, row)
 
     def _tell(self, run: Run, row: BatchRow, errors: Mapping[int, str]) -> None:
         about = {"run_id": str(run.id)}

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.db import dialect, runs, samples
 from app.db.database import Database
 from app.db.definitions import AppliedDefinition
-from app.db.samples import Sampled
+from app.db.samples import SampledArtifact
 from app.domain.archive_types import ExtractionPath
 from app.domain.errors import Unavailable
 from app.domain.extraction import KeyedPath, MetadataValue, compile_paths
@@ -26,7 +26,7 @@ from app.telemetry import metrics
 SAMPLE = 10
 """Artifacts that a dry run reads."""
 
-PATIENCE = 20.0
+DRY_RUN_PATIENCE = 20.0
 """Seconds that a dry run waits for the object store: somebody waits for the answer."""
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class UnknownRun(Exception):
     """There is no run of this id."""
 
 
-class Impossible(Exception):
+class ImpossibleForRun(Exception):
     """A run in this state cannot be paused, resumed or cancelled."""
 
     def __init__(self, state: RunState) -> None:
@@ -44,7 +44,7 @@ class Impossible(Exception):
         self.state = state
 
 
-class Tried(NamedTuple):
+class TriedArtifact(NamedTuple):
     """What a run would do to one artifact: key → JSON before and after; `new` is None where it cannot be read."""
 
     artifact_id: int
@@ -57,7 +57,7 @@ class DryRun(NamedTuple):
     """How many artifacts a run would read, and what it would do to the newest of them."""
 
     total: int
-    sample: Sequence[Tried]
+    sample: Sequence[TriedArtifact]
 
 
 class RunControl:
@@ -122,24 +122,24 @@ class RunControl:
         paths = compile_paths(ExtractionPath(key.key, key.path) for key in applied.keys if key.key in keys)
         since = {key.key: key.path_revision for key in applied.keys}
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(DRY_RUN_PATIENCE):
                 tried = await asyncio.gather(*(self._try(each, paths, since, wanted.mode) for each in sample))
         except TimeoutError:
-            raise Unavailable(OBJECT_STORE, f"the sample was not read within {PATIENCE:.0f} s") from None
+            raise Unavailable(OBJECT_STORE, f"the sample was not read within {DRY_RUN_PATIENCE:.0f} s") from None
         return DryRun(total, tried)
 
     async def pause(self, run_id: UUID) -> Run:
-        """No further batch starts; what was read is recorded. Raises UnknownRun, Impossible."""
+        """No further batch starts; what was read is recorded. Raises UnknownRun, ImpossibleForRun."""
         return await self._steer(run_id, runs.pause, "paused")
 
     async def resume(self, run_id: UUID) -> Run:
-        """Raises UnknownRun, Impossible."""
+        """Raises UnknownRun, ImpossibleForRun."""
         run = await self._steer(run_id, runs.resume, "resumed")
         self._on_due()
         return run
 
     async def cancel(self, run_id: UUID, by: Starter) -> Run:
-        """What was written stays. Raises UnknownRun, Impossible."""
+        """What was written stays. Raises UnknownRun, ImpossibleForRun."""
 
         async def end(connection: AsyncConnection, of: Run, now: datetime) -> bool:
             return await runs.end(connection, of.id, RunState.CANCELLED, now)
@@ -158,7 +158,7 @@ class RunControl:
             if found is None:
                 raise UnknownRun
             if not await act(connection, found, now):
-                raise Impossible(found.state)
+                raise ImpossibleForRun(found.state)
             after = await runs.find(connection, run_id)
             assert after is not None  # noqa: S101 # its row is held
             return after
@@ -180,16 +180,20 @@ class RunControl:
             traceparent=by.traceparent,
         )
 
-    async def _try(self, sampled: Sampled, paths: Sequence[KeyedPath], since: dict[str, int], mode: Mode) -> Tried:
+    async def _try(
+        self, sampled: SampledArtifact, paths: Sequence[KeyedPath], since: dict[str, int], mode: Mode
+    ) -> TriedArtifact:
         old = {key: kept.json for key, kept in sampled.values.items()}
         try:
             found = await self._extractor.read(sampled.object, paths)
         except Unreadable as unreadable:
-            return Tried(sampled.id, old, None, str(unreadable))
-        return Tried(sampled.id, old, _after(sampled, found, since, mode), None)
+            return TriedArtifact(sampled.id, old, None, str(unreadable))
+        return TriedArtifact(sampled.id, old, _after(sampled, found, since, mode), None)
 
 
-def _after(sampled: Sampled, found: dict[str, MetadataValue], since: dict[str, int], mode: Mode) -> dict[str, str]:
+def _after(
+    sampled: SampledArtifact, found: dict[str, MetadataValue], since: dict[str, int], mode: Mode
+) -> dict[str, str]:
     """The values after a run, by the rule of `db.values.write`."""
     after = {}
     for key, new in found.items():

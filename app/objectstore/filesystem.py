@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from app.domain.archive_types import ArchiveDataType
 from app.domain.errors import Unavailable
+from app.domain.readiness import OBJECT_STORE
 from app.objectstore import ListedVersion, ObjectRejected, ObjectVersion, PreconditionFailed, Upload
 from app.objectstore import filesystem_layout as layout
 from app.objectstore.lifecycle import missing_rules
@@ -122,11 +123,11 @@ class FilesystemObjectStore:
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 raise ObjectRejected("object key is too long for the file system") from error
-            raise Unavailable("objectstore", f"{self._root}: {error.strerror or error}") from error
+            raise Unavailable(OBJECT_STORE, f"{self._root}: {error.strerror or error}") from error
 
     def _directory(self, bucket: str, key: str) -> Path:
         if not _BUCKET.fullmatch(bucket):
-            raise Unavailable("objectstore", f"{bucket!r} cannot be the name of a bucket")
+            raise Unavailable(OBJECT_STORE, f"{bucket!r} cannot be the name of a bucket")
         return layout.directory_of(self._root, bucket, key)
 
     def _lock(self, directory: Path) -> threading.Lock:
@@ -142,7 +143,7 @@ class FilesystemObjectStore:
     def _put(self, upload: Upload) -> ObjectVersion:
         self._check(upload.bucket)
         if hashlib.sha256(upload.content).hexdigest() != upload.sha256:
-            raise Unavailable("objectstore", f"bucket {upload.bucket}: the content was changed on the way")
+            raise Unavailable(OBJECT_STORE, f"bucket {upload.bucket}: the content was changed on the way")
         directory = self._directory(upload.bucket, upload.key)
         with self._lock(directory):
             layout.make_directory(directory)
@@ -189,13 +190,13 @@ class FilesystemObjectStore:
     def _need(self, bucket: str) -> Path:
         directory = self._directory(bucket, "x").parent
         if not directory.is_dir():
-            raise Unavailable("objectstore", f"bucket {bucket} does not exist under {self._root}")
+            raise Unavailable(OBJECT_STORE, f"bucket {bucket} does not exist under {self._root}")
         return directory
 
     def _check(self, bucket: str) -> None:
         directory = self._need(bucket)
         if not os.access(directory, os.W_OK | os.X_OK):
-            raise Unavailable("objectstore", f"bucket {bucket} under {self._root} cannot be written to")
+            raise Unavailable(OBJECT_STORE, f"bucket {bucket} under {self._root} cannot be written to")
 
     def _prepare(self, bucket: str, types: Sequence[ArchiveDataType]) -> None:
         directory = self._directory(bucket, "x").parent

@@ -59,7 +59,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ProbedVersion:
     """What is of interest of a version of the object."""
 
     version_id: str
@@ -146,7 +146,7 @@ class Probe:
             broken.append(NO_LOCK.format(mode=self._connection.options.object_lock_mode))
         return broken
 
-    async def _look(self, key: str = PROBE_KEY, version_id: str | None = None) -> Seen | None:
+    async def _look(self, key: str = PROBE_KEY, version_id: str | None = None) -> ProbedVersion | None:
         """The current version, or that one; None where there is none. Learns the clock of the store."""
         client = await self._connection.client()
         which = {} if version_id is None else {"VersionId": version_id}
@@ -161,7 +161,7 @@ class Probe:
                 raise
         self._learn_clock(answer)
         until = answer.get("ObjectLockRetainUntilDate")
-        return Seen(
+        return ProbedVersion(
             version_id=answer.get("VersionId", "null"),
             etag=answer["ETag"],
             last_modified=answer["LastModified"].astimezone(UTC),
@@ -169,7 +169,7 @@ class Probe:
             retain_until=None if until is None else until.astimezone(UTC),
         )
 
-    async def _need(self, present: Seen) -> Seen:
+    async def _need(self, present: ProbedVersion) -> ProbedVersion:
         """The same version, looked at again: it shows that it was there all the time."""
         seen = await self._look(version_id=present.version_id)
         if seen is None:
@@ -178,7 +178,7 @@ class Probe:
 
     async def _put(
         self, if_match: str | None, until: datetime | None, key: str = PROBE_KEY, checksum: str | None = None
-    ) -> Seen:
+    ) -> ProbedVersion:
         upload = Upload(
             bucket=self._bucket,
             key=key,
@@ -192,7 +192,7 @@ class Probe:
         )
         made = await self._hot_put.put(upload, locked_until=until, checksum=checksum)
         self.left.append(Leftover(key, made.version_id, until))
-        return Seen(made.version_id, made.etag, made.last_modified, made.lock_mode, made.retain_until)
+        return ProbedVersion(made.version_id, made.etag, made.last_modified, made.lock_mode, made.retain_until)
 
     async def _accepts(self, if_match: str | None, until: datetime | None) -> bool:
         """Whether a put is accepted that must be refused. Raises ConditionUndecided where that is not to be told."""
@@ -215,7 +215,7 @@ class Probe:
             return False
         return True
 
-    def _is_locked(self, seen: Seen, until: datetime | None) -> bool:
+    def _is_locked(self, seen: ProbedVersion, until: datetime | None) -> bool:
         """As the settings ask for it, and at least so long where that is known."""
         if seen.lock_mode != self._connection.options.object_lock_mode or seen.retain_until is None:
             return False

@@ -9,9 +9,10 @@ import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
 from app.domain.errors import Unavailable
+from app.domain.readiness import OBJECT_STORE
 from app.objectstore import ConditionUndecided, ObjectRejected, PreconditionFailed
 
-COMPONENT = "objectstore"
+COMPONENT = OBJECT_STORE
 
 MAX_ERROR_BODY = 65_536
 """Bytes of an error answer that are read; S3 sends some hundred."""

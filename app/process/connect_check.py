@@ -18,8 +18,8 @@ from app.domain.errors import PermanentFailure, TransientFailure, Unavailable
 from app.domain.readiness import BROKER, DATABASE, ISSUER, Readiness
 from app.objectstore import ObjectStore
 from app.process import adapters
-from app.process.probes import StartRefused, check_database, looks
-from app.process.watch import Look
+from app.process.probes import Probes, StartRefused, check_database
+from app.process.watch import Probe
 from app.settings.model import Settings
 from app.sources.oauth import TokenCache
 from app.sources.transport import http_session
@@ -29,13 +29,13 @@ LIMIT = 20.0
 """Seconds for one try; all run side by side. Servers that answer do so within one."""
 
 AGAIN = 0.5
-"""Seconds between two looks at a broker that the first connection has not reached yet."""
+"""Seconds between two probes of a broker that the first connection has not reached yet."""
 
 CLOSE = 10.0
 """Seconds to close everything: a broker that is away makes its client wait."""
 
 
-class Tried(NamedTuple):
+class TriedServers(NamedTuple):
     what: str
     """`object store, archive`, `token endpoint of client example-source`."""
     problem: str | None
@@ -46,7 +46,7 @@ class Tried(NamedTuple):
         return blot_out(f"{self.what}: {self.problem or 'well'}")
 
 
-async def connect(settings: Settings) -> list[Tried]:
+async def connect(settings: Settings) -> list[TriedServers]:
     """Tries everything that the service would connect to, in the order of the answer; ends within about half a minute.
 
     Topics and buckets are made by nobody, not even where the settings let the service do so.
@@ -55,24 +55,24 @@ async def connect(settings: Settings) -> list[Tried]:
         return list(await asyncio.gather(*(_tried(what, look) for what, look in tries.items())))
 
 
-async def _tried(what: str, look: Look) -> Tried:
+async def _tried(what: str, look: Probe) -> TriedServers:
     try:
         async with asyncio.timeout(LIMIT):
             await look()
     except Unavailable as error:
-        return Tried(what, error.reason)
+        return TriedServers(what, error.reason)
     except (TransientFailure, PermanentFailure, StartRefused) as error:
-        return Tried(what, str(error))
+        return TriedServers(what, str(error))
     except TimeoutError:
-        return Tried(what, f"no answer within {LIMIT:.0f} s")
-    return Tried(what, None)
+        return TriedServers(what, f"no answer within {LIMIT:.0f} s")
+    return TriedServers(what, None)
 
 
 @asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[Mapping[str, Look]]:
+async def _opened(settings: Settings) -> AsyncIterator[Mapping[str, Probe]]:
     """What is tried, by name. A further server, such as a schema registry, is one more entry."""
     careful = _that_makes_nothing(settings)
-    tries: dict[str, Look] = {}
+    tries: dict[str, Probe] = {}
     async with AsyncExitStack() as stack:
         database = Database(settings.datasource.url.get_secret_value(), pool_size=1)
         stack.push_async_callback(_close, database.close)
@@ -80,8 +80,8 @@ async def _opened(settings: Settings) -> AsyncIterator[Mapping[str, Look]]:
         broker = adapters.open_broker(careful)
         stack.push_async_callback(_close, broker.close)
 
-        def looking(key_sets: KeySets) -> dict[str, Look]:
-            return looks(
+        def looking(key_sets: KeySets) -> dict[str, Probe]:
+            return Probes(
                 adapters.topics_of(settings),
                 adapters.target(settings).buckets,
                 database,
@@ -91,11 +91,11 @@ async def _opened(settings: Settings) -> AsyncIterator[Mapping[str, Look]]:
                 key_sets,
                 Readiness(()),
                 lambda: check_database(database, migrate=False),
-            )
+            ).by_component()
 
         found = looking(KeySets({}))
         topics = adapters.topics_of(settings)
-        tries["database"] = found[DATABASE]
+        tries[DATABASE] = found[DATABASE]
         tries[f"topics {', '.join(topics)}"] = _topics(settings, broker, topics, found[BROKER])
         for bucket in adapters.target(settings).buckets:
             tries[f"object store, {bucket}"] = _bucket(settings, objects, bucket)
@@ -124,7 +124,7 @@ def _that_makes_nothing(settings: Settings) -> Settings:
     )
 
 
-def _topics(settings: Settings, broker: Broker, topics: Sequence[str], look: Look) -> Look:
+def _topics(settings: Settings, broker: Broker, topics: Sequence[str], look: Probe) -> Probe:
     async def try_topics() -> None:
         end = time.monotonic() + LIMIT / 2
         while True:
@@ -144,7 +144,7 @@ def _topics(settings: Settings, broker: Broker, topics: Sequence[str], look: Loo
     return try_topics
 
 
-def _bucket(settings: Settings, objects: ObjectStore, bucket: str) -> Look:
+def _bucket(settings: Settings, objects: ObjectStore, bucket: str) -> Probe:
     async def try_bucket() -> None:
         try:
             await objects.examine(bucket)
@@ -155,7 +155,7 @@ def _bucket(settings: Settings, objects: ObjectStore, bucket: str) -> Look:
     return try_bucket
 
 
-def _token(tokens: TokenCache) -> Look:
+def _token(tokens: TokenCache) -> Probe:
     async def try_token() -> None:
         await tokens.get()
 

@@ -1,8 +1,9 @@
-"""How the service looks at what it needs from others: database, topics, buckets, keys."""
+"""Probes of what the service needs from others: database, topics, buckets, keys."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,7 +16,7 @@ from app.db.database import Database, PoolerNotNamed
 from app.domain.errors import NotPrepared, Unavailable
 from app.domain.readiness import BROKER, DATABASE, ISSUER, OBJECT_STORE, Readiness
 from app.objectstore import ObjectStore
-from app.process.watch import Look
+from app.process.watch import Probe
 
 log = logging.getLogger(__name__)
 
@@ -24,59 +25,63 @@ class StartRefused(Exception):
     """The service cannot run like this; the message says why and what to do."""
 
 
-def looks(
-    topics: Sequence[str],
-    buckets: Sequence[str],
-    database: Database,
-    broker: Broker,
-    objects: ObjectStore,
-    registry: Registry,
-    key_sets: KeySets,
-    readiness: Readiness,
-    prepare_database: Callable[[], Awaitable[None]],
-) -> dict[str, Look]:
-    """How each component is looked at. `prepare_database` is called until it succeeded once."""
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """The probe of each component. `prepare_database` is called until it succeeded once."""
 
-    async def look_at_database() -> None:
-        if readiness.has_seen(DATABASE):
-            await database.ping()
+    topics: Sequence[str]
+    buckets: Sequence[str]
+    database: Database
+    broker: Broker
+    objects: ObjectStore
+    registry: Registry
+    key_sets: KeySets
+    readiness: Readiness
+    prepare_database: Callable[[], Awaitable[None]]
+
+    def by_component(self) -> dict[str, Probe]:
+        """Each returns where the component is as it should be, and raises Unavailable where not."""
+        return {
+            DATABASE: self.look_at_database,
+            BROKER: self.look_at_topics,
+            OBJECT_STORE: self.look_at_buckets,
+            ISSUER: self.look_at_keys,
+        }
+
+    async def look_at_database(self) -> None:
+        if self.readiness.has_seen(DATABASE):
+            await self.database.ping()
         else:
-            await prepare_database()
+            await self.prepare_database()
 
-    async def look_at_topics() -> None:
-        missing = await broker.missing_topics(topics)
+    async def look_at_topics(self) -> None:
+        missing = await self.broker.missing_topics(self.topics)
         if missing:
             raise Unavailable(BROKER, f"missing topic: {', '.join(missing)}; create it, or set create-topics")
 
-    async def look_at_buckets() -> None:
-        if readiness.has_seen(OBJECT_STORE):
-            await objects.check(buckets)
+    async def look_at_buckets(self) -> None:
+        if self.readiness.has_seen(OBJECT_STORE):
+            await self.objects.check(self.buckets)
             return
 
         async def prepare(connection: AsyncConnection) -> None:
             await dialect.lock(connection, dialect.LOCK_LIFECYCLE)
-            await objects.prepare(buckets, registry.types())
+            await self.objects.prepare(self.buckets, self.registry.types())
 
         try:
-            await database.run(prepare)
+            await self.database.run(prepare)
         except Unavailable as outage:
             if outage.component != OBJECT_STORE:
-                await objects.check(buckets)  # without the database's lock its own state can be told at least
+                await self.objects.check(self.buckets)  # without the database's lock its own state can be told at least
             raise
 
-    async def look_at_keys() -> None:
-        while key_sets.reason() is not None and key_sets.problem() is None:  # noqa: ASYNC110 - there is no event
+    async def look_at_keys(self) -> None:
+        keys = self.key_sets
+        while keys.reason() is not None and keys.problem() is None:  # noqa: ASYNC110 - there is no event
             await asyncio.sleep(0.05)  # the first fetch is under way
-        reason = key_sets.reason() or key_sets.problem()
+        reason = keys.reason() or keys.problem()
         if reason is not None:
             raise Unavailable(ISSUER, reason)
-
-    return {
-        DATABASE: look_at_database,
-        BROKER: look_at_topics,
-        OBJECT_STORE: look_at_buckets,
-        ISSUER: look_at_keys,
-    }
 
 
 OLDER = "the database is older than this release: run `pas migrate`, or start with --migrate"
@@ -121,7 +126,7 @@ async def check_database(database: Database, *, migrate: bool, readiness: Readin
     if migrate and standing is not migrations.Standing.NEWER:
         if standing is migrations.Standing.OLDER:
             database.close_for(NotPrepared(DATABASE, PREPARING))
-            if readiness is not None and readiness.watched_ill(DATABASE, PREPARING):
+            if readiness is not None and readiness.probe_failed(DATABASE, PREPARING):
                 log.info("the database %s", PREPARING)
         await migrations.migrate(database)
         standing = await migrations.standing(database)

@@ -18,7 +18,7 @@ LOOK = 20.0
 
 log = logging.getLogger(__name__)
 
-Look = Callable[[], Awaitable[None]]
+Probe = Callable[[], Awaitable[None]]
 """Returns when the component is as it should be; raises Unavailable with the reason."""
 
 
@@ -31,7 +31,7 @@ class Watch:
     def __init__(
         self,
         readiness: Readiness,
-        looks: Mapping[str, Look],
+        looks: Mapping[str, Probe],
         *,
         refusal: type[Exception] | tuple[()] = (),
         soon: float = SOON,
@@ -66,7 +66,7 @@ class Watch:
             waiting.cancel()
             stopping.cancel()
 
-    async def _watch(self, component: str, look: Look) -> None:
+    async def _watch(self, component: str, look: Probe) -> None:
         while True:
             try:
                 async with asyncio.timeout(LOOK if self._readiness.has_seen(component) else None):
@@ -80,15 +80,15 @@ class Watch:
                 raise
             except Exception as error:  # ours or a library's: no reason to end what may work again in two seconds
                 reason = f"looking at it failed unexpectedly ({type(error).__name__}); the log has more"
-                if self._readiness.watched_ill(component, reason):
+                if self._readiness.probe_failed(component, reason):
                     log.exception("%s could not be looked at", component)
             else:
-                if self._readiness.watched_well(component):
+                if self._readiness.probe_succeeded(component):
                     log.info("%s is as it should be", component)
                 self._seen[component].set()
             is_well = self._seen[component].is_set() and component not in self._readiness.problems
             await asyncio.sleep(LATER if is_well else self._soon)
 
     def _ill(self, component: str, reason: str) -> None:
-        if self._readiness.watched_ill(component, reason):
+        if self._readiness.probe_failed(component, reason):
             log.warning("%s is not as it should be: %s", component, reason)

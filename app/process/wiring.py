@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from app.api.auth.callers import Authenticator, KeySets
 from app.api.edge import Edge
 from app.api.http.bodies import Uploads
+from app.api.http.concurrency import CHANGES, PREFLIGHTS, ConcurrencyLimit
 from app.api.http.event_streams import EventStreams
-from app.api.http.turns import CHANGES, PREFLIGHTS, Turns
 from app.api.submission.reader import YamlReader
 from app.archiver.fetch import Fetcher
 from app.archiver.pipeline import Archiver, ArchiverOptions
@@ -23,7 +23,7 @@ from app.broker.messages import COMMAND_TYPE, RUN_COMMAND_TYPE
 from app.catalog.live import LiveCatalog
 from app.catalog.registry import Registry, load_registry
 from app.db.database import Database
-from app.domain.readiness import BROKER, DATABASE, ISSUER, OBJECT_STORE, Readiness
+from app.domain.readiness import COMPONENTS, Readiness
 from app.jobs.control import JobControl
 from app.jobs.report import Reports
 from app.jobs.retry import Retries
@@ -45,10 +45,10 @@ from app.metadata.search import Artifacts
 from app.objectstore import ObjectStore
 from app.process import adapters
 from app.process.check_config import load_catalog
-from app.process.probes import StartRefused, check_database, looks, refuse_unusable
+from app.process.probes import Probes, StartRefused, check_database, refuse_unusable
 from app.process.reload import Reload, digest
 from app.process.supervision import Supervision
-from app.process.watch import Look, Watch
+from app.process.watch import Probe, Watch
 from app.settings.model import Settings
 from app.sources.http import SourceClient, open_sources
 from app.sources.memory import ByteBudget
@@ -93,7 +93,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
     """
     seen = digest(settings.archive_types_location)
     catalog, registry = load_catalog(settings)
-    readiness = Readiness((DATABASE, BROKER, OBJECT_STORE, ISSUER))
+    readiness = Readiness(COMPONENTS)
     live = LiveCatalog(catalog)
     async with AsyncExitStack() as stack:
         stack.callback(registry.close)
@@ -143,8 +143,8 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
                 yaml_reader=yaml_reader,
                 uploads=Uploads(settings.backfill.max_body_size),
                 event_streams=EventStreams(readiness),
-                changes=Turns("changes of jobs", CHANGES, waiting=10),
-                preflight_turns=Turns("preflights", PREFLIGHTS, waiting=0),
+                changes=ConcurrencyLimit("changes of jobs", CHANGES, waiting=10),
+                preflight_turns=ConcurrencyLimit("preflights", PREFLIGHTS, waiting=0),
                 max_references=settings.backfill.max_references,
                 max_attempts=settings.backfill.max_attempts,
             ),
@@ -153,8 +153,8 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
         )
 
 
-def _probes(parts: Parts, key_sets: KeySets, prepare_database: Callable[[], Awaitable[None]]) -> dict[str, Look]:
-    return looks(
+def _probes(parts: Parts, key_sets: KeySets, prepare_database: Callable[[], Awaitable[None]]) -> dict[str, Probe]:
+    return Probes(
         adapters.topics_of(parts.settings),
         adapters.target(parts.settings).buckets,
         parts.database,
@@ -164,7 +164,7 @@ def _probes(parts: Parts, key_sets: KeySets, prepare_database: Callable[[], Awai
         key_sets,
         parts.readiness,
         prepare_database,
-    )
+    ).by_component()
 
 
 def _preflights(parts: Parts) -> Preflights:

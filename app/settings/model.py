@@ -27,7 +27,7 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
-class FailureThreshold:
+class FailureThresholdSettings:
     """A job pauses itself when more than `share` of at least `min_tasks` finished tasks failed; None: never."""
 
     share: float | None = setting(
@@ -127,11 +127,11 @@ class Backfill:
         "documents in memory of one process; more waits",
         shown="256MiB",
     )
-    failure_threshold: FailureThreshold = group(FailureThreshold, "failure-threshold")
+    failure_threshold: FailureThresholdSettings = group(FailureThresholdSettings, "failure-threshold")
 
 
 @dataclass(frozen=True, slots=True)
-class ArchivedArtifact:
+class ArchivedArtifactSettings:
     enabled: bool = setting("enabled", values.boolean, True, "publish the archived artifact event", shown="`true`")
     event_topic: str = setting(
         "event-topic", values.topic, "", "topic of `SharedArchivedArtifactVersionCreatedEvent`", shown="required"
@@ -234,7 +234,7 @@ class ObjectStorage:
 
 
 @dataclass(frozen=True, slots=True)
-class MetadataBackfill:
+class MetadataBackfillSettings:
     enabled: bool = setting(
         "enabled", values.boolean, False, "metadata backfill runs; needs `backfill.enabled`", shown="`false`"
     )
@@ -363,10 +363,14 @@ class Settings:
         "the archive data schemas",
         shown="contracts/archive-types",
     )
-    archived_artifact: ArchivedArtifact = group(ArchivedArtifact, "jeap.processarchive.archivedartifact")
+    archived_artifact: ArchivedArtifactSettings = group(
+        ArchivedArtifactSettings, "jeap.processarchive.archivedartifact"
+    )
     http: Http = group(Http, "jeap.processarchive.http")
     object_storage: ObjectStorage = group(ObjectStorage, "jeap.processarchive.objectstorage")
-    metadata_backfill: MetadataBackfill = group(MetadataBackfill, "jeap.processarchive.metadata-backfill")
+    metadata_backfill: MetadataBackfillSettings = group(
+        MetadataBackfillSettings, "jeap.processarchive.metadata-backfill"
+    )
     kafka: Kafka = group(Kafka, "jeap.messaging.kafka")
     resource_server: ResourceServer = group(ResourceServer, "jeap.security.oauth2.resourceserver")
     oauth_clients: Mapping[str, OAuthClient] = named_entries(OAuthClient, "jeap.security.oauth2.client")

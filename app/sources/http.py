@@ -16,7 +16,7 @@ from app.sources.headers import describe
 from app.sources.memory import ByteBudget, Lease
 from app.sources.oauth import OAuthClientOptions, TokenCache
 from app.sources.outages import Outages
-from app.sources.pacing import Attempt, Pacers, source_key
+from app.sources.pacing import Attempt, SourcePacers, source_key
 from app.sources.patience import Absence, Absences, Way
 from app.sources.statuses import Unauthorized, check_status
 from app.sources.token_answers import Token
@@ -35,7 +35,7 @@ class SourceClient:
         options: HttpOptions,
         session: aiohttp.ClientSession,
         tokens: Mapping[str, TokenCache],
-        pacers: Pacers,
+        pacers: SourcePacers,
         budget: ByteBudget,
     ) -> None:
         self.pacers = pacers
@@ -202,7 +202,7 @@ async def open_sources(
         for cache in tokens.values():
             stack.push_async_callback(cache.close)
         metrics.BYTES_IN_FLIGHT.set_function(lambda: budget.used)
-        yield SourceClient(options, session, tokens, Pacers(slots), budget)
+        yield SourceClient(options, session, tokens, SourcePacers(slots), budget)
 
 
 def _with(headers: dict[str, str], token: Token) -> dict[str, str]:

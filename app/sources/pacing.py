@@ -13,7 +13,7 @@ from app.domain.errors import NoArchiveData, PermanentFailure, TransientFailure
 from app.sources.congestion import Congestion
 from app.telemetry import metrics
 
-PATIENCE = 5.0
+SLOT_PATIENCE = 5.0
 """Seconds a task may hold a slot while it waits for its source; longer waits put it back (contract, section 5)."""
 
 LONGEST_BACKOFF = 30.0
@@ -55,7 +55,9 @@ class Pacer:
     `slots` bounds what it may ever have at once.
     """
 
-    def __init__(self, slots: int, *, patience: float = PATIENCE, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, slots: int, *, patience: float = SLOT_PATIENCE, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.congestion = Congestion(slots)
         self.in_flight = 0
         self._patience = patience
@@ -157,7 +159,7 @@ class Pacer:
             self._timer = asyncio.get_running_loop().call_later(pause, self._serve)
 
 
-class Pacers:
+class SourcePacers:
     """One pacer for each source; a source is scheme, host and port, whatever the path."""
 
     def __init__(self, slots: int) -> None:

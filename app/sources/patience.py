@@ -48,7 +48,7 @@ class Absences:
         return None if now - last > BREAK else Absence(cause, now - since)
 
 
-def told(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     """`1h`, `90m`, `45s`: the largest unit in which it is a whole number, parts of a second left out."""
     whole = max(1, int(seconds))
     for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):

@@ -137,11 +137,9 @@ ARTIFACTS_FAILED = _ARTIFACTS.labels("failed")
 
 # The parts around the service
 
-COMPONENTS = ("database", "broker", "objectstore", "issuer")
-_UNAVAILABLE = Gauge(
+UNAVAILABLE = Gauge(
     "pas_component_unavailable", "1 while work waits for this part, else 0.", ["component"], registry=REGISTRY
 )
-UNAVAILABLE = {component: _UNAVAILABLE.labels(component) for component in COMPONENTS}
 
 HTTP_REQUESTS = Histogram(
     "pas_http_request_seconds",

@@ -8,12 +8,12 @@ from app.domain.artifacts import StoredArtifact
 from app.domain.identity import hash_of_text, percent_encode
 from app.objectstore import ObjectVersion
 from app.verify.findings import Difference, Finding, Kind
-from app.verify.read_back import SchemaProblem, Seen, Unreadable
+from app.verify.read_back import ReadVersion, SchemaProblem, UnreadableVersion
 
 NOTHING = "nothing"
 
 
-def compare(task: StoredTask, seen: Seen | Unreadable | None, lock_mode: str | None) -> list[Finding]:
+def compare(task: StoredTask, seen: ReadVersion | UnreadableVersion | None, lock_mode: str | None) -> list[Finding]:
     """At most one finding of each kind. `lock_mode` is that of the settings, None where locking is off.
 
     Not what is wrong with the schema file: many objects share it.
@@ -21,7 +21,7 @@ def compare(task: StoredTask, seen: Seen | Unreadable | None, lock_mode: str | N
     stored = task.stored
     if seen is None:
         return [finding(task, Kind.MISSING, Difference("object", f"{stored.size} bytes", NOTHING))]
-    if isinstance(seen, Unreadable):
+    if isinstance(seen, UnreadableVersion):
         return [finding(task, Kind.UNREADABLE, Difference("object", f"{stored.size} bytes", seen.reason))]
     found = []
     if differences := [
@@ -84,7 +84,7 @@ def finding(task: StoredTask, kind: Kind, *differences: Difference) -> Finding:
     )
 
 
-def _content(stored: StoredArtifact, seen: Seen) -> list[Difference]:
+def _content(stored: StoredArtifact, seen: ReadVersion) -> list[Difference]:
     found = []
     if seen.size != stored.size:
         found.append(Difference("size", str(stored.size), str(seen.size)))

@@ -81,7 +81,7 @@ class Finding:
         )
 
 
-class Counts(dict[str, int]):
+class FindingCounts(dict[str, int]):
     """Name → how many; what was never counted is 0."""
 
     def __missing__(self, name: str) -> int:
@@ -107,7 +107,7 @@ class Report:
     def finding(self, finding: Finding) -> None:
         self._line(finding.as_json() if self._as_json else finding.as_text())
 
-    def summary(self, counts: Counts, *, stored: bool, unknown: bool) -> None:
+    def summary(self, counts: FindingCounts, *, stored: bool, unknown: bool) -> None:
         """`stored` and `unknown` say which of the two ways were gone."""
         if self._as_json:
             asked = (("tasks", "bytes", *_STORED) if stored else ()) + (("versions", *_UNKNOWN) if unknown else ())
@@ -125,7 +125,7 @@ class Report:
         self._out.flush()
 
 
-def _told(counts: Counts, names: tuple[str, ...]) -> str:
+def _told(counts: FindingCounts, names: tuple[str, ...]) -> str:
     return ", ".join(f"{counts[name]} {name}" for name in names)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from app.domain.jobs import TaskId
-from app.verify.findings import Counts
+from app.verify.findings import FindingCounts
 from app.verify.read_back import SchemaProblem
 
 FORMAT = "pas-verify 1"
@@ -36,7 +36,7 @@ class Progress:
     position: int = -1
     bucket: str | None = None
     key: str | None = None
-    counts: Counts = field(default_factory=Counts)
+    counts: FindingCounts = field(default_factory=FindingCounts)
     schemas: list[DamagedSchema] = field(default_factory=list)
 
     @property
@@ -49,7 +49,9 @@ class Progress:
 
     def copy(self) -> "Progress":
         schemas = [replace(each) for each in self.schemas]
-        return Progress(self.stored_done, self.job, self.position, self.bucket, self.key, Counts(self.counts), schemas)
+        return Progress(
+            self.stored_done, self.job, self.position, self.bucket, self.key, FindingCounts(self.counts), schemas
+        )
 
 
 def fingerprint(parts: Sequence[object]) -> str:
@@ -76,7 +78,7 @@ class StateFile:
         schemas = [
             DamagedSchema(SchemaProblem(**each["problem"]), each["objects"]) for each in values.get("schemas", ())
         ]
-        return Progress(**{**values, "counts": Counts(values["counts"]), "schemas": schemas})
+        return Progress(**{**values, "counts": FindingCounts(values["counts"]), "schemas": schemas})
 
     def save(self, progress: Progress) -> None:
         """In one step, and only where something changed. Raises OSError."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from app.domain.artifacts import StoredArtifact
 from app.domain.errors import Unavailable
 from app.objectstore import ObjectStore, ObjectStoreError, ObjectVersion
-from app.verify.pace import Pace
+from app.verify.read_rate import ReadRate
 
 LARGE = 64 * 1024
 """Bytes from which a piece is hashed in a thread; smaller ones cost less than the way there."""
@@ -29,7 +29,7 @@ class SchemaProblem:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ReadVersion:
     """`size` and `sha256` are those of the bytes that came; `schema_problem` is what is wrong with its schema file."""
 
     version: ObjectVersion
@@ -39,7 +39,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadableVersion:
     """The store is there, and does not give this object."""
 
     reason: str
@@ -51,7 +51,7 @@ class Reader:
     def __init__(
         self,
         objects: ObjectStore,
-        pace: Pace,
+        pace: ReadRate,
         count: Callable[[int], None],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -61,21 +61,21 @@ class Reader:
         self._sleep = sleep
         self._schemas: dict[tuple[str, str, str], asyncio.Task[SchemaProblem | None]] = {}
 
-    async def look(self, stored: StoredArtifact) -> Seen | Unreadable | None:
+    async def look(self, stored: StoredArtifact) -> ReadVersion | UnreadableVersion | None:
         """None where the version is gone. Raises Unavailable where the whole store is away."""
         for pause in (*PAUSES, None):
             try:
                 return await self._read(stored)
             except ObjectStoreError as error:
-                return Unreadable(str(error))
+                return UnreadableVersion(str(error))
             except Unavailable as error:
                 if pause is None:
                     await self._objects.check([stored.bucket])
-                    return Unreadable(error.reason)
+                    return UnreadableVersion(error.reason)
                 await self._sleep(pause)
         raise AssertionError("unreachable")
 
-    async def _read(self, stored: StoredArtifact) -> Seen | None:
+    async def _read(self, stored: StoredArtifact) -> ReadVersion | None:
         version = await self._objects.head(stored.bucket, stored.key, stored.version_id)
         if version is None:
             return None
@@ -83,7 +83,7 @@ class Reader:
             size, sha256 = await self._digest(stored.bucket, stored.key, stored.version_id)
         except FileNotFoundError:
             return None
-        return Seen(version, size, sha256, await self._schema_problem(version))
+        return ReadVersion(version, size, sha256, await self._schema_problem(version))
 
     async def _schema_problem(self, version: ObjectVersion) -> SchemaProblem | None:
         """Of the schema file that an object names; each is read once, whoever waits for it."""

@@ -12,15 +12,16 @@ from app.db.database import Database
 from app.db.verify import DamagedTask, StoredTask, stored_page
 from app.domain.errors import Unavailable
 from app.domain.jobs import TaskId
+from app.domain.readiness import OBJECT_STORE
 from app.objectstore import ObjectStore
 from app.verify.compare import compare, damaged, damaged_schema, may_be_gone
 from app.verify.findings import Kind, Report
 from app.verify.in_order import in_order
 from app.verify.known import KnownVersions
-from app.verify.pace import Pace
 from app.verify.progress import DamagedSchema, Progress
-from app.verify.read_back import Reader, Seen, Unreadable
-from app.verify.unknown import Search, whole_keys
+from app.verify.read_back import Reader, ReadVersion, UnreadableVersion
+from app.verify.read_rate import ReadRate
+from app.verify.unknown import UnknownVersions, whole_keys
 
 CONCURRENCY = 8
 """Objects read at once."""
@@ -109,11 +110,11 @@ class Verification:
 
     async def _read_back(self) -> None:
         options, progress, counts = self._options, self._progress, self._progress.counts
-        reader = Reader(self._objects, Pace(options.max_bytes_per_second), self._count)
+        reader = Reader(self._objects, ReadRate(options.max_bytes_per_second), self._count)
         tasks = self._tasks(progress.task, options.job_id, options.since)
         readable, in_a_row = progress.copy(), 0
 
-        async def look(task: StoredTask | DamagedTask) -> Seen | Unreadable | None:
+        async def look(task: StoredTask | DamagedTask) -> ReadVersion | UnreadableVersion | None:
             return None if isinstance(task, DamagedTask) else await reader.look(task.stored)
 
         results = in_order(tasks, look, self._stop, CONCURRENCY)
@@ -132,23 +133,23 @@ class Verification:
                     counts[finding.kind] += 1
                     self._report.finding(finding)
                 counts["tasks"] += 1
-                if seen is not None and not isinstance(seen, Unreadable):
+                if seen is not None and not isinstance(seen, UnreadableVersion):
                     counts["bytes"] += seen.size
                 progress.task = task.id
-                if isinstance(seen, Unreadable):
+                if isinstance(seen, UnreadableVersion):
                     in_a_row += 1
                     if in_a_row == UNREADABLE_IN_A_ROW:
                         self._back_to(readable)
-                        raise Unavailable("objectstore", f"{in_a_row} objects in a row cannot be read: {seen.reason}")
+                        raise Unavailable(OBJECT_STORE, f"{in_a_row} objects in a row cannot be read: {seen.reason}")
                 else:
                     in_a_row = 0
                     readable = progress.copy()
                 if findings and not in_a_row:
                     self._save()
 
-    def _has_schema(self, seen: Seen | Unreadable | None) -> bool:
+    def _has_schema(self, seen: ReadVersion | UnreadableVersion | None) -> bool:
         """Counts an object whose schema file is damaged: one finding for all of them, when the last was looked at."""
-        problem = seen.schema_problem if isinstance(seen, Seen) else None
+        problem = seen.schema_problem if isinstance(seen, ReadVersion) else None
         if problem is None:
             return True
         schemas = self._progress.schemas
@@ -176,7 +177,7 @@ class Verification:
         began = datetime.now(UTC)
         with KnownVersions() as known:
             await known.fill(self._tasks(), self._stop)
-            search = Search(
+            search = UnknownVersions(
                 self._database,
                 self._objects,
                 known,
@@ -203,7 +204,7 @@ class Verification:
                 self._note(f"not searched, only old tasks name it: {error.reason}")
         return sorted(found)
 
-    async def _search_in(self, bucket: str, search: Search, after: str | None) -> None:
+    async def _search_in(self, bucket: str, search: UnknownVersions, after: str | None) -> None:
         progress = self._progress
         batches = whole_keys(self._objects.list_versions(bucket, after))
         async with aclosing(batches):

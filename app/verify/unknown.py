@@ -14,7 +14,7 @@ from app.domain.identity import reference_key
 from app.domain.jobs import JobState, Reference, TaskState
 from app.domain.tasks import TaskKey
 from app.objectstore import PROBE_KEY, ListedVersion, ObjectStore, ObjectVersion
-from app.verify.findings import Counts, Difference, Finding, Kind
+from app.verify.findings import Difference, Finding, FindingCounts, Kind
 from app.verify.known import KnownVersions
 
 SCHEMAS = "archive-data-schema/"
@@ -33,7 +33,7 @@ def _below(systems: Collection[str]) -> re.Pattern[str]:
     return re.compile(rf"(?:[0-9]{{4}}(?:[0-9]{{2}}){{0,2}}/)?(?:{'|'.join(map(re.escape, sorted(systems)))})/")
 
 
-class Search:
+class UnknownVersions:
     """`job_id` and `since` leave out what belongs to another job, or was stored before.
 
     Below `systems` (`PSF/OsvRecord`), with one of our prefixes before them, nothing else may lie.
@@ -60,9 +60,11 @@ class Search:
         self._job_id = job_id
         self._since = since
 
-    async def judge(self, batch: Sequence[ListedVersion], stop: asyncio.Event) -> tuple[Counts, list[Finding]] | None:
+    async def judge(
+        self, batch: Sequence[ListedVersion], stop: asyncio.Event
+    ) -> tuple[FindingCounts, list[Finding]] | None:
         """What these versions are; None where it is to stop before that is known."""
-        counts = Counts()
+        counts = FindingCounts()
         if self._since is not None:
             batch = [found for found in batch if found.last_modified >= self._since]
         batch = [found for found in batch if not found.key.startswith(PROBE_KEY)]

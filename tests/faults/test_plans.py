@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import event, text
 
-from app.db import ahead, jobs, migrations, outbox, reports, tasks
+from app.db import clock_repair, jobs, migrations, outbox, reports, tasks
 from app.db.database import Database
 from app.domain.artifacts import ArchivedArtifact
 from app.domain.identity import reference_key
@@ -120,7 +120,7 @@ async def test_no_hot_statement_scans_tasks_or_artifacts(url: str, large: UUID) 
             await database.run(lambda c: outbox.owe_again(c, box, later + timedelta(hours=1), limit=100))
             await database.run(lambda c: outbox.owe_again(c, box, NOW - timedelta(hours=1), limit=100))
             await database.run(
-                lambda c: ahead.bring_back(c, box, later, lease=timedelta(seconds=30), served_after=later)
+                lambda c: clock_repair.bring_back(c, box, later, lease=timedelta(seconds=30), served_after=later)
             )
             async with database.reading() as connection:
                 await outbox.count_outstanding(connection, box)

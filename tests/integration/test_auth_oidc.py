@@ -7,14 +7,16 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api.auth.callers import Authenticator, Caller, IssuerOptions, KeySets, Pace, ResourceServerOptions
+from app.api.auth.callers import Authenticator, Caller, IssuerOptions, KeySets, RefreshIntervals, ResourceServerOptions
 from app.api.http.problems import ApiProblem
 from app.domain.errors import Unavailable
 from tests.conftest import running
 from tests.servers import Oidc
 
 
-def authenticator(oidc: Oidc, audience: str | None = "psf-archive", pace: Pace | None = None) -> Authenticator:
+def authenticator(
+    oidc: Oidc, audience: str | None = "psf-archive", pace: RefreshIntervals | None = None
+) -> Authenticator:
     issuers = (IssuerOptions(oidc.issuer, oidc.jwks_uri),)
     key_sets = KeySets.fetched(issuers, httpx.AsyncClient, pace)
     return Authenticator(ResourceServerOptions("psf", audience, issuers), key_sets)
@@ -63,7 +65,7 @@ async def test_keys_survive_an_outage_and_follow_a_rotation() -> None:
 
 
 async def _outage_and_rotation(oidc: Oidc) -> None:
-    known = authenticator(oidc, pace=Pace(renew=600, unknown_key=0.5, first=0.1))
+    known = authenticator(oidc, pace=RefreshIntervals(renew=600, unknown_key=0.5, first=0.1))
     fresh = authenticator(oidc)
     old = oidc.token("pas-admin")
     assert isinstance(await known.caller([f"Bearer {old}"]), Caller)

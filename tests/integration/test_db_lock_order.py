@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, literal_column, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db import ahead, outbox, tasks
+from app.db import clock_repair, outbox, tasks
 from app.db.database import Database
 from app.db.tables import job, task
 from app.domain.jobs import TaskId, TaskState
@@ -135,7 +135,7 @@ async def test_a_clock_that_is_brought_back_and_a_batch_that_counts_do_not_deadl
         database,
         select(job.c.id),
         lambda c: tasks.settle(c, [done(low, 3), done(high, 3)], NOW),
-        lambda c: ahead.release_owners(c, outbox.TASKS, NOW, None),
+        lambda c: clock_repair.release_owners(c, outbox.TASKS, NOW, None),
     )
     async with database.reading() as connection:
         assert (await connection.execute(select(func.max(job.c.relayed_at)))).scalar_one() == NOW

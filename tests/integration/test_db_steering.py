@@ -10,7 +10,7 @@ import pytest
 
 from app.db import jobs, tasks
 from app.db.database import Database, is_conflict
-from app.db.tasks import Settled
+from app.db.tasks import SettledTasks
 from app.domain.identity import content_hash
 from app.domain.jobs import BY_FAILURES, FailureThreshold, Job, JobState, Reference, TaskId, TaskState
 from app.domain.tasks import NoData, Outcome, PutBack
@@ -46,7 +46,7 @@ async def cancel(database: Database, job_id: UUID, now: datetime = NOW) -> int |
 
 async def settle(
     database: Database, job_id: UUID, *, succeeded: range = range(0), failed: range = range(0), now: datetime = NOW
-) -> Settled:
+) -> SettledTasks:
     answers = [Outcome(TaskId(job_id, position), TaskState.SUCCEEDED) for position in succeeded]
     answers += [Outcome(TaskId(job_id, position), TaskState.FAILED, "HTTP 404", "b" * 32) for position in failed]
     return await database.run(lambda c: tasks.settle(c, answers, now, HALF))

@@ -37,7 +37,7 @@ def failing(*errors: Exception) -> Callable[[], Awaitable[str]]:
 
 async def test_a_call_that_succeeds_is_made_once_and_proves_its_component_well(pauses: list[float]) -> None:
     readiness = Readiness(())
-    readiness.ill(BROKER, "away")
+    readiness.work_waits(BROKER, "away")
     assert await through_outages(readiness, BROKER, failing()) == "done"
     assert (readiness.problems, pauses) == ({}, [])
 
@@ -57,7 +57,7 @@ async def test_an_outage_is_named_while_it_lasts_and_forgotten_afterwards(pauses
 
 async def test_what_a_call_waited_for_is_well_when_it_succeeds_and_nothing_else_is(pauses: list[float]) -> None:
     readiness = Readiness(())
-    readiness.ill(DATABASE, "away")
+    readiness.work_waits(DATABASE, "away")
     await through_outages(readiness, BROKER, failing(Unavailable("topic a", "too large")))
     assert readiness.problems == {DATABASE: "away"}
 
@@ -72,7 +72,7 @@ async def test_pauses_grow_to_the_longest_and_differ_between_callers(pauses: lis
 
 async def test_what_is_no_outage_is_raised_at_once_and_proves_nothing(pauses: list[float]) -> None:
     readiness = Readiness(())
-    readiness.ill(BROKER, "away")
+    readiness.work_waits(BROKER, "away")
     with pytest.raises(ZeroDivisionError):
         await through_outages(readiness, BROKER, failing(ZeroDivisionError()))
     assert readiness.problems == {BROKER: "away"}

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.api.auth.key_sets import IssuerOptions, KeySets, Pace, RemoteKeys, StaticKeys
+from app.api.auth.key_sets import IssuerOptions, KeySets, RefreshIntervals, RemoteKeys, StaticKeys
 from app.api.auth.roles import Caller, caller_of
 from app.api.auth.tokens import InvalidToken, verify
 from app.api.http.problems import ApiProblem
@@ -14,7 +14,7 @@ __all__ = [
     "Caller",
     "IssuerOptions",
     "KeySets",
-    "Pace",
+    "RefreshIntervals",
     "RemoteKeys",
     "ResourceServerOptions",
     "StaticKeys",

@@ -11,6 +11,7 @@ import httpx
 
 from app.api.auth.jwks import VerificationKey, parse_keys
 from app.domain.errors import Unavailable
+from app.domain.readiness import ISSUER
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ class IssuerOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class RefreshIntervals:
     """Seconds: age at which keys are renewed, least time between two fetches (for an unknown key or a signature that no
     known key made; before there are any keys), total time of one fetch."""
 
@@ -92,12 +93,12 @@ class RemoteKeys:
         self,
         options: IssuerOptions,
         client: Callable[[], httpx.AsyncClient],
-        pace: Pace | None = None,
+        pace: RefreshIntervals | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.options = options
         self._client = client
-        self._pace = pace or Pace()
+        self._pace = pace or RefreshIntervals()
         self._monotonic = monotonic
         self._keys: tuple[VerificationKey, ...] | None = None
         self._renewed_at = self._tried_at = float("-inf")
@@ -142,7 +143,7 @@ class RemoteKeys:
 
     def _matching(self, kid: str | None, algorithm: str) -> Sequence[VerificationKey] | None:
         if self._keys is None:
-            raise Unavailable("issuer", self.reason() or "")
+            raise Unavailable(ISSUER, self.reason() or "")
         return matching(self._keys, kid, algorithm)
 
     def _begin(self, pause: float) -> asyncio.Task[None] | None:
@@ -210,7 +211,7 @@ class KeySets:
         cls,
         issuers: Sequence[IssuerOptions],
         client: Callable[[], httpx.AsyncClient],
-        pace: Pace | None = None,
+        pace: RefreshIntervals | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> "KeySets":
         """Keys over HTTP; `client` makes a client for each fetch. Raises ValueError when an issuer is named twice."""

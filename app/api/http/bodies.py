@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 
 from fastapi import Request
 
+from app.api.http.concurrency import ADMISSION_PATIENCE, ConcurrencyLimit, busy
 from app.api.http.problems import ApiProblem
-from app.api.http.turns import PATIENCE, Turns, busy
 
 SUBMISSIONS = "submissions"
 
@@ -30,10 +30,12 @@ async def read_body(request: Request, limit: int, media_types: Sequence[str], ex
 class Uploads:
     """Admits the bodies of submissions: a flood of them is answered with 503 instead of filling the memory."""
 
-    def __init__(self, limit: int, *, at_once: int = AT_ONCE, waiting: int = WAITING, patience: float = PATIENCE):
+    def __init__(
+        self, limit: int, *, at_once: int = AT_ONCE, waiting: int = WAITING, patience: float = ADMISSION_PATIENCE
+    ):
         """`limit` is the size of one body."""
         self._limit = limit
-        self._turns = Turns(SUBMISSIONS, at_once, waiting, patience)
+        self._turns = ConcurrencyLimit(SUBMISSIONS, at_once, waiting, patience)
         self._free = BODIES * limit
 
     @asynccontextmanager

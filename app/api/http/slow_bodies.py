@@ -16,7 +16,7 @@ PACE = 16 * 1024
 """Bytes a second beyond: 64 MiB have somewhat more than an hour."""
 
 
-class Paced:
+class BodiesInTime:
     """ASGI middleware: a request whose body does not come any more is answered with 408."""
 
     def __init__(self, app: ASGIApp, inactive: float = INACTIVE, grace: float = GRACE, pace: float = PACE) -> None:

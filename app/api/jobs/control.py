@@ -21,7 +21,7 @@ from app.api.shapes.examples import page, shown
 from app.api.shapes.ids import EXAMPLE_ID, JobId, unknown
 from app.domain.jobs import JobState
 from app.jobs import control
-from app.jobs.control import Impossible, UnknownJob
+from app.jobs.control import ImpossibleForJob, UnknownJob
 from app.jobs.submit import DifferentContent, Submitter
 
 router = APIRouter(prefix="/api/jobs", tags=["backfill jobs"])
@@ -95,7 +95,7 @@ async def follow(request: Request, caller: MayReadJobs, edge: TheEdge, job_id: J
     with _refusals(job_id):
         view = await edge.job_control.view(job_id)
 
-    async def look() -> control.JobView:
+    async def look() -> control.JobStatus:
         try:
             return await edge.job_control.view(job_id)
         except UnknownJob:
@@ -184,7 +184,7 @@ async def retry(request: Request, caller: MayWriteJobs, edge: TheEdge, job_id: J
     return JSONResponse(view.model_dump(mode="json", by_alias=True), 201 if made else 200, headers)
 
 
-async def _shown(job_id: UUID, acting: Awaitable[control.JobView]) -> JobView:
+async def _shown(job_id: UUID, acting: Awaitable[control.JobStatus]) -> JobView:
     with _refusals(job_id):
         return JobView.of(await acting)
 
@@ -196,5 +196,5 @@ def _refusals(job_id: UUID) -> Iterator[None]:
         yield
     except UnknownJob:
         raise unknown(job_id) from None
-    except Impossible as impossible:
+    except ImpossibleForJob as impossible:
         raise ApiProblem(409, f"Job {job_id} {impossible.reason}; nothing was changed.") from None

@@ -6,12 +6,12 @@ from app.domain.jobs import JobState
 from app.jobs import control
 
 
-def _news(view: control.JobView) -> tuple[object, ...]:
+def _news(view: control.JobStatus) -> tuple[object, ...]:
     """What makes a new event: the estimated end moves by itself."""
     return view.job, view.without_data, view.without_data_at
 
 
-JOB: Followed[control.JobView] = Followed(
+JOB: Followed[control.JobStatus] = Followed(
     key=lambda view: view.job.id,
     state=lambda view: view.job.state,
     ended=JobState.COMPLETED,

@@ -12,7 +12,7 @@ from app.domain.jobs import BY_FAILURES, JobResult, JobState
 from app.jobs import control
 
 
-class Counts(BaseModel):
+class JobCounts(BaseModel):
     """References by state; `no_data_yet` of the open ones wait for their source to have data."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
@@ -41,7 +41,7 @@ class JobView(BaseModel):
         str | None, Field(description=f"`{BY_FAILURES}`: the job itself, as too many of its references failed")
     ]
     retry_of: Annotated[UUID | None, Field(description="the job whose failed references these are")]
-    counts: Counts
+    counts: JobCounts
     rate: Annotated[float | None, Field(description="references finished per second since the start")]
     estimated_end: Moment | None
     started: Moment
@@ -51,7 +51,7 @@ class JobView(BaseModel):
     no_data_at: Annotated[Moment | None, Field(description="when a source last had no data")]
 
     @classmethod
-    def of(cls, view: control.JobView) -> "JobView":
+    def of(cls, view: control.JobStatus) -> "JobView":
         job = view.job
         paused = job.paused and job.state is JobState.OPEN  # an older release may end a paused job
         return cls(
@@ -65,7 +65,7 @@ class JobView(BaseModel):
             paused_at=job.paused_at if paused else None,
             paused_by=job.paused_by if paused else None,
             retry_of=job.retry_of,
-            counts=Counts(
+            counts=JobCounts(
                 total=job.total,
                 open=job.open,
                 succeeded=job.succeeded,

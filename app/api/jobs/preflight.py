@@ -11,7 +11,7 @@ from app.api.http.problems import responses
 from app.api.http.request_trace import request_span
 from app.api.shapes.examples import PREFLIGHT, shown
 from app.api.submission.read import IN_ONE_LINE, MEDIA_TYPES, REQUEST_BODY, read_submission, unfit
-from app.archiver.preflight import BucketLook, Sampled, Verdict, places
+from app.archiver.preflight import BucketLook, SampledReference, Verdict, places
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.jobs import Reference
 from app.jobs.submit import DoesNotFit
@@ -43,7 +43,7 @@ class SampleView(BaseModel):
     present: Annotated[bool | None, Field(description="an object with the same content lies there already")]
 
     @classmethod
-    def of(cls, sampled: Sampled) -> "SampleView":
+    def of(cls, sampled: SampledReference) -> "SampleView":
         schema = sampled.schema
         return cls(
             reference_id=sampled.reference.id,
@@ -110,14 +110,14 @@ async def preflight(request: Request, edge: TheEdge, _caller: MayWriteJobs) -> P
     )
 
 
-class _Wanted(NamedTuple):
+class _PreflightRequest(NamedTuple):
     configuration: ArchiveTypeConfiguration
     sample: list[Reference]
     total: int
     attempts: int
 
 
-async def _wanted(request: Request, edge: Edge) -> _Wanted:
+async def _wanted(request: Request, edge: Edge) -> _PreflightRequest:
     """What is kept of the body: the rest is gone before the source is waited for."""
     async with edge.uploads.body(request, MEDIA_TYPES, IN_ONE_LINE) as body:
         content = await read_submission(edge.yaml_reader, edge.submissions, body, edge.max_references)
@@ -127,4 +127,4 @@ async def _wanted(request: Request, edge: Edge) -> _Wanted:
             raise unfit(error) from error
         total = len(content.references)
         attempts = edge.max_attempts if content.num_of_retry is None else content.num_of_retry + 1
-        return _Wanted(configuration, [content.references[place] for place in places(total)], total, attempts)
+        return _PreflightRequest(configuration, [content.references[place] for place in places(total)], total, attempts)

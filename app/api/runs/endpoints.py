@@ -26,7 +26,7 @@ from app.api.shapes.cursors import Cursor, Limit, read_number_cursor, read_start
 from app.api.shapes.examples import DRY_RUN, RUN, RUN_ERRORS, page, shown
 from app.api.shapes.ids import InPath, read_id
 from app.domain.runs import Run
-from app.metadata.control import Impossible, RunControl, UnknownRun
+from app.metadata.control import ImpossibleForRun, RunControl, UnknownRun
 from app.metadata.wanted import Misfit, Starter
 
 router = APIRouter(prefix="/api/metadata-backfills", tags=["metadata runs"])
@@ -163,7 +163,7 @@ async def _known(run_id: UUID, act: Callable[[UUID], Awaitable[Run]]) -> Run:
         return await act(run_id)
     except UnknownRun:
         raise ApiProblem(404, f"There is no metadata run {run_id}.") from None
-    except Impossible as impossible:
+    except ImpossibleForRun as impossible:
         raise ApiProblem(409, f"The run is {impossible.state}; nothing was changed.") from None
 
 

@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 from app.api.http.json_lines import on_one_line
 from app.api.shapes.moments import Moment
 from app.domain.runs import Mode, Run, RunState
-from app.metadata.control import DryRun, Tried, estimated_end
+from app.metadata.control import DryRun, TriedArtifact, estimated_end
 from app.metadata.wanted import WantedRun
 
 MAX_KEYS = 1000
@@ -100,7 +100,7 @@ class RunErrorPage(BaseModel):
     next: Annotated[str | None, Field(description="`cursor` of the next page")]
 
 
-class SampleView(BaseModel):
+class DryRunSampleView(BaseModel):
     """What a run would do to one artifact; `new` is null where it cannot be read, and `error` says why."""
 
     artifact: int
@@ -111,7 +111,7 @@ class SampleView(BaseModel):
 
 class DryRunView(BaseModel):
     total: Annotated[int, Field(description="artifacts that the run would read")]
-    sample: Annotated[list[SampleView], Field(description="the newest of them, at most 10")]
+    sample: Annotated[list[DryRunSampleView], Field(description="the newest of them, at most 10")]
 
 
 def _shown(run: Run) -> dict[str, Any]:
@@ -143,7 +143,7 @@ def dry_run_json(dry_run: DryRun) -> bytes:
     return on_one_line(orjson.dumps({"total": dry_run.total, "sample": [_sample(each) for each in dry_run.sample]}))
 
 
-def _sample(tried: Tried) -> dict[str, Any]:
+def _sample(tried: TriedArtifact) -> dict[str, Any]:
     error = {} if tried.error is None else {"error": tried.error}
     return {"artifact": tried.artifact_id, "old": _exact(tried.old), "new": _exact(tried.new), **error}
 

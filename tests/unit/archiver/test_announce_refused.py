@@ -67,7 +67,7 @@ async def test_a_refused_event_puts_its_task_back_with_its_attempts_kept() -> No
 
 async def test_a_refusal_says_nothing_of_the_broker() -> None:
     readiness = Readiness(())
-    readiness.ill(BROKER, "away")
+    readiness.work_waits(BROKER, "away")
     with pytest.raises(PutBackTask):
         await send(Topic(MessageRejected("archived", "too large")), readiness)
     assert BROKER in readiness.problems

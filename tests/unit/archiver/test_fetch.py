@@ -15,7 +15,7 @@ from app.domain.artifacts import ArchiveTask, Document
 from app.domain.errors import PermanentFailure, TransientFailure
 from app.domain.jobs import Reference, TaskId
 from app.sources.http import SourceClient, way_of
-from app.sources.pacing import PATIENCE, SourceBusy
+from app.sources.pacing import SLOT_PATIENCE, SourceBusy
 from app.sources.patience import Absence, Absences
 from tests.unit.sources.virtual import at_once, now
 
@@ -94,7 +94,7 @@ def test_a_source_that_is_away_uses_up_no_attempt() -> None:
             await fetch(client, attempts=3)
         assert later.value.attempts == 3
         assert later.value.whole_source
-        assert PATIENCE < later.value.seconds <= 30
+        assert SLOT_PATIENCE < later.value.seconds <= 30
         assert now() < 20
 
     at_once(story())

@@ -8,7 +8,7 @@ import pytest
 
 from app.archiver import preflight
 from app.archiver.describe import Target
-from app.archiver.preflight import BucketLook, Preflight, Preflights, Sampled, Verdict, places
+from app.archiver.preflight import BucketLook, Preflight, Preflights, SampledReference, Verdict, places
 from app.domain.errors import NoArchiveData, PermanentFailure, TransientFailure, Unavailable
 from app.domain.jobs import Reference
 from app.objectstore import ObjectRejected
@@ -109,7 +109,7 @@ async def test_what_uses_up_no_attempt_fails_nobody(core: Core, objects: Any) ->
 async def test_a_source_that_does_not_answer_is_not_waited_for_long(
     core: Core, objects: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preflight, "PATIENCE", 0.01)
+    monkeypatch.setattr(preflight, "SAMPLE_PATIENCE", 0.01)
     found = await verdict(core, objects, asyncio.Event().wait)
     assert found == (Verdict.NOT_SURE, "no answer within 0 s")
 
@@ -174,5 +174,5 @@ async def test_buckets_that_documents_ask_for_are_looked_at_too(core: Core, obje
 async def test_one_that_fails_is_enough_to_say_no(core: Core, objects: Any) -> None:
     core.source.answers("bad", PermanentFailure("no"))
     found = await look(core, objects, "good", "bad")
-    assert [type(each) for each in found.sample] == [Sampled, Sampled]
+    assert [type(each) for each in found.sample] == [SampledReference, SampledReference]
     assert not found.ok

@@ -17,26 +17,26 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def seen() -> Readiness:
     readiness = Readiness((DATABASE, BROKER))
-    readiness.watched_well(DATABASE)
-    readiness.watched_well(BROKER)
+    readiness.probe_succeeded(DATABASE)
+    readiness.probe_succeeded(BROKER)
     return readiness
 
 
 def test_a_topic_has_a_problem_of_its_own_and_submissions_are_accepted() -> None:
     readiness = seen()
-    assert readiness.ill(TOPIC, "set its max.message.bytes")
+    assert readiness.work_waits(TOPIC, "set its max.message.bytes")
     assert readiness.problems == {"topic commands": "set its max.message.bytes"}
     assert readiness.ready
-    readiness.well(BROKER)
+    readiness.work_goes_on(BROKER)
     assert TOPIC in readiness.problems, "other topics say nothing of this one"
 
 
 def test_the_problem_of_a_topic_is_forgotten_when_no_work_says_it_any_more(now: list[float]) -> None:
     readiness = seen()
-    readiness.ill(TOPIC, "too large")
+    readiness.work_waits(TOPIC, "too large")
     now[0] += UNWATCHED
     assert TOPIC in readiness.problems
-    assert not readiness.ill(TOPIC, "too large")
+    assert not readiness.work_waits(TOPIC, "too large")
     now[0] += UNWATCHED
     assert TOPIC in readiness.problems
     now[0] += 1
@@ -45,13 +45,13 @@ def test_the_problem_of_a_topic_is_forgotten_when_no_work_says_it_any_more(now: 
 
 def test_a_problem_that_comes_again_after_it_was_forgotten_is_news(now: list[float]) -> None:
     readiness = seen()
-    readiness.ill(TOPIC, "too large")
+    readiness.work_waits(TOPIC, "too large")
     now[0] += UNWATCHED + 1
-    assert readiness.ill(TOPIC, "too large")
+    assert readiness.work_waits(TOPIC, "too large")
 
 
 def test_what_work_said_of_a_component_with_a_watch_stays(now: list[float]) -> None:
     readiness = seen()
-    readiness.ill(BROKER, "away")
+    readiness.work_waits(BROKER, "away")
     now[0] += 10 * UNWATCHED
     assert readiness.problems == {BROKER: "away"}

@@ -8,7 +8,7 @@ import pytest
 
 from app.domain.errors import NoArchiveData, PermanentFailure
 from app.domain.jobs import JobResult, JobState, TaskId, TaskState
-from app.jobs.control import Impossible, JobControl, JobView, UnknownJob
+from app.jobs.control import ImpossibleForJob, JobControl, JobStatus, UnknownJob
 from app.sources.pacing import SourceBusy
 from tests.support.core import DORA, Core
 from tests.support.rows import change_job, publish, stored_artifact
@@ -16,10 +16,10 @@ from tests.support.rows import change_job, publish, stored_artifact
 STEERS = ("pause", "resume", "cancel")
 
 
-async def steer(core: Core, what: str, job_id: UUID) -> JobView:
+async def steer(core: Core, what: str, job_id: UUID) -> JobStatus:
     control: Any = JobControl(core.database, core.on_due)
     if what in ("redrive", "view"):
-        view: JobView = await getattr(control, what)(job_id)
+        view: JobStatus = await getattr(control, what)(job_id)
     else:
         view = await getattr(control, what)(job_id, "Dora")
     return view
@@ -47,19 +47,19 @@ async def test_an_unknown_job_is_unknown(core: Core, what: str) -> None:
 async def test_a_job_that_has_ended_cannot_be_steered(core: Core, what: str) -> None:
     job_id = await core.submit("a")
     await core.archive(job_id)
-    with pytest.raises(Impossible, match="the job has ended"):
+    with pytest.raises(ImpossibleForJob, match="the job has ended"):
         await steer(core, what, job_id)
 
 
 async def test_what_is_paused_cannot_be_paused_and_what_is_not_cannot_be_resumed(core: Core) -> None:
     job_id = await core.submit("a")
-    with pytest.raises(Impossible, match="is not paused"):
+    with pytest.raises(ImpossibleForJob, match="is not paused"):
         await steer(core, "resume", job_id)
     await steer(core, "pause", job_id)
-    with pytest.raises(Impossible, match="is paused already"):
+    with pytest.raises(ImpossibleForJob, match="is paused already"):
         await steer(core, "pause", job_id)
     await steer(core, "resume", job_id)
-    with pytest.raises(Impossible, match="is not paused"):
+    with pytest.raises(ImpossibleForJob, match="is not paused"):
         await steer(core, "resume", job_id)
 
 

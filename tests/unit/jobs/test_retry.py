@@ -8,7 +8,7 @@ import pytest
 from app.catalog.archive_types import Catalog
 from app.domain.errors import PermanentFailure
 from app.domain.jobs import Reference, TaskState
-from app.jobs.control import Impossible, UnknownJob
+from app.jobs.control import ImpossibleForJob, UnknownJob
 from app.jobs.retry import Retries
 from app.jobs.submit import Accepted, DifferentContent, Submitter
 from tests.support.core import DORA, Core, configuration, submission
@@ -96,7 +96,7 @@ async def test_an_id_of_another_job_is_refused(core: Core, old: UUID) -> None:
 async def test_a_job_without_failures_cannot_be_retried(core: Core) -> None:
     job_id, new = await core.submit("a"), uuid4()
     await core.archive(job_id)
-    with pytest.raises(Impossible, match="has no failed references"):
+    with pytest.raises(ImpossibleForJob, match="has no failed references"):
         await retry(core, job_id, new)
     assert await core.tasks(new) == []
     assert core.due == 1
@@ -121,7 +121,7 @@ async def test_a_job_that_does_not_fit_the_present_configuration_is_refused(
     core: Core, old: UUID, now: Catalog, reason: str
 ) -> None:
     core.catalog.now = now
-    with pytest.raises(Impossible) as refused:
+    with pytest.raises(ImpossibleForJob) as refused:
         await retry(core, old, uuid4())
     assert refused.value.reason.startswith("does not fit the present configuration: ")
     assert reason in str(refused.value)

@@ -16,7 +16,7 @@ from app.db.runs import BatchRow
 from app.domain.errors import Unavailable
 from app.domain.readiness import DATABASE, Readiness
 from app.messaging.backfill_metadata import BackfillMetadataHandler, BatchWork
-from app.messaging.dispatch import DeadLetter, Received, Settled
+from app.messaging.dispatch import Acknowledged, DeadLetter, Received
 from app.messaging.slot_policy import METADATA
 from app.metadata.backfill import MetadataBackfill
 from tests.support.metadata import all_runs, archived, catalog, definitions, insert, rows
@@ -78,7 +78,7 @@ async def test_the_batches_of_a_poll_are_answered_in_order(database: Database) -
     )
     assert isinstance(answers[0], BatchWork)
     assert answers[1:] == [
-        Settled(),
+        Acknowledged(),
         DeadLetter("payload.runId is not a UUID"),
         DeadLetter("no such run or batch"),
         DeadLetter("no such run or batch"),

@@ -11,7 +11,7 @@ from app.domain.errors import Unavailable
 from app.domain.readiness import BROKER
 from app.messaging import consumer as module
 from app.messaging.consumer import PUT_BACK_OVERFLOW
-from app.messaging.dispatch import Answer, DeadLetter, Settled
+from app.messaging.dispatch import Acknowledged, Answer, DeadLetter
 from app.messaging.work import Free, Work
 from tests.unit.messaging.fakes import FIRST, SECOND, Desk, FakeConsumer, record, records, running
 
@@ -54,7 +54,7 @@ class Works:
         self.by_offset = {offset: Piece(lane) for offset in offsets}
 
     def __call__(self, polled: Record) -> Answer:
-        return self.by_offset.get(polled.offset) or Settled()
+        return self.by_offset.get(polled.offset) or Acknowledged()
 
     def __getitem__(self, offset: int) -> Piece:
         return self.by_offset[offset]
@@ -102,7 +102,7 @@ async def test_partitions_are_paused_while_enough_is_in_hand(monkeypatch: pytest
 
 
 async def test_partitions_are_paused_while_a_look_up_runs_and_resumed_after_it() -> None:
-    desk = Desk(FakeConsumer(records(1), records(2)), lambda _: Settled())
+    desk = Desk(FakeConsumer(records(1), records(2)), lambda _: Acknowledged())
     desk.dispatcher.hold(1)
     async with running(desk):
         await desk.until(lambda: desk.consumer.paused == {FIRST, SECOND})
@@ -153,7 +153,9 @@ async def test_work_that_cannot_be_put_back_stays_when_the_hand_is_full(monkeypa
 
 async def test_a_record_that_nobody_can_handle_is_a_dead_letter_before_its_offset_counts() -> None:
     acknowledged = asyncio.Event()
-    desk = Desk(FakeConsumer(records(1, 2)), lambda polled: DeadLetter("garbage") if polled.offset == 1 else Settled())
+    desk = Desk(
+        FakeConsumer(records(1, 2)), lambda polled: DeadLetter("garbage") if polled.offset == 1 else Acknowledged()
+    )
     desk.acknowledge_dead_letter = acknowledged
     async with running(desk):
         await desk.until(lambda: desk.dead_letters == {1: ["garbage"]})
@@ -179,7 +181,7 @@ async def test_work_that_ends_with_an_error_keeps_its_offset_and_all_others_go_o
 
 
 async def test_an_outage_of_the_broker_is_named_and_polling_goes_on() -> None:
-    desk = Desk(FakeConsumer(records(1)), lambda _: Settled())
+    desk = Desk(FakeConsumer(records(1)), lambda _: Acknowledged())
     desk.consumer.poll_fails = [Unavailable(BROKER, "connection refused")] * 3
     async with running(desk):
         await desk.until(lambda: desk.readiness.problems[BROKER] == "connection refused")
@@ -284,6 +286,6 @@ class TestStop:
                 await asyncio.Event().wait()
 
         monkeypatch.setattr(module, "LEAVE", 0.01)
-        desk = Desk(Silent(), lambda _: Settled())
+        desk = Desk(Silent(), lambda _: Acknowledged())
         async with running(desk):
             await desk.turns(5)

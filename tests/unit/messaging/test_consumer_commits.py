@@ -3,18 +3,18 @@
 from app.broker import Record
 from app.domain.errors import Unavailable
 from app.domain.readiness import BROKER
-from app.messaging.dispatch import Answer, Settled
+from app.messaging.dispatch import Acknowledged, Answer
 from tests.unit.messaging.fakes import FIRST, SECOND, Desk, FakeConsumer, records, running
 
 
 def settled(_record: Record) -> Answer:
-    return Settled()
+    return Acknowledged()
 
 
 async def test_a_commit_that_was_passed_over_says_nothing_of_the_broker() -> None:
     desk = Desk(FakeConsumer(records(1)), settled)
     desk.consumer.is_member = False
-    desk.readiness.ill(BROKER, "no answer")
+    desk.readiness.work_waits(BROKER, "no answer")
     async with running(desk):
         await desk.until(lambda: len(desk.consumer.commits) > 2)
         assert desk.readiness.problems[BROKER] == "no answer"

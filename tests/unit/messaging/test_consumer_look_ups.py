@@ -7,12 +7,12 @@ import pytest
 from typing_extensions import override
 
 from app.broker import Record
-from app.messaging.dispatch import Answer, Settled
+from app.messaging.dispatch import Acknowledged, Answer
 from tests.unit.messaging.fakes import FIRST, SECOND, Desk, FakeConsumer, records, running
 
 
 def settled(_record: Record) -> Answer:
-    return Settled()
+    return Acknowledged()
 
 
 async def test_records_that_come_during_a_look_up_are_looked_up_after_it() -> None:

@@ -16,7 +16,7 @@ from app.domain.jobs import Reference, TaskId, TaskState
 from app.domain.tasks import PutBack, TaskKey, TaskRow
 from app.messaging import create_artifact as module
 from app.messaging.create_artifact import STALE, ArchiveWork, CreateArtifactHandler
-from app.messaging.dispatch import DeadLetter, Received, Settled
+from app.messaging.dispatch import Acknowledged, DeadLetter, Received
 from app.messaging.work import Free
 from tests.support.rows import stored_artifact
 
@@ -124,7 +124,7 @@ async def test_the_tasks_of_a_poll_are_looked_up_at_once_and_answered_in_order()
     tasks = Tasks(open=row(0), done=row(1, state=TaskState.SUCCEEDED), failed=row(2, state=TaskState.FAILED))
     names = ["open", "done", "unknown", "failed"]
     answers = await handler_of(tasks).receive([command(name) for name in names])
-    assert [type(answer) for answer in answers] == [ArchiveWork, Settled, DeadLetter, Settled]
+    assert [type(answer) for answer in answers] == [ArchiveWork, Acknowledged, DeadLetter, Acknowledged]
     assert answers[2] == DeadLetter("no such job or task")
     assert tasks.look_ups == [4]
 

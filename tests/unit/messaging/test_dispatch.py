@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.broker import Partition, Record
-from app.messaging.dispatch import Answer, DeadLetter, Dispatcher, Received, Settled
+from app.messaging.dispatch import Acknowledged, Answer, DeadLetter, Dispatcher, Received
 
 PARTITION = Partition("commands", 0)
 
@@ -69,7 +69,7 @@ async def test_a_record_for_another_service_is_passed_over_undecoded_and_one_for
     answers = await Dispatcher({"A": Handler()}, "pas").receive(
         [record(b"garbage", (target, b"other")), record(message("A", 1), (target, b"pas"))]
     )
-    assert answers == [Settled(), DeadLetter("1")]
+    assert answers == [Acknowledged(), DeadLetter("1")]
 
 
 async def test_the_trace_of_a_record_goes_with_its_message() -> None:

@@ -5,7 +5,7 @@ from typing import cast
 import pytest
 
 from app.messaging.slot_policy import DEAD_LETTERS, METADATA, NO_SOURCE, PUTTING_BACK, slot_limit
-from app.sources.pacing import Pacers
+from app.sources.pacing import SourcePacers
 
 
 class Paced:
@@ -32,4 +32,4 @@ class Paced:
     ],
 )
 def test_a_lane_has_what_its_source_takes_or_its_share(lane: str, others: bool, slots: int, most: int) -> None:
-    assert slot_limit(cast("Pacers", Paced()), slots)(lane, others) == most
+    assert slot_limit(cast("SourcePacers", Paced()), slots)(lane, others) == most

@@ -13,7 +13,7 @@ from app.db.database import Database
 from app.domain.errors import Unavailable
 from app.domain.runs import Mode, Run, RunState
 from app.metadata import control
-from app.metadata.control import Impossible, RunControl, Tried, UnknownRun, estimated_end
+from app.metadata.control import ImpossibleForRun, RunControl, TriedArtifact, UnknownRun, estimated_end
 from app.metadata.extract import Extractor
 from app.metadata.wanted import Misfit, Starter, WantedRun
 from tests.support.core import opened_core
@@ -122,7 +122,7 @@ async def test_an_object_that_cannot_be_read_is_named_in_the_try(world: World) -
     del world.documents.by_reference["b"]
     tried = await world.control.try_out(wanted("title"))
     (failed,) = [each for each in tried.sample if each.error]
-    assert failed == Tried(failed.artifact_id, failed.old, None, "the stored object is gone")
+    assert failed == TriedArtifact(failed.artifact_id, failed.old, None, "the stored object is gone")
 
 
 async def test_a_try_does_not_wait_for_a_store_that_is_away(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,11 +138,11 @@ async def test_a_try_does_not_wait_for_a_store_that_is_away(world: World, monkey
 async def test_a_run_is_paused_and_resumed(world: World) -> None:
     run = await world.start()
     assert (await world.control.pause(run.id)).paused_at is not None
-    with pytest.raises(Impossible):
+    with pytest.raises(ImpossibleForRun):
         await world.control.pause(run.id)
     assert (await world.control.resume(run.id)).paused_at is None
     assert world.due == 2
-    with pytest.raises(Impossible):
+    with pytest.raises(ImpossibleForRun):
         await world.control.resume(run.id)
 
 
@@ -161,7 +161,7 @@ async def test_what_has_ended_or_is_unknown_cannot_be_steered(world: World, what
         await getattr(world.control, what)(uuid4(), *more)
     run = await world.start()
     await world.control.cancel(run.id, DORA)
-    with pytest.raises(Impossible, match="the run is cancelled") as impossible:
+    with pytest.raises(ImpossibleForRun, match="the run is cancelled") as impossible:
         await getattr(world.control, what)(run.id, *more)
     assert impossible.value.state is RunState.CANCELLED
 

@@ -15,7 +15,7 @@ from app.domain.errors import Unavailable
 from app.domain.readiness import BROKER, OBJECT_STORE
 from app.process import adapters, connect_check
 from app.process.check_config import Checked
-from app.process.connect_check import Tried, connect
+from app.process.connect_check import TriedServers, connect
 from app.settings.load import load_settings
 from app.settings.model import Settings
 
@@ -194,15 +194,15 @@ async def test_keys_of_one_issuer_are_not_those_of_another(
 
 
 def test_secrets_that_a_reason_quotes_are_blotted_out() -> None:
-    assert "hunter2" not in str(Tried("database", "cannot reach postgresql://pas:hunter2@db/pas"))
+    assert "hunter2" not in str(TriedServers("database", "cannot reach postgresql://pas:hunter2@db/pas"))
 
 
 @pytest.mark.parametrize("problem", [None, "away"])
 def test_one_that_failed_is_exit_code_1(
     problem: str | None, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def answers(_settings: Settings) -> list[Tried]:
-        return [Tried("database", None), Tried("topics", problem)]
+    async def answers(_settings: Settings) -> list[TriedServers]:
+        return [TriedServers("database", None), TriedServers("topics", problem)]
 
     nothing = Checked([], [], settings)
     monkeypatch.setattr(command_line, "check", lambda *_given, **_named: nothing)

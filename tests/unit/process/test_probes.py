@@ -7,8 +7,8 @@ import pytest
 
 from app.domain.errors import Unavailable
 from app.domain.readiness import DATABASE, OBJECT_STORE, Readiness
-from app.process.probes import looks
-from app.process.watch import Look
+from app.process.probes import Probes
+from app.process.watch import Probe
 
 
 class Away:
@@ -25,9 +25,9 @@ class Away:
             raise Unavailable(OBJECT_STORE, "connection refused")
 
 
-def look_at_buckets(away: Any) -> Look:
+def look_at_buckets(away: Any) -> Probe:
     nothing: Any = SimpleNamespace()
-    return looks([], ["archive"], away, nothing, away, nothing, nothing, Readiness(()), nothing)[OBJECT_STORE]
+    return Probes([], ["archive"], away, nothing, away, nothing, nothing, Readiness(()), nothing).look_at_buckets
 
 
 @pytest.mark.parametrize(("store_is_away", "told"), [(True, OBJECT_STORE), (False, DATABASE)])

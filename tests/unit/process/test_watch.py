@@ -39,8 +39,8 @@ def watch_of(readiness: Readiness, *answers: Exception | None) -> Watch:
 async def test_a_look_that_fails_is_named_and_the_next_one_clears_it(failure: Exception, said: str) -> None:
     readiness = Readiness((DATABASE,))
     reasons: list[str] = []
-    noted = readiness.watched_ill
-    readiness.watched_ill = lambda component, reason: reasons.append(reason) or noted(component, reason)  # type: ignore[method-assign,func-returns-value]
+    noted = readiness.probe_failed
+    readiness.probe_failed = lambda component, reason: reasons.append(reason) or noted(component, reason)  # type: ignore[method-assign,func-returns-value]
     watch = watch_of(readiness, failure, failure)
     running = asyncio.create_task(watch.run())
     assert await watch.seen(asyncio.Event(), DATABASE)

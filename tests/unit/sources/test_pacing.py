@@ -7,7 +7,7 @@ import pytest
 
 from app.domain.errors import NoArchiveData, PermanentFailure, TransientFailure
 from app.sources.congestion import LONGEST_PAUSE
-from app.sources.pacing import Pacer, Pacers, SourceBusy, backoff, source_key
+from app.sources.pacing import Pacer, SourceBusy, SourcePacers, backoff, source_key
 from tests.unit.sources.virtual import at_once, now
 
 
@@ -149,7 +149,7 @@ def test_a_source_that_has_no_document_is_healthy(failure: Exception) -> None:
 
 def test_a_source_gets_half_of_the_slots_where_another_has_work() -> None:
     async def story() -> None:
-        pacers = Pacers(64)
+        pacers = SourcePacers(64)
         gate = pacers.of("http://a:80")
         for _ in range(100):
             await ask(gate, 0)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.sources.patience import BREAK, Absence, Absences, told
+from app.sources.patience import BREAK, Absence, Absences, duration_text
 
 WAY = ("https://source:443", "client")
 
@@ -63,4 +63,4 @@ def test_a_client_whose_token_is_refused_is_away_while_another_is_served(absence
     [(3600, "1h"), (5400, "90m"), (90, "90s"), (86400, "1d"), (7200, "2h"), (60, "1m"), (1.5, "1s"), (0.5, "1s")],
 )
 def test_durations_are_told_in_their_largest_whole_unit(seconds: float, text: str) -> None:
-    assert told(seconds) == text
+    assert duration_text(seconds) == text

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from app.verify.pace import Pace
+from app.verify.read_rate import ReadRate
 
 
 class Clock:
@@ -18,7 +18,7 @@ class Clock:
 
 async def test_no_more_than_the_rate_is_read() -> None:
     clock = Clock()
-    pace = Pace(1000, clock, clock.sleep)
+    pace = ReadRate(1000, clock, clock.sleep)
     for _ in range(50):
         await pace.take(200)
     assert abs(clock.now - 110.0) < 1e-6
@@ -30,14 +30,14 @@ async def test_all_readers_share_one_rate() -> None:
     async def sleep(seconds: float) -> None:
         asked.append(seconds)
 
-    pace = Pace(1000, lambda: 0.0, sleep)
+    pace = ReadRate(1000, lambda: 0.0, sleep)
     await asyncio.gather(*(pace.take(500) for _ in range(4)))
     assert asked == [0.5, 1.0, 1.5, 2.0]
 
 
 async def test_time_that_nobody_used_is_not_saved_up() -> None:
     clock = Clock()
-    pace = Pace(100, clock, clock.sleep)
+    pace = ReadRate(100, clock, clock.sleep)
     await pace.take(100)
     clock.now += 3600
     await pace.take(100)
@@ -48,4 +48,4 @@ async def test_without_a_rate_nothing_waits() -> None:
     async def never(_seconds: float) -> None:
         raise AssertionError
 
-    await Pace(None, sleep=never).take(1 << 40)
+    await ReadRate(None, sleep=never).take(1 << 40)

@@ -11,8 +11,8 @@ import pytest
 from app.domain.artifacts import StoredArtifact
 from app.domain.errors import Unavailable
 from app.objectstore import ObjectStoreError, ObjectVersion
-from app.verify.pace import Pace
-from app.verify.read_back import Reader, SchemaProblem, Seen, Unreadable
+from app.verify.read_back import Reader, ReadVersion, SchemaProblem, UnreadableVersion
+from app.verify.read_rate import ReadRate
 
 SCHEMA_KEY = "archive-data-schema/PSF_OsvRecord_1.schema.json"
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -55,16 +55,16 @@ def reader_of(store: Any) -> Reader:
     async def no_pause(_seconds: float) -> None:
         await asyncio.sleep(0)
 
-    return Reader(store, Pace(None), lambda _size: None, no_pause)
+    return Reader(store, ReadRate(None), lambda _size: None, no_pause)
 
 
-async def looks(store: Store, number: int = 8) -> list[Seen | Unreadable | BaseException | None]:
+async def looks(store: Store, number: int = 8) -> list[ReadVersion | UnreadableVersion | BaseException | None]:
     reader = reader_of(store)
     return await asyncio.gather(*(reader.look(stored(f"k{n}")) for n in range(number)), return_exceptions=True)
 
 
 def is_well(seen: object) -> bool:
-    return isinstance(seen, Seen) and seen.schema_problem is None
+    return isinstance(seen, ReadVersion) and seen.schema_problem is None
 
 
 async def test_a_schema_file_is_read_once_for_all() -> None:
@@ -82,7 +82,7 @@ async def test_a_hiccup_while_all_wait_for_the_schema_file_is_passed_over_by_all
 
 async def test_a_schema_file_that_cannot_be_read_is_said_of_each_object() -> None:
     results = await looks(Store(ObjectStoreError("refused")))
-    assert all(isinstance(result, Unreadable) and result.reason == "refused" for result in results)
+    assert all(isinstance(result, UnreadableVersion) and result.reason == "refused" for result in results)
 
 
 async def test_one_reader_who_gives_up_does_not_end_the_look_of_the_others() -> None:
@@ -100,5 +100,5 @@ async def test_what_is_wrong_with_a_schema_file_says_which_one_it_is() -> None:
     store = Store()
     store.schema_hash = "0" * 64
     seen = await reader_of(store).look(stored("k"))
-    assert isinstance(seen, Seen)
+    assert isinstance(seen, ReadVersion)
     assert seen.schema_problem == SchemaProblem("b", SCHEMA_KEY, "s-1", f"sha256 {SHA256}, not {'0' * 64}")

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from typing_extensions import override
 
-from app.api.auth.callers import IssuerOptions, KeySets, Pace, RemoteKeys
+from app.api.auth.callers import IssuerOptions, KeySets, RefreshIntervals, RemoteKeys
 from app.api.auth.key_sets import MAX_DOCUMENT
 from app.domain.errors import Unavailable
 from tests.unit.api.issuer import ISSUER, Clock, FakeJwks, jwk, jwks, private_key
@@ -17,7 +17,7 @@ OPTIONS = IssuerOptions(ISSUER, "https://issuer.example/jwks")
 ONE, TWO = jwk(private_key("one"), kid="one"), jwk(private_key("two"), kid="two")
 
 
-def remote(server: FakeJwks, clock: Clock | None = None, pace: Pace | None = None) -> RemoteKeys:
+def remote(server: FakeJwks, clock: Clock | None = None, pace: RefreshIntervals | None = None) -> RemoteKeys:
     return RemoteKeys(OPTIONS, server.client, pace, clock or Clock())
 
 
@@ -194,7 +194,7 @@ async def test_a_slow_issuer_is_waited_for_in_total_for_as_long_as_the_limit() -
     def client() -> httpx.AsyncClient:
         return httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, stream=Dripping())))
 
-    keys = RemoteKeys(OPTIONS, client, Pace(timeout=0.1))
+    keys = RemoteKeys(OPTIONS, client, RefreshIntervals(timeout=0.1))
     async with asyncio.timeout(2):
         with pytest.raises(Unavailable, match=r"no answer within 0\.1 s"):
             await knows(keys, "one")
@@ -233,7 +233,7 @@ async def until(condition: Iterable[object]) -> None:
 
 async def test_the_loop_fetches_first_keys_again_and_again_and_then_renews_them() -> None:
     server = FakeJwks(down=True)
-    sets = KeySets.fetched([OPTIONS], server.client, Pace(renew=0.02, unknown_key=0.01, first=0.005))
+    sets = KeySets.fetched([OPTIONS], server.client, RefreshIntervals(renew=0.02, unknown_key=0.01, first=0.005))
     assert sets.reason() == f"keys of {ISSUER} not fetched yet"
     running = asyncio.create_task(sets.run())
     await until(len(server.requests) > 3 for _ in iter(int, 1))

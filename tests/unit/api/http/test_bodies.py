@@ -15,7 +15,7 @@ from app.api.http import problems
 from app.api.http.bodies import Uploads
 from app.api.http.head_as_get import HeadAsGet
 from app.api.http.problems import ApiProblem
-from app.api.http.slow_bodies import Paced
+from app.api.http.slow_bodies import BodiesInTime
 
 YAML = ["application/yaml"]
 
@@ -101,7 +101,7 @@ async def test_too_large_is_said_before_a_turn_is_asked_for(announced: int) -> N
 def paced_app(**limits: float) -> FastAPI:
     app = FastAPI()
     problems.install(app)
-    app.add_middleware(Paced, **limits)
+    app.add_middleware(BodiesInTime, **limits)
 
     @app.put("/body")
     async def body(request: Request) -> int:

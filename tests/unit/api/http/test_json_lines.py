@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.api.http.json_lines import on_one_line
 from app.api.runs.models import dry_run_json
-from app.metadata.control import DryRun, Tried
+from app.metadata.control import DryRun, TriedArtifact
 
 texts = st.text(
     st.sampled_from('a\\"\n\x7f\x84\x85\x86\u2027\u2028\u2029\u202a\u0e80\U000285a9\U0001f600é'), max_size=20
@@ -35,7 +35,7 @@ def test_nothing_else_is_changed() -> None:
 
 
 def test_the_values_of_a_dry_run_stay_on_one_line_and_exact() -> None:
-    tried = Tried(1, {"a": '"\u2028"'}, {"a": "1.000000000000000000001", "\x85": '"\u2029"'}, None)
+    tried = TriedArtifact(1, {"a": '"\u2028"'}, {"a": "1.000000000000000000001", "\x85": '"\u2029"'}, None)
     written = dry_run_json(DryRun(1, [tried])).decode()
     assert len(written.splitlines()) == 1
     assert "1.000000000000000000001" in written

@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
+from app.api.http.concurrency import ConcurrencyLimit
 from app.api.http.problems import ApiProblem
-from app.api.http.turns import Turns
 
 
 async def test_who_finds_no_turn_is_told_to_come_again() -> None:
-    turns = Turns("changes of jobs", at_once=2, waiting=1, patience=0.05)
+    turns = ConcurrencyLimit("changes of jobs", at_once=2, waiting=1, patience=0.05)
     begun: list[int] = []
     go = asyncio.Event()
 
@@ -35,7 +35,7 @@ async def test_who_finds_no_turn_is_told_to_come_again() -> None:
 
 
 async def test_a_turn_is_given_back_whatever_becomes_of_it() -> None:
-    turns = Turns("changes", at_once=1, waiting=0, patience=0.05)
+    turns = ConcurrencyLimit("changes", at_once=1, waiting=0, patience=0.05)
     with pytest.raises(ValueError, match="broken"):
         async with turns.one():
             raise ValueError("broken")

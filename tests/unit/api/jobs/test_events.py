@@ -18,7 +18,7 @@ from app.api.jobs import events
 from app.domain.errors import Unavailable
 from app.domain.jobs import Job, JobState
 from app.domain.readiness import Readiness
-from app.jobs.control import JobView
+from app.jobs.control import JobStatus
 from tests.support.rows import new_job
 
 SCOPE: dict[str, Any] = {"type": "http", "method": "GET", "headers": [], "asgi": {"spec_version": "2.4"}}
@@ -26,9 +26,9 @@ NEVER = float("inf")
 JOB = new_job([])
 
 
-def view(**changes: Any) -> JobView:
+def view(**changes: Any) -> JobStatus:
     job: Job = replace(JOB, **changes)
-    return JobView(job, 0, None, None, None)
+    return JobStatus(job, 0, None, None, None)
 
 
 @pytest.fixture
@@ -36,11 +36,11 @@ def streams() -> EventStreams:
     return EventStreams(Readiness(()), pause=0.01, still_here=0.05)
 
 
-def looks(*views: JobView | Unavailable) -> Callable[[], Awaitable[JobView]]:
+def looks(*views: JobStatus | Unavailable) -> Callable[[], Awaitable[JobStatus]]:
     """One after the other, the last one again and again."""
     left = list(views)
 
-    async def look() -> JobView:
+    async def look() -> JobStatus:
         found = left.pop(0) if len(left) > 1 else left[0]
         if isinstance(found, Unavailable):
             raise found

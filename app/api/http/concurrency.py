@@ -1,4 +1,4 @@
-"""Turns: so many requests of a kind at a time, some that wait a while, and 503 for the rest."""
+"""ConcurrencyLimit: so many requests of a kind at a time, some that wait a while, and 503 for the rest."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from app.api.http.problems import ApiProblem, try_later
 
-PATIENCE = 5.0
+ADMISSION_PATIENCE = 5.0
 """Seconds that one waits for its turn."""
 
 CHANGES = 2
@@ -17,10 +17,10 @@ PREFLIGHTS = 8
 """Preflights that wait for sources at the same time."""
 
 
-class Turns:
+class ConcurrencyLimit:
     """`what` names the requests in the plural, for whoever must come again."""
 
-    def __init__(self, what: str, at_once: int, waiting: int, patience: float = PATIENCE) -> None:
+    def __init__(self, what: str, at_once: int, waiting: int, patience: float = ADMISSION_PATIENCE) -> None:
         self._what = what
         self._turns = asyncio.Semaphore(at_once)
         self._may_wait = waiting

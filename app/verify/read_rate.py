@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 
-class Pace:
+class ReadRate:
     """`take` after each piece that was read: it waits until that many bytes were due. No rate: never waits.
 
     Time that nobody used is not saved up, so that no second sees more than the rate and one piece of each reader.
