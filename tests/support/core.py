@@ -90,6 +90,19 @@ def _migrated() -> bytes:
         return file.read_bytes()
 
 
+_compiled_statements: dict[str, Any] = {}
+
+
+def _share_compiled(database: Database) -> None:
+    """Lets all databases of the tests use what the first one compiled: it takes 30 ms of 70 else.
+
+    SQLAlchemy keeps compiled statements by engine and dialect, both its private parts.
+    """
+    engine: Any = database.engine.sync_engine
+    shared = _compiled_statements or _compiled_statements.update(dialect=engine.dialect, cache=engine._compiled_cache)
+    engine.dialect, engine._compiled_cache = (shared or _compiled_statements).values()
+
+
 class References(tuple[Reference, ...]):
     """Satisfies the protocol of the domain."""
 
@@ -270,6 +283,7 @@ async def opened_core(directory: Path) -> AsyncIterator[Core]:
     file = directory / "pas.sqlite"
     file.write_bytes(_migrated())
     database = Database(f"sqlite:///{file}")
+    _share_compiled(database)
     objects = FilesystemObjectStore(directory / "objects")
     broker = EmbeddedBroker(directory, {COMMANDS})
     await broker.start()

@@ -109,7 +109,7 @@ async def test_what_uses_up_no_attempt_fails_nobody(core: Core, objects: Any) ->
 async def test_a_source_that_does_not_answer_is_not_waited_for_long(
     core: Core, objects: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preflight, "PATIENCE", 0.01)
+    monkeypatch.setattr(preflight, "SAMPLE_PATIENCE", 0.01)
     found = await verdict(core, objects, asyncio.Event().wait)
     assert found == (Verdict.NOT_SURE, "no answer within 0 s")
 

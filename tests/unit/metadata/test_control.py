@@ -129,7 +129,7 @@ async def test_a_try_does_not_wait_for_a_store_that_is_away(world: World, monkey
     async def for_ever(*_: Any) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(control, "PATIENCE", 0.01)
+    monkeypatch.setattr(control, "DRY_RUN_PATIENCE", 0.01)
     monkeypatch.setattr(world.documents, "read", for_ever)
     with pytest.raises(Unavailable, match="objectstore: the sample was not read within 0 s"):
         await world.control.try_out(wanted())
