@@ -16,7 +16,7 @@ from app.domain.identity import content_hash
 from app.domain.jobs import Job
 from app.jobs.control import ImpossibleForJob, UnknownJob
 from app.jobs.failures import count_all
-from app.jobs.submit import DifferentContent, Submitter, begun
+from app.jobs.submit import DifferentContent, NewJob, Submitter, begun
 from app.telemetry import metrics
 
 log = logging.getLogger(__name__)
@@ -94,16 +94,5 @@ def _repeated(known: Job, job_id: UUID, cause: str | None) -> bool:
 
 def _new_job(old: Job, new_id: UUID, configuration: ArchiveTypeConfiguration, by: Submitter, cause: str | None) -> Job:
     """Without references yet."""
-    return begun(
-        new_id,
-        old.message,
-        old.topic,
-        old.config_id,
-        old.num_of_retry,
-        configuration,
-        by,
-        total=0,
-        content_hash=b"",
-        retry_of=old.id,
-        retry_cause=cause,
-    )
+    new = NewJob(new_id, old.message, old.topic, old.config_id, old.num_of_retry, retry_of=old.id, retry_cause=cause)
+    return begun(new, configuration, by)

@@ -151,55 +151,56 @@ def _repeated(known: Job, content: SubmittedContent) -> Accepted:
 def _new_job(job_id: UUID, content: SubmittedContent, configuration: ArchiveTypeConfiguration, by: Submitter) -> Job:
     if content.message is None or content.topic is None or content.content_hash is None:
         raise ValueError("a body with mistakes is no job")
-    return begun(
+    new = NewJob(
         job_id,
         content.message,
         content.topic,
         content.config_id,
         content.num_of_retry,
-        configuration,
-        by,
         total=len(content.references),
         content_hash=content.content_hash,
     )
+    return begun(new, configuration, by)
 
 
-def begun(
-    job_id: UUID,
-    message: str,
-    topic: str,
-    config_id: str | None,
-    num_of_retry: int | None,
-    configuration: ArchiveTypeConfiguration,
-    by: Submitter,
-    *,
-    total: int,
-    content_hash: bytes,
-    retry_of: UUID | None = None,
-    retry_cause: str | None = None,
-) -> Job:
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """What a job is asked for with; a retry says of which job, and of which cause where it takes only one."""
+
+    id: UUID
+    message: str
+    topic: str
+    config_id: str | None
+    num_of_retry: int | None
+    total: int = 0
+    content_hash: bytes = b""
+    retry_of: UUID | None = None
+    retry_cause: str | None = None
+
+
+def begun(new: NewJob, configuration: ArchiveTypeConfiguration, by: Submitter) -> Job:
     """A job that starts now, with all its tasks open. `configuration` is what the submission resolves to."""
     now = datetime.now(UTC)
     return Job(
-        id=job_id,
-        message=message,
-        topic=topic,
-        config_id=config_id,
+        id=new.id,
+        message=new.message,
+        topic=new.topic,
+        config_id=new.config_id,
         resolved_config_id=configuration.id,
-        num_of_retry=num_of_retry,
+        num_of_retry=new.num_of_retry,
         state=JobState.OPEN,
         started=now.replace(microsecond=now.microsecond // 1000 * 1000),  # milliseconds, as reports show it
         completed=None,
         started_by_name=by.name,
         started_by_ext_id=by.ext_id,
-        total=total,
-        open=total,
+        total=new.total,
+        open=new.total,
         succeeded=0,
         failed=0,
         last_settled=None,
         paused=False,
         traceparent=by.traceparent,
-        content_hash=content_hash,
-        retry_of=retry_of,
-        retry_cause=retry_cause,
+        content_hash=new.content_hash,
+        retry_of=new.retry_of,
+        retry_cause=new.retry_cause,
     )
