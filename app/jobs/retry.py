@@ -1,4 +1,4 @@
-"""A new job of the references that failed in another one."""
+"""Makes a new job of the references that failed in another job."""
 
 import asyncio
 import logging
@@ -32,8 +32,9 @@ class Retries:
     async def retry(self, job_id: UUID, new_id: UUID, by: Submitter) -> bool:
         """Makes job `new_id` of the references that have failed in `job_id` so far, in one transaction.
 
-        False where it is there already, whatever failed since. Raises UnknownJob; ImpossibleForJob: nothing failed, or
-        it does not fit the present configuration; DifferentContent: `new_id` is another job; Unavailable.
+        Returns False when job `new_id` was made this way before, even if more references have failed since. Raises
+        UnknownJob; ImpossibleForJob when nothing failed, or the job does not fit the present configuration;
+        DifferentContent when `new_id` is another job; Unavailable.
         """
         async with self._database.reading() as connection:
             old = await jobs.find(connection, job_id)
@@ -70,8 +71,11 @@ class Retries:
         return True
 
     def _configuration(self, old: Job) -> ArchiveTypeConfiguration:
-        """Of today. Whether references have versions was decided when they were submitted; a task whose version does
-        not fit any more fails with that message."""
+        """The present configuration.
+
+        Whether references have versions was decided when they were submitted; a task whose version does not fit any
+        more fails with a message that says so.
+        """
         try:
             configuration = self._catalog.now.resolve(old.message, old.resolved_config_id)
         except ResolveError as error:
@@ -88,7 +92,7 @@ def _repeated(known: Job, job_id: UUID) -> bool:
 
 
 def _new_job(old: Job, new_id: UUID, configuration: ArchiveTypeConfiguration, by: Submitter) -> Job:
-    """Without references yet."""
+    """The new job, still without references."""
     return begun(
         new_id,
         old.message,

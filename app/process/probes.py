@@ -1,4 +1,4 @@
-"""How the service probes_of at what it needs from others: database, topics, buckets, keys."""
+"""Probes of what the service needs from others: database, topics, buckets, keys."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class StartRefused(Exception):
-    """The service cannot run like this; the message says why and what to do."""
+    """The service cannot run with this configuration; the message says why and what to do."""
 
 
 def probes_of(
@@ -35,7 +35,7 @@ def probes_of(
     readiness: Readiness,
     prepare_database: Callable[[], Awaitable[None]],
 ) -> dict[str, Probe]:
-    """How each component is looked at. `prepare_database` is called until it succeeded once."""
+    """One probe for each component. `prepare_database` is called until it has succeeded once."""
 
     async def look_at_database() -> None:
         if readiness.has_seen(DATABASE):
@@ -88,10 +88,11 @@ AT_ONCE = 3.0
 
 
 async def refuse_unusable(database: Database, *, migrate: bool) -> None:
-    """Refuses, before anything listens, a database that is not for us, and an older one that may not be migrated.
+    """Refuses the start, before anything listens, when the database cannot be used.
 
-    Where it does not answer at once it is looked at later. One that will be migrated is closed until then.
-    Raises StartRefused.
+    That is a database with tables of other software, or an older one that this process may not migrate. A database that
+    does not answer at once is probed later. A database that will be migrated refuses all queries until then. Raises
+    StartRefused.
     """
     try:
         async with asyncio.timeout(AT_ONCE):
@@ -108,9 +109,9 @@ async def refuse_unusable(database: Database, *, migrate: bool) -> None:
 
 
 async def check_database(database: Database, *, migrate: bool, readiness: Readiness | None = None) -> None:
-    """Brings an older database to this release where allowed. Raises StartRefused, Unavailable.
+    """Migrates an older database to this release where that is allowed. Raises StartRefused, Unavailable.
 
-    It is closed meanwhile, and where it cannot be used: whoever asks for something is told why.
+    During the migration, and while the database cannot be used, each query is refused with the reason.
     """
     try:
         await _check_pooler(database)
