@@ -15,7 +15,7 @@ from app.outages import note_outage, through_outages
 from app.telemetry import metrics, traces
 
 REFUSED_PAUSE = 60.0
-"""Seconds before an event that its topic refused is tried again; until somebody changes the topic that is in vain."""
+"""x"""
 
 
 @dataclass(frozen=True, slots=True)

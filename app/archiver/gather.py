@@ -9,10 +9,10 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 BATCH = 200
-"""Most items of one transaction; it keeps row locks short."""
+"""The largest number of items in one transaction; the limit keeps row locks short."""
 
 DELAY = 0.015
-"""Seconds that the first item of a batch waits for others. Who waits holds no slot (`messaging.work.Free`)."""
+"""Seconds that the first item of a batch waits for others. Work that waits holds no slot (`messaging.work.Free`)."""
 
 
 class Gather(Generic[T, R]):

@@ -30,10 +30,11 @@ from app.outages import through_outages
 from app.telemetry import metrics, traces
 
 LATE_FAILURE_PAUSE = timedelta(seconds=60)
-"""A task that failed after its object was noted can only succeed; until it is tried again something may be mended."""
+"""Pause of a task that failed after its object was noted. Such a task can only succeed; the pause leaves time for a
+repair."""
 
 HASH_IN_THREAD = 256 * 1024
-"""Bytes above which a document is hashed beside the event loop (0.2 ms for these)."""
+"""Bytes above which a document is hashed in a thread beside the event loop (0.2 ms for this size)."""
 
 log = logging.getLogger(__name__)
 

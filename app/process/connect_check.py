@@ -26,10 +26,11 @@ from app.sources.transport import http_session
 from app.telemetry.logs import blot_out
 
 LIMIT = 20.0
-"""Seconds for one try; all run side by side. Servers that answer do so within one."""
+"""Seconds for one connection attempt; all attempts run at the same time. Servers that are up answer within one second.
+"""
 
 AGAIN = 0.5
-"""Seconds between two probes_of at a broker that the first connection has not reached yet."""
+"""Seconds between two probes of a broker that the first connection has not reached yet."""
 
 CLOSE = 10.0
 """Seconds to close everything: a broker that is away makes its client wait."""

@@ -84,7 +84,7 @@ OLDER = "the database is older than this release: run `pas migrate`, or start wi
 PREPARING = "is being prepared: its tables are brought to this release"
 
 AT_ONCE = 3.0
-"""Seconds in which a database answers that is there."""
+"""Seconds in which a reachable database answers."""
 
 
 async def refuse_unusable(database: Database, *, migrate: bool) -> None:

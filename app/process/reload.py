@@ -13,10 +13,11 @@ from app.domain.errors import Unavailable
 from app.metadata.definitions import Definitions
 
 LOOK_EVERY = 1.0
-"""Seconds between two looks at the file. A change counts once two looks see the same: then it is written to its end."""
+"""Seconds between two checks of the file. A change is loaded once two checks see the same: then it is written
+completely."""
 
 SWEEP_EVERY = 30.0
-"""Seconds between two looks for artifacts that a process with an older definition archived."""
+"""Seconds between two checks for artifacts that a process with an older definition archived."""
 
 log = logging.getLogger(__name__)
 

@@ -8,18 +8,18 @@ from app.domain.errors import Unavailable
 from app.domain.readiness import Readiness
 
 SOON = 2.0
-"""Seconds between two looks at a component that was not seen yet or is not well."""
+"""Seconds between two probes of a component that was not seen yet or is not available."""
 
 LATER = 5.0
-"""Seconds between two looks at one that is well; work notices outages earlier."""
+"""Seconds between two probes of a component that is available; work notices an outage earlier."""
 
 LOOK = 20.0
-"""Seconds that a look may take at a component that was seen; the first may have to migrate a large database."""
+"""Seconds that a probe of a component may take once it was seen; the first probe may migrate a large database."""
 
 log = logging.getLogger(__name__)
 
 Probe = Callable[[], Awaitable[None]]
-"""Returns when the component is as it should be; raises Unavailable with the reason."""
+"""Returns when the component is available; raises Unavailable with the reason."""
 
 
 class Watch:
