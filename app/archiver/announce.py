@@ -15,7 +15,7 @@ from app.outages import note_outage, through_outages
 from app.telemetry import metrics, traces
 
 REFUSED_PAUSE = 60.0
-"""x"""
+"""Seconds before an event that its topic refused is sent again; it is refused until somebody changes the topic."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,17 +29,17 @@ from app.sources.pacing import SourceBusy
 log = logging.getLogger(__name__)
 
 SAMPLE = 5
-"""References that are asked for: the first, the last, and some between."""
+"""References of the sample: the first, the last, and some between."""
 
 SAMPLE_PATIENCE = 20.0
-"""Seconds for each of them: somebody waits for the answer."""
+"""Seconds for each reference of the sample: a person waits for the answer."""
 
 STORE_PATIENCE = 5.0
-"""Seconds for a look at the object store."""
+"""Seconds for a request to the object store."""
 
 _NO_JOB = UUID(int=0)
 _SCHEMA_VERSION_ID = "x" * 36
-"""In the place of that of the schema file, which is not stored: user metadata has a largest size."""
+"""Stands for the version id of the schema file, which is not stored here: the size of user metadata is checked."""
 
 
 class Verdict(StrEnum):
@@ -48,7 +48,7 @@ class Verdict(StrEnum):
     NO_DATA = "no-data"
     """The source has nothing yet: the task would stay open."""
     NOT_SURE = "not-sure"
-    """The source did not answer, failed in a way that may pass, or asks for a pause."""
+    """The source did not answer, failed in a way that may pass, or asked for a pause."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,4 @@
-"""Finds the handler of a record by its message type; skips records for other services; makes dead letters of the
-rest."""
+"""Finds the handler of a record by its message type; skips records for other services; the rest are dead letters."""
 
 import logging
 from collections.abc import Mapping, Sequence
