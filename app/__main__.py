@@ -47,9 +47,9 @@ log = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit code: 0 well, 1 refused (the reason on stderr), 2 wrong usage.
+    """Returns the exit code: 0 success, 1 refused (the reason on stderr), 2 wrong usage.
 
-    What nobody foresaw is raised: a bug ends the process with its traceback and the exit code 1.
+    Unexpected exceptions are raised: a bug ends the process with its traceback and the exit code 1.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -63,14 +63,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse(*lines: str) -> int:
-    """Says the lines; the exit code: 1, or 0 where there are none."""
+    """Prints the lines; returns the exit code: 1, or 0 when there are no lines."""
     for line in lines:
         print(f"pas: {line}", file=sys.stderr)
     return 1 if lines else 0
 
 
 def _load(path: Path | None, environment: Mapping[str, str], *, embedded: Path | None = None) -> Settings:
-    """The settings; what is passed over of the environment is said in one warning. Raises SettingsError."""
+    """The settings; ignored environment variables are named in one warning. Raises SettingsError."""
     settings = load_settings(path, environment, embedded=embedded)
     if passed_over := [*map(str, PASSED_OVER), *settings.passed_over]:
         log.warning("%s: %s", _PASSED_OVER, "; ".join(passed_over))

@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 
 def create_app(context_path: str, readiness: Readiness, edge: Edge | None) -> FastAPI:
-    """The HTTP edge; without a service behind it (backfill not enabled) only health and metrics answer."""
+    """The HTTP edge. Without a service behind it (backfill is not enabled) only health and metrics answer."""
     app = FastAPI(
         title="Process Archive Service",
         version="1",
@@ -66,7 +66,7 @@ def create_app(context_path: str, readiness: Readiness, edge: Edge | None) -> Fa
 
 
 async def serve(settings: Settings, *, migrate: bool) -> None:
-    """Runs until SIGTERM or SIGINT. Raises StartRefused, or what ended it."""
+    """Runs until SIGTERM or SIGINT. Raises StartRefused, or the exception that ended the service."""
     configure_traces(settings.backfill.service_name or "pas")
     _allow_connections()
     stop = asyncio.Event()
@@ -94,7 +94,7 @@ async def _serve(settings: Settings, listener: socket.socket, stop: asyncio.Even
 
 
 def _address(settings: Settings) -> socket.socket:
-    """Takes address and port before anything else is opened; connections are accepted later. Raises StartRefused."""
+    """Binds address and port before anything else is opened; connections are accepted later. Raises StartRefused."""
     host, port = settings.server.address, settings.server.port
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
@@ -108,7 +108,8 @@ def _address(settings: Settings) -> socket.socket:
 
 
 def _allow_connections() -> None:
-    """As many open files as connections need, and our own: systems that allow 1,024 mostly allow more when asked."""
+    """Raises the limit of open files to what the connections need; most systems that allow 1,024 allow more on
+    request."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -116,7 +117,7 @@ def _allow_connections() -> None:
 
 
 async def _run(service: Service | None, http: "asyncio.Task[None]", stop: asyncio.Event) -> None:
-    """Until `stop`, or until one of the two ends by itself."""
+    """Runs both until `stop`, or until one of them ends."""
     work = asyncio.ensure_future(stop.wait() if service is None else service.run(stop))
     try:
         await asyncio.wait({work, http}, return_when=asyncio.FIRST_COMPLETED)
@@ -142,7 +143,7 @@ async def _service(settings: Settings, *, migrate: bool) -> AsyncIterator[Servic
 
 
 def _on_signals(readiness: Readiness, stop: asyncio.Event) -> None:
-    """The first signal stops in good order, unready at once; a second one ends the process."""
+    """The first signal stops the service in good order, unready at once; a second signal ends the process."""
 
     def ask(name: str) -> None:
         if stop.is_set():
@@ -158,7 +159,7 @@ def _on_signals(readiness: Readiness, stop: asyncio.Event) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Says where it listens, and leaves signals to us: health must answer while work is put back."""
+    """Reports the address where it listens, and leaves signals to us: health must answer while work is put back."""
 
     @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Work waits for what every task needs: calls that are repeated until the outage of a component is over."""
+"""Repeats calls until the outage of a component is over: work waits for what every task needs."""
 
 import asyncio
 import logging
@@ -19,10 +19,10 @@ log = logging.getLogger(__name__)
 
 
 async def through_outages(readiness: Readiness, component: str, call: Callable[[], Awaitable[T]]) -> T:
-    """Repeats `call` while it raises Unavailable; `readiness` names the reason meanwhile and forgets it afterwards.
+    """Repeats `call` while it raises Unavailable; `readiness` has the reason until the call succeeds.
 
-    Cancel the task to give up. A success proves that `component` is available, and each component that the call waited
-    for.
+    Cancel the task to give up. A success shows that `component` is available, and each other component that the call
+    waited for.
     """
     pause = FIRST_PAUSE
     proven = {component}
@@ -41,12 +41,12 @@ async def through_outages(readiness: Readiness, component: str, call: Callable[[
 
 
 def note_outage(readiness: Readiness, outage: Unavailable) -> None:
-    """Names the outage on /health/ready, and in the log where its reason is new."""
+    """Reports the outage on /health/ready, and in the log when its reason is new."""
     if readiness.work_waits(outage.component, outage.reason):
         log.warning("%s is not available, work waits: %s", outage.component, outage.reason)
 
 
 def note_available(readiness: Readiness, component: str) -> None:
-    """Takes the outage of a component that was just used off /health/ready, and says so in the log."""
+    """Removes the outage of a component that was just used from /health/ready, and logs that it is over."""
     if readiness.work_goes_on(component):
         log.info("%s is available", component)

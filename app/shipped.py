@@ -13,7 +13,7 @@ IMPORTED_FROM = str(PACKAGE.parent)
 
 
 def files_of(package: Path) -> Path:
-    """The directory that has `alembic/`, `contracts/` and `config/`, seen from the package `app`."""
+    """The directory with `alembic/`, `contracts/` and `config/`, found from the package `app`."""
     carried = package / "_shipped"
     return carried if carried.is_dir() else package.parent
 

@@ -1,1 +1,1 @@
-"""What a command sets off: resolve, fetch, check, describe, store, note, announce, record."""
+"""The steps of one archive task: resolve, fetch, check, describe, store, note, announce, record."""

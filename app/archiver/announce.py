@@ -1,4 +1,4 @@
-"""Tells others that an artifact was archived: one event, with an idempotence id that every repeat keeps."""
+"""Sends the event that an artifact was archived; each repetition carries the same idempotence id."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,12 +15,12 @@ from app.outages import note_outage, through_outages
 from app.telemetry import metrics, traces
 
 REFUSED_PAUSE = 60.0
-"""Seconds before an event that its topic refused is tried again; until somebody changes the topic that is in vain."""
+"""Seconds before an event that its topic refused is sent again; it is refused until somebody changes the topic."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventOptions:
-    """Topic of the event and its publisher; `system` is part of its variant."""
+    """The topic of the event and its publisher; `system` is a part of the event's variant."""
 
     topic: str
     system: str
@@ -32,8 +32,8 @@ async def announce(
 ) -> None:
     """Returns once the broker has acknowledged the event; waits through outages.
 
-    `parent` is the `traceparent` of the work that it belongs to. Raises PutBackTask where the topic does not take this
-    event: others may be small enough, and go on.
+    `parent` is the `traceparent` of the work that sends the event. Raises PutBackTask when the topic refuses this
+    event, for example for its size: other events may be small enough, so their work goes on.
     """
     with (
         traces.start(f"publish {options.topic}", "producer", parent) as span,

@@ -1,4 +1,4 @@
-"""From a checked document to an artifact: bucket, key, user metadata, hash. Pure."""
+"""Makes an artifact of a checked document: bucket, key, user metadata, hash. Pure functions."""
 
 import hashlib
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ RESERVED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where objects go, and what a source may ask for by header."""
+    """The buckets and prefixes for objects, and which of them a source may choose by header."""
 
     bucket: str
     prefix_mode: str = "NONE"
@@ -43,12 +43,12 @@ class Target:
 
     @property
     def buckets(self) -> tuple[str, ...]:
-        """Every bucket that objects may go to."""
+        """Every bucket in which objects may be stored."""
         return (self.bucket, *sorted(self.allowed_buckets - {self.bucket}))
 
 
 def bucket_of(document: Document, target: Target) -> str:
-    """Raises PermanentFailure for a bucket that the settings do not allow."""
+    """The bucket for a document. Raises PermanentFailure for a bucket that the settings do not allow."""
     if document.bucket is None or document.bucket == target.bucket:
         return target.bucket
     if document.bucket not in target.allowed_buckets:
@@ -63,9 +63,10 @@ def bucket_of(document: Document, target: Target) -> str:
 def describe(
     document: Document, task: ArchiveTask, data_type: ArchiveDataType, target: Target, schema_version_id: str
 ) -> Artifact:
-    """Everything the object store needs; `schema_version_id` is that of the schema object beside the data.
+    """All that the object store needs; `schema_version_id` is the version id of the schema object beside the data.
 
-    Raises PermanentFailure where a header asks for what is not allowed or the metadata does not fit into an object.
+    Raises PermanentFailure when a header asks for something that is not allowed, or the metadata does not fit into an
+    object.
     """
     reference = task.reference
     id_hash = hash_of_text(reference.id, data_type.reference_id_type)
@@ -122,7 +123,7 @@ def _add_custom(user_metadata: dict[str, str], custom: tuple[tuple[str, str], ..
 
 
 def _prefix(document: Document, task: ArchiveTask, target: Target) -> str:
-    """The day is that on which the job started: a retry on another day finds the same key."""
+    """The day in the prefix is the day on which the job started: a retry on another day finds the same key."""
     if document.prefix is None:
         return prefix_of(target.prefix_mode, task.job_started)
     prefix = document.prefix.rstrip("/")
@@ -136,6 +137,9 @@ def _prefix(document: Document, task: ArchiveTask, target: Target) -> str:
 
 
 def _quoted(name: str) -> str:
-    """At most 100 characters, in the quotes by which failures of one cause are known to differ in nothing else."""
+    """The text in quotes, at most 100 characters of it.
+
+    Failures that differ only between the quotes are known to have the same cause.
+    """
     shown = "".join(letter if letter.isprintable() else "?" for letter in name[:100])
     return f'"{shown}{"…" if len(name) > 100 else ""}"'

@@ -1,4 +1,4 @@
-"""Fetches the document of a task: attempts, pauses between them, and the point where a task is better put back."""
+"""Fetches the document of a task: attempts, pauses between them, and the decision to put the task back."""
 
 import asyncio
 import logging
@@ -27,9 +27,9 @@ class _NotWanted(Exception): ...
 
 
 class PutBackTask(Exception):
-    """The source should not be asked for `seconds`, and why; `attempts` are used up so far.
+    """The task must wait `seconds` before it asks its source again, for `reason`; `attempts` are those used up so far.
 
-    `whole_source`: for anything, not only for this record.
+    `whole_source`: the pause holds for all records of the source, not only for this one.
     """
 
     def __init__(self, seconds: float, attempts: int, reason: str, *, whole_source: bool = False) -> None:
@@ -41,8 +41,10 @@ class PutBackTask(Exception):
 
 
 class Fetcher:
-    """`retry_backoff`: seconds of the first pause after a transient failure; `patience`: seconds for which a source is
-    waited for that cannot be reached."""
+    """`retry_backoff`: seconds of the first pause after a transient failure.
+
+    `patience`: seconds for which tasks wait for a source that cannot be reached.
+    """
 
     def __init__(self, client: SourceClient, retry_backoff: float, patience: float) -> None:
         self._client = client
@@ -60,8 +62,8 @@ class Fetcher:
         """The document, in memory until the block ends. `parent` is the `traceparent` of the task's work.
 
         Raises PermanentFailure, also when all attempts or the patience with the source are used up; NoArchiveData;
-        PutBackTask for long waits, and where the task is no longer wanted when its turn has come. What says nothing of
-        the record (`TransientFailure.spares`) is waited for and uses up no attempt.
+        PutBackTask for long waits, and when the task is no longer wanted once its turn has come. A failure that says
+        nothing about the record (`TransientFailure.spares`) leads to a wait and uses up no attempt.
         """
         async with AsyncExitStack() as stack:
             yield await self._fetch(stack, configuration, task, parent, still_wanted)
@@ -101,7 +103,8 @@ class Fetcher:
             await asyncio.sleep(pause)
 
     def _end_of_patience(self, configuration: ArchiveTypeConfiguration) -> None:
-        """Raises PermanentFailure where the source could not be reached for so long without a break."""
+        """Raises PermanentFailure when the source could not be reached, without interruption, for longer than the
+        patience."""
         absence = self._client.absence(configuration)
         if absence is not None and absence.seconds >= self._patience:
             cause = f"{absence.cause} (unreachable for {duration_text(self._patience)})"

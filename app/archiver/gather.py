@@ -1,4 +1,4 @@
-"""Gathers what many tasks want of the database into one transaction: a batch costs little more than one row."""
+"""Gathers the database work of many tasks into one transaction: a batch costs little more than one row."""
 
 import asyncio
 import contextlib
@@ -9,18 +9,18 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 BATCH = 200
-"""Most items of one transaction; it keeps row locks short."""
+"""The largest number of items in one transaction; the limit keeps row locks short."""
 
 DELAY = 0.015
-"""Seconds that the first item of a batch waits for others. Who waits holds no slot (`messaging.work.Free`)."""
+"""Seconds that the first item of a batch waits for others. Work that waits holds no slot (`messaging.work.Free`)."""
 
 
 class Gather(Generic[T, R]):
-    """`add` returns what `flush` answered for its item, once the transaction of its batch is committed.
+    """`add` returns the answer of `flush` for its item, once the transaction of its batch is committed.
 
-    One flush is under way at a time: while the database is slow, batches grow instead of queueing up. `flush` returns
-    one answer per item, in order. Where it raises, each item of the batch is tried alone, so that one that cannot be
-    written harms no other; what it raises then is raised in `add`.
+    One flush runs at a time: while the database is slow, batches grow, and no second flush waits behind the first.
+    `flush` returns one answer for each item, in order. When `flush` raises, each item of the batch is flushed alone, so
+    that an item that cannot be written harms no other item; the exception of that item is raised by its `add`.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Gather(Generic[T, R]):
         return await future
 
     async def _work(self) -> None:
-        """Lives while items wait; a batch leaves when it is full or its first item has waited long enough."""
+        """Runs while items wait. A batch is flushed when it is full, or when its first item has waited long enough."""
         try:
             while self._waiting:
                 if self._delay and len(self._waiting) < self._batch:

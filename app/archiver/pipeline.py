@@ -1,4 +1,4 @@
-"""What becomes of one command: resolve → fetch → check → describe → store → note → announce → record."""
+"""Archives the document of one command: resolve → fetch → check → describe → store → note → announce → record."""
 
 import asyncio
 import logging
@@ -30,17 +30,18 @@ from app.outages import through_outages
 from app.telemetry import metrics, traces
 
 LATE_FAILURE_PAUSE = timedelta(seconds=60)
-"""A task that failed after its object was noted can only succeed; until it is tried again something may be mended."""
+"""Pause of a task that failed after its object was noted. Such a task can only succeed; the pause leaves time for a
+repair."""
 
 HASH_IN_THREAD = 256 * 1024
-"""Bytes above which a document is hashed beside the event loop (0.2 ms for these)."""
+"""Bytes above which a document is hashed in a thread beside the event loop (0.2 ms for this size)."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiverOptions:
-    """`events` is None where archived artifacts are not announced; `locks` says whether objects are locked."""
+    """`events` is None when archived artifacts are not announced; `locks` says whether objects are locked."""
 
     target: Target
     locks: bool
@@ -51,19 +52,19 @@ Values = Mapping[str, MetadataValue]
 
 
 class Metadata(Protocol):
-    """What is extracted of artifacts, and by which definition."""
+    """The extraction of metadata from artifacts, with the definition in force."""
 
     def definition_of(self, archive_type: str) -> Definition: ...
 
     async def values(self, document: Document, definition: Definition) -> Values:
-        """Of a document in hand. Never fails."""
+        """The values of a document in memory. Never fails."""
 
     async def stored_values(self, stored: StoredObject, definition: Definition) -> Values | None:
-        """Of a stored object, None where it cannot be read. Waits through outages."""
+        """The values of a stored object; None when the object cannot be read. Waits through outages."""
 
 
 class Archiver:
-    """The steps of a task in their order, and the one answer that they end in."""
+    """The steps of a task in their order, and the one answer that they end with."""
 
     def __init__(
         self,
@@ -89,10 +90,10 @@ class Archiver:
         self._schema_files = SchemaFiles(objects)
 
     async def archive(self, task: ArchiveTask, on_stored: Callable[[], None], still_wanted: StillWanted) -> None:
-        """Returns once the answer is recorded. Safe to repeat, and to cancel: then the task is put back.
+        """Returns once the answer is recorded. May be repeated, and cancelled: then the task is put back.
 
-        `still_wanted` is asked when the source is, which may be after a wait; no puts the task back. `on_stored` is
-        called once nothing more is asked of the source and the store.
+        `still_wanted` is called just before the source is asked, maybe after a wait; when it returns False the task is
+        put back. `on_stored` is called once the task needs neither the source nor the store any more.
         """
         with (
             traces.start("process CreateArtifactCommand", "consumer", task.traceparent) as span,
@@ -115,9 +116,10 @@ class Archiver:
             self._report(task, settlement, span, changed)
 
     async def _settle(self, settlement: Settlement, task: ArchiveTask, span: traces.Span) -> tuple[Settlement, bool]:
-        """What was recorded, and whether it changed anything: an answer that cannot be written is made a plainer one.
+        """The answer that was recorded, and whether it changed anything.
 
-        Nothing that a document holds may keep its task open and its partition waiting.
+        When an answer cannot be written, a simpler one is recorded: no content of a document may keep its task open and
+        its partition waiting.
         """
         try:
             return settlement, await self._records.settle(settlement)
@@ -150,7 +152,7 @@ class Archiver:
     async def _archive(
         self, task: ArchiveTask, span: traces.Span, on_stored: Callable[[], None], still_wanted: StillWanted
     ) -> ArchivedArtifact | None:
-        """The artifact once it is stored, noted and announced; None where another try noted an object before."""
+        """The artifact once it is stored, noted and announced; None when another attempt noted an object before."""
         config_id = config_id_of(self._catalog.now, task.message, task.config_id)
         definition = self._metadata.definition_of(archive_type_name(task.message, config_id))
         stored, values = task.stored, None
@@ -170,7 +172,10 @@ class Archiver:
     async def _store(
         self, task: ArchiveTask, span: traces.Span, definition: Definition, still_wanted: StillWanted
     ) -> tuple[StoredArtifact, Values | None]:
-        """Where the object lies, and its values: None where an object was found whose content is not that in hand."""
+        """The place of the object, and its metadata values.
+
+        The values are None when the object found in the store has other content than the document in memory.
+        """
         configuration = resolve(self._catalog.now, task.message, task.config_id, task.reference)
         async with self._fetcher.document(configuration, task, span.traceparent, still_wanted) as document:
             await self._registry.check_async(document.content, document.content_type, document.schema)
@@ -198,7 +203,7 @@ class Archiver:
         return describe(document, task, data_type, target, schema_version_id)
 
     def _report(self, task: ArchiveTask, settlement: Settlement, span: traces.Span, changed: bool) -> None:
-        """One log line and one count for what became of the task."""
+        """Writes one log line, and counts once, for the outcome of the task."""
         about = _about(task, span)
         if not changed:
             log.info("the task has its outcome already, by another try or a cancel", extra=about)
@@ -221,7 +226,7 @@ class Archiver:
 
 
 def _without_what_may_not_fit(settlement: Settlement, error: Exception, span: traces.Span) -> Settlement:
-    """Without values of the document: an artifact without them is of no revision, the next metadata run reads it."""
+    """The artifact without metadata values: it then belongs to no revision, and the next metadata run reads it."""
     match settlement:
         case Outcome(state=TaskState.SUCCEEDED, archived=ArchivedArtifact() as archived):
             return replace(settlement, archived=replace(archived, revision=0, values={}))

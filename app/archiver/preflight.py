@@ -1,4 +1,4 @@
-"""What would become of a job: a sample is fetched, checked and described as its tasks would be. Writes nothing."""
+"""Predicts the outcome of a job: fetches, checks and describes a sample as its tasks would. Writes nothing."""
 
 import asyncio
 import logging
@@ -29,17 +29,17 @@ from app.sources.pacing import SourceBusy
 log = logging.getLogger(__name__)
 
 SAMPLE = 5
-"""References that are asked for: the first, the last, and some between."""
+"""References of the sample: the first, the last, and some between."""
 
 SAMPLE_PATIENCE = 20.0
-"""Seconds for each of them: somebody waits for the answer."""
+"""Seconds for each reference of the sample: a person waits for the answer."""
 
 STORE_PATIENCE = 5.0
-"""Seconds for a look at the object store."""
+"""Seconds for a request to the object store."""
 
 _NO_JOB = UUID(int=0)
 _SCHEMA_VERSION_ID = "x" * 36
-"""In the place of that of the schema file, which is not stored: user metadata has a largest size."""
+"""Stands for the version id of the schema file, which is not stored here: the size of user metadata is checked."""
 
 
 class Verdict(StrEnum):
@@ -48,13 +48,16 @@ class Verdict(StrEnum):
     NO_DATA = "no-data"
     """The source has nothing yet: the task would stay open."""
     NOT_SURE = "not-sure"
-    """The source did not answer, failed in a way that may pass, or asks for a pause."""
+    """The source did not answer, failed in a way that may pass, or asked for a pause."""
 
 
 @dataclass(frozen=True, slots=True)
 class SampledReference:
-    """What would become of one reference. `message` is that of the failed task; `bucket` and all that follows is there
-    for a document that would be stored. `present`: an object with the same content lies there already."""
+    """The expected outcome of one reference.
+
+    `message` is the message of the failed task. `bucket` and the fields after it are set for a document that would be
+    stored. `present`: an object with the same content is in the store already.
+    """
 
     reference: Reference
     verdict: Verdict
@@ -70,7 +73,7 @@ class SampledReference:
 
 @dataclass(frozen=True, slots=True)
 class BucketLook:
-    """`problem`: why nothing can be stored there, with the way out; None where all is well."""
+    """A bucket. `problem` says why nothing can be stored in it, and what to do; None when the bucket is usable."""
 
     bucket: str
     problem: str | None
@@ -89,7 +92,7 @@ class Preflight:
 
 
 def places(total: int) -> list[int]:
-    """Positions of the sample, evenly spread."""
+    """The positions of the sample, evenly spread over the references."""
     if total <= SAMPLE:
         return list(range(total))
     return [round(number * (total - 1) / (SAMPLE - 1)) for number in range(SAMPLE)]
@@ -110,7 +113,7 @@ class Preflights:
     async def look(
         self, configuration: ArchiveTypeConfiguration, sample: Sequence[Reference], attempts: int, traceparent: str
     ) -> Preflight:
-        """Each reference is asked for once, however many `attempts` a task would have."""
+        """Asks the source once for each reference, however many `attempts` a task would have."""
         found = await asyncio.gather(*(self._try(configuration, each, attempts, traceparent) for each in sample))
         wanted = dict.fromkeys([self._target.bucket, *(each.bucket for each in found if each.bucket)])
         buckets = await asyncio.gather(*(self._examine(bucket) for bucket in wanted))
@@ -156,7 +159,7 @@ class Preflights:
     async def _described(
         self, configuration: ArchiveTypeConfiguration, task: ArchiveTask, traceparent: str
     ) -> tuple[Artifact, int]:
-        """The artifact without its content, and the size of that."""
+        """The artifact without its content, and the size of the content."""
         async with self._sources.fetching(configuration, task.reference, traceparent) as document:
             await self._registry.check_async(document.content, document.content_type, document.schema)
             artifact = await asyncio.to_thread(self._artifact, document, task)
@@ -185,8 +188,11 @@ class Preflights:
         return describe(document, task, data_type, self._target, _SCHEMA_VERSION_ID)
 
     async def _present(self, artifact: Artifact) -> bool | None:
-        """Whether an object that would be used is there; None where the object store does not say: what is wrong there
-        is said of the bucket. Raises PermanentFailure where its schema is stored with other content."""
+        """Whether the store already has an object that would be used; None when the store does not answer.
+
+        The problem of the store is then reported with the bucket. Raises PermanentFailure when its schema is stored
+        with other content.
+        """
         bucket, data_type = artifact.bucket, artifact.data_type
         try:
             async with asyncio.timeout(STORE_PATIENCE):

@@ -1,4 +1,4 @@
-"""What the archiver asks and tells the database, each gathered over many tasks and repeated through outages."""
+"""The database calls of the archiver, each gathered over many tasks and repeated through outages."""
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -33,7 +33,7 @@ class Records:
         on_settled: Callable[[int], None],
         threshold: FailureThreshold | None = None,
     ) -> None:
-        """`threshold`: of failures beyond which a job pauses itself; None: it never does."""
+        """`threshold`: a job whose failures exceed it pauses itself; None: a job never pauses itself."""
         self._database = database
         self._readiness = readiness
         self._on_settled = on_settled
@@ -44,20 +44,20 @@ class Records:
         self._looks: Gather[TaskKey, TaskRow | None] = Gather(self._look_up_in_order, delay=0)
 
     async def look_up(self, keys: Sequence[TaskKey]) -> dict[TaskKey, TaskRow]:
-        """The tasks of a whole poll; unknown ones are absent."""
+        """The tasks of all commands of a poll; unknown tasks are absent."""
         metrics.BATCH_LOOK_UP.observe(len(keys))
         return await self._run_once(lambda c: tasks.look_up(c, keys))
 
     async def look_again(self, key: TaskKey) -> TaskRow | None:
-        """One task as it is now, for a command that waited in hand."""
+        """The present state of one task, for a command that has waited."""
         return await self._looks.add(key)
 
     async def note(self, task: TaskId, stored: StoredArtifact) -> bool:
-        """Notes where the object lies; False where the task is no longer open or somebody noted one before."""
+        """Notes where the object is stored; False when the task is no longer open, or has a place noted already."""
         return await self._notes.add((task, stored))
 
     async def settle(self, settlement: Settlement) -> bool:
-        """Records an answer; False where it changed nothing (`db.tasks.settle`)."""
+        """Records an answer; False when it changed nothing (`db.tasks.settle`)."""
         return await self._settlements.add(settlement)
 
     async def _look_up_in_order(self, keys: Sequence[TaskKey]) -> list[TaskRow | None]:

@@ -1,4 +1,4 @@
-"""From a task to the archive type configuration that says where its data is, as configured now."""
+"""Finds the present archive type configuration of a task, which says where its data is."""
 
 from app.catalog.archive_types import Catalog, ResolveError
 from app.domain.archive_types import ArchiveTypeConfiguration
@@ -10,7 +10,8 @@ STEP = "Unknown archive type configuration"
 
 
 def resolve(catalog: Catalog, message: str, config_id: str | None, reference: Reference) -> ArchiveTypeConfiguration:
-    """Raises PermanentFailure where the configuration is gone, or no longer fits the references of the job."""
+    """Raises PermanentFailure when the configuration does not exist any more, or no longer fits the references of the
+    job."""
     try:
         configuration = catalog.resolve(message, config_id)
     except ResolveError as error:
@@ -24,7 +25,7 @@ def resolve(catalog: Catalog, message: str, config_id: str | None, reference: Re
 
 
 def config_id_of(catalog: Catalog, message: str, config_id: str | None) -> str | None:
-    """The id of the configuration as it is now: it may have got one since the job was submitted."""
+    """The present id of the configuration: it may have got an id after the job was submitted."""
     try:
         return catalog.resolve(message, config_id).id
     except ResolveError:
@@ -32,7 +33,7 @@ def config_id_of(catalog: Catalog, message: str, config_id: str | None) -> str |
 
 
 def source_of(catalog: Catalog, message: str, config_id: str | None) -> str:
-    """The source (`scheme://host:port`) that a task will ask; "" where its configuration does not resolve."""
+    """The source (`scheme://host:port`) that a task will ask; "" when its configuration cannot be found."""
     try:
         configuration = catalog.resolve(message, config_id)
     except ResolveError:

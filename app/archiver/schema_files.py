@@ -1,4 +1,4 @@
-"""The schema beside the data: stored once per bucket, so that an archived document can be read without this service."""
+"""Stores each schema once per bucket, beside the data, so that documents can be read without this service."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from app.objectstore import ObjectStore, ObjectVersion, PreconditionFailed, Uplo
 
 
 class SchemaFiles:
-    """Knows the version id of each schema object that it has put or found."""
+    """Remembers the version id of each schema object that it has stored or found."""
 
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
@@ -17,7 +17,8 @@ class SchemaFiles:
         self._lock = asyncio.Lock()
 
     async def ensure(self, bucket: str, data_type: ArchiveDataType) -> str:
-        """Version id of the schema object. Raises PermanentFailure where other content has that name, Unavailable."""
+        """The version id of the schema object. Raises PermanentFailure when an object of that name has other content,
+        Unavailable."""
         place = (bucket, data_type.schema)
         known = self._known.get(place)
         if known is None:
@@ -56,7 +57,7 @@ class SchemaFiles:
 
 
 def refuse_other_content(found: ObjectVersion, data_type: ArchiveDataType) -> None:
-    """Raises PermanentFailure where the schema object that was found is not the schema of the registry."""
+    """Raises PermanentFailure when the content of the schema object differs from the schema of the registry."""
     if found.user_metadata.get("hash") != data_type.file.sha256:
         cause = f"schema {data_type.schema} differs from what is stored as {data_type.schema_object_key}"
         raise PermanentFailure(task_message(STEP_STORE, f"{cause}; a changed schema needs a new version"))

@@ -1,4 +1,4 @@
-"""One object version per task, however often it is tried: the contract's "One effect", on conditional puts."""
+"""Stores one object version per task, however often the task is tried (contract, "One effect"): conditional puts."""
 
 import asyncio
 import random
@@ -20,11 +20,13 @@ RACE_TRIES = 10
 
 
 async def store(objects: ObjectStore, artifact: Artifact, task: ArchiveTask, *, locks: bool) -> StoredArtifact:
-    """Puts the artifact, or finds what an earlier try or an equal document left. Safe to repeat.
+    """Stores the artifact, or finds the version that an earlier try or an equal document left. May be repeated.
 
-    On 412: a version with this `job-id` is the result; else one with the same hash, its lock lengthened where it ends
-    before the day that this job wants; else a new version is put on the condition that the current one is still that
-    which was seen. `locks` says whether objects are locked. Raises PermanentFailure, Unavailable.
+    After a 412 there are three cases. A version with this `job-id` is the result. Else a version with the same hash is
+    the result; when its lock ends before the day that this job requires, the lock is lengthened. Else a new version is
+    put, on the condition that the current version has not changed since.
+
+    `locks` says whether objects are locked. Raises PermanentFailure, Unavailable.
     """
     upload = Upload(
         bucket=artifact.bucket,
@@ -66,7 +68,7 @@ async def _put(objects: ObjectStore, upload: Upload) -> ObjectVersion:
 
 
 async def _look(objects: ObjectStore, artifact: Artifact, task: ArchiveTask) -> tuple[ObjectVersion | None, str | None]:
-    """The version that is the result, if any, and the ETag of the current version (None: the key is free)."""
+    """The version that is the result, if any, and the ETag of the current version (None: the key has no object)."""
     job_id = str(task.id.job_id)
     current = await objects.head(artifact.bucket, artifact.key)
     if current is not None and _is_of(current, artifact, job_id):
@@ -82,8 +84,11 @@ async def _look(objects: ObjectStore, artifact: Artifact, task: ArchiveTask) -> 
 
 
 def _is_of(version: ObjectVersion, artifact: Artifact, job_id: str) -> bool:
-    """Whether this task left it. The reference is looked at although the key says it already: an answer of the store
-    that belongs to another question must not become the result."""
+    """Whether this task left the version.
+
+    The key follows from the reference, and still the reference is compared: an answer of the store to another request
+    must not become the result.
+    """
     told, wanted = version.user_metadata, artifact.user_metadata
     same = all(told.get(name) == wanted.get(name) for name in ("reference-id", "reference-id-hash", "version"))
     return same and told.get("job-id") == job_id
@@ -92,9 +97,10 @@ def _is_of(version: ObjectVersion, artifact: Artifact, job_id: str) -> bool:
 async def _locked(
     objects: ObjectStore, found: ObjectVersion, artifact: Artifact, task: ArchiveTask, *, locks: bool
 ) -> ObjectVersion | None:
-    """The found version, its lock lengthened where it ends before the retention that counts from the job's start.
+    """The version that was found, its lock lengthened when it ends before the retention, which counts from the job's
+    start.
 
-    None where it is gone meanwhile.
+    None when the version was removed meanwhile.
     """
     if not locks:
         return found
@@ -110,7 +116,7 @@ async def _locked(
 
 
 def _described(version: ObjectVersion, artifact: Artifact) -> StoredArtifact:
-    """What lies in the store, as the version itself says it: after a crash it may differ from what was fetched now."""
+    """The stored object as its own metadata describes it: after a crash it may differ from the document fetched now."""
     told = version.user_metadata
     data_type = artifact.data_type
     return StoredArtifact(

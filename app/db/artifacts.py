@@ -66,7 +66,7 @@ PLACES = dialect.Rows("places", [("archive_type", Text), ("reference_key", Uuid)
 
 
 class ObjectName(NamedTuple):
-    """What is unique about a stored object."""
+    """The place of a stored object, which is unique."""
 
     bucket: str
     key: str
@@ -74,10 +74,10 @@ class ObjectName(NamedTuple):
 
 
 async def insert(connection: AsyncConnection, archived: Sequence[ArchivedArtifact]) -> None:
-    """One row per stored object that has none yet, with its values; the newest of an id and version is the current one.
+    """Inserts a row for each stored object that has none yet, with its metadata values.
 
-    Two processes that archive the same reference at once meet on the unique index of the current ones: one of them
-    is tried again (`database.is_conflict`).
+    The newest object of an id and version is the current one. Two processes that archive the same reference at the same
+    time meet at the unique index of the current objects: one of them is tried again (`database.is_conflict`).
     """
     if not archived:
         return
@@ -115,7 +115,7 @@ def is_named(rows: FromClause) -> ColumnElement[bool]:
 
 
 async def _lengthen(connection: AsyncConnection, adopted: Sequence[ArchivedArtifact]) -> None:
-    """The row of an object whose lock a later job lengthened says so."""
+    """Updates the row of an object whose lock a later job lengthened."""
     until = {
         object_name(each.stored): each.stored.retain_until for each in adopted if each.stored.retain_until is not None
     }
@@ -138,7 +138,7 @@ def _lengthening(dialect_name: str) -> Update:
 
 
 async def _known(connection: AsyncConnection, archived: Sequence[ArchivedArtifact]) -> set[ObjectName]:
-    """Objects that an earlier job put: this one adopted them, and they have their row."""
+    """Objects that already have a row, as an earlier job stored them and this job adopted them."""
     names = NAMES.bind(connection, sorted({object_name(each.stored) for each in archived}))
     return {ObjectName(*row) for row in await connection.execute(_knowing(connection.dialect.name), names)}
 
@@ -161,7 +161,7 @@ def _inserting(dialect_name: str) -> ReturningInsert[Any]:
 
 
 async def _supersede(connection: AsyncConnection, new: Sequence[ArchivedArtifact]) -> set[ObjectName]:
-    """Marks rows that a new one supersedes; returns the new ones that are superseded from the start."""
+    """Marks rows that a new row supersedes; returns the new rows that are superseded from the start."""
     newest: dict[tuple[str, UUID], ArchivedArtifact] = {}
     for each in new:
         place = (each.archive_type, UUID(bytes=reference_key(each.reference)))

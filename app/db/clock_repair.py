@@ -1,4 +1,4 @@
-"""Times in an outbox that lie ahead of a clock that went back: brought back, as they would hold work for too long."""
+"""Repairs times in an outbox that lie in the future because the clock was set back: they would hold work too long."""
 
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -16,10 +16,10 @@ BLOCK = 1_000
 async def bring_back(
     connection: AsyncConnection, box: Outbox, now: datetime, *, lease: timedelta, served_after: datetime | None
 ) -> int:
-    """Makes a block of items due, or published now, that are so at a later time; to be repeated until it returns 0.
+    """Makes one block of items due, or published, now when their time is in the future; repeat it until it returns 0.
 
-    `served_after`: only those of owners that were served after this time, which shows that the clock was ahead then.
-    A pause that a source asked for is lost with it: it is asked too early, once.
+    `served_after`: only items of owners that were served after this time, which shows that the clock was ahead then. A
+    pause that a source asked for is lost with it: that source is asked too early, once.
     """
     found = await connection.execute(
         _ahead(box, served_after is not None), {"now": now, "longest": now + lease, "served_after": served_after}
@@ -35,7 +35,7 @@ async def bring_back(
 async def release_owners(
     connection: AsyncConnection, box: Outbox, now: datetime, served_after: datetime | None
 ) -> None:
-    """The same for the pauses of whole owners, and for their turns."""
+    """Does the same for the pauses of whole owners, and for their turns."""
     owners = box.owners
     ahead = [owners.c.state == OPEN, or_(owners.c.held_until > now, owners.c.relayed_at > now)]
     if served_after is not None:

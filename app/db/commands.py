@@ -1,4 +1,4 @@
-"""What the commands of claimed items say, read from the rows of the items. No query commits."""
+"""Reads the content of the commands of claimed items from the rows of the items. No query commits."""
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -15,7 +15,7 @@ from app.domain.jobs import Reference
 
 
 class OwedTask(NamedTuple):
-    """A task whose command is to be sent, with what its job says."""
+    """A task whose command is to be sent, with the fields of its job."""
 
     id: ItemId
     reference: Reference

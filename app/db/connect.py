@@ -1,4 +1,4 @@
-"""How a connection to PostgreSQL is made: TLS, what a session must have, an encoding that holds every text."""
+"""Makes connections to PostgreSQL: TLS, session settings, an encoding that holds every text."""
 
 import os
 import pwd
@@ -12,7 +12,7 @@ from app.domain.errors import Unavailable
 from app.domain.readiness import DATABASE
 
 PORT = 5432
-"""Where the URL names none; the variable PGPORT does not decide it."""
+"""The port when the URL names none; the variable PGPORT does not decide it."""
 
 SESSION = {
     "client_encoding": "UTF8",  # what we send and read
@@ -25,16 +25,16 @@ SESSION = {
     "lock_timeout": "0",
     "idle_session_timeout": "0",  # connections wait in the pool
 }
-"""What a role or a database may have set otherwise. All are known to PostgreSQL 15."""
+"""Settings that a role or a database may have changed. All are known to PostgreSQL 15."""
 
 DURABLE = "SELECT set_config('synchronous_commit', 'on', {local}) WHERE current_setting('synchronous_commit') = 'off'"
 """What a 200 promised survives a power cut; other values (`local`, `remote_apply`) are somebody's choice."""
 
 
 class Unusable(Unavailable):
-    """The database answers and is not one that the service can use; the reason says what to do.
+    """The database answers, and the service cannot use it; the reason says what to do.
 
-    It refuses the start where it is seen at the start; later, work waits.
+    At the start it refuses the start; later, work waits.
     """
 
     told = "cannot be used as it is"
@@ -44,7 +44,8 @@ class Unusable(Unavailable):
 
 
 class _PooledConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg is not typed
-    """Through a pooler in transaction mode: each transaction may have another session, and sets what it must have."""
+    """A connection through a pooler in transaction mode: each transaction may have another session, and sets its
+    settings."""
 
     preamble = ""
 
@@ -55,8 +56,10 @@ class _PooledConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg is 
 
 
 def arguments(options: DatabaseOptions, *, patient: bool) -> dict[str, Any]:
-    """For `create_async_engine(connect_args=…)`: everything said, so that no PG… variable and no file in the home
-    directory decides."""
+    """Arguments for `create_async_engine(connect_args=…)`.
+
+    Each one is given, so that no PG… variable and no file in the home directory decides anything.
+    """
     given: dict[str, Any] = {
         "async_creator_fn": _Connector(options),
         "timeout": 5,
@@ -94,7 +97,7 @@ class _Connector:
         return connection
 
     async def _encrypted(self, address: dict[str, Any]) -> Any:
-        """With TLS or without, as `sslmode` says. What asyncpg does by itself looks into the home directory."""
+        """Connects with TLS or without, as `sslmode` says. asyncpg's own choice reads files of the home directory."""
         options = self._options
         if self._pooled:
             address = {**address, "connection_class": self._class}
@@ -138,7 +141,7 @@ class _Connector:
 
 
 def _account() -> str:
-    """Where the URL names no user: the account that the process runs as, as libpq takes it."""
+    """The user when the URL names none: the account of the process, as in libpq."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
@@ -146,8 +149,11 @@ def _account() -> str:
 
 
 def tls_context(options: DatabaseOptions) -> ssl.SSLContext:
-    """Checks as much as `sslmode` says. Without `sslrootcert` it trusts what the system trusts, or SSL_CERT_FILE and
-    SSL_CERT_DIR. Raises Unusable where a file cannot be used."""
+    """Checks certificates as strictly as `sslmode` says.
+
+    Without `sslrootcert` it trusts the authorities of the system, or SSL_CERT_FILE and SSL_CERT_DIR. Raises Unusable
+    when a file cannot be used.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["postgresql"])

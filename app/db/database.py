@@ -1,4 +1,4 @@
-"""The database as a resource: transactions that are tried again, outages that are named, readers that block nobody."""
+"""The database as a resource: transactions that are retried, outages with a reason, readers that block no writer."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,8 @@ CONFLICT_TRIES = 5
 
 _CONFLICTS = {"40001", "40P01", "55P03"}
 _RACES = ("uq_artifact_object", "uq_artifact_current", "uq_metadata_run_automatic")
-"""Unique indexes on which two transactions meet that each looked before the other wrote; the second look finds it."""
+"""Unique indexes at which two transactions conflict when each searched before the other inserted; a retry finds the
+row."""
 _OUTAGES = ("08", "53", "55", "57", "58", "28", "3D", "25006", "25P03", "25P04", "42501")
 """SQLSTATE classes that say nothing about our statement: connection, resources, maintenance (no connections are
 allowed), shutdown or cancelled by an operator, system, login, read-only, a transaction that was idle or open for longer
@@ -65,11 +66,14 @@ class Database:
         self._writer = asyncio.Lock() if self.engine.dialect.name == "sqlite" else None
 
     def patient(self) -> "Database":
-        """Another engine to the same database, whose statements may take as long as they take. To be closed."""
+        """Another engine to the same database, whose statements have no time limit. The caller closes it."""
         return Database(self._url, pool_size=1, patient=True)
 
     async def run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """`work` in one transaction, committed when it returns. It may be called again: it must not have effects."""
+        """Runs `work` in one transaction, and commits when it returns.
+
+        `work` may be called again, so it must not have other effects.
+        """
         self._refuse_while_closed()
         return await self._run(self.engine, work)
 
@@ -90,7 +94,8 @@ class Database:
         raise AssertionError("unreachable")
 
     async def once(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Like `run`, for `work` of a single statement: a transaction by itself, without BEGIN and COMMIT."""
+        """Like `run`, for `work` of a single statement: the statement is its own transaction, without BEGIN and
+        COMMIT."""
         self._refuse_while_closed()
         return await self._run(self._single, work)
 
@@ -98,7 +103,7 @@ class Database:
     async def reading(self, *, brief: bool = False) -> AsyncIterator[AsyncConnection]:
         """A connection for queries only; nothing is committed.
 
-        `brief`: each query a transaction by itself, without BEGIN and ROLLBACK; not for answers that stream.
+        `brief`: each query is its own transaction, without BEGIN and ROLLBACK; not for answers that stream.
         """
         self._refuse_while_closed()
         async with self.looking(brief=brief) as connection:
@@ -106,7 +111,7 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def looking(self, *, brief: bool = False) -> AsyncIterator[AsyncConnection]:
-        """Like `reading`, also while the database is closed: for those who find out whether it can be used."""
+        """Like `reading`, but works while the database is closed: for probes of whether it can be used."""
         try:
             async with (self._single if brief else self.engine).connect() as plain:
                 yield await plain.execution_options(read_only=True)
@@ -121,10 +126,10 @@ class Database:
             await connection.execute(text("SELECT 1"))
 
     async def check_pooler(self) -> None:
-        """Raises PoolerNotNamed where two connections of ours are one session of the server.
+        """Raises PoolerNotNamed when two connections of this process share one session of the server.
 
-        Nothing can be prepared or set in such a session. Others that use the pooler can hide it for a while; then
-        the statements say it themselves.
+        Such a session keeps no prepared statements and settings. Other users of the pooler can hide the sharing for a
+        while; then the statements fail and the error says so.
         """
         if self._single is self.engine:  # SQLite, or a pooler that is named
             return
@@ -138,7 +143,7 @@ class Database:
                     raise PoolerNotNamed()
 
     def close_for(self, reason: Unavailable | None) -> None:
-        """Until the next call all that is asked of the database is refused with `reason`; None: no more."""
+        """Refuses all queries with `reason` until the next call; None opens the database again."""
         self._closed_for = reason
 
     def _refuse_while_closed(self) -> None:
@@ -159,7 +164,7 @@ def is_conflict(error: BaseException) -> bool:
 
 
 def translate(error: BaseException) -> BaseException:
-    """Outages become `Unavailable`; everything else (a bug, a broken constraint) stays what it is."""
+    """Outages become `Unavailable`; every other error (a bug, a broken constraint) stays as it is."""
     if isinstance(error, PoolTimeout):
         return Unavailable(DATABASE, "no connection free within 10 s")
     if isinstance(error, (OSError, TimeoutError)):
@@ -179,7 +184,7 @@ def translate(error: BaseException) -> BaseException:
 
 
 async def _session(connection: AsyncConnection) -> int:
-    """The process of the server that the connection speaks to now."""
+    """The id of the server process behind the connection at this moment."""
     pid: int = (await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one()
     return pid
 

@@ -1,4 +1,4 @@
-"""The applied definitions of metadata: which keys an archive type has, by which path, since which revision."""
+"""The applied definitions of metadata: the keys of an archive type, each with its path, and since which revision."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ def _reading() -> Select[Any]:
 
 
 async def with_active_keys(connection: AsyncConnection) -> Sequence[str]:
-    """The archive types that have a key which was not removed."""
+    """The archive types that have at least one key that was not removed."""
     statement = select(column.c.archive_type).where(column.c.active).distinct().order_by(column.c.archive_type)
     return (await connection.execute(statement)).scalars().all()
 
@@ -67,7 +67,7 @@ async def all_keys(connection: AsyncConnection) -> Sequence[tuple[str, str | Non
 
 
 async def replace(connection: AsyncConnection, new: AppliedDefinition, now: datetime) -> None:
-    """Puts the definition in the place of the one before; the caller holds `LOCK_DEFINITION`."""
+    """Replaces the applied definition; the caller holds `LOCK_DEFINITION`."""
     head = (
         dialect.insert(connection, definition)
         .values(

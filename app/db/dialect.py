@@ -1,4 +1,4 @@
-"""Everything that differs between PostgreSQL and SQLite, in one place."""
+"""All differences between PostgreSQL and SQLite, in one place."""
 
 import asyncio
 import contextlib
@@ -48,7 +48,7 @@ Columns = Sequence[tuple[str, "type[TypeEngine[Any]] | TypeEngine[Any]"]]
 
 
 def options_of(url: str) -> DatabaseOptions:
-    """What the query of a PostgreSQL URL says."""
+    """The options in the query of a PostgreSQL URL."""
     return database_options(url.partition("?")[2])
 
 
@@ -59,8 +59,8 @@ def is_postgresql(connection: AsyncConnection) -> bool:
 def open_engine(url: str, *, pool_size: int = 10, patient: bool = False) -> AsyncEngine:
     """Engine for `postgresql://…` or `sqlite:///file`; connects lazily.
 
-    A statement may take 60 s, for a `patient` one as long as it takes. Errors do not say the parameters of a
-    statement: they are values of documents.
+    A statement may take 60 s; a `patient` engine has no time limit. Errors do not repeat the parameters of a statement:
+    they are values of documents.
     """
     if url.startswith(("postgresql://", "postgres://")):
         address = make_url("postgresql+asyncpg://" + url.split("://", 1)[1])
@@ -196,7 +196,7 @@ async def _copy(
 
 
 async def _with_pauses(records: Iterator[tuple[Any, ...]]) -> AsyncIterator[tuple[Any, ...]]:
-    """The driver takes record after record without giving way while its socket takes all."""
+    """Gives the event loop its turn between records: the driver alone pauses only when its socket takes no more."""
     while block := list(islice(records, INSERT_BLOCK)):
         for record in block:
             yield record
@@ -225,7 +225,10 @@ async def references_kept(connection: AsyncConnection) -> AsyncIterator[None]:
 
 
 async def refresh_statistics(connection: AsyncConnection, table: Table, added: int) -> None:
-    """After inserts that make a table a tenth larger: PostgreSQL would plan by the old picture for a minute or more."""
+    """Refreshes the statistics after inserts that make a table a tenth larger.
+
+    Without this PostgreSQL plans with the old ones for a minute or more.
+    """
     if not is_postgresql(connection) or added < ANALYZE_FROM:
         return
     known = text("SELECT reltuples FROM pg_class WHERE oid = CAST(:name AS regclass)")
@@ -235,7 +238,8 @@ async def refresh_statistics(connection: AsyncConnection, table: Table, added: i
 
 
 async def lock(connection: AsyncConnection, purpose: int) -> None:
-    """Held until the transaction ends, by one process at a time; SQLite's write transaction is that already."""
+    """A lock that one process at a time holds until its transaction ends. On SQLite the write transaction is already
+    such a lock."""
     if is_postgresql(connection):
         await connection.execute(text("SELECT pg_advisory_xact_lock(:a, :b)"), {"a": schema_lock, "b": purpose})
 

@@ -32,7 +32,7 @@ KEYS_AT_ONCE = 2_000
 
 
 async def insert_if_absent(connection: AsyncConnection, new: Job) -> bool:
-    """False where a job of this id is already there: identical submissions that race meet here, on the primary key."""
+    """Returns False when a job with this id exists: concurrent identical submissions meet here, at the primary key."""
     statement = (
         dialect.insert(connection, job)
         .values(
@@ -71,7 +71,7 @@ async def insert_tasks(connection: AsyncConnection, job_id: UUID, references: Re
 
 
 async def find(connection: AsyncConnection, job_id: UUID, *, lock: bool = False) -> Job | None:
-    """`lock` holds its row until the transaction ends; who locks tasks too does that before."""
+    """`lock` locks the row until the transaction ends. A caller that also locks tasks locks those first."""
     statement = select(job).where(job.c.id == job_id)
     row = (await connection.execute(statement.with_for_update() if lock else statement)).first()
     return None if row is None else as_job(row)
@@ -84,7 +84,7 @@ async def page(
     state: JobState | None,
     message: str | None,
 ) -> list[Job]:
-    """Newest first, behind the job that `before` names."""
+    """Jobs, newest first, that follow the job `before` in the list."""
     statement = newest_first(job, before, limit)
     if state is not None:
         statement = statement.where(job.c.state == state)
@@ -104,7 +104,7 @@ async def redrive(connection: AsyncConnection, job_id: UUID) -> int:
 
 
 async def _lock_tasks(connection: AsyncConnection, *which: ColumnElement[bool]) -> None:
-    """Tasks of one job, in the order in which everybody locks them: an UPDATE by itself takes its own."""
+    """Locks the tasks of one job, in the order that all callers use: an UPDATE alone locks in an order of its own."""
     if dialect.is_postgresql(connection):
         locked = select(task.c.position).where(*which).order_by(task.c.position).with_for_update().subquery()
         await connection.execute(select(func.count()).select_from(locked))
@@ -123,13 +123,13 @@ async def count_without_data(
 
 
 async def pause(connection: AsyncConnection, of: Job, who: str, now: datetime) -> None:
-    """Nothing of it is published any more. The caller holds its row, as for `resume`."""
+    """Stops publishing commands of the job. The caller holds its row, as for `resume`."""
     values = {"paused": True, "paused_at": now, "paused_by": who}
     await connection.execute(update(job).where(job.c.id == of.id).values(**values))
 
 
 async def resume(connection: AsyncConnection, of: Job, now: datetime) -> None:
-    """Its rate goes on from what it was; what failed so far is pardoned."""
+    """Continues the job: its rate goes on from its old value; failures so far no longer count for the threshold."""
     values = {
         **_pause_ended(of, now),
         "last_settled": None if of.last_settled is None else now,
@@ -144,16 +144,16 @@ def _pause_ended(of: Job, now: datetime) -> dict[str, Any]:
 
 
 def _pardoned(succeeded: int, failed: int) -> dict[str, int]:
-    """The failure threshold judges what comes from now on."""
+    """From now on, only new failures count for the failure threshold."""
     return {"pardoned": succeeded + failed, "pardoned_failed": failed}
 
 
 async def cancel(
     connection: AsyncConnection, job_id: UUID, message: str, trace_id: str | None, now: datetime
 ) -> int | None:
-    """Fails the open tasks that are not stored; returns how many. None where the job has ended.
+    """Fails the open tasks without a stored object; returns how many. None when the job has ended.
 
-    Those that are stored stay open and can only succeed; without them the job ends here. A pause ends.
+    Tasks with a stored object stay open and can only succeed; if there are none, the job ends here. A pause ends.
     """
     open_ones = (task.c.job_id == job_id, task.c.state == TaskState.OPEN, task.c.stored.is_(None))
     await _lock_tasks(connection, *open_ones)
@@ -217,7 +217,7 @@ async def keys_of(connection: AsyncConnection, job_id: UUID) -> bytes:
 
 
 async def set_content(connection: AsyncConnection, job_id: UUID, total: int, content_hash: bytes) -> None:
-    """Of a job whose tasks were copied in this transaction: all of them are open."""
+    """Sets total and content hash of a job whose tasks were copied in this transaction: all of them are open."""
     values = {"total": total, "open": total, "content_hash": content_hash}
     await connection.execute(update(job).where(job.c.id == job_id).values(**values))
 

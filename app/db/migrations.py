@@ -1,4 +1,4 @@
-"""Brings a database to the newest migration, and says how a database stands to this release."""
+"""Migrates a database to the newest migration, and compares the schema of a database with this release."""
 
 from enum import Enum
 
@@ -17,7 +17,7 @@ LOCATION = shipped.FILES / "alembic"
 
 
 class Standing(Enum):
-    """How the schema of a database stands to this release."""
+    """How the schema of a database compares with this release."""
 
     CURRENT = "current"
     OLDER = "older"
@@ -32,10 +32,10 @@ def _config(connection: Connection | None = None) -> Config:
 
 
 async def migrate(database: Database) -> None:
-    """To the newest migration, in one transaction; of several that start at once one works and the others wait.
+    """Migrates to the newest migration, in one transaction; of several concurrent calls one works and the others wait.
 
-    A database that a newer release migrated is left as it is. Raises Unusable, before anything is made, where the
-    database is not for us, and Unavailable.
+    A database that a newer release migrated is not changed. Raises Unusable, before anything is made, when the database
+    belongs to other software, and Unavailable.
     """
     await database.check_pooler()
     if await standing(database) is Standing.NEWER:
@@ -63,7 +63,7 @@ async def _migrate(connection: AsyncConnection) -> None:
 
 
 async def standing(database: Database) -> Standing:
-    """Raises Unusable where the database is not for us, and Unavailable."""
+    """Raises Unusable when the database belongs to other software, and Unavailable."""
     async with database.looking() as connection:
         revision = (await occupancy.look(connection, known())).revision
     if revision == head():

@@ -1,4 +1,4 @@
-"""Whose tables a database (a schema of it) holds: ours at which migration, nobody's, or somebody else's."""
+"""Whose tables a database schema holds: ours (and at which migration), nobody's, or those of other software."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -24,7 +24,10 @@ NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Occupied:
-    """`revision` is the migration, None where nothing was made yet. `former`: only the former table says it."""
+    """`revision` is the migration, None when nothing was made yet.
+
+    `former`: only the version table of the former release says it.
+    """
 
     revision: str | None = None
     former: bool = False
@@ -32,9 +35,10 @@ class Occupied:
 
 
 async def look(connection: AsyncConnection, known: Collection[str]) -> Occupied:
-    """How the database stands; `known` are the migrations of this release. Raises Unusable where it is not for us.
+    """The tables that the database holds; `known` are the migrations of this release.
 
-    Where our version table is, the database is ours, whatever else somebody has put into it since.
+    Raises Unusable when the database belongs to other software. A database with our version table is ours, whatever
+    else was put into it later.
     """
     revisions = await _revisions(connection, VERSION_TABLE)
     former = await _revisions(connection, FORMER_VERSION_TABLE)
@@ -52,7 +56,7 @@ async def look(connection: AsyncConnection, known: Collection[str]) -> Occupied:
 
 
 async def _revisions(connection: AsyncConnection, table: str) -> list[str] | None:
-    """What a version table holds; None where there is no such table, or none that can be read."""
+    """The content of a version table; None when there is no such table, or none that can be read."""
     if dialect.is_postgresql(connection):
         statement = text(
             "SELECT has_table_privilege(a.attrelid, 'SELECT') FROM pg_attribute a "
@@ -83,7 +87,7 @@ async def _has_former_tables(connection: AsyncConnection) -> bool:
 
 
 async def _others(connection: AsyncConnection) -> list[str]:
-    """Tables where ours would be made, those of extensions and of SQLite itself apart."""
+    """Tables of other software in our schema; those of extensions and of SQLite itself do not count."""
     if dialect.is_postgresql(connection):
         path = text("SELECT current_schema(), current_setting('search_path')")
         schema, search_path = (await connection.execute(path)).one()
@@ -105,7 +109,7 @@ async def _others(connection: AsyncConnection) -> list[str]:
 
 
 def _refusal(others: list[str], *, on_postgresql: bool) -> str:
-    """The version table of somebody's migrations is named first."""
+    """The refusal; the version table of other migrations is named first."""
     ordered = sorted(others, key=lambda name: name != FORMER_VERSION_TABLE)
     named = ", ".join(name if name.isprintable() else ascii(name) for name in ordered[:NAMED])
     more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""

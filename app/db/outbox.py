@@ -1,4 +1,4 @@
-"""The outbox: which commands the database owes the broker, claimed, marked, owed again."""
+"""The outbox: the commands that the database owes the broker: claimed, marked as published, made due again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ OPEN = "open"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outbox:
-    """Two tables as outbox: `items` (tasks, batches) are owed to the broker, each for one of `owners` (jobs, runs).
+    """Two tables as an outbox. The broker is owed `items` (tasks, batches), each for one of `owners` (jobs, runs).
 
     `owner_id` is the column of an item that names its owner; `lock` keeps claims of several processes apart.
     """
@@ -56,7 +56,7 @@ BATCHES = Outbox(run, batch, batch.c.run_id, dialect.LOCK_RUN_RELAY)
 
 
 class ItemId(NamedTuple):
-    """An item is a place of its owner; items are locked in this order everywhere."""
+    """The place of an item within its owner; items are locked in this order everywhere."""
 
     owner_id: UUID
     position: int
@@ -70,10 +70,10 @@ NOW = bindparam("now", type_=UtcDateTime)
 async def claim(
     connection: AsyncConnection, box: Outbox, now: datetime, *, lease_until: datetime, window: int, batch: int
 ) -> list[ItemId]:
-    """Leases up to `batch` due items until `lease_until`, owners taking turns, each within its `window`.
+    """Leases up to `batch` due items until `lease_until`. Owners take turns, each within its `window`.
 
-    What is outstanding is counted, claimed items included; one process claims at a time, so that two cannot both
-    fill the same window. `lease_until` also marks what this claim took (`mark_published`).
+    All outstanding items are counted, claimed ones included. One process claims at a time, so that two cannot both fill
+    the same window. `lease_until` also identifies the items of this claim (`mark_published`).
     """
     await dialect.lock(connection, box.lock)
     owners = list((await connection.execute(_turns(box), {"now": now})).scalars())
@@ -135,7 +135,10 @@ def _due(box: Outbox) -> Select[Any]:
 
 @lru_cache
 def _leasing(box: Outbox, dialect_name: str) -> ReturningUpdate[Any]:
-    """Of rows that are locked, so they are still waiting: said again, PostgreSQL may read all that wait for each."""
+    """Leases rows that are locked, so they still wait.
+
+    The condition is not repeated: PostgreSQL might then read all waiting rows for each.
+    """
     ids = IDS.clause(dialect_name)
     return (
         update(box.items)
@@ -147,7 +150,7 @@ def _leasing(box: Outbox, dialect_name: str) -> ReturningUpdate[Any]:
 
 @lru_cache
 def _served(box: Outbox) -> Update:
-    """Locks the owners in the order of their ids, as everybody does: an UPDATE by itself takes its own."""
+    """Locks the owners in the order of their ids, as all callers do: an UPDATE alone locks in an order of its own."""
     owners = box.owners
     served = select(owners.c.id).where(owners.c.id.in_(_SERVED)).order_by(owners.c.id).with_for_update()
     return update(owners).where(owners.c.id.in_(served)).values(relayed_at=NOW)
@@ -159,7 +162,7 @@ _SERVED = bindparam("served", type_=Uuid, expanding=True)
 async def _room(
     connection: AsyncConnection, box: Outbox, owners: Sequence[UUID], now: datetime, window: int
 ) -> dict[UUID, int]:
-    """How many more commands each owner may have out: window − published and unanswered − being sent."""
+    """How many more commands each owner may publish: window − published and unanswered − being sent."""
     room = dict.fromkeys(owners, window)
     if owners:
         for owner, count in await connection.execute(_out(box), {"served": owners, "now": now}):
@@ -169,7 +172,7 @@ async def _room(
 
 @lru_cache
 def _out(box: Outbox) -> CompoundSelect[Any]:
-    """Two counts, each over its partial index: what waits may be a million rows."""
+    """Two counts, each over its partial index: there may be a million waiting rows."""
     published = (
         select(box.owner_id, func.count().label("out"))
         .where(box.owner_id.in_(_SERVED), text(OUTSTANDING))
@@ -184,12 +187,13 @@ def _out(box: Outbox) -> CompoundSelect[Any]:
 
 
 async def count_outstanding(connection: AsyncConnection, box: Outbox) -> int:
-    """Commands published and not yet answered, of all owners; the partial index holds no others."""
+    """The number of commands of all owners that are published and not answered; the partial index holds only these."""
     return (await connection.execute(select(func.count()).select_from(box.items).where(text(OUTSTANDING)))).scalar_one()
 
 
 def _shares(owners: Sequence[UUID], room: dict[UUID, int], batch: int) -> list[tuple[UUID, int]]:
-    """Splits `batch` evenly among the owners with room; what small shares leave goes to those that can take more."""
+    """Divides `batch` evenly among the owners that have room; what small shares leave goes to owners that can take
+    more."""
     able = [owner for owner in owners if room[owner] > 0]
     shares = []
     for left, owner in zip(range(len(able), 0, -1), sorted(able, key=lambda each: room[each]), strict=True):
@@ -202,14 +206,14 @@ def _shares(owners: Sequence[UUID], room: dict[UUID, int], batch: int) -> list[t
 async def mark_published(
     connection: AsyncConnection, box: Outbox, items: Sequence[tuple[UUID, int]], lease_until: datetime, now: datetime
 ) -> int:
-    """Marks those that still carry this claim: what was answered meanwhile has let go of it and stays as it is."""
+    """Marks the items that still belong to this claim: an answered item has left the claim and stays as it is."""
     return await _settle_claim(connection, box, items, lease_until, published_at=now)
 
 
 async def release(
     connection: AsyncConnection, box: Outbox, items: Sequence[tuple[UUID, int]], lease_until: datetime
 ) -> int:
-    """Gives a claim back at once, after a send that failed."""
+    """Ends a claim at once, after a send that failed."""
     return await _settle_claim(connection, box, items, lease_until)
 
 
@@ -245,10 +249,10 @@ def _settling_claim(box: Outbox, dialect_name: str) -> Update:
 async def owe_again(
     connection: AsyncConnection, box: Outbox, published_before: datetime | None, limit: int = 1_000
 ) -> int:
-    """Makes unanswered commands published before that time due again; returns how many. Those that are paused wait.
+    """Makes unanswered commands that were published before that time due again; returns how many. Paused ones wait.
 
-    For topics that lost records. None: all of them, paused ones too, for the embedded broker, which keeps no commands
-    over a restart.
+    For topics that lost records. None: all of them, also the paused ones, for the embedded broker, which loses its
+    commands at a restart.
     """
     lost = (
         select(box.owner_id, box.items.c.position)

@@ -41,7 +41,7 @@ class BatchId(NamedTuple):
 
 
 class BatchRow(NamedTuple):
-    """A batch as a command finds it, with its run. It covers the artifacts behind `after_id` up to `to_id`."""
+    """A batch as a command finds it, with its run. It covers the artifacts after `after_id` up to `to_id`."""
 
     id: BatchId
     is_open: bool
@@ -51,7 +51,7 @@ class BatchRow(NamedTuple):
 
 
 def candidates(new: Run) -> ColumnElement[bool]:
-    """The artifacts that a run is for; those that it has brought up to date are none any more."""
+    """The artifacts that a run must read; an artifact that the run has brought up to date no longer belongs to them."""
     scope = and_(
         artifact.c.archive_type == new.archive_type,
         true() if new.all_versions else artifact.c.superseded.is_(False),
@@ -87,7 +87,7 @@ async def any_candidate(connection: AsyncConnection, new: Run) -> bool:
 
 
 async def create(connection: AsyncConnection, new: Run, batch_size: int) -> Run:
-    """Stores the run with batches over all its artifacts; one without any is completed at once."""
+    """Stores the run with batches over all its artifacts; a run without artifacts is completed at once."""
     values = {
         "id": new.id,
         "archive_type": new.archive_type,
@@ -115,11 +115,11 @@ async def create(connection: AsyncConnection, new: Run, batch_size: int) -> Run:
 
 
 async def extend(connection: AsyncConnection, of: Run, batch_size: int, now: datetime) -> int:
-    """Batches for all that the run is still for; where there is nothing the run is completed.
+    """Adds batches for all artifacts that the run must still read; when there are none, the run is completed.
 
     Returns how many artifacts were added. No batch of the run is open: the run was just inserted, or the caller holds
-    its row and has closed the last one. What was archived meanwhile may have any id: a lower one can be committed
-    later. One statement reads the ranges, so that two looks cannot disagree.
+    its row and has closed the last batch. Artifacts archived meanwhile may have any id: a lower id can be committed
+    later. One statement reads the ranges, so that two queries cannot disagree.
     """
     numbered = (
         select(
@@ -174,7 +174,7 @@ def _finding(lock: bool) -> Select[Any]:
 
 
 async def page(connection: AsyncConnection, before: tuple[datetime, UUID] | None, limit: int) -> list[Run]:
-    """Newest first, behind the run that `before` names."""
+    """Runs, newest first, that follow the run `before` in the list."""
     return [as_run(row) for row in await connection.execute(newest_first(run, before, limit))]
 
 
@@ -201,7 +201,7 @@ async def was_cancelled(connection: AsyncConnection, archive_type: str, revision
 
 
 async def look_up(connection: AsyncConnection, ids: Sequence[BatchId]) -> dict[BatchId, BatchRow]:
-    """The batches of many commands; unknown ones are absent."""
+    """The batches of many commands; unknown batches are absent."""
     found: dict[BatchId, BatchRow] = {}
     for run_id in {id_.run_id for id_ in ids}:
         of = await find(connection, run_id)
@@ -224,15 +224,16 @@ def _looking_up() -> Select[Any]:
 
 
 async def close_batch(connection: AsyncConnection, row: BatchRow) -> bool:
-    """False where somebody else closed or advanced it, or the definition is not that which the run was made for.
+    """False when another process closed or advanced the batch, or the run was made for another definition.
 
-    The caller holds the run's row. Runs by hand, too, write values of the definition that they were made for.
+    The caller holds the run's row. A run by hand, too, writes values of the definition that it was made for.
     """
     return (await connection.execute(_ending(closed=True), _as_seen(row))).rowcount > 0
 
 
 async def advance_batch(connection: AsyncConnection, row: BatchRow, after_id: int) -> bool:
-    """The artifacts up to `after_id` are done, the rest of the batch is not. False as for `close_batch`."""
+    """Records that the artifacts up to `after_id` are done and the rest of the batch is not. False as for
+    `close_batch`."""
     return (await connection.execute(_ending(closed=False), {**_as_seen(row), "behind": after_id})).rowcount > 0
 
 
@@ -266,7 +267,7 @@ def _ending(*, closed: bool) -> Update:
 async def count_batch(
     connection: AsyncConnection, run_id: UUID, result: BatchResult, now: datetime, *, closed: bool
 ) -> Run:
-    """Counts a batch that was closed or advanced in the same transaction; the run then."""
+    """Counts a batch that was closed or advanced in the same transaction; returns the run after that."""
     counts = {
         "closed": int(closed),
         "more_processed": result.processed,
@@ -303,7 +304,7 @@ async def put_back(connection: AsyncConnection, place: BatchId, not_before: date
 
 
 async def end(connection: AsyncConnection, run_id: UUID, state: RunState, now: datetime) -> bool:
-    """Ends an open run; its open batches are never published again. False where it had ended."""
+    """Ends an open run; its open batches are never published again. False when the run had ended before."""
     ended = (
         update(run)
         .where(run.c.id == run_id, run.c.state == RunState.OPEN)
@@ -318,12 +319,12 @@ async def end(connection: AsyncConnection, run_id: UUID, state: RunState, now: d
 
 
 async def pause(connection: AsyncConnection, of: Run, now: datetime) -> bool:
-    """False where the run is paused or has ended. The caller holds its row, as for `resume`."""
+    """False when the run is paused already or has ended. The caller holds its row, as for `resume`."""
     return of.state is RunState.OPEN and await _set(connection, of, paused=True, paused_at=now)
 
 
 async def resume(connection: AsyncConnection, of: Run, now: datetime) -> bool:
-    """False where the run is not paused. Its rate goes on from what it was."""
+    """False when the run is not paused. Its rate goes on from its old value."""
     if of.state is not RunState.PAUSED:
         return False
     values: dict[str, Any] = {"paused": False, "paused_at": None}

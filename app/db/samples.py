@@ -1,4 +1,4 @@
-"""Queries for what a run would do: a sample of its artifacts and the values that they have. They write nothing."""
+"""Queries for a dry run: a sample of artifacts and their present values. They write nothing."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

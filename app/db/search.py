@@ -81,13 +81,13 @@ def _page(connection: AsyncConnection, search: Search, before: int | None, limit
 
 
 def _merged(branches: Sequence[Select[tuple[int]]]) -> CompoundSelect[tuple[int]]:
-    """All of them, each in the order of ids: the planner does not look for one in an alternative by itself."""
+    """The union of all alternatives, each in the order of ids: the planner does not order an alternative by itself."""
     ordered = [each.order_by(value.c.artifact_id.desc()).subquery() for each in branches]
     return union_all(*(select(each.c.artifact_id) for each in ordered))
 
 
 def _is(search: Search) -> list[ColumnElement[bool]]:
-    """What is asked of the artifact itself."""
+    """The conditions on the artifact itself."""
     wanted: list[ColumnElement[bool]] = [] if search.all_versions else [artifact.c.superseded.is_(False)]
     if search.message_type is not None and search.config_id is not None:
         wanted.append(artifact.c.archive_type == archive_type_name(search.message_type, search.config_id))
@@ -110,7 +110,8 @@ def _is(search: Search) -> list[ColumnElement[bool]]:
 
 
 def _branches(connection: AsyncConnection, condition: Condition) -> list[ColumnElement[bool]]:
-    """What is asked of a value, as alternatives that each have their index; a number is found as text and number."""
+    """The conditions on a value, as alternatives that each have their index; a number is searched as text and as
+    number."""
     number = _number(connection, condition.number)
     match condition.operator:
         case Operator.EQ:

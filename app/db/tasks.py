@@ -62,7 +62,7 @@ PUT_BACK = dialect.Rows(
 
 
 async def look_up(connection: AsyncConnection, keys: Sequence[TaskKey]) -> dict[TaskKey, TaskRow]:
-    """The tasks of many commands in one query; unknown ones are absent."""
+    """The tasks of many commands in one query; unknown tasks are absent."""
     statement = _look_up(connection.dialect.name)
     found = await connection.execute(statement, WANTED.bind(connection, list(set(keys))))
     return {
@@ -105,10 +105,11 @@ _STATES = {str(state): state for state in TaskState}
 
 
 async def note(connection: AsyncConnection, objects: Sequence[tuple[TaskId, StoredArtifact]]) -> set[TaskId]:
-    """Notes where the objects lie; returns those that were open and had none yet. Only these may be announced.
+    """Notes where the objects are stored; returns the tasks that were open and had no place yet. Only these may be
+    announced.
 
-    A task that has failed meanwhile, as its job was cancelled, stays so: noted, its object is known to `pas verify`.
-    One statement, so it may be its own transaction (`Database.once`).
+    A task that failed meanwhile, as its job was cancelled, stays failed: with the place noted, `pas verify` knows its
+    object. One statement, so it may be its own transaction (`Database.once`).
     """
     values = [(*task_id, to_json(stored)) for task_id, stored in objects]
     found = await connection.execute(_note(connection.dialect.name), OBJECTS.bind(connection, values))
@@ -147,7 +148,7 @@ def _in_order(rows: dialect.Rows, dialect_name: str) -> FromClause:
 
 
 class SettledTasks(NamedTuple):
-    """The tasks that were changed, the jobs that ended with them, and those that their failures paused."""
+    """The tasks that were changed, the jobs that ended with them, and the jobs that their failures paused."""
 
     changed: set[TaskId]
     completed: list[UUID]
@@ -160,9 +161,9 @@ async def settle(
     now: datetime,
     threshold: FailureThreshold | None = None,
 ) -> SettledTasks:
-    """Records many answers at once.
+    """Records many answers in one transaction.
 
-    A task that is no longer open stays as it is, and nothing but success is recorded where an object is stored.
+    A task that is no longer open stays as it is. A task with a stored object can only succeed.
     """
     outcomes = [item for item in settlements if isinstance(item, Outcome)]
     if len({type(item) for item in settlements}) > 1:  # several statements will follow, each locks in its own order
@@ -179,7 +180,7 @@ async def settle(
 
 
 async def _lock(connection: AsyncConnection, ids: Sequence[TaskId]) -> None:
-    """Locks the rows in their order, for several statements."""
+    """Locks the rows in their order, before several statements use them."""
     if dialect.is_postgresql(connection):
         await connection.execute(_locking(), IDS.bind(connection, ids))
 
@@ -242,10 +243,10 @@ async def _change_jobs(
     now: datetime,
     threshold: FailureThreshold,
 ) -> tuple[list[UUID], list[UUID]]:
-    """Moves the counters of the jobs and holds those that are to be held, each job once, in the order of their ids.
+    """Updates the counters of the jobs and pauses jobs, each job once, in the order of their ids.
 
-    Where none is open any more the job ends, here and only once. Returns those that ended, and those that more failures
-    than the threshold allows have paused.
+    A job without open tasks ends here, and only once. Returns the jobs that ended, and the jobs that paused because
+    they had more failures than the threshold allows.
     """
     counts: dict[UUID, list[int]] = {}
     for task_id, state, _ in changed:
@@ -349,7 +350,7 @@ def _putting_back(dialect_name: str) -> ReturningUpdate[Any]:
 
 
 async def _put_back(connection: AsyncConnection, items: Sequence[PutBack]) -> tuple[set[TaskId], dict[UUID, datetime]]:
-    """Returns the tasks it changed, and until when which jobs are to be held."""
+    """Returns the tasks that were changed, and for each job that must wait, until when."""
     if not items:
         return set(), {}
     values = PUT_BACK.bind(connection, [(*item.id, item.not_before, item.attempts) for item in items])

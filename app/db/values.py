@@ -42,7 +42,7 @@ class Covered(NamedTuple):
 
 
 async def covered(connection: AsyncConnection, row: BatchRow) -> list[Covered]:
-    """The artifacts of a batch that its run is still for; others are up to date already."""
+    """The artifacts of a batch that its run must still read; the others are up to date already."""
     statement = (
         select(artifact.c.id, *COLUMNS)
         .where(candidates(row.run), artifact.c.id > row.after_id, artifact.c.id <= row.to_id)
@@ -148,7 +148,7 @@ IDS = dialect.Rows("ids", [("id", Id)])
 
 
 async def raise_revision(connection: AsyncConnection, of: Run, ids: Sequence[int]) -> None:
-    """Notes that artifacts have been brought to the revision of the run."""
+    """Sets the revision of artifacts to that of the run."""
     if ids:
         parameters = {**IDS.bind(connection, [(id_,) for id_ in ids]), "raised": of.revision}
         await connection.execute(_raising(connection.dialect.name), parameters)
@@ -168,9 +168,9 @@ async def note_errors(
     errors: Mapping[int, str],
     now: datetime,
 ) -> None:
-    """Remembers what failed. What failed before is resolved for artifacts that were read now.
+    """Records which artifacts failed. Earlier failures of the artifacts that were read now are resolved.
 
-    Not where the run that failed had to fill one of the keys that are `unread`: active, but not read now.
+    An earlier failure stays when its run had to fill one of the keys in `unread`: active keys that were not read now.
     """
     well = [(id_,) for id_ in ids if id_ not in errors]
     if well:
@@ -188,7 +188,7 @@ async def note_errors(
 
 @lru_cache
 def _failed(dialect_name: str) -> Select[Any]:
-    """The runs in which one of the artifacts failed and is not resolved, with their keys."""
+    """The runs in which one of the artifacts has an unresolved failure, with the keys of these runs."""
     ids = IDS.clause(dialect_name)
     unresolved = error.c.artifact_id == ids.c.id, error.c.resolved.is_(False)
     return select(run.c.id, run.c["keys"]).where(run.c.id == error.c.run_id, *unresolved).distinct()

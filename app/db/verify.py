@@ -24,7 +24,7 @@ JOBS = 100
 
 
 class KeptRow(NamedTuple):
-    """What the row of an artifact says of its object, which is what a search shows."""
+    """What the row of an artifact says about its object; a search shows this."""
 
     sha256: str
     size: int
@@ -35,7 +35,10 @@ class KeptRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StoredTask:
-    """A task, and where its object lies. `row` is that of its artifact; a task that is not `recorded` yet has none."""
+    """A task, and where its object is stored.
+
+    `row` is that of its artifact; a task that is not `recorded` yet has none.
+    """
 
     id: TaskId
     reference: Reference
@@ -46,7 +49,7 @@ class StoredTask:
 
 @dataclass(frozen=True, slots=True)
 class DamagedTask:
-    """A task whose row does not say where its object lies."""
+    """A task whose row does not say where its object is stored."""
 
     id: TaskId
     reference: Reference
@@ -60,10 +63,10 @@ async def stored_page(
     job_id: UUID | None = None,
     since: datetime | None = None,
 ) -> tuple[list[StoredTask | DamagedTask], TaskId | None]:
-    """Up to `limit` stored tasks behind `after` (None: from the start), and the place to go on from (None: the end).
+    """Up to `limit` stored tasks after `after` (None: from the start), and the next place (None: the end).
 
-    A page may be empty and not the last. `since` leaves out what was recorded before; what is stored and not recorded
-    yet always belongs. This is the one place that says where stored artifacts are found.
+    A page may be empty and not be the last. `since` leaves out tasks recorded before that time; tasks that are stored
+    and not recorded yet are always included. Only this query says where stored artifacts are found.
     """
     found: list[StoredTask | DamagedTask] = []
     place = after

@@ -1,1 +1,1 @@
-"""What a person asks for: submit a job, read its report, look at it, redrive it."""
+"""What a person does with jobs: submit a job, read its report, follow it, pause, cancel, redrive or retry it."""

@@ -1,4 +1,4 @@
-"""Jobs as people see and steer them: look, list, pause, resume, cancel, set off again what stays open."""
+"""Jobs as people see and control them: find, list, pause, resume, cancel, redrive."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,11 +17,11 @@ log = logging.getLogger(__name__)
 
 
 class UnknownJob(Exception):
-    """There is no job of this id."""
+    """There is no job with this id."""
 
 
 class ImpossibleForJob(Exception):
-    """What was asked for cannot be done to a job in this state; `reason` ends a sentence that begins with it."""
+    """A job in this state does not allow the operation; `reason` ends a sentence that begins with the operation."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"the job {reason}")
@@ -30,7 +30,7 @@ class ImpossibleForJob(Exception):
 
 @dataclass(frozen=True, slots=True)
 class JobStatus:
-    """A job with what follows from its counters. `rate` is in references per second, pauses left out."""
+    """A job, with figures computed from its counters. `rate` is in references per second, without the pauses."""
 
     job: Job
     without_data: int
@@ -40,9 +40,9 @@ class JobStatus:
 
 
 class JobControl:
-    """Everything raises Unavailable, and what is asked of one job UnknownJob.
+    """Every method raises Unavailable; a method for one job also raises UnknownJob.
 
-    `on_due` is called where commands have become due.
+    `on_due` is called when commands have become due.
     """
 
     def __init__(self, database: Database, on_due: Callable[[], None]) -> None:
@@ -56,14 +56,14 @@ class JobControl:
     async def page(
         self, before: tuple[datetime, UUID] | None, limit: int, state: JobState | None, message: str | None
     ) -> tuple[list[JobStatus], bool]:
-        """Newest first, behind the job that `before` names; and whether there are more."""
+        """Jobs, newest first, that follow the job `before` in the list; and whether there are more."""
         async with self._database.reading() as connection:
             found = await jobs.page(connection, before, limit + 1, state, message)
             without_data = await jobs.count_without_data(connection, [job.id for job in found[:limit]])
         return [_view(job, without_data) for job in found[:limit]], len(found) > limit
 
     async def redrive(self, job_id: UUID) -> JobStatus:
-        """Publishes the commands of all open tasks again, those without data too."""
+        """Publishes the commands of all open tasks again, also of tasks whose source had no data."""
 
         async def work(connection: AsyncConnection) -> None:
             await _known(connection, job_id)
@@ -74,7 +74,7 @@ class JobControl:
         return view
 
     async def pause(self, job_id: UUID, who: str) -> JobStatus:
-        """No further task starts; what is under way ends. Raises ImpossibleForJob."""
+        """Starts no further task of the job; running tasks end. Raises ImpossibleForJob."""
 
         async def work(connection: AsyncConnection) -> None:
             job = await _running(connection, job_id)
@@ -85,7 +85,7 @@ class JobControl:
         return self._logged(await self._steer(job_id, work), "paused", who)
 
     async def resume(self, job_id: UUID, who: str) -> JobStatus:
-        """Goes on where it was. Raises ImpossibleForJob."""
+        """Continues a paused job where it stopped. Raises ImpossibleForJob."""
 
         async def work(connection: AsyncConnection) -> None:
             job = await _running(connection, job_id)
@@ -98,9 +98,10 @@ class JobControl:
         return self._logged(view, "resumed", who)
 
     async def cancel(self, job_id: UUID, who: str) -> JobStatus:
-        """Fails the open tasks that are not stored; those that are stored are still announced. Raises ImpossibleForJob.
+        """Fails the open tasks without a stored object; tasks with a stored object are still announced.
 
-        What is being stored at this moment stays in the object store: it is noted with its task, and not announced.
+        An object that is being stored at this moment stays in the object store: its place is noted in the task, and it
+        is not announced. Raises ImpossibleForJob.
         """
         message = " ".join(f"cancelled by {who}".split())
 
@@ -135,7 +136,7 @@ async def _known(connection: AsyncConnection, job_id: UUID, *, lock: bool = Fals
 
 
 async def _running(connection: AsyncConnection, job_id: UUID) -> Job:
-    """The job, whose row is held. Raises UnknownJob, ImpossibleForJob."""
+    """The job; the caller's transaction has locked its row. Raises UnknownJob, ImpossibleForJob."""
     job = await _known(connection, job_id, lock=True)
     if job.state is JobState.COMPLETED:
         raise ImpossibleForJob("has ended")
@@ -162,7 +163,8 @@ def _rate(job: Job) -> float | None:
 
 
 def _estimated_end(job: Job, to_do: int, rate: float | None) -> datetime | None:
-    """None where nothing can be said: not begun, completed, paused, or only tasks without data are left."""
+    """None when there is no estimate: the job has not begun, is completed or paused, or has only tasks without data
+    left."""
     if job.state is not JobState.OPEN or job.paused or not rate or to_do <= 0:
         return None
     return datetime.now(UTC) + timedelta(seconds=to_do / rate)

@@ -1,4 +1,4 @@
-"""Reads a job and its tasks for a report, page by page; no transaction stays open between two pages."""
+"""Reads a job and its tasks for the report, page by page; no transaction stays open between two pages."""
 
 from collections.abc import AsyncIterator
 from uuid import UUID
@@ -12,7 +12,7 @@ PAGE = 2_000
 
 
 class Reports:
-    """What became of jobs. Everything raises Unavailable."""
+    """The results of jobs. Every method raises Unavailable."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -22,7 +22,7 @@ class Reports:
             return await jobs.find(connection, job_id)
 
     async def pages(self, job_id: UUID, state: TaskState | None = None) -> AsyncIterator[list[ReportedTask]]:
-        """All tasks in the order of submission, only those in `state` where given."""
+        """All tasks in the order of submission, or only the tasks in `state` when it is given."""
         after = -1
         while True:
             async with self._database.reading() as connection:

@@ -1,4 +1,4 @@
-"""A new job of the references that failed in another one."""
+"""Makes a new job of the references that failed in another job."""
 
 import asyncio
 import logging
@@ -75,8 +75,11 @@ class Retries:
         return True
 
     def _configuration(self, old: Job) -> ArchiveTypeConfiguration:
-        """Of today. Whether references have versions was decided when they were submitted; a task whose version does
-        not fit any more fails with that message."""
+        """The present configuration.
+
+        Whether references have versions was decided when they were submitted; a task whose version does not fit any
+        more fails with a message that says so.
+        """
         try:
             configuration = self._catalog.now.resolve(old.message, old.resolved_config_id)
         except ResolveError as error:

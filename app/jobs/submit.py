@@ -1,4 +1,4 @@
-"""Takes a job in: the same content again is the same job, other content under a known id is refused."""
+"""Accepts a job: the same content again is the same job; other content under a known id is refused."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,10 @@ log = logging.getLogger(__name__)
 
 
 class SubmittedContent(Protocol):
-    """A body as far as it could be read; what could not is None. `content_hash` is there for one without mistakes."""
+    """A request body as far as it could be read; a part that could not be read is None.
+
+    `content_hash` is set for a body without mistakes.
+    """
 
     @property
     def message(self) -> str | None: ...
@@ -41,18 +44,18 @@ class SubmittedContent(Protocol):
     def content_hash(self) -> bytes | None: ...
 
     def version_mistakes(self, versioned: bool) -> Sequence[Mistake]:
-        """References whose version is missing (`versioned`) or too much."""
+        """References that lack a version (`versioned`), or have one that they must not have."""
 
 
 class Accepted(Enum):
-    """What a submission turned out to be."""
+    """What a submission was: a new job, or one that exists already."""
 
     NEW = "new"
     REPEATED = "repeated"
 
 
 class DifferentContent(Exception):
-    """A job of this id exists with different content; nothing was changed."""
+    """A job with this id exists and has different content; nothing was changed."""
 
 
 class DoesNotFit(Exception):
@@ -65,7 +68,7 @@ class DoesNotFit(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Submitter:
-    """Who submits, and the trace that the request belongs to."""
+    """Who submits the job, and the trace of the request."""
 
     name: str | None
     ext_id: str | None
@@ -81,10 +84,10 @@ class Submissions:
         self._on_new = on_new
 
     async def submit(self, job_id: UUID, content: SubmittedContent, by: Submitter) -> Accepted:
-        """Stores job and tasks in one transaction.
+        """Stores the job and its tasks in one transaction.
 
-        Raises DifferentContent; DoesNotFit, only for a new job: a repeat does not consult the configuration again;
-        Unavailable.
+        Raises DifferentContent; DoesNotFit, only for a new job, as a repeated submission is not checked against the
+        configuration again; Unavailable.
         """
         if (known := await self._find(job_id)) is not None:
             return _repeated(known, content)
@@ -101,11 +104,11 @@ class Submissions:
         return Accepted.NEW
 
     def mistakes(self, content: SubmittedContent) -> list[Mistake]:
-        """What does not fit the configuration, as far as the body could be read."""
+        """The mistakes of a body against the configuration, as far as the body could be read."""
         return self._check(content)[1]
 
     def fitting(self, content: SubmittedContent) -> ArchiveTypeConfiguration:
-        """The configuration of a body without mistakes. Raises DoesNotFit."""
+        """The configuration for a body without mistakes. Raises DoesNotFit."""
         configuration, mistakes = self._check(content)
         if configuration is None or mistakes:
             raise DoesNotFit(mistakes)
@@ -131,7 +134,7 @@ class Submissions:
             return await jobs.find(connection, job_id)
 
     async def _insert(self, job: Job, references: References) -> bool:
-        """False where a job of this id is there already."""
+        """Returns False when a job with this id exists already."""
 
         async def insert(connection: AsyncConnection) -> bool:
             if not await jobs.insert_if_absent(connection, job):

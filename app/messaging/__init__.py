@@ -1,1 +1,1 @@
-"""What moves messages: the relay from the database to the broker, the consumer, and who handles what."""
+"""Moves messages: the relay from the database to the broker, the consumer, and the handlers of messages."""

@@ -21,7 +21,7 @@ from app.outages import through_outages
 from app.telemetry import metrics
 
 LATER = timedelta(seconds=60)
-"""Before a batch that ran into an unexpected error is tried again."""
+"""Pause before a batch with an unexpected error is tried again."""
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class _Batches:
         self._readiness = readiness
 
     async def look_up(self, ids: Sequence[BatchId]) -> dict[BatchId, BatchRow]:
-        """Unknown ones are absent."""
+        """The batches of these commands; unknown batches are absent."""
 
         async def look() -> dict[BatchId, BatchRow]:
             async with self._database.reading(brief=True) as connection:
@@ -50,7 +50,7 @@ class _Batches:
 
 
 class BatchWork(Work):
-    """One batch of a metadata run."""
+    """The work on one batch of a metadata run."""
 
     __slots__ = ("_backfill", "_batch", "_batches", "turn")
 
@@ -64,7 +64,8 @@ class BatchWork(Work):
 
     @override
     async def run(self, free: Free) -> None:
-        """Does the batch, unless somebody else did it; puts it back where its run is paused, and after a bug."""
+        """Does the batch, unless another process did it; puts it back when its run is paused, and after an unexpected
+        error."""
         row = (await self._batches.look_up([self._batch])).get(self._batch)  # it may have waited long for archiving
         if row is None or not row.is_open:
             return
@@ -79,14 +80,14 @@ class BatchWork(Work):
 
 
 class BackfillMetadataHandler:
-    """Finds the batches of a whole poll, and hands out those that are still to be done."""
+    """Finds the batches of all commands of a poll, and returns the work on those that are still to be done."""
 
     def __init__(self, database: Database, readiness: Readiness, backfill: MetadataBackfill) -> None:
         self._batches = _Batches(database, readiness)
         self._backfill = backfill
 
     async def receive(self, messages: Sequence[Received]) -> list[Answer]:
-        """One look-up for all of them."""
+        """One look-up for all commands of the poll."""
         metrics.COMMANDS_RECEIVED.inc(len(messages))
         checked = [self._checked(received) for received in messages]
         found = await self._batches.look_up([batch for batch in checked if isinstance(batch, BatchId)])

@@ -1,4 +1,4 @@
-"""The command loop: poll, look up, hand out, commit what is settled. It polls on while work is slow or waits."""
+"""The command loop: poll, look up, hand out, commit settled offsets. It keeps polling while work is slow or waits."""
 
 import asyncio
 import contextlib
@@ -21,28 +21,29 @@ from app.outages import note_available, note_outage
 
 POLL_RECORDS = 500
 POLL_TIMEOUT = 0.2
-"""Seconds; also how often limits that grew are looked at, and how late a stop is noticed."""
+"""Seconds that a poll waits; also the longest time until a higher limit or a stop is noticed."""
 
 IN_HAND = 20_000
-"""Commands in the memory of one process (about 2 KB each): enough that many big jobs cannot hide a small one."""
+"""Commands in the memory of one process (about 2 KB each): enough that many large jobs cannot hide a small one."""
 
 COMMIT_EVERY = 0.5
-"""Seconds between commits: what a crash delivers again costs one look-up."""
+"""Seconds between commits: each command that a crash delivers again costs one look-up."""
 
 SETTLE_ON_REVOKE = 5.0
-"""Seconds that running work may take to end when its partition is taken away; longer, and the group expels us."""
+"""Seconds that running work may take to end when its partition is revoked; after a longer time the group expels this
+member."""
 
 LAST_COMMIT, LEAVE = 1.0, 1.5
 """Seconds for the last commit and for leaving the group: milliseconds, unless the broker is away."""
 
 PUT_BACK_OVERFLOW = 30.0
-"""Seconds for which commands of a stalled source are put back when they fill the hand."""
+"""Seconds for which commands of a slow source are put back when they fill the memory (`IN_HAND`)."""
 
 log = logging.getLogger(__name__)
 
 
 class Settling(Work):
-    """Work of a record: when it has ended well, or was put back, the record is settled."""
+    """Runs the work of a record and settles the record when the work has ended well or was put back."""
 
     __slots__ = ("_offsets", "_record", "_work", "lane", "turn")
 
@@ -75,7 +76,7 @@ class Settling(Work):
 
 
 class _Taken(NamedTuple):
-    """A polled record, and the offsets of its partition as assigned to us when it came."""
+    """A polled record, and the offsets of its partition at the time of the poll: a later assignment has new ones."""
 
     record: Record
     offsets: Offsets
@@ -84,8 +85,8 @@ class _Taken(NamedTuple):
 class CommandLoop:
     """One member of the consumer group.
 
-    The mutable state: the offsets of each partition in hand, what was polled and waits for its look-up, the look-up
-    that runs, and in the slots all work in hand.
+    The mutable state: the offsets of each assigned partition; the polled records that wait for their look-up; the
+    look-up that runs; and, in the slots, all accepted work.
     """
 
     def __init__(
@@ -108,10 +109,10 @@ class CommandLoop:
         self._last_commit = 0.0
 
     async def run(self, stop: asyncio.Event, shutdown_timeout: float) -> None:
-        """Handles commands until `stop`; then starts nothing more, gives running work `shutdown_timeout` seconds,
+        """Handles commands until `stop`. Then it starts no more work, gives running work `shutdown_timeout` seconds,
         commits and leaves the group.
 
-        Committing and leaving take up to `LAST_COMMIT` and `LEAVE` seconds more. Raises what a look-up raised.
+        Committing and leaving take up to `LAST_COMMIT` and `LEAVE` seconds more. Raises the exception of a look-up.
         """
         await self._consumer.start(self._revoked)
         try:
@@ -145,14 +146,17 @@ class CommandLoop:
             self._polled.append(_Taken(record, offsets))
 
     def _begin_look_up(self) -> None:
-        """One look-up runs at a time. Records may come while it does, as partitions that were just assigned are not
-        paused yet: those wait for the next one."""
+        """Starts a look-up; only one runs at a time.
+
+        Records may arrive while it runs, as partitions that were just assigned are not paused yet: these records wait
+        for the next look-up.
+        """
         if self._polled and self._look_up is None:
             polled, self._polled = self._polled, []
             self._look_up = asyncio.create_task(self._receive(polled))
 
     async def _wait_for_look_up(self) -> None:
-        """Waits for the look-up that runs, for a moment only. Raises what the look-up raised."""
+        """Waits a short time for the running look-up. Raises the exception of the look-up."""
         if self._look_up is None:
             return
         await asyncio.wait({self._look_up}, timeout=POLL_TIMEOUT)
@@ -176,7 +180,7 @@ class CommandLoop:
         self._paused = full
 
     async def _receive(self, polled: Sequence[_Taken]) -> None:
-        """Looks polled commands up at once and puts them in hand."""
+        """Looks all polled commands up at once and hands their work to the slots."""
         taken = [each for each in polled if not each.offsets.revoked]
         if not taken:
             return
@@ -223,7 +227,7 @@ class CommandLoop:
                 self._offsets[partition].committed(offset)
 
     async def _revoked(self, partitions: Sequence[Partition]) -> None:
-        """Partitions are taken away: what runs may end for a moment, then what is settled is committed."""
+        """Partitions are revoked: running work gets a short time to end, then settled offsets are committed."""
         gone = {self._offsets[partition] for partition in partitions if partition in self._offsets}
         for offsets in gone:
             offsets.revoked = True  # nothing of it is looked up or started any more

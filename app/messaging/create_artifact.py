@@ -1,4 +1,4 @@
-"""Handles CreateArtifactCommand: finds the tasks of a whole poll, and hands out those that are still to be done."""
+"""Handles CreateArtifactCommand: finds the tasks of all commands of a poll, and returns the work on open tasks."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -22,14 +22,14 @@ from app.messaging.work import Free, Work
 from app.telemetry import metrics, traces
 
 STALE = 1.0
-"""Seconds in hand after which a task is looked up again before it starts: it may be paused or done by now."""
+"""Seconds after which a waiting task is looked up again before it starts: it may have been paused or done meanwhile."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class _Command:
-    """A checked command: its message, the key of the task that it names, and the trace that came with it."""
+    """A checked command: its message, the key of the task that it names, and the trace context of its record."""
 
     message: CreateArtifactCommandMessage
     key: TaskKey
@@ -38,7 +38,7 @@ class _Command:
 
 @dataclass(frozen=True, slots=True)
 class _Steps:
-    """What all archive work calls; `max_attempts` holds where the job says nothing."""
+    """The functions that all archive work calls; `max_attempts` holds when the job does not set a number."""
 
     records: Records
     archiver: Archiver
@@ -46,7 +46,10 @@ class _Steps:
 
 
 class ArchiveWork(Work):
-    """The task of one command. The mutable state: the task as it was last looked up, and when that was."""
+    """The work on the task of one command.
+
+    The mutable state: the task as last looked up, and the time of that look-up.
+    """
 
     __slots__ = ("_command", "_looked_up", "_row", "_steps", "lane", "turn")
 
@@ -61,7 +64,8 @@ class ArchiveWork(Work):
 
     @override
     async def run(self, free: Free) -> None:
-        """Archives the document of the task, unless it is no longer open; where its job is paused it is put back."""
+        """Archives the document of the task, unless the task is no longer open; when its job is paused the task is put
+        back."""
         is_wanted = await self.still_wanted()
         if self._row is None:
             return
@@ -84,7 +88,7 @@ class ArchiveWork(Work):
 
     @override
     async def put_back(self, seconds: float) -> None:
-        """Above 0 seconds the rest of the job is held as long: its source takes hardly anything."""
+        """Puts the task back. With more than 0 seconds, the rest of the job waits as long: its source is slow."""
         if self._row is None:
             return
         not_before = datetime.now(UTC) + timedelta(seconds=seconds)
@@ -109,7 +113,7 @@ class ArchiveWork(Work):
 
 
 class CreateArtifactHandler:
-    """`lane_of` says which source a task will ask; `max_attempts` holds where the job says nothing."""
+    """`lane_of` says which source a task will ask; `max_attempts` holds when the job does not set a number."""
 
     def __init__(
         self, records: Records, archiver: Archiver, lane_of: Callable[[TaskRow], str], max_attempts: int
@@ -118,7 +122,7 @@ class CreateArtifactHandler:
         self._lane_of = lane_of
 
     async def receive(self, messages: Sequence[Received]) -> list[Answer]:
-        """One look-up for all of them."""
+        """One look-up for all commands of the poll."""
         metrics.COMMANDS_RECEIVED.inc(len(messages))
         commands = [self._checked(received) for received in messages]
         keys = [command.key for command in commands if isinstance(command, _Command)]

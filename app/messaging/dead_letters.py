@@ -1,4 +1,4 @@
-"""Records that can never be handled go to `<topic>-dlq`, with their bytes and a reason; then the partition goes on."""
+"""Sends records that no handler can ever handle to `<topic>-dlq`, with their bytes and a reason."""
 
 import hashlib
 import logging
@@ -14,7 +14,7 @@ from app.outages import through_outages
 from app.telemetry import metrics
 
 KEPT = 64 * 1024
-"""Bytes kept of a key, value or header that does not fit."""
+"""Bytes that are kept of a key, value or header that is too large."""
 
 SendDeadLetter = Callable[[Record, str], Awaitable[None]]
 """Sends a record away with the reason; returns once the broker has acknowledged it."""
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class DeadLetterWork(Work):
-    """A record that nobody can handle, on its way to the dead letter topic."""
+    """Sends a record that no handler can handle to the dead letter topic."""
 
     __slots__ = ("_reason", "_record", "_send")
 
@@ -45,9 +45,9 @@ def dead_letter_topic(topic: str) -> str:
 
 
 async def send_dead_letter(broker: Broker, readiness: Readiness, record: Record, reason: str) -> None:
-    """Returns once the broker has acknowledged it. What does not fit is shortened.
+    """Returns once the broker has acknowledged the record. A record that is too large is shortened.
 
-    Waits through outages, and while the topic takes neither the record nor what is left of it when it is shortened.
+    Waits through outages, and while the topic refuses both the whole record and the shortened one.
     """
     whole = as_dead_letter(record, reason)
     shortened = as_dead_letter(record, reason, shorten=True) if _can_be_shortened(record) else None
@@ -70,7 +70,7 @@ async def send_dead_letter(broker: Broker, readiness: Readiness, record: Record,
 
 
 def as_dead_letter(record: Record, reason: str, *, shorten: bool = False) -> Message:
-    """The record with its original key, value and headers, and where it came from."""
+    """The record with its original key, value and headers, and the place from which it came."""
     topic, number = record.partition
     key, value, headers = record.key, record.value, list(record.headers)
     about = [
@@ -93,7 +93,7 @@ def _can_be_shortened(record: Record) -> bool:
 
 
 def _first_bytes(headers: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
-    """As many headers as fit into the bytes kept, the last of them cut."""
+    """As many headers as fit into the bytes that are kept; the last of them may be cut."""
     room, kept = KEPT, []
     for name, value in headers:
         room -= len(name)

@@ -1,4 +1,4 @@
-"""Message type → handler; records for others are passed over, those that nobody can handle are dead letters."""
+"""Finds the handler of a record by its message type; skips records for other services; the rest are dead letters."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class Received(NamedTuple):
-    """A decoded message, its fields unchecked, and the `traceparent` header that came with it."""
+    """A decoded message, its fields unchecked, and the `traceparent` header of its record."""
 
     message: Mapping[str, Any]
     traceparent: str | None
@@ -25,7 +25,7 @@ class Received(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """Nothing (more) is to be done for this record."""
+    """The record needs nothing, or nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +40,18 @@ Answer = Acknowledged | DeadLetter | Work
 
 class Handler(Protocol):
     async def receive(self, messages: Sequence[Received]) -> Sequence[Answer]:
-        """Answers for decoded messages of its type, in order. Waits through outages; cancel it to give up."""
+        """The answers for decoded messages of its type, in order. Waits through outages; cancel it to give up."""
 
 
 class Dispatcher:
-    """`handlers` by message type name (`type.name`); `service` is the name that this process answers to."""
+    """`handlers` by message type name (`type.name`); `service` is the name of this service in the target header."""
 
     def __init__(self, handlers: Mapping[str, Handler], service: str) -> None:
         self._handlers = handlers
         self._service = service.encode()
 
     async def receive(self, records: Sequence[Record]) -> list[Answer]:
-        """One answer per record, in order."""
+        """One answer for each record, in order."""
         answers: list[Answer | None] = [None] * len(records)
         by_type: dict[str, list[tuple[int, Received]]] = {}
         for place, record in enumerate(records):

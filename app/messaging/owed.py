@@ -1,4 +1,4 @@
-"""What is owed to the broker for an item of an outbox: the command of a task, the command of a batch."""
+"""Makes the messages that an outbox owes to the broker: the command of a task, the command of a batch."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from app.db.outbox import BATCHES, TASKS, ItemId, Outbox
 
 
 class Owed(NamedTuple):
-    """One command to send, with the trace that it belongs to; its `traceparent` header is added by the relay."""
+    """One command to send, and the trace that it belongs to; the relay adds the `traceparent` header."""
 
     item: ItemId
     message: Message
@@ -36,7 +36,7 @@ class Commands(Protocol):
 
 
 class CreateArtifactCommands:
-    """One command per task. `system` and `service` sign them."""
+    """One command for each task. `system` and `service` are the sender named in the command."""
 
     box = TASKS
     name = "CreateArtifactCommand"
@@ -59,7 +59,7 @@ class CreateArtifactCommands:
 
 
 class BackfillMetadataCommands:
-    """One command per batch of a metadata run."""
+    """One command for each batch of a metadata run."""
 
     box = BATCHES
     name = "BackfillMetadataCommand"

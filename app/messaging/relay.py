@@ -1,4 +1,4 @@
-"""The relay: what the database owes the broker → topic. Claim, send with no transaction open, mark."""
+"""The relay: publishes the commands that the outbox owes. Claims them, sends with no transaction open, marks them."""
 
 import asyncio
 import logging
@@ -22,24 +22,25 @@ BATCH = 500
 """Commands of one claim: few enough to be sent well within their lease."""
 
 LEASE = timedelta(seconds=30)
-"""After this a claim of a process that died is free again; a send that takes longer is sent twice, harmless."""
+"""A claim of a process that died becomes free after this time; a slower send happens twice, which is harmless."""
 
 IDLE = 0.5
-"""Seconds between looks at the database when nothing wakes the relay (other processes submit and settle too)."""
+"""Seconds between two claims when nothing wakes the relay (other processes submit and settle too)."""
 
 SKEW = timedelta(seconds=60)
-"""By how much clocks may differ, and the time of day be set back, without anything to be mended."""
+"""How much clocks may differ, and how far the time of day may be set back, without any repair."""
 
 OWE_AGAIN_EVERY = 30.0
-"""Seconds between looks for commands that nobody answered."""
+"""Seconds between two searches for commands without an answer."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class RelayOptions:
-    """`window`: most commands of one job that are published and not answered. `redelivery_after`: seconds after which a
-    command that nobody answered is published again.
+    """`window`: the largest number of commands of one job that are published and not answered.
+
+    `redelivery_after`: seconds after which a command without an answer is published again.
     """
 
     window: int
@@ -48,7 +49,7 @@ class RelayOptions:
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """The time of day, which may be set, and a steady clock in seconds, which may not."""
+    """The time of day, which may be set back, and a monotonic clock in seconds, which may not."""
 
     now: Callable[[], datetime]
     steady: Callable[[], float]
@@ -58,7 +59,7 @@ CLOCKS = Clocks(lambda: datetime.now(UTC), monotonic)
 
 
 class Relay:
-    """Publishes the commands of one kind while it runs; `wake` it when something may be due."""
+    """Publishes the commands of one kind while it runs; call `wake` when a command may be due."""
 
     def __init__(
         self,
@@ -90,17 +91,20 @@ class Relay:
         self._woken.set()
 
     def settled(self, count: int) -> None:
-        """Takes note that `count` commands were answered, and wakes the relay once the answers made room for a batch.
+        """Counts `count` answered commands, and wakes the relay once the answers have made room for a batch.
 
-        A claim costs as much as 20 tasks. Without being woken the relay looks again after `IDLE`; until then at least
-        nine tenths of each window are with the broker.
+        A claim costs as much as 20 tasks. Without a wake the relay claims again after `IDLE`; until then at least nine
+        tenths of each window are with the broker.
         """
         self._settled += count
         if self._settled >= min(BATCH, self._window // 10):
             self.wake()
 
     async def run(self, stop: asyncio.Event, *, forgotten: bool = False) -> None:
-        """Publishes until `stop`; outages only delay it. `forgotten`: the broker has lost what was published before."""
+        """Publishes until `stop`; outages only delay it.
+
+        `forgotten`: the broker has lost all records published before.
+        """
         while not stop.is_set():
             try:
                 if forgotten:
@@ -123,10 +127,11 @@ class Relay:
         self._woken.clear()
 
     async def publish_once(self) -> int:
-        """One claim; returns how many commands were sent. Raises Unavailable after giving back those that were not.
+        """Makes one claim and sends it; returns how many commands were sent.
 
-        A command that its topic refuses keeps its lease: it is tried again when that ends, and until then it counts in
-        the window of its job, so that a job of which all are refused is not tried again and again.
+        When the broker is unavailable, the unsent commands are released and Unavailable is raised. A command that its
+        topic refuses keeps its lease: it is tried again when the lease ends. Until then it counts in the window of its
+        job, so that a job whose commands are all refused is not tried without pause.
         """
         self._settled = 0
         box = self._commands.box
@@ -158,7 +163,7 @@ class Relay:
         return len(sent)
 
     async def look_at_clock(self) -> None:
-        """Where the time of day went back, what was held until a time after that would be held for too long."""
+        """When the time of day was set back, repairs the times in the outbox that would now hold work for too long."""
         now = self._now()
         wall = now.timestamp() - self._clock()
         is_first, went_back = self._wall is None, self._wall is not None and wall < self._wall - SKEW.total_seconds()
@@ -196,7 +201,8 @@ class Relay:
         metrics.COMMANDS_OUTSTANDING.labels(self._commands.name).set(outstanding)
 
     async def owe_again(self, published_before: datetime | None) -> None:
-        """Commands without an answer become due again: those of lost topics; all (None) for a broker without memory."""
+        """Makes commands without an answer due again: those of topics that lost records; all (None) for the embedded
+        broker."""
         total = 0
         while count := await self._database.run(lambda c: outbox.owe_again(c, self._commands.box, published_before)):
             total += count

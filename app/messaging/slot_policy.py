@@ -1,26 +1,27 @@
-"""How many slots a lane may have: as many as its source takes; what asks no source has a share of its own."""
+"""The number of slots for each lane: as many as its source can take; work without a source has a share of its own."""
 
 from collections.abc import Callable
 
 from app.sources.pacing import SourcePacers
 
 METADATA = "metadata"
-"""Lane of the batches of metadata runs."""
+"""The lane for the batches of metadata runs."""
 
 DEAD_LETTERS = "dead letters"
 PUTTING_BACK = "putting back"
 NO_SOURCE = ""
-"""Lanes of work that asks no source; the last is that of tasks whose archive type is no longer configured."""
+"""The lanes of work that asks no source; `NO_SOURCE` is for tasks whose archive type is no longer configured."""
 
 BATCHES_AT_ONCE = 6
-"""Batches of metadata runs that a process does at once when it has nothing to archive; more made a run no faster."""
+"""Batches of metadata runs that a process does at the same time when it archives nothing; more did not make a run
+faster."""
 
 Limit = Callable[[str, bool], int]
-"""Most slots of a lane, given whether other lanes have work too."""
+"""The largest number of slots for a lane, given whether other lanes have work too."""
 
 
 def slot_limit(pacers: SourcePacers, slots: int) -> Limit:
-    """The limit of each lane where all lanes together have `slots`; those of sources are paced by `pacers`."""
+    """The limit of each lane when all lanes together have `slots`; `pacers` limit the lanes of sources."""
 
     def limit(lane: str, others_have_work: bool) -> int:
         if lane == METADATA:  # what archiving leaves

@@ -1,4 +1,4 @@
-"""Which of the commands in hand gets a slot next: sources take turns, and within a source the jobs do."""
+"""Decides which waiting work gets a slot next: sources take turns, and within a source the jobs take turns."""
 
 import asyncio
 import logging
@@ -10,19 +10,21 @@ from app.messaging.slot_policy import Limit
 from app.messaging.work import Work
 
 PUT_BACK = 2.0
-"""Seconds for cancelled work to put its tasks back; without a database it cannot, and its commands come again."""
+"""Seconds for cancelled work to put its tasks back; without a database it cannot, and its commands are delivered again.
+"""
 
 ENDING = 200
-"""Pieces of work that have given their slots back and are not settled yet: as many as the database takes at once."""
+"""The largest number of pieces of work that have given back their slot and are not settled: as many as the database
+takes at once."""
 
 HARDLY_RUNS = 2
-"""A lane with no more slots than this can be held up for long: what overflows is taken from such a lane."""
+"""A lane with at most this many slots may be blocked for long: such a lane gives up work when memory is full."""
 
 log = logging.getLogger(__name__)
 
 
 class _Lane:
-    """The waiting work of one source, its jobs in turn; `running` counts the slots that it holds."""
+    """The waiting work of one source, whose jobs take turns; `running` counts the slots that the lane holds."""
 
     def __init__(self) -> None:
         self.turns: dict[Hashable, deque[Work]] = {}
@@ -43,7 +45,7 @@ class _Lane:
         return work
 
     def newest(self) -> Iterator[Work]:
-        """Takes work off, the last come first, for putting it back."""
+        """Removes work from the lane, the newest first, so that it can be put back."""
         while self.turns:
             turn, queue = next(reversed(self.turns.items()))
             work = queue.pop()
@@ -53,14 +55,14 @@ class _Lane:
             yield work
 
     def forget(self, select: Callable[[Work], bool]) -> None:
-        """Takes selected work off, for good."""
+        """Removes the selected work for good."""
         kept = {turn: deque(work for work in queue if not select(work)) for turn, queue in self.turns.items()}
         self.turns = {turn: queue for turn, queue in kept.items() if queue}
         self.queued = sum(len(queue) for queue in self.turns.values())
 
 
 class _Slot:
-    """What a piece of work holds from its start until it calls `free` or ends, whichever comes first."""
+    """The slot of a piece of work, held from its start until it calls `free` or ends, whichever comes first."""
 
     __slots__ = ("_slots", "is_held", "work")
 
@@ -78,10 +80,11 @@ class _Slot:
 class Slots:
     """At most `capacity` pieces of work hold a slot; a lane has at most `limit(lane, others_have_work)` of them.
 
-    Beside these, up to `ENDING` that gave theirs back (`Free`) may still be ending before nothing more starts.
+    Up to `ENDING` more pieces may have given back their slot (`Free`) and not have ended; with more of them, nothing
+    starts.
 
-    The mutable state: the lanes, each with what waits in it and how many slots it holds; the slots of all that runs;
-    and how many of these are held. A lane is there while it has either.
+    The mutable state: the lanes, each with its waiting work and the number of its slots; the slots of all running work;
+    and how many of these are held. A lane exists while it has waiting work or a slot.
     """
 
     def __init__(self, capacity: int, limit: Limit) -> None:
@@ -98,7 +101,7 @@ class Slots:
 
     @property
     def lanes(self) -> frozenset[str]:
-        """Those with work in hand."""
+        """The lanes that have work, waiting or running."""
         return frozenset(self._lanes)
 
     @property
@@ -106,14 +109,17 @@ class Slots:
         return len(self._running)
 
     def add(self, work: Work) -> None:
-        """Queues it; `fill` starts what may start."""
+        """Queues the work; `fill` starts it when its turn comes."""
         lane = self._lanes.get(work.lane)
         if lane is None:
             lane = self._lanes[work.lane] = _Lane()
         lane.push(work)
 
     def fill(self) -> None:
-        """Starts what may start now. Called after `add`, when something ends, and from time to time (limits grow)."""
+        """Starts all work that may start now.
+
+        Called after `add`, when work ends, and from time to time, as limits grow.
+        """
         most = self.capacity + ENDING
         while not self._stopped and self._held < self.capacity and len(self._running) < most:
             work = self._next()
@@ -122,10 +128,11 @@ class Slots:
             self._start(work)
 
     def _next(self) -> Work | None:
-        """The work whose turn it is, taken off its lane. There are three cases for a lane with waiting work:
+        """The work whose turn it is, removed from its lane. There are three cases for a lane with waiting work:
 
-        1. It has as many slots as it may have: the next lane is asked.
-        2. All that waits is void: the lane is emptied, and who is left is asked anew, as limits depend on the others.
+        1. It has as many slots as it may have: the next lane is tried.
+        2. All its waiting work is void: the lane is emptied, and the other lanes are tried anew, as limits depend on
+           the others.
         3. Its first work that is not void gets a slot, and the lane goes to the end of the line.
         """
         waiting = [name for name, lane in self._lanes.items() if lane.queued]
@@ -170,7 +177,8 @@ class Slots:
             del self._lanes[name]
 
     def overflow(self) -> list[Work]:
-        """Takes off half of the longest lane where it can hardly run: it would keep other sources out of the hand."""
+        """Removes half of the longest lane if that lane has hardly any slots: its work fills the memory that other
+        sources need."""
         name = max(self._lanes, key=lambda n: self._lanes[n].queued, default=None)
         if name is None or self._limit(name, True) > HARDLY_RUNS:
             return []
@@ -178,9 +186,9 @@ class Slots:
         return list(islice(lane.newest(), lane.queued // 2))
 
     async def drain(self, select: Callable[[Work], bool], timeout: float, putting_back: float = PUT_BACK) -> None:
-        """Forgets selected work that has not started, waits for what runs, cancels what has not ended in time.
+        """Forgets selected work that has not started, waits for running work, cancels what has not ended in time.
 
-        What is cancelled has `putting_back` more seconds: without a database it would wait for that without end.
+        Cancelled work has `putting_back` seconds more: without a database it would wait for that without end.
         """
         for name, lane in list(self._lanes.items()):
             lane.forget(select)
@@ -195,7 +203,7 @@ class Slots:
             await asyncio.wait(late, timeout=putting_back)
 
     async def stop(self, timeout: float) -> None:
-        """Starts nothing more; within `timeout` seconds what runs ends or is put back."""
+        """Starts nothing more; within `timeout` seconds running work ends or is put back."""
         self._stopped = True
         putting_back = min(PUT_BACK, timeout / 3)
         await self.drain(lambda _: True, timeout - putting_back, putting_back)

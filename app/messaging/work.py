@@ -1,4 +1,4 @@
-"""Work: what one command in hand still needs, as an object that is run in a slot, put back or forgotten."""
+"""Work: the handling of one command, as an object that is run in a slot, put back or forgotten."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
@@ -8,11 +8,14 @@ from typing_extensions import override
 from app.messaging.slot_policy import PUTTING_BACK
 
 Free = Callable[[], None]
-"""Gives the slot of a piece of work back before the work ends: what is left asks neither source nor store."""
+"""Gives back the slot of a piece of work before the work ends: what is left to do asks neither source nor store."""
 
 
 class Work(ABC):
-    """One command in hand. `lane` is the source that the work will ask, `turn` the job or run that it belongs to."""
+    """The handling of one command.
+
+    `lane` is the source that the work will ask, `turn` the job or run that it belongs to.
+    """
 
     __slots__ = ()
 
@@ -21,7 +24,7 @@ class Work(ABC):
 
     @abstractmethod
     async def run(self, free: Free) -> None:
-        """Does the work; returns once its command is settled. Cancelled, it puts its task back where it can."""
+        """Does the work; returns once its command is settled. When cancelled, it tries to put its task back."""
 
     @property
     def can_be_put_back(self) -> bool:
@@ -29,17 +32,18 @@ class Work(ABC):
         return False
 
     async def put_back(self, seconds: float) -> None:
-        """Settles the command of work that was not started: it is published again, not before so many seconds."""
+        """Settles the command of work that was not started: the command is published again, after so many seconds or
+        later."""
         raise NotImplementedError
 
     @property
     def is_void(self) -> bool:
-        """True once the partition of the command was taken away: its next owner gets the command."""
+        """True once the partition of the command was revoked: the next owner of the partition gets the command."""
         return False
 
 
 class PuttingBack(Work):
-    """Work that is put back for some seconds instead of being done; this asks the database only."""
+    """Puts work back for some seconds instead of doing it; asks only the database."""
 
     __slots__ = ("_seconds", "_work", "turn")
 

@@ -1,1 +1,1 @@
-"""What is known of archived documents: definitions of metadata, runs that bring it up to date, search."""
+"""Metadata of archived documents: their definitions, the runs that bring metadata up to date, and search."""

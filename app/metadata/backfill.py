@@ -1,4 +1,4 @@
-"""One batch of a run: reads the stored objects, extracts, and writes values, counters and the run's end at once."""
+"""Does one batch of a run: reads stored objects, extracts values, writes values, counters and the end at once."""
 
 import asyncio
 import logging
@@ -22,16 +22,19 @@ from app.outages import through_outages
 from app.telemetry import metrics
 
 READS = 8
-"""Objects of one batch that are read at once: all that a run asks of the store while archiving has work."""
+"""Objects of one batch that are read at the same time: the most that a run asks of the store while archiving has work.
+"""
 
 RECORDINGS = 3
-"""Batches that a process records at once: each may wait for the row of its run, with a connection of the pool."""
+"""Batches that a process records at the same time: each may wait for the row of its run, and holds a connection of the
+pool."""
 
 PART = 16 * 1024 * 1024
-"""Bytes of documents after which what was read of a batch is recorded: its values stay in memory until then."""
+"""Bytes of documents after which the part of the batch that was read is recorded: its values stay in memory until then.
+"""
 
 PROGRESS_EVERY = 100
-"""Batches between two lines of progress in the log."""
+"""Batches between two progress lines in the log."""
 
 T = TypeVar("T")
 
@@ -39,14 +42,15 @@ log = logging.getLogger(__name__)
 
 
 class _WantedValues(NamedTuple):
-    """What to read of each artifact; `unread` are the active keys that are left alone."""
+    """The keys to extract from each artifact; `unread` are the active keys that are not extracted."""
 
     paths: tuple[KeyedPath, ...]
     unread: frozenset[str]
 
 
 class _Part(NamedTuple):
-    """What was read of a batch, or of a part of one: ids in their order, the values of each or why there are none."""
+    """The result of reading a batch, or a part of one: artifact ids in order, and for each its values or the reason why
+    there are none."""
 
     ids: list[int]
     extracted: Mapping[int, Mapping[str, MetadataValue]]
@@ -54,7 +58,7 @@ class _Part(NamedTuple):
 
 
 class MetadataBackfill:
-    """Does batches; any process can do any batch, at any time, again."""
+    """Does batches. Any process can do any batch, at any time, and more than once."""
 
     def __init__(
         self,
@@ -73,7 +77,7 @@ class MetadataBackfill:
         self._recording = asyncio.Semaphore(RECORDINGS)
 
     async def do(self, row: BatchRow) -> None:
-        """Returns once the batch is recorded, or its run has ended. Waits through outages; safe to repeat."""
+        """Returns once the batch is recorded, or its run has ended. Waits through outages; may be repeated."""
         wanted, covered = await through_outages(self._readiness, DATABASE, lambda: self._load(row))
         parts = list(_parts(covered))
         for place, part in enumerate(parts, 1):
@@ -103,7 +107,7 @@ class MetadataBackfill:
         return _Part([artifact.id for artifact in part], extracted, errors)
 
     async def _record(self, row: BatchRow, part: _Part, unread: Collection[str], *, last: bool) -> BatchRow | None:
-        """What is left of the batch behind this part; None where the run has ended, or somebody else did it."""
+        """The rest of the batch after this part; None when the run has ended, or another process did the batch."""
 
         async def record(connection: AsyncConnection) -> tuple[Run, BatchResult]:
             return await _record(connection, row, part, unread, self._batch_size, last=last)
@@ -165,7 +169,7 @@ class MetadataBackfill:
 
 
 def _parts(covered: Sequence[Covered]) -> Iterator[list[Covered]]:
-    """The artifacts in their order, in lists of at most `PART` bytes or one artifact; the last one may be empty."""
+    """The artifacts in order, in lists of at most `PART` bytes or one artifact; the last list may be empty."""
     part: list[Covered] = []
     size = 0
     for artifact in covered:
@@ -195,10 +199,10 @@ async def _record(
     *,
     last: bool,
 ) -> tuple[Run, BatchResult]:
-    """All that a batch changes, or a part of it, in one transaction. Raises _Ended where the run or the batch has.
+    """Writes all changes of a batch, or of a part of it, in one transaction. Raises _Ended when run or batch has ended.
 
-    What takes long comes first: all batches of a run, on all processes, meet at its row. A definition that overtakes
-    the run changes that row too, so that what was written for nothing is rolled back.
+    The slow writes come first, as all batches of a run, on all processes, wait for the row of the run. A new definition
+    that replaces the run changes that row too; then the writes of this transaction are rolled back.
     """
     now = datetime.now(UTC)
     changed, nulls = await values.write(connection, row.run, part.extracted)
@@ -226,4 +230,4 @@ async def _record(
 
 
 class _Ended(Exception):
-    """Nothing of this batch is to be recorded."""
+    """The batch must not be recorded."""

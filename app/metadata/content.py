@@ -1,4 +1,4 @@
-"""The content of a stored artifact, checked against its hash while it streams."""
+"""Reads the content of a stored artifact, and checks it against its hash while it streams."""
 
 import hashlib
 import logging
@@ -16,14 +16,14 @@ class Gone(Exception):
 
 
 class Altered(Exception):
-    """What the store has is not what was archived; whoever was reading it must not take it for complete."""
+    """The stored content differs from the content that was archived; a reader must not take it for complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Content whose first bytes have come, so that an object that is gone and a store that is away are known.
+    """Content whose first bytes have arrived: the object exists and the store answers.
 
-    `verified` gives the rest and raises Altered before the last piece where the hash is another, Unavailable.
+    `verified` gives the content. It raises Altered before the last piece when the hash differs, and Unavailable.
     """
 
     artifact: FoundArtifact
@@ -31,7 +31,7 @@ class Content:
     rest: AsyncIterator[bytes]
 
     async def verified(self) -> AsyncIterator[bytes]:
-        """Each piece is given when the next one has come: the last one only when the hash of all is right."""
+        """Each piece is given when the next one has arrived: the last one only when the hash of all pieces is right."""
         try:
             async for piece in self._checked():
                 yield piece

@@ -1,4 +1,4 @@
-"""Runs as people see and steer them: look, start by hand, try without writing, pause, resume, cancel."""
+"""Metadata runs as people see and control them: find, start by hand, dry run, pause, resume, cancel."""
 
 import asyncio
 import logging
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 class UnknownRun(Exception):
-    """There is no run of this id."""
+    """There is no run with this id."""
 
 
 class ImpossibleForRun(Exception):
@@ -45,7 +45,8 @@ class ImpossibleForRun(Exception):
 
 
 class TriedArtifact(NamedTuple):
-    """What a run would do to one artifact: key → JSON before and after; `new` is None where it cannot be read."""
+    """The effect of a run on one artifact: key → JSON before and after. `new` is None for an artifact that cannot be
+    read."""
 
     artifact_id: int
     old: dict[str, str]
@@ -54,14 +55,14 @@ class TriedArtifact(NamedTuple):
 
 
 class DryRun(NamedTuple):
-    """How many artifacts a run would read, and what it would do to the newest of them."""
+    """How many artifacts a run would read, and its effect on the newest of them."""
 
     total: int
     sample: Sequence[TriedArtifact]
 
 
 class RunControl:
-    """Everything raises Unavailable. `enabled`: whether runs are made and done at all."""
+    """Every method raises Unavailable. `enabled`: whether metadata runs are switched on."""
 
     def __init__(
         self, database: Database, extractor: Extractor, options: RunOptions, on_due: Callable[[], None]
@@ -73,7 +74,7 @@ class RunControl:
         self._on_due = on_due
 
     async def page(self, before: tuple[datetime, UUID] | None, limit: int) -> tuple[list[Run], bool]:
-        """Newest first, behind the run that `before` names; and whether there are more."""
+        """Runs, newest first, that follow the run `before` in the list; and whether there are more."""
         async with self._database.reading() as connection:
             found = await runs.page(connection, before, limit + 1)
         return found[:limit], len(found) > limit
@@ -87,13 +88,13 @@ class RunControl:
         return found
 
     async def errors(self, run_id: UUID, after: int, limit: int) -> tuple[Sequence[Any], bool]:
-        """Rows of `runs.errors` by artifact; and whether there are more."""
+        """Rows of `runs.errors`, ordered by artifact; and whether there are more."""
         async with self._database.reading() as connection:
             found = await runs.errors(connection, run_id, after, limit + 1)
         return found[:limit], len(found) > limit
 
     async def start(self, wanted: WantedRun, by: Starter) -> Run:
-        """A run by hand; one over nothing is completed at once. Raises Misfit."""
+        """Starts a run by hand; a run without artifacts is completed at once. Raises Misfit."""
 
         async def create(connection: AsyncConnection) -> Run:
             await dialect.lock(connection, dialect.LOCK_DEFINITION)
@@ -113,7 +114,7 @@ class RunControl:
         return run
 
     async def try_out(self, wanted: WantedRun) -> DryRun:
-        """What such a run would do; nothing is written. Raises Misfit."""
+        """The effect that such a run would have; nothing is written. Raises Misfit."""
         async with self._database.reading() as connection:
             applied, keys = await resolve(connection, wanted)
             run = self._new_run(applied, keys, wanted.mode, Starter(None, None))
@@ -129,7 +130,7 @@ class RunControl:
         return DryRun(total, tried)
 
     async def pause(self, run_id: UUID) -> Run:
-        """No further batch starts; what was read is recorded. Raises UnknownRun, ImpossibleForRun."""
+        """Starts no further batch; a batch that was read is recorded. Raises UnknownRun, ImpossibleForRun."""
         return await self._steer(run_id, runs.pause, "paused")
 
     async def resume(self, run_id: UUID) -> Run:
@@ -139,7 +140,7 @@ class RunControl:
         return run
 
     async def cancel(self, run_id: UUID, by: Starter) -> Run:
-        """What was written stays. Raises UnknownRun, ImpossibleForRun."""
+        """Ends the run; the values that it has written stay. Raises UnknownRun, ImpossibleForRun."""
 
         async def end(connection: AsyncConnection, of: Run, now: datetime) -> bool:
             return await runs.end(connection, of.id, RunState.CANCELLED, now)
@@ -205,7 +206,7 @@ def _after(
 
 
 def estimated_end(run: Run) -> datetime | None:
-    """None where nothing can be said: nothing processed yet, paused, ended."""
+    """None when there is no estimate: nothing was processed yet, or the run is paused or has ended."""
     if run.state is not RunState.OPEN or not run.rate or run.total <= run.processed:
         return None
     return datetime.now(UTC) + timedelta(seconds=(run.total - run.processed) / run.rate)

@@ -1,4 +1,4 @@
-"""Notices changes of the definitions and owes a run for each; tells the archiver what to extract, by which revision."""
+"""Detects changed metadata definitions and creates a run for each; gives the archiver the definition in force."""
 
 import logging
 from collections.abc import Callable, Collection
@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """`enabled` switches runs only: without it definitions are not advanced, so that switching it on owes the runs."""
+    """`enabled` switches the runs. While it is off, definitions are not applied: once it is on, the runs are
+    created."""
 
     enabled: bool
     batch_size: int
@@ -41,11 +42,11 @@ class Definitions:
         self._configured: dict[str, ArchiveTypeConfiguration] = {}
 
     def of(self, archive_type: str) -> Definition:
-        """What to extract now; nothing for an archive type that is not configured."""
+        """The definition to extract with now; it is empty for an archive type that is not configured."""
         return self._applied.get(archive_type, NOTHING)
 
     async def apply(self, catalog: Catalog) -> None:
-        """Compares each configuration with its applied definition and owes the runs. Raises Unavailable.
+        """Compares each configuration with its applied definition and creates the runs. Raises Unavailable.
 
         Comparison, new definition and run are one transaction, under a lock: ten processes make one run.
         """
@@ -86,7 +87,7 @@ class Definitions:
             self._tell(run)
 
     async def _remove_all_but(self, named: Collection[str]) -> None:
-        """The keys of configurations that are not there any more become inactive; their values stay."""
+        """Deactivates the keys of configurations that were removed; their values stay."""
 
         async def remove(connection: AsyncConnection) -> None:
             await dialect.lock(connection, dialect.LOCK_DEFINITION)
@@ -104,10 +105,10 @@ class Definitions:
             del self._configured[archive_type], self._applied[archive_type]
 
     async def sweep(self) -> None:
-        """Owes a run where artifacts of an older revision are and none is open: an old process archived them.
+        """Creates a run when there are artifacts of an older revision and no open run: an old process archived them.
 
-        Not where somebody cancelled the run to this revision: that holds until the definition changes again. Another
-        process may have changed a definition and changed it back: then its revision is taken over.
+        No run is created when a person cancelled the run to this revision, until the definition changes again. When
+        another process changed a definition and changed it back, this process takes over that process's revision.
         """
         metrics.METADATA_RUNS_OPEN.set(await self._database.run(runs.count_open))
         for configuration in list(self._configured.values()):
@@ -135,7 +136,7 @@ class Definitions:
     async def _create(
         self, connection: AsyncConnection, applied: AppliedDefinition, keys: tuple[str, ...], now: datetime
     ) -> Run | None:
-        """A run over all artifacts of an older revision; none where there are no such artifacts, or no key to fill."""
+        """A run over all artifacts of an older revision; none when there are no such artifacts, or no key to fill."""
         wanted = new_run(applied, keys, Mode.AUTOMATIC, now, all_versions=self._options.all_versions)
         if not keys or not await runs.any_candidate(connection, wanted):
             return None
@@ -154,14 +155,16 @@ class Definitions:
 
 
 def _revision_of(applied: AppliedDefinition | None, configuration: ArchiveTypeConfiguration) -> int:
-    """The revision of values made by this configuration; 0, which every run covers, where it is not applied."""
+    """The revision of values made by this configuration; 0, which every run covers, when the configuration is not
+    applied."""
     if applied is None or not extracts_the_same(applied.keys, configuration.metadata_extraction_paths):
         return 0
     return applied.revision
 
 
 async def _supersede(connection: AsyncConnection, archive_type: str, now: datetime) -> list[str]:
-    """Ends the runs that a new definition overtakes; returns the keys that they had to fill: the next run's task."""
+    """Ends the runs that a new definition replaces; returns the keys that they had to fill, which the next run must
+    fill."""
     owed: list[str] = []
     for run in await runs.open_of(connection, archive_type):
         await runs.end(connection, run.id, RunState.SUPERSEDED, now)
@@ -184,7 +187,7 @@ def new_run(
     ext_id: str | None = None,
     traceparent: str | None = None,
 ) -> Run:
-    """A run as it begins; its counts follow from its batches."""
+    """A new run; its counts follow from its batches."""
     return Run(
         id=uuid4(),
         archive_type=applied.archive_type,

@@ -1,4 +1,4 @@
-"""Reads metadata values out of documents: one that is being archived, or one that is stored."""
+"""Extracts metadata values from documents: from one that is being archived, or from a stored one."""
 
 import asyncio
 import contextlib
@@ -29,9 +29,9 @@ class Unreadable(Exception):
 
 
 class Extractor:
-    """Extraction of a document never fails; reading a stored one can. `definition_of` is that of `Definitions`.
+    """Extraction from a document never fails; reading a stored one can. `definition_of` is that of `Definitions`.
 
-    What is read counts as memory in flight (`budget`), like documents that are fetched.
+    Stored documents count as memory in flight (`budget`), as fetched documents do.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Extractor:
         self._large = asyncio.Semaphore(1)  # a check in archiving waits for one of ours, not for many
 
     async def values(self, document: Document, definition: Definition) -> Values:
-        """Of a document that was checked with its schema."""
+        """The values of a document that was checked against its schema."""
         if not definition.paths:
             return {}
         return await self._registry.metadata_async(
@@ -58,7 +58,7 @@ class Extractor:
         )
 
     async def stored_values(self, stored: StoredObject, definition: Definition) -> Values | None:
-        """Of a stored object, None where it cannot be read. Waits through outages."""
+        """The values of a stored object; None when the object cannot be read. Waits through outages."""
         try:
             return await self.read(stored, definition.paths) if definition.paths else {}
         except Unreadable as unreadable:
@@ -66,7 +66,10 @@ class Extractor:
             return None
 
     async def read(self, stored: StoredObject, paths: Sequence[KeyedPath]) -> Values:
-        """Of a stored object, all keys from one read. Waits through outages and for memory; raises Unreadable."""
+        """The values of a stored object, all keys from one read.
+
+        Waits through outages and for memory; raises Unreadable.
+        """
         async with self._large if stored.size > LARGE_DOCUMENT else contextlib.nullcontext():
             lease = await self._budget.lease()
             try:
@@ -87,7 +90,7 @@ class Extractor:
         return values
 
     async def _read(self, stored: StoredObject) -> bytes:
-        """Never more than was archived, whatever lies there now."""
+        """The content; never more bytes than were archived, whatever the store has now."""
         pieces, size = [], 0
         try:
             async for piece in self._objects.read(stored.bucket, stored.key, stored.version_id):

@@ -1,4 +1,4 @@
-"""Looks for artifacts: what a condition means, which keys there are, and pages between which no transaction is open."""
+"""Searches artifacts: reads conditions, lists the keys, and pages without an open transaction between two pages."""
 
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -19,7 +19,7 @@ _RANGES = (Operator.GT, Operator.GTE, Operator.LT, Operator.LTE)
 
 
 class MetadataColumn(NamedTuple):
-    """A key of an archive type; an inactive one was removed from its configuration, its values stayed."""
+    """A key of an archive type. An inactive key was removed from its configuration, and its values stayed."""
 
     message_type: str
     config_id: str | None
@@ -28,16 +28,16 @@ class MetadataColumn(NamedTuple):
 
 
 class Page(NamedTuple):
-    """`next` is to be given as `before` for the page behind this one, None where there is none."""
+    """`next` is the value of `before` for the next page, None on the last page."""
 
     artifacts: Sequence[FoundArtifact]
     next: int | None
 
 
 class Artifacts:
-    """The artifacts in the database. `configurations` are those of now: a key has a column before it is applied.
+    """The artifacts in the database. `configurations` are the present ones: a key has a column before it is applied.
 
-    Everything raises Unavailable.
+    Every method raises Unavailable.
     """
 
     def __init__(self, database: Database, configurations: Callable[[], Sequence[ArchiveTypeConfiguration]]) -> None:
@@ -45,7 +45,10 @@ class Artifacts:
         self._configurations = configurations
 
     async def columns(self) -> list[MetadataColumn]:
-        """Of each archive type in the order of its configuration; without runs definitions are not applied."""
+        """The columns of each archive type in the order of its configuration.
+
+        The configuration counts, and not only the applied definition: when runs are off, definitions are not applied.
+        """
         async with self._database.reading() as connection:
             applied = [MetadataColumn(*row) for row in await definitions.all_keys(connection)]
         found = {column[:3]: column for column in applied}
@@ -66,7 +69,7 @@ class Artifacts:
         return Page(found[:limit], found[limit - 1].id if len(found) > limit else None)
 
     async def pages(self, wanted: Search, before: int | None, limit: int) -> AsyncIterator[Sequence[FoundArtifact]]:
-        """All pages from there. What is archived or superseded meanwhile may or may not be among them."""
+        """All pages below `before`. Artifacts archived or superseded meanwhile may or may not be among them."""
         while True:
             page = await self.page(wanted, before, limit)
             if page.artifacts:
@@ -77,10 +80,10 @@ class Artifacts:
 
 
 def condition(key: str, operator: Operator, operand: str) -> Condition:
-    """What was asked of a key. Raises ValueError that says what the operand may be.
+    """The condition on a key that a request gave. Raises ValueError, which says what the operand may be.
 
-    An operand that is a JSON number is one. A list or an object equals one that is written with other blanks; what is
-    looked for inside of one may be written as JSON or as it is.
+    An operand that is a JSON number is compared as a number. A list or an object equals a stored one that is written
+    with other blanks. A text to be found inside of a list or an object may be written as JSON or plainly.
     """
     text = searchable(operand)
     if operator is Operator.ISNULL:
@@ -109,7 +112,7 @@ def _number(text: str) -> Decimal | None:
 
 
 def _canonical(text: str) -> list[str]:
-    """The list or object as it is kept; nothing for any other text."""
+    """The list or object in the form in which it is stored; nothing for any other text."""
     if not text.lstrip(" \t\r\n").startswith(("[", "{")):
         return []
     try:

@@ -1,4 +1,4 @@
-"""What somebody asks a run for: which archive type and keys are meant; every mistake with what would be possible."""
+"""Reads a request for a run: its archive type and keys. Every mistake lists the names that would be possible."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ SHOWN = 30
 
 @dataclass(frozen=True, slots=True)
 class WantedRun:
-    """Without `config_id` the only configuration of the message type; without `keys` all active ones."""
+    """Without `config_id` the only configuration of the message type is meant; without `keys` all active keys."""
 
     message_type: str
     config_id: str | None
@@ -27,7 +27,7 @@ class WantedRun:
 
 
 class Starter(NamedTuple):
-    """Who starts or steers a run, and the trace that it belongs to."""
+    """Who starts or controls a run, and the trace that it belongs to."""
 
     name: str | None
     ext_id: str | None
@@ -35,7 +35,7 @@ class Starter(NamedTuple):
 
 
 class Misfit(Exception):
-    """What was asked for fits no definition."""
+    """The request fits no definition."""
 
     def __init__(self, *mistakes: Mistake) -> None:
         super().__init__("; ".join(f"{each.path}: {each.message}" for each in mistakes))
@@ -43,7 +43,7 @@ class Misfit(Exception):
 
 
 async def resolve(connection: AsyncConnection, wanted: WantedRun) -> tuple[AppliedDefinition, tuple[str, ...]]:
-    """The definition that is meant, as applied, and the keys, each once. Raises Misfit."""
+    """The applied definition that the request means, and its keys, each once. Raises Misfit."""
     known = dict.fromkeys((message, config) for message, config, _, _ in await definitions.all_keys(connection))
     ids = [config for message, config in known if message == wanted.message_type]
     if not ids:

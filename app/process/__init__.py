@@ -1,1 +1,1 @@
-"""The process: composition root, probes of what it needs, changes of files, and the data directory."""
+"""The process: builds all objects, probes the services it needs, reloads changed files, owns the data directory."""

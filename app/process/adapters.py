@@ -1,4 +1,4 @@
-"""From settings to what talks to the outside: broker, object store, keys, and the values that the stories are given."""
+"""Builds, from the settings, the objects that talk to other services: broker, object store, signing keys."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager

@@ -21,10 +21,12 @@ class Checked(NamedTuple):
 
 
 def check(config_path: Path | None, environ: Mapping[str, str], *, embedded: Path | None = None) -> Checked:
-    """All mistakes at once; with `embedded`, a data directory, what that mode needs and no more.
+    """Checks settings, archive types and schemas; returns all mistakes at once.
 
-    Archive types and schemas are checked even where the settings have mistakes, as far as those leave their places
-    known, and like at the start only while backfill is enabled.
+    `embedded` is the data directory of embedded mode: then only what that mode needs is checked.
+
+    Archive types and schemas are checked even when the settings have mistakes, as long as the settings still say where
+    those files are. As at the start of the service, they are checked only while backfill is enabled.
     """
     mistakes: list[str] = []
     try:
@@ -55,7 +57,7 @@ def check(config_path: Path | None, environ: Mapping[str, str], *, embedded: Pat
 
 
 def _embedded(settings: Settings, data_dir: Path, mistakes: list[str]) -> list[str]:
-    """What is said of the embedded mode. The data directory is not made; one that could not be is a mistake."""
+    """The result for embedded mode. The data directory is not made; a directory that could not be made is a mistake."""
     there = next(place for place in (data_dir, *data_dir.parents) if os.access(place, os.F_OK))
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         mistakes.append(f"--data-dir: {data_dir} cannot be made or written; name another directory")
@@ -66,7 +68,7 @@ def _embedded(settings: Settings, data_dir: Path, mistakes: list[str]) -> list[s
 
 
 def load_catalog(settings: Settings) -> tuple[Catalog, Registry]:
-    """Archive types and schemas that the settings name. Raises CatalogError with the mistakes of both."""
+    """Reads the archive types and schemas that the settings name. Raises CatalogError with the mistakes of both."""
     mistakes: list[str] = []
     catalog, registry = Catalog(()), Registry({})
     try:
@@ -85,6 +87,6 @@ def load_catalog(settings: Settings) -> tuple[Catalog, Registry]:
 
 
 def _named(name: str, place: Path, error: CatalogError) -> list[str]:
-    """The mistakes; where the place is not there, with the property that names it."""
+    """The mistakes; a file or folder that does not exist is named together with the property that names it."""
     there = place.exists()
     return error.mistakes if there else [f"jeap.processarchive.{name}: {mistake}" for mistake in error.mistakes]

@@ -1,4 +1,4 @@
-"""`pas check-config --connect`: everything that the settings name is tried once, and nothing is written."""
+"""`pas check-config --connect`: connects once to every service that the settings name, and writes nothing."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,8 @@ from app.sources.transport import http_session
 from app.telemetry.logs import blot_out
 
 LIMIT = 20.0
-"""Seconds for one try; all run side by side. Servers that answer do so within one."""
+"""Seconds for one connection attempt; all attempts run at the same time. Servers that are up answer within one second.
+"""
 
 AGAIN = 0.5
 """Seconds between two probes of a broker that the first connection has not reached yet."""
@@ -47,9 +48,9 @@ class TriedServers(NamedTuple):
 
 
 async def connect(settings: Settings) -> list[TriedServers]:
-    """Tries everything that the service would connect to, in the order of the answer; ends within about half a minute.
+    """Tries every connection that the service would make, in the order of the answer; ends within about half a minute.
 
-    Topics and buckets are made by nobody, not even where the settings let the service do so.
+    This check never creates topics or buckets, not even where the settings let the service create them.
     """
     async with _opened(settings) as tries:
         return list(await asyncio.gather(*(_tried(what, look) for what, look in tries.items())))
@@ -70,7 +71,7 @@ async def _tried(what: str, look: Probe) -> TriedServers:
 
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[Mapping[str, Probe]]:
-    """What is tried, by name. A further server, such as a schema registry, is one more entry."""
+    """The connections to try, by name. For a further server, such as a schema registry, add one entry."""
     careful = _that_makes_nothing(settings)
     tries: dict[str, Probe] = {}
     async with AsyncExitStack() as stack:

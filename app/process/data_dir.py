@@ -1,4 +1,4 @@
-"""The data directory of the embedded service: made, owned by one process, and said what it replaces."""
+"""The data directory of embedded mode: created, locked by one process; the settings that it replaces are logged."""
 
 import contextlib
 import fcntl
@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 class DataDirInUse(Exception):
-    """Another process serves this data directory."""
+    """Another process uses this data directory."""
 
 
 class DataDirUnusable(Exception):
@@ -20,7 +20,7 @@ class DataDirUnusable(Exception):
 
 @contextlib.contextmanager
 def own(settings: Settings) -> Iterator[None]:
-    """Holds the data directory for this process. Raises DataDirInUse, DataDirUnusable."""
+    """Locks the data directory for this process. Raises DataDirInUse, DataDirUnusable."""
     if settings.data_dir is None:
         raise ValueError("not embedded")
     try:

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class StartRefused(Exception):
-    """The service cannot run like this; the message says why and what to do."""
+    """The service cannot run with this configuration; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +89,15 @@ OLDER = "the database is older than this release: run `pas migrate`, or start wi
 PREPARING = "is being prepared: its tables are brought to this release"
 
 AT_ONCE = 3.0
-"""Seconds in which a database answers that is there."""
+"""Seconds in which a reachable database answers."""
 
 
 async def refuse_unusable(database: Database, *, migrate: bool) -> None:
-    """Refuses, before anything listens, a database that is not for us, and an older one that may not be migrated.
+    """Refuses the start, before anything listens, when the database cannot be used.
 
-    Where it does not answer at once it is looked at later. One that will be migrated is closed until then.
-    Raises StartRefused.
+    That is a database with tables of other software, or an older one that this process may not migrate. A database that
+    does not answer at once is probed later. A database that will be migrated refuses all queries until then. Raises
+    StartRefused.
     """
     try:
         async with asyncio.timeout(AT_ONCE):
@@ -113,9 +114,9 @@ async def refuse_unusable(database: Database, *, migrate: bool) -> None:
 
 
 async def check_database(database: Database, *, migrate: bool, readiness: Readiness | None = None) -> None:
-    """Brings an older database to this release where allowed. Raises StartRefused, Unavailable.
+    """Migrates an older database to this release where that is allowed. Raises StartRefused, Unavailable.
 
-    It is closed meanwhile, and where it cannot be used: whoever asks for something is told why.
+    During the migration, and while the database cannot be used, each query is refused with the reason.
     """
     try:
         await _check_pooler(database)

@@ -1,4 +1,4 @@
-"""Takes over changes of the archive types' file without a restart, and keeps the definitions of metadata applied."""
+"""Reloads the archive types when their file changes, without a restart, and applies the new metadata definitions."""
 
 import asyncio
 import hashlib
@@ -13,21 +13,23 @@ from app.domain.errors import Unavailable
 from app.metadata.definitions import Definitions
 
 LOOK_EVERY = 1.0
-"""Seconds between two looks at the file. A change counts once two looks see the same: then it is written to its end."""
+"""Seconds between two checks of the file. A change is loaded once two checks see the same: then it is written
+completely."""
 
 SWEEP_EVERY = 30.0
-"""Seconds between two looks for artifacts that a process with an older definition archived."""
+"""Seconds between two checks for artifacts that a process with an older definition archived."""
 
 log = logging.getLogger(__name__)
 
 
 class Reload:
-    """`load` reads and checks the file; what is invalid is refused with its places, and the old one stays in force."""
+    """`load` reads and checks the file. An invalid file is refused with the places of its mistakes; the old content
+    stays in force."""
 
     def __init__(
         self, path: Path, seen: bytes, load: Callable[[], Catalog], catalog: LiveCatalog, definitions: Definitions
     ) -> None:
-        """`seen` is the digest of the file, taken before `catalog` was read from it."""
+        """`seen` is the digest of the file, computed before `catalog` was read from the file."""
         self._path = path
         self._load = load
         self._catalog = catalog
@@ -38,7 +40,7 @@ class Reload:
         self._swept = monotonic()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Runs until it is cancelled."""
         while True:
             await asyncio.sleep(LOOK_EVERY)
             try:
@@ -47,7 +49,10 @@ class Reload:
                 log.info("definitions are compared later: %s", outage)
 
     async def look(self) -> None:
-        """One look at the file and, when it is time, at the artifacts. Raises Unavailable; nothing is forgotten."""
+        """Checks once whether the file changed and, when it is time, whether artifacts need a run.
+
+        Raises Unavailable; the next call then does what is left.
+        """
         before, self._seen = self._seen, await asyncio.to_thread(digest, self._path)
         if before == self._seen != self._taken:
             self._taken = self._seen
@@ -59,7 +64,7 @@ class Reload:
             await self._definitions.sweep()
 
     async def _apply(self) -> None:
-        """Raises Unavailable; whatever else happens, what was in force before stays so."""
+        """Raises Unavailable. After any error the previous archive types stay in force."""
         try:
             await self._definitions.apply(self._catalog.now)
         except Unavailable:
@@ -85,7 +90,8 @@ class Reload:
 
 
 def digest(path: Path) -> bytes:
-    """Of the content: a file that is written again unchanged is no change. A file that is away counts as such."""
+    """A digest of the content: a file written again with the same content is not a change. A missing file has a digest
+    too."""
     try:
         return hashlib.sha256(path.read_bytes()).digest()
     except OSError:

@@ -1,4 +1,4 @@
-"""What goes on beside requests: begun when its servers were seen, until a stop, then ended in good order."""
+"""Starts the background parts of the process when the servers they need were seen, and stops them in order."""
 
 import asyncio
 import gc
@@ -26,7 +26,8 @@ GARBAGE = 10_000
 class Supervision:
     """The parts that run for the life of the process. `shutdown_timeout` is in seconds.
 
-    `relays_forget`: what was published before this process started is gone, as topics of the embedded broker are.
+    `relays_forget`: records that were published before this process started are lost, as in the topics of the embedded
+    broker.
     """
 
     watch: Watch
@@ -39,9 +40,10 @@ class Supervision:
     relays_forget: bool
 
     async def run(self, stop: asyncio.Event) -> None:
-        """The watch and the keys until the end; relays and command loop from when their servers were seen until `stop`.
+        """Runs the watch and the key refresh until the end, relays and command loop from when their servers were seen
+        until `stop`.
 
-        Raises StartRefused, or what ended one of them.
+        Raises StartRefused, or the exception that ended one of the parts.
         """
         stopping = asyncio.create_task(_set(stop))
         begun = [asyncio.create_task(self._relaying(relay, stop)) for relay in self.relays]
@@ -89,10 +91,11 @@ class Supervision:
 
 
 def spare_the_collector() -> None:
-    """Takes what was loaded so far out of the garbage collector's rounds.
+    """Excludes the objects loaded so far from garbage collection.
 
-    It stays anyway; looking at all of it again stops the event loop for 150 ms, once a second under load. Called when
-    the servers were seen: the first look at the object store loads most, the model of S3.
+    These objects stay in memory anyway. To look at all of them again stops the event loop for 150 ms, once a second
+    under load. Called when the servers were seen, as the first probe of the object store loads the most: the model of
+    S3.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""Watches what the service needs from others: names what is missing, and says when work may begin."""
+"""Watches the services that this one needs: reports what is missing, and says when work may begin."""
 
 import asyncio
 import logging
@@ -8,24 +8,24 @@ from app.domain.errors import Unavailable
 from app.domain.readiness import Readiness
 
 SOON = 2.0
-"""Seconds between two looks at a component that was not seen yet or is not well."""
+"""Seconds between two probes of a component that was not seen yet or is not available."""
 
 LATER = 5.0
-"""Seconds between two looks at one that is well; work notices outages earlier."""
+"""Seconds between two probes of a component that is available; work notices an outage earlier."""
 
 LOOK = 20.0
-"""Seconds that a look may take at a component that was seen; the first may have to migrate a large database."""
+"""Seconds that a probe of a component may take once it was seen; the first probe may migrate a large database."""
 
 log = logging.getLogger(__name__)
 
 Probe = Callable[[], Awaitable[None]]
-"""Returns when the component is as it should be; raises Unavailable with the reason."""
+"""Returns when the component is available; raises Unavailable with the reason."""
 
 
 class Watch:
-    """One loop per component. `seen(component)` waits until it was well for the first time.
+    """One loop for each component. `seen(component)` waits until the component was available for the first time.
 
-    A look that raises `refusal` ends the watch. Whatever else one raises is named, and it is looked at again.
+    A probe that raises `refusal` ends the watch. Any other exception of a probe is reported, and the probe is repeated.
     """
 
     def __init__(
@@ -43,13 +43,13 @@ class Watch:
         self._seen = {component: asyncio.Event() for component in looks}
 
     async def run(self) -> None:
-        """Until cancelled. Raises the refusal of a look."""
+        """Runs until it is cancelled. Raises the refusal of a probe."""
         async with asyncio.TaskGroup() as tasks:
             for component, look in self._looks.items():
                 tasks.create_task(self._watch(component, look))
 
     async def seen(self, stop: asyncio.Event, *components: str) -> bool:
-        """Waits until all of them were well once; False when `stop` is set before."""
+        """Waits until each of these components was available once; returns False when `stop` is set before."""
 
         async def all_seen() -> None:
             for component in components:

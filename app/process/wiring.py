@@ -1,4 +1,4 @@
-"""The composition root: opens engine, broker, object store and http, and builds the objects. Settings stop here."""
+"""The composition root: opens database engine, broker, object store and HTTP clients, and builds all objects."""
 
 import asyncio
 import logging
@@ -66,7 +66,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What the HTTP edge calls, and `run`: everything that goes on beside requests."""
+    """The objects that the HTTP edge calls, and `run`: everything that runs beside requests."""
 
     edge: Edge
     readiness: Readiness
@@ -76,7 +76,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What several objects are built of: the connections of the process, and what its files say."""
+    """What several objects need: the connections of the process, and the content of its files."""
 
     settings: Settings
     catalog: LiveCatalog
@@ -91,9 +91,9 @@ class Parts:
 
 @asynccontextmanager
 async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Service]:
-    """Everything open, nothing connected yet: what cannot be reached now is waited for by `run`.
+    """Builds everything and connects to nothing yet; `run` waits for the servers that cannot be reached.
 
-    Raises StartRefused for a database that answers and is older, or not for us.
+    Raises StartRefused when the database answers and must be migrated first, or belongs to other software.
     """
     seen = digest(settings.archive_types_location)
     catalog, registry = load_catalog(settings)
@@ -194,7 +194,7 @@ def _metadata(parts: Parts, run_relay: Relay) -> MetadataBackfill:
 
 @dataclass(frozen=True, slots=True)
 class StoredArchive:
-    """What is archived, to be read back; `name` tells archives apart and holds no secret."""
+    """The archive, opened for reading back. `name` identifies the archive and holds no secret."""
 
     name: str
     database: Database
@@ -206,9 +206,9 @@ class StoredArchive:
 
 @asynccontextmanager
 async def open_stored(settings: Settings) -> AsyncIterator[StoredArchive]:
-    """Database and object store alone: neither broker nor issuers, and beside a service that runs.
+    """Opens only the database and the object store; may run beside a running service.
 
-    Raises StartRefused, CatalogError where the registry cannot be read, Unavailable.
+    Raises StartRefused, CatalogError when the registry of schemas cannot be read, Unavailable.
     """
     if not settings.backfill.enabled:
         raise StartRefused("backfill is not enabled: there is no database to compare with")

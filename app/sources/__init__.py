@@ -1,1 +1,1 @@
-"""Source services: one attempt to fetch a record, the OAuth token it needs, and how fast a source may be asked."""
+"""Source services: one attempt to fetch a record, the OAuth token for it, and how fast a source may be asked."""

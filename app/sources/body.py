@@ -1,4 +1,4 @@
-"""Reading the body of an answer: never more of it in memory than allowed, whatever the source sends."""
+"""Reads the body of an answer: never more of it in memory than allowed, whatever the source sends."""
 
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator

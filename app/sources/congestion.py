@@ -37,8 +37,8 @@ USUAL_DOUBLES_IN = 20.0
 class Congestion:
     """The state of one source. All times are seconds of one monotonic clock that the caller reads.
 
-    `limit`: requests at once, 1 to `slots`. `retry_at`: nothing may be asked before. `round`: to be kept by the caller
-    when a request starts and handed back with its result.
+    `limit`: the number of requests at the same time, 1 to `slots`. `retry_at`: nothing may be asked before that time.
+    `round`: the caller keeps it when a request starts and gives it back with the result.
     """
 
     def __init__(self, slots: int, jitter: Callable[[], float] = random.random) -> None:
@@ -61,7 +61,10 @@ class Congestion:
         return int(self._limit)
 
     def answered(self, round: int, now: float, latency: float | None = None) -> None:
-        """The source did its work. `latency` in seconds for answers that can be compared: documents, no quick 404."""
+        """The source answered with a result.
+
+        `latency` is in seconds, for answers that can be compared: documents, not a quick 404.
+        """
         if self.closed and round != self.round:
             return  # asked before the source failed; the next probe tells
         self._failures = 0
@@ -77,7 +80,7 @@ class Congestion:
             self._weigh(round, now, latency)
 
     def throttled(self, round: int, now: float, retry_after: float | None = None) -> None:
-        """429 or 503: half of the requests; where nothing but refusals comes, one at a time with pauses."""
+        """After a 429 or 503: half of the requests. When only refusals come: one request at a time with pauses."""
         self._failures += 1
         self._wait(now, retry_after)
         if self.closed or self._failures >= max(IN_A_ROW, self.limit):
@@ -86,7 +89,7 @@ class Congestion:
             self._lower(self._limit / 2)
 
     def unreachable(self, round: int, now: float, *, answering: bool, retry_after: float | None = None) -> None:
-        """No connection, a timeout, or (`answering`) 5xx: several in a row leave one at a time with pauses."""
+        """No connection, a timeout, or (`answering`) 5xx. After several in a row: one request at a time with pauses."""
         self._failures += 1
         self._wait(now, retry_after)
         if self.closed or self._failures >= IN_A_ROW:

@@ -1,4 +1,4 @@
-"""What the headers of an answer say: schema, content type, metadata, where to store, when to come back."""
+"""Reads the headers of an answer: schema, content type, metadata, where to store, when to ask again."""
 
 import re
 from collections.abc import Iterable
@@ -56,9 +56,9 @@ class Description:
 
 
 def describe(headers: Iterable[tuple[bytes, bytes]]) -> Description:
-    """Reads the headers of a 2xx answer as they came; `PermanentFailure` names the header that is missing or wrong.
+    """Reads the headers of a 2xx answer as received; `PermanentFailure` names the header that is missing or wrong.
 
-    A metadata header that stands several times is one value, joined with `, ` as RFC 9110 says; the others may stand
+    A metadata header that occurs several times is one value, joined with `, ` (RFC 9110). The other headers may occur
     several times with the same value. An empty value of an optional header counts as absent.
     """
     single: dict[str, str] = {}
@@ -91,7 +91,7 @@ def describe(headers: Iterable[tuple[bytes, bytes]]) -> Description:
 
 
 def retry_after(value: str | None, now: datetime | None = None) -> float | None:
-    """Seconds that a `Retry-After` header asks to wait, from seconds or an HTTP date; None where it says nothing."""
+    """The seconds of a `Retry-After` header, given as seconds or as an HTTP date; None when it has neither."""
     if value is None:
         return None
     value = value.strip()

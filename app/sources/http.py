@@ -1,4 +1,4 @@
-"""One attempt to fetch a record from its source: admitted by the pacer, headers and body become a `Document`."""
+"""One attempt to fetch a record from its source: admitted by the pacer; headers and body become a `Document`."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
@@ -28,7 +28,7 @@ async def _nothing() -> None: ...
 
 
 class SourceClient:
-    """Fetches documents. `pacers` tells the scheduler how much each source can take."""
+    """Fetches documents. `pacers` tells the scheduler how many requests each source can take."""
 
     def __init__(
         self,
@@ -54,8 +54,10 @@ class SourceClient:
         traceparent: str,
         confirm: Callable[[], Awaitable[None]] = _nothing,
     ) -> AsyncIterator[Document]:
-        """One attempt; the document counts as memory in flight until the block ends. `confirm` is called when the
-        request goes out, after all that is waited for; what it raises ends the attempt and is passed on.
+        """One attempt; the document counts as memory in flight until the block ends.
+
+        `confirm` is called when the request goes out, after all waits; an exception that it raises ends the attempt and
+        is passed on.
 
         Raises `SourceBusy` (put the task back, no attempt used), `TransientFailure`, `PermanentFailure` with the whole
         message of the task, or `NoArchiveData`. Waiting for the pacer and for memory counts towards no timeout.
@@ -77,12 +79,13 @@ class SourceClient:
                 lease.release()
 
     def absence(self, configuration: ArchiveTypeConfiguration) -> Absence | None:
-        """For how long the source of this configuration could not be reached; None where it could."""
+        """How long the source of this configuration could not be reached; None when it was reached at the last
+        attempt."""
         return self.absences.of(way_of(configuration))
 
     @contextmanager
     def _noting(self, way: Way) -> Iterator[None]:
-        """Notes whether the source was reached."""
+        """Records whether the source was reached."""
         try:
             yield
         except TransientFailure as failure:

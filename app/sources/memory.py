@@ -1,4 +1,4 @@
-"""How many bytes of documents one process holds: a budget that makes fetches wait and never lets them wait for ever."""
+"""A budget of bytes for the documents in the memory of one process: fetches wait for it, and never for ever."""
 
 import asyncio
 from collections import deque
@@ -10,9 +10,9 @@ FIRST_SHARE = 64 * 1024
 class ByteBudget:
     """Documents in memory hold at most `limit` bytes together, and one document more.
 
-    Two queues, both first come, first served: new leases wait while leases that were begun want to grow, so that
-    work that was started ends. When *every* lease waits to grow nobody could ever give anything back; then the first
-    one may exceed the limit and never waits again. It is the only one until it is released.
+    There are two queues, both first come, first served. New leases wait while existing leases want to grow, so that
+    started work ends. When *every* lease waits to grow, no lease would ever be released. Then the first one may exceed
+    the limit and never waits again; it is the only such lease until it is released.
     """
 
     def __init__(self, limit: int) -> None:
@@ -52,7 +52,7 @@ class ByteBudget:
         self.leases += 1
 
     def serve(self) -> None:
-        """Hands out what has become free; called whenever something may have."""
+        """Hands out free bytes; called whenever bytes may have become free."""
         while self.growing:
             lease, size, granted = self.growing[0]
             if not lease.fits(size):
@@ -78,7 +78,7 @@ class Lease:
         self.exceeds = False
 
     def fits(self, size: int) -> bool:
-        """Whether there is room for `size` bytes."""
+        """Whether the budget has room for `size` bytes."""
         return size <= self.size or self.exceeds or self._budget.used + size - self.size <= self._budget.limit
 
     def set(self, size: int) -> None:
@@ -86,7 +86,7 @@ class Lease:
         self.size = size
 
     def resize_now(self, size: int) -> bool:
-        """Shrinks, or grows where that needs no waiting; False where it does."""
+        """Shrinks, or grows when no wait is needed; False when a wait is needed."""
         if size <= self.size:
             self.set(size)
             self._budget.serve()
@@ -97,7 +97,7 @@ class Lease:
         return True
 
     async def resize(self, size: int) -> None:
-        """Grows to `size` bytes, behind others that wait to grow."""
+        """Grows to `size` bytes; waits behind other leases that want to grow."""
         if self.resize_now(size):
             return
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -113,7 +113,7 @@ class Lease:
             raise
 
     def release(self) -> None:
-        """Gives all of it back."""
+        """Gives all bytes back."""
         self.set(0)
         self._budget.leases -= 1
         self._budget.serve()

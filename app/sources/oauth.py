@@ -35,7 +35,7 @@ KNOWN_ERRORS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class OAuthClientOptions:
-    """`jeap.security.oauth2.client.<id>`."""
+    """The properties `jeap.security.oauth2.client.<id>`."""
 
     id: str
     token_uri: str
@@ -48,8 +48,8 @@ class TokenCache:
     """The token of one OAuth client.
 
     Every failure of the token endpoint is transient and counts as a source that cannot be reached, also a refusal such
-    as `invalid_client`: the records are not at fault. So the source is asked one at a time with pauses, and a wrong
-    secret costs an operator no tasks while the patience with the source lasts.
+    as `invalid_client`: the records are not the cause. So the source is asked one request at a time with pauses, and a
+    wrong secret fails no tasks while the patience with the source lasts.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class TokenCache:
         self._request: asyncio.Task[Token] | None = None
 
     async def get(self, refused: Token | None = None) -> Token:
-        """A token that is valid now and not the one that a source has `refused` with a 401.
+        """A token that is valid now and differs from the one that a source has `refused` with a 401.
 
         Raises `TransientFailure` with a cause such as `token request of OAuth client x failed: HTTP 503`.
         """

@@ -1,4 +1,4 @@
-"""What the log says of sources that go and come back: one warning and one line each, none for every task."""
+"""Logs outages of sources: one warning at the start and one line at the end, none for every task."""
 
 import logging
 import time
@@ -22,7 +22,7 @@ QUIET = 60.0
 
 @dataclass(slots=True)
 class _State:
-    """Of one source and client. Times are seconds of the clock."""
+    """The state of one source with one client. Times are seconds of the clock."""
 
     failures: int = 0
     since: float = 0.0
@@ -35,8 +35,8 @@ class _State:
 class Outages:
     """The sources that do not answer now. `clock` gives seconds and never goes back.
 
-    A source is what the pacers take for one, and the client whose token it wants: one client may be refused while
-    another is served.
+    Each pair of a source (as the pacers identify it) and an OAuth client has its own state: one client may be refused
+    while another is served.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -45,7 +45,7 @@ class Outages:
 
     @contextmanager
     def noting(self, configuration: ArchiveTypeConfiguration) -> Iterator[None]:
-        """Around one request for a record of this archive type: learns from how the block ends."""
+        """Surrounds one request for a record of this archive type; learns from how the block ends."""
         asked_at = self._clock()
         try:
             yield
@@ -103,7 +103,7 @@ def _names(configuration: ArchiveTypeConfiguration) -> tuple[str, str]:
 
 
 def _told(seconds: float) -> str:
-    """`12 s`, `5 min 3 s`, `2 h 10 min`."""
+    """A duration as text: `12 s`, `5 min 3 s`, `2 h 10 min`."""
     whole = max(1, round(seconds))
     if whole < 60:
         return f"{whole} s"

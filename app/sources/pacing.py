@@ -1,4 +1,4 @@
-"""Who may ask a source now: one pacer for each source, in front of every attempt; and the pause after a failed one."""
+"""Decides when a source may be asked: one pacer per source, before every attempt; and the pause after a failure."""
 
 import asyncio
 import random
@@ -22,7 +22,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class SourceBusy(Exception):
-    """The source must not be asked yet: put the task back, no attempt was used up."""
+    """The source must not be asked yet: put the task back; no attempt was used up."""
 
     def __init__(self, not_before_seconds: float, reason: str) -> None:
         super().__init__(f"not before {not_before_seconds:.1f}s: {reason}")
@@ -31,7 +31,7 @@ class SourceBusy(Exception):
 
 
 class Attempt:
-    """One request under way. `answered()` is called when the headers of a document have come."""
+    """One running request. Call `answered()` when the headers of a document have arrived."""
 
     __slots__ = ("_pacer", "_started", "latency", "round")
 
@@ -40,7 +40,7 @@ class Attempt:
         self.asked()
 
     def asked(self) -> None:
-        """The request goes out now: what came before was waiting for a token or for memory."""
+        """Called when the request goes out: until then it waited for a token or for memory."""
         self.latency: float | None = None
         self.round = self._pacer.congestion.round
         self._started = self._pacer.clock()
@@ -50,9 +50,9 @@ class Attempt:
 
 
 class Pacer:
-    """Lets as many requests through to one source as it can take, first come, first served.
+    """Lets as many requests through to one source as the source can take, first come, first served.
 
-    `slots` bounds what it may ever have at once.
+    `slots` is the largest number of requests at the same time.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Pacer:
 
     @property
     def limit(self) -> int:
-        """Requests that the source can take at once, at least 1."""
+        """Requests that the source can take at the same time, at least 1."""
         return self.congestion.limit
 
     @property
@@ -137,14 +137,14 @@ class Pacer:
             raise self._busy()
 
     def _busy(self) -> SourceBusy:
-        """Spread over some seconds, so that those put back together do not come back together."""
+        """The pause, spread over some seconds, so that tasks put back together do not return together."""
         asked = self.congestion.retry_at - self.clock()
         rests = asked > 0 and self._cause
         reason = f"the source is given a rest, its last failure: {self._cause}" if rests else "the source is busy"
         return SourceBusy(max(asked, 1.0) + random.random() * 2, reason)
 
     def _serve(self) -> None:
-        """Admits who may go now; those for whom it has become too long a wait are sent back at once."""
+        """Admits the requests that may go now; refuses at once those whose wait has become too long."""
         while self._waiting and self._is_open():
             self._waiting.popleft().set_result(None)
             self.in_flight += 1
@@ -175,7 +175,8 @@ class SourcePacers:
         return pacer
 
     def limit(self, source: str, others_have_work: bool, slots: int) -> int:
-        """How many of `slots` tasks of this source may hold now, at least 1; half where another source has work."""
+        """How many of `slots` slots the tasks of this source may hold now, at least 1; half when another source has
+        work."""
         share = max(1, slots // 2) if others_have_work else slots
         return min(self.of(source).limit, share)
 
@@ -190,8 +191,8 @@ def source_key(uri_template: str) -> str:
 def backoff(attempt: int, base: float, retry_after: float | None = None) -> float:
     """Seconds to wait after the failed attempt number `attempt` (from 1): `base` doubled each time, up to 30 s.
 
-    Equal jitter: half of it is certain, so that a source always gets a rest, half is random, so that tasks that failed
-    together do not come back together. Never shorter than what the source asked for.
+    Equal jitter: half of the pause is fixed, so that a source always gets a rest, and half is random, so that tasks
+    that failed together do not return together. Never shorter than the pause that the source asked for.
     """
     full: float = min(LONGEST_BACKOFF, base * 2 ** min(attempt - 1, 30))
     pause = full / 2 + random.random() * full / 2

@@ -1,4 +1,4 @@
-"""Since when a source cannot be reached without a break: one place, so that it can be kept beyond this process."""
+"""How long a source could not be reached without a break: kept in one place, so that it can be stored elsewhere."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +15,7 @@ of one source have an absence each: one may be refused while the other is served
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """The cause of the last failure, and for how many seconds there was nothing else."""
+    """The cause of the last failure, and for how many seconds every attempt has failed."""
 
     cause: str
     seconds: float
@@ -29,17 +29,17 @@ class Absences:
         self._since: dict[Way, tuple[float, float, str]] = {}
 
     def gone(self, way: Way, cause: str) -> None:
-        """It was tried and could not be reached."""
+        """An attempt could not reach the source."""
         now = self._clock()
         known = self.of(way)
         self._since[way] = (now if known is None else now - known.seconds, now, cause)
 
     def back(self, way: Way) -> None:
-        """It answered, whatever it said."""
+        """The source answered, with whatever status."""
         self._since.pop(way, None)
 
     def of(self, way: Way) -> Absence | None:
-        """None where it was reached when it was last tried, or nobody tried for long."""
+        """None when the source was reached at the last attempt, or nobody has tried for long."""
         known = self._since.get(way)
         if known is None:
             return None
@@ -49,7 +49,8 @@ class Absences:
 
 
 def duration_text(seconds: float) -> str:
-    """`1h`, `90m`, `45s`: the largest unit in which it is a whole number, parts of a second left out."""
+    """A duration as `1h`, `90m`, `45s`: the largest unit that gives a whole number; fractions of a second are
+    dropped."""
     whole = max(1, int(seconds))
     for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
         if whole % size == 0:

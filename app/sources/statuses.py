@@ -1,4 +1,4 @@
-"""What the status of an answer means for the record and for its source."""
+"""The meaning of an answer's status for the record and for its source."""
 
 import aiohttp
 

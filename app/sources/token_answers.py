@@ -1,4 +1,4 @@
-"""What a token endpoint answered: unpacked, read, and how long the token serves."""
+"""Reads the answer of a token endpoint: unpacked, checked, and for how long the token may be used."""
 
 import json
 import re
@@ -22,16 +22,17 @@ TOKEN = re.compile(r"[\x21-\x7e]+")
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """`expires_at` is of the clock of its cache, already shortened: from then on it is not used any more."""
+    """`expires_at` is a time of its cache's clock, already shortened: from then on the token is not used any more."""
 
     value: str = field(repr=False)
     expires_at: float
 
 
 def unpacked(content: bytes, encoding: str) -> bytes:
-    """The answer without gzip or deflate, at most `LARGEST_ANSWER` bytes of it; empty where it cannot be had.
+    """The answer without gzip or deflate, at most `LARGEST_ANSWER` bytes of it; empty when it cannot be unpacked.
 
-    It was not asked to be packed, but some proxies do it anyway; so what was cut off or is corrupt is no token.
+    The request does not allow compression, but some proxies compress anyway. A truncated or corrupt answer gives no
+    token.
     """
     if not encoding or not content:
         return content
@@ -50,7 +51,7 @@ def unpacked(content: bytes, encoding: str) -> bytes:
 
 
 def token_of(content: bytes, started: float) -> Token:
-    """Raises ValueError with what is wrong."""
+    """The token of an answer. Raises ValueError, which says what is wrong."""
     answer = parsed(content)
     value, kind = answer.get("access_token"), answer.get("token_type", "Bearer")
     if not isinstance(value, str) or not TOKEN.fullmatch(value):

@@ -1,4 +1,4 @@
-"""How requests leave: aiohttp sessions that change nothing on the way, exact URLs, and what broken connections mean.
+"""Sends requests: aiohttp sessions that change nothing, exact URLs, and the meaning of broken connections.
 
 aiohttp itself, without the httpx API on top: that costs twice the CPU of a fetch, and its transport hands URLs to yarl,
 which rewrites escapes (`%27` → `'`, `%2E` → `.`), and calls a dropped connection a connect timeout.
@@ -48,8 +48,8 @@ async def http_session(
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """A session without cookies, proxies or .netrc of the environment, decompression and repeated requests.
 
-    Its connections are guarded (`app/outgoing/guard.py`); without `keep_alive` each request has one of its own.
-    `component` is whom log and metrics name where a server sends what was not asked for.
+    Its connections are guarded (`app/outgoing/guard.py`); without `keep_alive` each request has its own connection.
+    `component` is the name in log and metrics when a server sends data that no request asked for.
     """
     connector = GuardedConnector(
         Unasked(component),
@@ -84,7 +84,7 @@ async def ask_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandle
 
 
 class ConnectionDropped(aiohttp.ClientConnectionError):
-    """The connection ended before there was an answer."""
+    """The connection ended before the answer came."""
 
 
 def source_url(template: str, reference: Reference) -> URL:
@@ -104,7 +104,10 @@ def _prepared(template: str) -> str:
 
 
 def failure_of(error: Exception, options: HttpOptions, *, answered: bool) -> TransientFailure | PermanentFailure:
-    """What an exception of the HTTP client means. `answered`: the status line had come. Never names host or port."""
+    """The failure that an exception of the HTTP client means.
+
+    `answered`: the status line had arrived. The text never names host or port.
+    """
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return TransientFailure(f"connect timed out after {seconds(options.timeout)}", unreachable=True, away=True)
     if isinstance(error, TimeoutError):
@@ -136,5 +139,5 @@ def _cause(error: Exception, answered: bool) -> str:
 
 
 def seconds(duration: float) -> str:
-    """`5s`, `1.5s`, `200ms`."""
+    """A number of seconds as text: `5s`, `1.5s`, `200ms`."""
     return f"{duration:g}s" if duration >= 1 else f"{duration * 1000:g}ms"
