@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import func, literal_column, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db import clock_repair, outbox, tasks
+from app.db import causes, clock_repair, jobs, outbox, tasks
 from app.db.database import Database
-from app.db.tables import job, task
+from app.db.tables import failure_cause, job, task
 from app.domain.jobs import TaskId, TaskState
 from app.domain.tasks import Outcome, PutBack
 from tests.servers import Postgres
@@ -139,3 +139,27 @@ async def test_a_clock_that_is_brought_back_and_a_batch_that_counts_do_not_deadl
     )
     async with database.reading() as connection:
         assert (await connection.execute(select(func.max(job.c.relayed_at)))).scalar_one() == NOW
+
+
+async def test_batches_that_count_causes_of_two_jobs_and_one_that_counts_afterwards_do_not_deadlock(
+    database: Database,
+) -> None:
+    low, high = await two_jobs(database)
+
+    def failed(job_id: UUID, position: int, message: str) -> Outcome:
+        return Outcome(TaskId(job_id, position), TaskState.FAILED, message)
+
+    uncounted = update(task).where(task.c.position == 3).values(state="failed", message="b", finished_at=NOW)
+    await database.run(lambda c: c.execute(uncounted))
+    await meet(
+        database,
+        select(job.c.id),
+        lambda c: tasks.settle(c, [failed(high, 0, "a"), failed(low, 0, "b")], LATER),
+        lambda c: tasks.settle(c, [failed(low, 1, "a"), failed(high, 1, "b")], LATER),
+        lambda c: causes.count_uncounted(c, high, 10),
+        lambda c: jobs.cancel(c, low, "b", None, LATER),
+    )
+    counted = select(failure_cause.c.job_id, failure_cause.c.cause, failure_cause.c.failed)
+    async with database.reading() as connection:
+        found = {(job_id, cause): number for job_id, cause, number in await connection.execute(counted)}
+    assert found == {(low, "a"): 1, (low, "b"): 2, (high, "a"): 1, (high, "b"): 2}
