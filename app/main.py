@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 import uvicorn
 from fastapi import FastAPI
 
+from app.api import well_known
 from app.api.artifacts import endpoints as artifacts
 from app.api.edge import Edge, put_edge
 from app.api.health import health_routes
@@ -58,7 +59,7 @@ def create_app(context_path: str, readiness: Readiness, edge: Edge | None) -> Fa
     app.include_router(health_routes(readiness))
     if edge is not None:
         put_edge(app, edge)
-        for room in (submit_and_report, control, preflight, artifacts, runs):
+        for room in (submit_and_report, control, preflight, artifacts, runs, well_known):
             app.include_router(room.router)
     return app
 

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
 
@@ -32,7 +33,11 @@ def _as_new(source: Source) -> None:
 
 @pytest.fixture(scope="module")
 def embedded(tmp_path_factory: pytest.TempPathFactory, source: Source) -> Embedded:
-    return Embedded(tmp_path_factory.mktemp("service"), source)
+    made = Embedded(tmp_path_factory.mktemp("service"), source, {"jeap.processarchive.metadata-backfill.enabled": True})
+    types = yaml.safe_load((made.config.parent / "archive-types.yml").read_text())
+    types["archiveTypes"][0]["metadata_extraction_paths"] = [{"key": "osv_id", "path": "id"}]
+    (made.config.parent / "archive-types.yml").write_text(yaml.safe_dump(types))
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +120,59 @@ def test_references_of_a_csv_file_and_a_token_from_standard_input(person: Person
     assert "2 references submitted." in sent.stdout
     assert sent.stderr.splitlines()[0] == "Warning: Duplicate reference id=csv-1 on line 5. Will be sent once."
     assert without.pas(*words).returncode == 1
+
+
+def test_artifacts_are_searched_and_their_content_is_gotten(person: Person) -> None:
+    done = person.pas("backfill", "send", "--file", write(person, "found-1", "found-2"), "--wait")
+    assert done.returncode == 0, done.stderr
+    found = person.pas("artifacts", "search", "--message", OSV.name, "--id", "found-1", "--output", "json")
+    [artifact] = json.loads(found.stdout)
+    id_ = str(artifact["id"])
+    rows = person.pas("artifacts", "search", "--where", "osv_id~found-", "--output", "ndjson")
+    assert {json.loads(line)["referenceId"] for line in rows.stdout.splitlines()} == {"found-1", "found-2"}, rows.stderr
+    exactly = f"osv_id={artifact['metadata']['osv_id']}"
+    assert len(person.pas("artifacts", "search", "--where", exactly).stdout.splitlines()) == 2
+    table = person.pas("artifacts", "search", "--where", "osv_id~found-2")
+    assert ["found-2" in line for line in table.stdout.splitlines()] == [False, True]
+    csv_rows = list(csv.DictReader(io.StringIO(person.pas("artifacts", "search", "--output", "csv").stdout)))
+    assert "found-1" in [row["referenceId"] for row in csv_rows]
+    shown = person.pas("artifacts", "show", id_)
+    assert artifact["hash"] in shown.stdout
+    gotten = person.pas("artifacts", "get", id_, "--output", "document.json")
+    assert gotten.returncode == 0, gotten.stderr
+    content = (person.home / "document.json").read_bytes()
+    assert sha256(content).hexdigest() == artifact["hash"]
+    assert person.pas("artifacts", "get", id_).stdout.encode() == content
+    unknown = person.pas("artifacts", "search", "--where", "nothing=1")
+    assert unknown.returncode == 1
+    assert "is a key of no archive type" in unknown.stderr
+    assert person.pas("artifacts", "get", "999999").returncode == 1
+
+
+def test_metadata_keys_and_runs(person: Person, service: Service) -> None:
+    assert person.pas("backfill", "send", "--file", write(person, "meta-1"), "--wait").returncode == 0
+    columns = person.pas("metadata", "columns", "--output", "json")
+    assert "osv_id" in [each["key"] for each in json.loads(columns.stdout)]
+    tried = person.pas("metadata", "run", "--message", OSV.name, "--mode", "all", "--dry-run")
+    assert tried.returncode == 0, tried.stderr
+    assert "It would read" in tried.stdout
+    words = ("metadata", "run", "--message", OSV.name, "--key", "osv_id", "--mode", "all", "--output", "json")
+    run = json.loads(person.pas(*words).stdout)["id"]
+    assert run in person.pas("metadata", "runs").stdout
+    service.wait("the run ended", lambda: service.api("GET", f"/api/metadata-backfills/{run}").json()["completed"])
+    assert "completed" in person.pas("metadata", "show", run).stdout
+    for command in ("pause", "resume", "cancel"):
+        done = person.pas("metadata", command, run)
+        assert (done.returncode, "The run is completed; nothing was changed." in done.stderr) == (1, True)
+    wrong = person.pas("metadata", "run", "--message", "Nothing")
+    assert wrong.returncode == 1
+
+
+def test_an_embedded_service_says_whose_tokens_it_takes(person: Person) -> None:
+    done = person.pas("login")
+    assert done.returncode == 1
+    assert "pas dev-token" in done.stderr
+    assert "Dora Developer" in person.pas("whoami").stdout
 
 
 def test_preflight(person: Person, source: Source) -> None:

@@ -39,6 +39,10 @@ class Person:
             **given,
         )
 
+    def started(self) -> dict[str, Any]:
+        """Arguments of a Popen that runs beside others."""
+        return {"env": self._environment(), "cwd": self.home, "stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+
     @contextlib.contextmanager
     def terminal(self, *words: str, width: int = 120) -> Iterator["Terminal"]:
         """Runs it in a pseudo-terminal; what is still running at the end is killed."""

@@ -6,6 +6,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from app.api import well_known
 from app.api.artifacts import endpoints as artifacts
 from app.api.artifacts.models import ArtifactView, ColumnView
 from app.api.health import health_routes
@@ -28,7 +29,7 @@ def document() -> dict[str, Any]:
     app = FastAPI(title="PAS", version="1")
     install(app)
     app.include_router(health_routes(Readiness(())))
-    for each in (jobs, job_control, artifacts, metadata_backfills, preflight):
+    for each in (jobs, job_control, artifacts, metadata_backfills, preflight, well_known):
         app.include_router(each.router)
     return app.openapi()
 

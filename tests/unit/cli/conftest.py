@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from app.__main__ import main
-from app.cli import client, exchange, oauth
+from app.cli import client, exchange, login, oauth
 
 URL = "https://pas.example.org/archive"
 JOB = "88dbb65f-9634-4685-bc86-17b72d715d3e"
@@ -110,7 +110,7 @@ def fake(run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> Fake:
     """The only service and issuer there is, known by PAS_URL and PAS_TOKEN."""
     made = Fake(run)
     made_client = functools.partial(exchange.http_client, transport=httpx.MockTransport(made.handle))
-    for module in (client, oauth):
+    for module in (client, login, oauth):
         monkeypatch.setattr(module, "http_client", made_client)
     monkeypatch.setenv("PAS_URL", URL)
     monkeypatch.setenv("PAS_TOKEN", "a-token")
