@@ -13,6 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 from typing_extensions import override
 
+from app.api import well_known
 from app.api.archive_types import endpoints as archive_types
 from app.api.artifacts import endpoints as artifacts
 from app.api.edge import Edge, put_edge
@@ -60,7 +61,17 @@ def create_app(context_path: str, readiness: Readiness, edge: Edge | None) -> Fa
     app.include_router(health_routes(readiness))
     if edge is not None:
         put_edge(app, edge)
-        for room in (submit_and_report, control, failures, references, preflight, archive_types, artifacts, runs):
+        for room in (
+            submit_and_report,
+            control,
+            failures,
+            references,
+            preflight,
+            archive_types,
+            artifacts,
+            runs,
+            well_known,
+        ):
             app.include_router(room.router)
     return app
 

@@ -53,6 +53,10 @@ class Edge:
     max_references: int
     max_attempts: int
     """Attempts of a job whose submission does not say how many."""
+    issuers: tuple[str, ...]
+    """Whose tokens are accepted."""
+    cli_client_id: str | None
+    """Client with which the command line logs in."""
 
 
 def put_edge(app: FastAPI, edge: Edge) -> None:

@@ -126,6 +126,13 @@ def key_sets_of(settings: Settings) -> KeySets:
     return KeySets.fetched(issuers, lambda: httpx.AsyncClient(verify=trusted(), trust_env=False))
 
 
+def issuers_of(settings: Settings) -> tuple[str, ...]:
+    """The names of those whose tokens are accepted."""
+    if settings.data_dir is not None:
+        return (open_issuer(settings.data_dir).name,)
+    return tuple(each.issuer for each in settings.resource_server.issuers)
+
+
 def http_options(settings: Settings) -> HttpOptions:
     http = settings.http
     return HttpOptions(http.timeout, http.total_timeout, http.max_response_size)

@@ -157,6 +157,8 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
                 preflight_turns=ConcurrencyLimit("preflights", PREFLIGHTS, waiting=0),
                 max_references=settings.backfill.max_references,
                 max_attempts=settings.backfill.max_attempts,
+                issuers=adapters.issuers_of(settings),
+                cli_client_id=settings.cli_client_id,
             ),
             readiness,
             supervision.run,

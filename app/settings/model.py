@@ -373,6 +373,12 @@ class Settings:
     )
     kafka: Kafka = group(Kafka, "jeap.messaging.kafka")
     resource_server: ResourceServer = group(ResourceServer, "jeap.security.oauth2.resourceserver")
+    cli_client_id: str | None = setting(
+        "jeap.security.oauth2.cli-client-id",
+        values.text,
+        None,
+        "client with which `pas login` logs people in by device code; the service tells it to everybody",
+    )
     oauth_clients: Mapping[str, OAuthClient] = named_entries(OAuthClient, "jeap.security.oauth2.client")
     datasource: Datasource = group(Datasource, "jeap.datasource")
     given: frozenset[str] = frozenset()

@@ -24,6 +24,7 @@ class Client:
 
     client_id: str
     client_secret: str = "secret"
+    """Empty: a public client, for people who log in by device code."""
     claims: dict[str, Any] = field(default_factory=dict)
     audience: str = "psf-archive"
     scope: str = ""
@@ -43,6 +44,11 @@ DEFAULT_CLIENTS = (
         },
     ),
     Client(client_id="source-client", audience="psf-source", scope="documents:read"),
+    Client(
+        client_id="pas-cli",
+        client_secret="",
+        claims={"userroles": ["psf_@backfilljob_#read", "psf_@backfilljob_#write"], "name": "Dora Device"},
+    ),
 )
 
 
@@ -92,6 +98,11 @@ class Oidc(ServerProcess):
         if answer.status_code != 200:
             raise ServerFailed(f"no token for {client_id}: {answer.status_code} {answer.text}")
         return str(answer.json()["access_token"])
+
+    def confirm(self, user_code: str, *, refuse: bool = False) -> None:
+        """What a person does in a browser with the code that a device shows."""
+        asked = {"user_code": user_code, **({"refuse": "1"} if refuse else {})}
+        httpx.post(f"{self.issuer}/confirm", params=asked, timeout=10).raise_for_status()
 
     def token_requests(self, client_id: str) -> int:
         """How many token requests of the client were answered since the start, refused ones included."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app import __main__ as command_line
+from app import service_commands as command_line
 from app.__main__ import main
 
 

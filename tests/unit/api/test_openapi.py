@@ -6,6 +6,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from app.api import well_known
 from app.api.archive_types import endpoints as archive_types
 from app.api.archive_types.endpoints import ArchiveTypesView
 from app.api.artifacts import endpoints as artifacts
@@ -32,7 +33,17 @@ def document() -> dict[str, Any]:
     app = FastAPI(title="PAS", version="1")
     install(app)
     app.include_router(health_routes(Readiness(())))
-    for each in (jobs, job_control, failures, references, archive_types, artifacts, metadata_backfills, preflight):
+    for each in (
+        jobs,
+        job_control,
+        failures,
+        references,
+        archive_types,
+        artifacts,
+        metadata_backfills,
+        preflight,
+        well_known,
+    ):
         app.include_router(each.router)
     return app.openapi()
 

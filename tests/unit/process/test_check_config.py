@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app import __main__ as command_line
+from app import service_commands as command_line
 from app.__main__ import main
 from app.process.check_config import check
 from app.telemetry.environment import PassedOver

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app import __main__ as command_line
+from app import service_commands as command_line
 from app.__main__ import main
 from app.api.auth.callers import KeySets
 from app.domain.errors import Unavailable

@@ -1,0 +1,117 @@
+"""`pas backfill send` and `report`: what `jeap-cli pas-backfill` does, with its options, checks and texts."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import uuid4
+
+from cyclopts import App, Parameter
+
+from app.cli import jeap_texts
+from app.cli.client import Client, connect, mistake_lines, path_of
+from app.cli.exchange import reached
+from app.cli.exits import Answered, Ended, Exit
+from app.cli.files import written
+from app.cli.options import ANY, Service
+from app.cli.references_csv import FromCsv, read_references
+from app.cli.streams import say, tell
+from app.cli.submission_file import read_submission, with_references
+
+app = App(name="backfill", help="Submit backfill jobs and read their reports, as jeap-cli does.", help_epilogue="")
+
+
+@app.command
+def send(
+    *,
+    file: Annotated[Path, Parameter(help="YAML file with message, topic, and references where no CSV has them.")],
+    references_csv: Annotated[
+        Path | None, Parameter(help="CSV file of the references: header id,version, or id where data has no versions.")
+    ] = None,
+    job_id: Annotated[str | None, Parameter(help="Id of the job. [default: a random UUID]")] = None,
+    wait: Annotated[
+        bool,
+        Parameter(
+            negative="", show_default=False, help="Follow the job to its end; exit code 3 where references failed."
+        ),
+    ] = False,
+    service: Service = ANY,
+) -> int:
+    """Submit a backfill job. The same file under the same id again is the same job."""
+    from_csv = None if references_csv is None else read_references(references_csv, tell)
+    submission = read_submission(file)
+    if from_csv is not None and submission.references is not None:
+        raise Ended(jeap_texts.BOTH_SOURCES)
+    number = len(from_csv.references) if from_csv is not None else submission.references or 0
+    if not number:
+        raise Ended(jeap_texts.NO_REFERENCES)
+    body = submission.body if from_csv is None else with_references(submission, from_csv)
+    job = job_id or str(uuid4())
+    with connect(service) as client:
+        try:
+            client.request(
+                "PUT", path_of("api", "jobs", job), content=body, headers={"Content-Type": "application/yaml"}
+            )
+        except Answered as answered:
+            raise _refused(answered, job, from_csv, references_csv) from answered
+        say(jeap_texts.created(job, number))
+        return _waited(client, job, service) if wait else Exit.WELL
+
+
+def _waited(client: Client, job: str, service: Service) -> int:
+    from app.cli.watch import watch_job
+
+    return watch_job(client, job, "table", service)
+
+
+def _refused(answered: Answered, job: str, from_csv: FromCsv | None, csv_path: Path | None) -> Ended:
+    if answered.status == 409:
+        return Ended(jeap_texts.exists(job), answered.detail)
+    mistakes = answered.mistakes
+    if from_csv is not None:
+        mistakes = tuple(_of_csv(mistake, from_csv) for mistake in mistakes)
+        if mistakes:
+            return Ended(answered.lines[0], *mistake_lines(mistakes), f"Lines of references are those of {csv_path}.")
+    if answered.status in (400, 401, 403, 503):
+        return answered
+    return Ended(jeap_texts.failed(answered.status), *answered.lines)
+
+
+def _of_csv(mistake: dict[str, Any], from_csv: FromCsv) -> dict[str, Any]:
+    """The mistake with its line of the CSV file: the body that was sent is in no file."""
+    found = re.match(r"archiveDataReferences\[(\d+)\]", str(mistake.get("path") or ""))
+    place = int(found[1]) if found else -1
+    return {**mistake, "line": from_csv.lines[place] if 0 <= place < len(from_csv.lines) else None}
+
+
+@app.command
+def report(
+    *,
+    job_id: Annotated[str, Parameter(help="Id of the job.")],
+    output: Annotated[Path | None, Parameter(help="File to write. [default: standard output]")] = None,
+    merged: Annotated[
+        bool,
+        Parameter(
+            negative="", show_default=False, help="Over the job and its retries: each reference as it stands now."
+        ),
+    ] = False,
+    service: Service = ANY,
+) -> None:
+    """Read the report of a job: YAML, what became of each reference."""
+    params = {"merged": "true"} if merged else None
+    with connect(service) as client:
+        try:
+            with (
+                client.opened("GET", path_of("api", "jobs", job_id, "report"), params=params) as response,
+                written(output) as file,
+                reached(client.url),
+            ):
+                for piece in response.iter_bytes():
+                    file.write(piece)
+        except Answered as answered:
+            if answered.status == 404:
+                raise Ended(jeap_texts.no_job(job_id), *answered.lines[1:]) from answered
+            if answered.status not in (400, 401, 403, 503):
+                raise Ended(jeap_texts.failed(answered.status), *answered.lines) from answered
+            raise
+    if output is not None:
+        say(jeap_texts.report_written(output))

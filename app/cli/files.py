@@ -1,0 +1,69 @@
+"""Files that a person names: read whole, written whole or not at all."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from app.cli.exits import Ended
+from app.cli.jeap_texts import not_found
+
+
+def read_bytes(path: Path) -> bytes:
+    """Raises Ended for a file that cannot be read."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise Ended(not_found(path)) from None
+    except OSError as error:
+        raise Ended(f"{path} cannot be read: {error.strerror}") from error
+
+
+@contextmanager
+def written(path: Path | None) -> Iterator[BinaryIO]:
+    """What is written there is the file once all of it is; without a path it goes to standard output.
+
+    Raises Ended where it cannot be written.
+    """
+    if path is None:
+        sys.stdout.flush()
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    if path.exists() and not path.is_file():  # /dev/null, a pipe: nothing to replace
+        with _opened(path) as file:
+            yield file
+        return
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise Ended(f"{path} cannot be written: {error.strerror}") from error
+    half = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        half.chmod(0o666 & ~_umask())
+        half.replace(path)
+    except OSError as error:
+        raise Ended(f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        half.unlink(missing_ok=True)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    try:
+        file = path.open("wb")
+    except OSError as error:
+        raise Ended(f"{path} cannot be written: {error.strerror}") from error
+    with file:
+        yield file
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,55 @@
+"""What `jeap-cli pas-backfill` says, word by word: scripts of its users look for these texts."""
+
+CSV_HEADER = "Error: CSV file must start with header line: id,version"
+BOTH_SOURCES = "Error: archiveDataReferences defined in both YAML and --references-csv. Use one source only."
+NO_REFERENCES = "Error: No archiveDataReferences provided. Define them in the YAML file or use --references-csv."
+MISSING_TOKEN = "Missing access token. Provide --access-token or pipe the token to stdin."  # noqa: S105
+
+
+def csv_row(line: int, columns: str = "2 columns: id,version") -> str:
+    return f"Error: Invalid CSV row on line {line}. Expected {columns}."
+
+
+def empty_id(line: int) -> str:
+    return f"Error: Empty id on line {line}."
+
+
+def invalid_version(text: str, line: int) -> str:
+    return f"Error: Invalid version '{text}' on line {line}. Must be a positive integer."
+
+
+def duplicate(reference: str, line: int) -> str:
+    """`reference` as `id=X version=V`."""
+    return f"Warning: Duplicate reference {reference} on line {line}. Will be sent once."
+
+
+def invalid_value(text: str, path: str) -> str:
+    return f"Invalid YAML value '{text}' for {path}. Must be an integer."
+
+
+def not_found(path: object) -> str:
+    return f"File not found: {path}"
+
+
+def not_parsed(path: object, why: object) -> str:
+    return f"Could not parse file {path}: {why}"
+
+
+def created(job_id: object, references: int) -> str:
+    return f"Backfill job {job_id} created successfully. {references} references submitted."
+
+
+def exists(job_id: object) -> str:
+    return f"Job {job_id} already exists."
+
+
+def no_job(job_id: object) -> str:
+    return f"Job {job_id} not found."
+
+
+def failed(status: int) -> str:
+    return f"PAS request failed with HTTP status {status}"
+
+
+def report_written(path: object) -> str:
+    return f"Report written to {path}"

@@ -1,0 +1,188 @@
+"""What is shown: tables for people, JSON, YAML, CSV and NDJSON for programs."""
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app.cli.exact import Exact, json_text, yaml_text
+from app.cli.options import Format
+from app.cli.streams import visible
+
+Row = dict[str, Any]
+
+_FORMULA = re.compile(r"[\x00-\x20\x7f-\xa0]*[=+\-@]")
+"""A cell that a spreadsheet would run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    title: str
+    text: Callable[[Row], str]
+    right: bool = False
+    """Numbers stand at the right."""
+
+
+def column(title: str, name: str, *, right: bool = False) -> Column:
+    """A member of the row; `counts.open` is a member of a member."""
+    return Column(title, lambda row: cell(member(row, name)), right)
+
+
+def member(row: Any, name: str) -> Any:
+    for part in name.split("."):
+        row = row.get(part) if isinstance(row, dict) else None
+    return row
+
+
+def cell(value: Any) -> str:
+    """A value as one cell of a table."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, list) and not any(isinstance(each, dict | list) for each in value):
+        return ", ".join(map(str, value)) or "–"
+    if isinstance(value, dict | list):
+        return json_text(value)
+    return str(value)
+
+
+def moment(text: Any) -> str:
+    """A time of the service in the time zone of the person, to the second; `–` for none."""
+    if not isinstance(text, str):
+        return "–"
+    try:
+        return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M:%S}"
+    except ValueError:
+        return text
+
+
+def rows(items: Iterable[Row], columns: Sequence[Column], form: Format, *, nothing: str = "nothing") -> None:
+    """Many things alike. `nothing` is what people read where there are none."""
+    out = sys.stdout.write
+    if form == "table":
+        table([[each.text(item) for each in columns] for item in items], columns, nothing)
+    elif form == "json":
+        out(json_text(list(items), 2) + "\n")
+    elif form == "yaml":
+        out(yaml_text(list(items)))
+    elif form == "ndjson":
+        for item in items:
+            out(json_text(item) + "\n")
+    else:
+        csv_rows(items)
+
+
+def thing(item: Row, lines: Iterable[tuple[str, str]], form: Format) -> None:
+    """One thing: for people `lines` of name and text, those whose text is empty left out."""
+    if form != "table":
+        sys.stdout.write(yaml_text(item)) if form == "yaml" else rows_of_one(item, form)
+        return
+    shown = [(name, text) for name, text in lines if text not in ("", "–")]
+    width = max((len(name) for name, _ in shown), default=0)
+    for name, text in shown:
+        first, *others = visible(text, breaks=True).split("\n")
+        sys.stdout.write(f"{name:<{width}}  {first}".rstrip() + "\n")
+        sys.stdout.writelines(f"{'':<{width}}  {other}\n" for other in others)
+
+
+def rows_of_one(item: Row, form: Format) -> None:
+    if form == "json":
+        sys.stdout.write(json_text(item, 2) + "\n")
+    else:
+        rows([item], (), form)
+
+
+def table(cells: Sequence[Sequence[str]], columns: Sequence[Column], nothing: str) -> None:
+    """On a terminal with colours and no wider than it; piped plain, each row on one line."""
+    if not cells:
+        sys.stderr.write(nothing + "\n")
+        return
+    cells = [[visible(text) for text in row] for row in cells]
+    if sys.stdout.isatty():
+        _rich_table(cells, columns)
+        return
+    widths = [max(len(each.title), *(len(row[i]) for row in cells)) for i, each in enumerate(columns)]
+    for line in ([each.title for each in columns], *cells):
+        aligned = (
+            text.rjust(width) if each.right else text.ljust(width)
+            for text, width, each in zip(line, widths, columns, strict=True)
+        )
+        sys.stdout.write("  ".join(aligned).rstrip() + "\n")
+
+
+def _rich_table(cells: Sequence[Sequence[str]], columns: Sequence[Column]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for each in columns:
+        shown.add_column(each.title, justify="right" if each.right else "left", overflow="fold")
+    for row in cells:
+        shown.add_row(*(Text(text, style=_STYLES.get(text, "")) for text in row))
+    Console(highlight=False).print(shown)
+
+
+_STYLES = {
+    "succeeded": "green",
+    "failed": "red",
+    "partially-succeeded": "yellow",
+    "paused": "yellow",
+    "open": "cyan",
+    "–": "dim",
+}
+"""Words that people look for; none is told by its colour alone."""
+
+
+def csv_rows(items: Iterable[Row]) -> None:
+    """Members of members get joined names (`countsOpen`); every item has all columns that one of them needs."""
+    import csv
+
+    flat = [dict(_flat(item)) for item in items]
+    names: list[str] = []
+    for row in flat:
+        _merge(row, names)
+    # A member that is null here and has members there is told by those.
+    empty = {name for name in names if all(row.get(name) is None for row in flat)}
+    names = [name for name in names if name not in empty or not _told_by(name, names)]
+    writer = csv.writer(sys.stdout, lineterminator="\r\n")
+    if flat:
+        writer.writerow(map(_guarded, names))
+    writer.writerows([_guarded(row.get(name)) for name in names] for row in flat)
+
+
+def _merge(row: Row, names: list[str]) -> None:
+    """Adds names that are new, each behind the one that it follows."""
+    place = 0
+    for name in row:
+        if name in names:
+            place = names.index(name) + 1
+        else:
+            names.insert(place, name)
+            place += 1
+
+
+def _told_by(name: str, names: Sequence[str]) -> bool:
+    return any(other.startswith(name) and other[len(name) :][:1].isupper() for other in names)
+
+
+def _flat(item: Row, before: str = "") -> Iterable[tuple[str, Any]]:
+    for name, value in item.items():
+        joined = before + name[:1].upper() + name[1:] if before else name
+        if isinstance(value, dict) and value:
+            yield from _flat(value, joined)
+        else:
+            yield joined, value
+
+
+def _guarded(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str) and not isinstance(value, Exact):
+        return f"'{value}" if _FORMULA.match(value) else value
+    return json_text(value)

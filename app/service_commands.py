@@ -1,0 +1,276 @@
+"""The commands of `pas` that are the service, or work beside it: serve, migrate, check-config, dev-token, verify."""
+
+# ruff: noqa: E402 - what libraries cannot use of the environment is taken out before they are loaded
+
+import os
+
+from app.telemetry.environment import pass_over
+
+PASSED_OVER = pass_over(os.environ)
+
+import argparse
+import asyncio
+import logging
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from uuid import UUID
+
+import uvloop
+
+from app.api.auth.dev_issuer import ALL_ROLES, DEFAULT_TTL, DevIssuerError, mint
+from app.catalog.archive_types import CatalogError
+from app.db import migrations
+from app.db.database import Database
+from app.domain.errors import Unavailable
+from app.main import serve
+from app.process.check_config import check
+from app.process.connect_check import connect
+from app.process.data_dir import DataDirInUse, DataDirUnusable, own
+from app.process.probes import StartRefused
+from app.process.wiring import open_stored
+from app.settings.load import SettingsError, load_settings
+from app.settings.model import Settings
+from app.settings.values import size
+from app.telemetry.logs import LogSettingError, configure_logging
+from app.verify.command import Exit, verify
+from app.verify.findings import Report
+from app.verify.progress import StateError, StateFile, fingerprint
+from app.verify.run import Options
+
+DATA_DIR = Path(".pas")
+
+log = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit code: 0 well, 1 refused (the reason on stderr), 2 wrong usage.
+
+    What nobody foresaw is raised: a bug ends the process with its traceback and the exit code 1.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options) or 0)
+    except (SettingsError, CatalogError) as error:
+        return _refuse(*error.mistakes)
+    except (StartRefused, DataDirInUse, DataDirUnusable, DevIssuerError, LogSettingError, Unavailable) as error:
+        return _refuse(str(error))
+    except KeyboardInterrupt:
+        return 130
+
+
+def _refuse(*lines: str) -> int:
+    """Says the lines; the exit code: 1, or 0 where there are none."""
+    for line in lines:
+        print(f"pas: {line}", file=sys.stderr)
+    return 1 if lines else 0
+
+
+def _load(path: Path | None, environment: Mapping[str, str], *, embedded: Path | None = None) -> Settings:
+    """The settings; what is passed over of the environment is said in one warning. Raises SettingsError."""
+    settings = load_settings(path, environment, embedded=embedded)
+    if passed_over := [*map(str, PASSED_OVER), *settings.passed_over]:
+        log.warning("%s: %s", _PASSED_OVER, "; ".join(passed_over))
+    return settings
+
+
+_PASSED_OVER = "variables of the environment that cannot be used are passed over"
+
+
+def _serve(options: argparse.Namespace) -> None:
+    configure_logging()
+    data_dir = options.data_dir if options.embedded else None
+    environment = dict(os.environ)
+    for name, value in (("SERVER_ADDRESS", options.host), ("SERVER_PORT", options.port)):
+        if value is not None:
+            environment[name] = str(value)
+    settings = _load(options.config, environment, embedded=data_dir)
+    if data_dir is None:
+        uvloop.run(serve(settings, migrate=options.migrate))
+        return
+    with own(settings):
+        uvloop.run(serve(settings, migrate=True))
+
+
+def _migrate(options: argparse.Namespace) -> None:
+    configure_logging()
+    settings = _load(options.config, os.environ)
+
+    async def migrate() -> None:
+        database = Database(settings.datasource.url.get_secret_value())
+        try:
+            await migrations.migrate(database)
+        finally:
+            await database.close()
+
+    asyncio.run(migrate())
+    print("the database is at the newest migration")
+
+
+def _check_config(options: argparse.Namespace) -> int:
+    found = check(options.config, os.environ, embedded=options.data_dir if options.embedded else None)
+    passed_over = [*map(str, PASSED_OVER), *(found.settings.passed_over if found.settings else ())]
+    if passed_over:
+        _refuse(f"{_PASSED_OVER}: {'; '.join(passed_over)}")
+    if found.mistakes:
+        return _refuse(*found.mistakes)
+    print("the settings are valid", *found.checked, sep="\n", flush=True)
+    if not options.connect or found.settings is None or not found.settings.backfill.enabled:
+        return 0
+    logging.getLogger().addHandler(logging.NullHandler())  # each reason is said once, in its line
+    tried = asyncio.run(connect(found.settings))
+    for each in tried:
+        if each.problem is None:
+            print(each, flush=True)
+    return _refuse(*(str(each) for each in tried if each.problem is not None))
+
+
+def _dev_token(options: argparse.Namespace) -> None:
+    roles = options.role or list(ALL_ROLES)
+    print(mint(options.data_dir, roles, options.name, options.ext_id, options.ttl))
+
+
+def _verify(options: argparse.Namespace) -> int:
+    try:
+        configure_logging()
+        data_dir = options.data_dir if options.embedded else None
+        settings = _load(options.config, os.environ, embedded=data_dir)
+        return asyncio.run(_read_back(settings, options))
+    except (SettingsError, CatalogError) as error:
+        _refuse(*error.mistakes)
+        return Exit.USAGE
+    except (StateError, LogSettingError) as error:
+        _refuse(str(error))
+        return Exit.USAGE
+    except (StartRefused, Unavailable, BrokenPipeError) as error:  # the last where nobody reads on
+        _refuse(str(error))
+        return Exit.UNAVAILABLE  # 1 is said by findings only
+    except Exception:
+        traceback.print_exc()
+        return Exit.UNAVAILABLE
+
+
+async def _read_back(settings: Settings, options: argparse.Namespace) -> int:
+    store = settings.object_storage
+    async with open_stored(settings) as archive:
+        what = Options(
+            buckets=archive.buckets,
+            systems=archive.systems,
+            lock_mode=store.object_lock_mode if store.object_lock_enabled else None,
+            job_id=options.job,
+            since=options.since,
+            max_bytes_per_second=options.max_bytes_per_second,
+            stored=options.only != "unknown",
+            unknown=options.only != "stored",
+        )
+        about = fingerprint([archive.name, *what.buckets, what.job_id, what.since, options.only])
+        return await verify(
+            archive.database,
+            archive.objects,
+            what,
+            StateFile(options.state or Path(f".pas-verify-{about}.json"), about),
+            resume=options.resume,
+            report=Report(sys.stdout, as_json=options.json),
+            err=sys.stderr,
+        )
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port from 0 to 65535")
+    return int(text)
+
+
+def _time(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time like 2026-05-08T07:26:37Z") from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pas",
+        description="Process Archive Service: archives the data of business processes, and backfills what was missed.",
+        epilog="Settings: docs/configuration.md. Try it: `pas serve --embedded`, then `pas dev-token`.",
+    )
+    parser.add_argument("--version", action="version", version=f"pas {version('process-archive-service')}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="run the service: REST and command loop in one process")
+    _config(serve)
+    serve.add_argument(
+        "--host", help="address to listen on (overrides server.address; embedded listens on 127.0.0.1 only)"
+    )
+    serve.add_argument("--port", type=_port, help="port to listen on, 0 takes a free one (overrides server.port)")
+    serve.add_argument("--embedded", action="store_true", help="no server beside it: everything in the data directory")
+    _data_dir(serve)
+    serve.add_argument("--migrate", action="store_true", help="bring an older database to this release first")
+    serve.set_defaults(run=_serve)
+
+    migrate = commands.add_parser("migrate", help="bring the database to the newest migration")
+    _config(migrate)
+    migrate.set_defaults(run=_migrate)
+
+    check_config = commands.add_parser(
+        "check-config", help="check settings, archive types and schemas, by default without connecting to anything"
+    )
+    _config(check_config)
+    how = check_config.add_mutually_exclusive_group()
+    how.add_argument("--embedded", action="store_true", help="what `pas serve --embedded` needs, and no more")
+    how.add_argument(
+        "--connect", action="store_true", help="then try once everything that the settings name; nothing is written"
+    )
+    _data_dir(check_config)
+    check_config.set_defaults(run=_check_config)
+
+    token = commands.add_parser("dev-token", help="print a bearer token for the embedded service")
+    _data_dir(token)
+    token.add_argument(
+        "--role", action="append", metavar="R", help=f"a role, may be repeated; by default all: {', '.join(ALL_ROLES)}"
+    )
+    token.add_argument("--name", default="Developer", metavar="N", help="claim `name` (default: Developer)")
+    token.add_argument("--ext-id", metavar="X", help="claim `ext_id`")
+    token.add_argument(
+        "--ttl", type=int, default=DEFAULT_TTL, metavar="S", help=f"seconds until it expires (default: {DEFAULT_TTL})"
+    )
+    token.set_defaults(run=_dev_token)
+
+    verify = commands.add_parser("verify", help="read back what is stored and compare it with the database")
+    _verify_arguments(verify)
+    verify.set_defaults(run=_verify)
+    return parser
+
+
+def _verify_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "Exit code: 0 all is well, 1 findings, 2 wrong usage, 3 not to be reached. See docs/verify.md."
+    _config(parser)
+    parser.add_argument("--embedded", action="store_true", help="the archive in the data directory; it may be running")
+    _data_dir(parser)
+    parser.add_argument("--job", type=UUID, metavar="ID", help="only what this job archived")
+    parser.add_argument("--since", type=_time, metavar="T", help="only what was archived since, ISO 8601, else UTC")
+    parser.add_argument("--only", choices=("stored", "unknown"), help="one of the two ways; by default both are gone")
+    parser.add_argument(
+        "--max-bytes-per-second", type=size, metavar="N", help="read no faster, for example 20MiB (default: unlimited)"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on where the same command was interrupted")
+    parser.add_argument(
+        "--state", type=Path, metavar="FILE", help="keeps the progress (default: ./.pas-verify-<options>.json)"
+    )
+    parser.add_argument("--json", action="store_true", help="JSON lines instead of text")
+
+
+def _config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="settings file (default: $PAS_CONFIG, else ./application.yml)"
+    )
+
+
+def _data_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data-dir", type=Path, default=DATA_DIR, metavar="DIR", help="data of the embedded service (default: .pas)"
+    )
