@@ -31,12 +31,12 @@ _CONDITION = re.compile(r"(.+?)(!=|>=|<=|=|>|<|~)(.*)", re.DOTALL)
 
 COLUMNS = (
     Column("ARTIFACT", lambda row: str(row["id"]), right=True),
-    column("MESSAGE", "messageType"),
-    column("REFERENCE", "referenceId"),
+    column("MESSAGE", "messageType", narrow="cut"),
+    column("REFERENCE", "referenceId", narrow="fold"),
     Column("VERSION", lambda row: cell(row.get("version")), right=True),
     Column("SIZE", lambda row: size(row["size"]), right=True),
     Column("ARCHIVED", lambda row: moment(row.get("archivedAt"))),
-    Column("METADATA", lambda row: _metadata(row)),
+    Column("METADATA", lambda row: _metadata(row), narrow="cut"),
 )
 
 

@@ -141,7 +141,7 @@ def refusal(response: httpx.Response) -> Answered:
     lines = [f"Error: {what} (HTTP {status})", *mistake_lines(problem.mistakes)]
     if status == 404 and not problem.detail:
         lines = [
-            f"Error: the service has no {response.request.url.path} (HTTP 404)",
+            f"Error: The service has no {response.request.url.path} (HTTP 404)",
             "Is the address right, with its context path? Is the service older than this command line, or are its jobs "
             "switched off (jeap.processarchive.backfill.enabled)?",
         ]

@@ -89,18 +89,18 @@ def summary(job: Row, failures: Any = None) -> str:
 
 LIST: tuple[Column, ...] = (
     column("JOB", "jobId"),
-    column("MESSAGE", "message"),
+    column("MESSAGE", "message", narrow="cut"),
     Column("STATE", state),
     Column("DONE", lambda job: f"{done(job):,}/{job['counts']['total']:,}", right=True),
     column("FAILED", "counts.failed", right=True),
     Column("STARTED", lambda job: moment(job.get("started"))),
-    Column("BY", lambda job: cell(job.get("startedByName") or job.get("startedByExtId"))),
+    Column("BY", lambda job: cell(job.get("startedByName") or job.get("startedByExtId")), narrow="cut"),
 )
 
 
 def list_columns(jobs: Iterable[Row]) -> tuple[Column, ...]:
     """Names of jobs only where some have one."""
-    return (LIST[0], column("NAME", "name"), *LIST[1:]) if any(job.get("name") for job in jobs) else LIST
+    return (LIST[0], column("NAME", "name", narrow="cut"), *LIST[1:]) if any(job.get("name") for job in jobs) else LIST
 
 
 def lines(job: Row, failures: Any = None) -> list[tuple[str, str]]:
@@ -138,19 +138,19 @@ def _action(action: Row) -> str:
 
 REFERENCES: tuple[Column, ...] = (
     Column("POSITION", lambda row: str(member(row, "position")), right=True),  # not 1,234: one asks with it
-    column("ID", "id"),
+    column("ID", "id", narrow="fold"),
     Column("VERSION", lambda row: "–" if row.get("version") is None else str(row["version"]), right=True),
     column("STATE", "state"),
     column("ATTEMPTS", "attempts", right=True),
     Column("FINISHED", lambda row: moment(row.get("finishedAt"))),
     Column("ARTIFACT", lambda row: str(member(row, "object.artifactId") or "–"), right=True),
-    column("ERROR", "error.message"),
+    column("ERROR", "error.message", narrow="fold"),
 )
 
 FAILURES: tuple[Column, ...] = (
     column("COUNT", "count", right=True),
-    column("CAUSE", "cause"),
+    column("CAUSE", "cause", narrow="fold"),
     Column("FIRST", lambda row: moment(row.get("first"))),
     Column("LAST", lambda row: moment(row.get("last"))),
-    Column("EXAMPLES", lambda row: ", ".join(str(each.get("id")) for each in row.get("examples") or ())),
+    Column("EXAMPLES", lambda row: ", ".join(str(each.get("id")) for each in row.get("examples") or ()), narrow="cut"),
 )

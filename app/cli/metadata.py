@@ -20,14 +20,14 @@ Run = Annotated[str, Parameter(help="Id of the run.")]
 _COLUMNS = (
     column("MESSAGE", "messageType"),
     column("CONFIG", "configId"),
-    column("KEY", "key"),
+    column("KEY", "key", narrow="fold"),
     Column("ACTIVE", lambda row: "yes" if row["active"] else "no, its values stay"),
 )
 
 _RUNS = (
     column("RUN", "id"),
     column("MESSAGE", "messageType"),
-    column("KEYS", "keys"),
+    column("KEYS", "keys", narrow="cut"),
     column("MODE", "mode"),
     column("STATE", "state"),
     Column("DONE", lambda row: f"{row['processed']:,}/{row['total']:,}", right=True),
@@ -37,7 +37,7 @@ _RUNS = (
 
 _SAMPLE = (
     Column("ARTIFACT", lambda row: str(row["artifact"]), right=True),
-    column("OLD", "old"),
+    column("OLD", "old", narrow="fold"),
     Column("NEW", lambda row: cell(row.get("new")) if row.get("error") is None else f"{row['error']}"),
 )
 

@@ -20,11 +20,11 @@ def size(number: Any) -> str:
 
 
 SAMPLE = (
-    column("ID", "referenceId"),
+    column("ID", "referenceId", narrow="fold"),
     Column("VERSION", lambda row: "–" if row.get("version") is None else str(row["version"]), right=True),
     column("VERDICT", "verdict"),
     Column("SIZE", lambda row: "–" if row.get("size") is None else size(row["size"]), right=True),
-    Column("WHAT", lambda row: row.get("message") or _where(row)),
+    Column("WHAT", lambda row: row.get("message") or _where(row), narrow="fold"),
 )
 
 

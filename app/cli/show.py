@@ -1,6 +1,7 @@
 """What is shown: tables for people, JSON, YAML, CSV and NDJSON for programs."""
 
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 from app.cli.exact import Exact, json_text, yaml_text
 from app.cli.options import Format
 from app.cli.streams import visible
+from app.cli.tables import Narrow, drawn
 
 Row = dict[str, Any]
 
@@ -23,11 +25,13 @@ class Column:
     text: Callable[[Row], str]
     right: bool = False
     """Numbers stand at the right."""
+    narrow: Narrow = "never"
+    """What happens on a terminal that is too narrow."""
 
 
-def column(title: str, name: str, *, right: bool = False) -> Column:
+def column(title: str, name: str, *, right: bool = False, narrow: Narrow = "never") -> Column:
     """A member of the row; `counts.open` is a member of a member."""
-    return Column(title, lambda row: cell(member(row, name)), right)
+    return Column(title, lambda row: cell(member(row, name)), right, narrow)
 
 
 def member(row: Any, name: str) -> Any:
@@ -98,45 +102,20 @@ def rows_of_one(item: Row, form: Format) -> None:
 
 
 def table(cells: Sequence[Sequence[str]], columns: Sequence[Column], nothing: str) -> None:
-    """On a terminal with colours and no wider than it; piped plain, each row on one line."""
+    """On a terminal with colours and no wider than it; piped plain, each row whole on one line."""
     if not cells:
         sys.stderr.write(nothing + "\n")
         return
     cells = [[visible(text) for text in row] for row in cells]
-    if sys.stdout.isatty():
-        _rich_table(cells, columns)
-        return
-    widths = [max(len(each.title), *(len(row[i]) for row in cells)) for i, each in enumerate(columns)]
-    for line in ([each.title for each in columns], *cells):
-        aligned = (
-            text.rjust(width) if each.right else text.ljust(width)
-            for text, width, each in zip(line, widths, columns, strict=True)
-        )
-        sys.stdout.write("  ".join(aligned).rstrip() + "\n")
-
-
-def _rich_table(cells: Sequence[Sequence[str]], columns: Sequence[Column]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for each in columns:
-        shown.add_column(each.title, justify="right" if each.right else "left", overflow="fold")
-    for row in cells:
-        shown.add_row(*(Text(text, style=_STYLES.get(text, "")) for text in row))
-    Console(highlight=False).print(shown)
-
-
-_STYLES = {
-    "succeeded": "green",
-    "failed": "red",
-    "partially-succeeded": "yellow",
-    "paused": "yellow",
-    "open": "cyan",
-    "–": "dim",
-}
-"""Words that people look for; none is told by its colour alone."""
+    terminal = shutil.get_terminal_size() if sys.stdout.isatty() else None
+    lines = drawn(
+        [each.title for each in columns],
+        cells,
+        [each.right for each in columns],
+        [each.narrow for each in columns],
+        None if terminal is None else terminal.columns,
+    )
+    sys.stdout.write(lines)
 
 
 def csv_rows(items: Iterable[Row]) -> None:

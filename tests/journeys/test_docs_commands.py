@@ -106,7 +106,7 @@ def test_what_comes_after_getting_started_goes_as_it_says(name: str, checkout: P
     check(begin + commands, checkout, {SERVICE: service, SOURCE: source})
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/source-services.md", "docs/operations.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/source-services.md", "docs/operations.md", "docs/command-line.md"])
 def test_commands_print_what_the_document_says(name: str, checkout: Path, service: str, source: str) -> None:
     commands = commands_of(REPOSITORY / name)
     assert commands

@@ -81,7 +81,7 @@ def test_mistakes_are_shown_with_path_and_line(fake: Fake, tmp_path: Path) -> No
         ),
         (httpx.Response(502, text="<html>"), "Error: Bad Gateway (HTTP 502)"),
         (httpx.Response(302, headers={"Location": "https://elsewhere"}), "leads to another address"),
-        (problem(404), "the service has no /archive/api/jobs (HTTP 404)"),
+        (problem(404), "The service has no /archive/api/jobs (HTTP 404)"),
         (problem(401, detail="The token has expired."), "pas login"),
         (httpx.Response(503, headers={"Retry-After": "5"}), "Try again in 5 s."),
     ],
