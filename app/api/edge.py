@@ -1,5 +1,4 @@
 """The objects that endpoints call: one typed value, made at the start, and the aliases that endpoints ask for."""
-it."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
