@@ -10,11 +10,12 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import event, text
 
-from app.db import clock_repair, jobs, migrations, outbox, reports, tasks
+from app.db import causes, clock_repair, failures, jobs, migrations, outbox, references, reports, tasks
 from app.db.database import Database
 from app.domain.artifacts import ArchivedArtifact
 from app.domain.identity import reference_key
 from app.domain.jobs import Reference, TaskId, TaskState
+from app.domain.references import Wanted
 from app.domain.tasks import NoData, Outcome, PutBack, Settlement, TaskKey
 from app.messaging.owed import CreateArtifactCommands
 from tests.servers import Postgres
@@ -34,6 +35,7 @@ class Plans:
     def __init__(self) -> None:
         self.explained = 0
         self.scans: list[str] = []
+        self.indexes: set[str] = set()
 
     @contextmanager
     def of(self, database: Database) -> Iterator[None]:
@@ -45,6 +47,7 @@ class Plans:
             self.explained += 1
             found = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters).scalar_one()
             plan = json.loads(found) if isinstance(found, str) else found
+            self.indexes |= set(indexes(plan[0]["Plan"]))
             scanned = sorted(set(scans(plan[0]["Plan"])) & TABLES)
             if scanned:
                 self.scans.append(f"{', '.join(scanned)}: {statement}")
@@ -59,6 +62,11 @@ class Plans:
 def scans(plan: dict[str, Any]) -> list[str]:
     own = [plan["Relation Name"]] if plan["Node Type"] == "Seq Scan" else []
     return own + [name for below in plan.get("Plans", []) for name in scans(below)]
+
+
+def indexes(plan: dict[str, Any]) -> list[str]:
+    own = [plan["Index Name"]] if "Index Name" in plan else []
+    return own + [name for below in plan.get("Plans", []) for name in indexes(below)]
 
 
 @pytest.fixture(scope="module")
@@ -129,5 +137,46 @@ async def test_no_hot_statement_scans_tasks_or_artifacts(url: str, large: UUID) 
                 await reports.page(connection, large, after=-1, limit=1000, state=None)
         assert plans.explained >= 15
         assert plans.scans == []
+    finally:
+        await database.close()
+
+
+CAUSE = "step: HTTP 404"
+"""What few of the references failed of, far behind."""
+
+PAGES = [
+    (Wanted(), "pk_backfill_task"),
+    (Wanted(TaskState.FAILED), "ix_backfill_task_failed"),
+    (Wanted(TaskState.OPEN), "ix_backfill_task_waiting"),
+    (Wanted(cause=CAUSE), "ix_backfill_task_cause"),
+    (Wanted(prefix="ref-1499"), "ix_backfill_task_reference_id"),
+    (Wanted(TaskState.FAILED, "ref-1499"), "ix_backfill_task_failed"),
+]
+
+
+async def test_no_page_of_references_and_no_failures_scan_tasks_or_artifacts(url: str, large: UUID) -> None:
+    """Each by the index that was made for it: rare ones too are found at once."""
+    database = Database(url)
+    try:
+        late = [TaskId(large, position) for position in range(LARGE - 300, LARGE - 200)]
+        outcomes = [Outcome(each, TaskState.FAILED, CAUSE, "t") for each in late]
+        await database.run(lambda c: tasks.settle(c, outcomes, NOW))
+        for wanted, index in PAGES:
+            plans = Plans()
+            with plans.of(database):
+                async with database.reading() as connection:
+                    for after in (-1, LARGE // 2, LARGE - 400):
+                        await references.page(connection, large, wanted, after, 50)
+            assert plans.scans == []
+            assert index in plans.indexes, wanted
+        plans = Plans()
+        with plans.of(database):
+            async with database.reading() as connection:
+                found = await failures.by_cause(connection, large, 100)
+                assert await causes.with_uncounted(connection, large) is None
+                assert await causes.with_uncounted(connection, None) is None
+        assert [each.cause for each in found.causes if each.count == 100] == [CAUSE]
+        assert plans.scans == []
+        assert {"ix_backfill_task_cause", "ix_backfill_task_uncounted"} <= plans.indexes
     finally:
         await database.close()
