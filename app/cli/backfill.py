@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 from app.cli import jeap_texts
 from app.cli.client import Client, connect, mistake_lines, path_of
 from app.cli.exchange import reached
-from app.cli.exits import Answered, Ended, Exit
+from app.cli.exits import Answered, Ended, Exit, Unreached, perhaps
 from app.cli.files import written
 from app.cli.options import ANY, Service
 from app.cli.references_csv import FromCsv, read_references
@@ -53,6 +53,8 @@ def send(
             )
         except Answered as answered:
             raise _refused(answered, job, from_csv, references_csv) from answered
+        except Unreached as unreached:
+            raise perhaps(unreached, f"--job-id {job}") from unreached
         say(jeap_texts.created(job, number))
         return _waited(client, job, service) if wait else Exit.WELL
 
@@ -72,7 +74,7 @@ def _refused(answered: Answered, job: str, from_csv: FromCsv | None, csv_path: P
         if mistakes:
             return Ended(answered.lines[0], *mistake_lines(mistakes), f"Lines of references are those of {csv_path}.")
     if answered.status in (400, 401, 403, 503):
-        return answered
+        return perhaps(answered, f"--job-id {job}") if answered.status == 503 else answered
     return Ended(jeap_texts.failed(answered.status), *answered.lines)
 
 

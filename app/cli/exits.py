@@ -39,6 +39,13 @@ class Answered(Ended):
         self.mistakes = mistakes
 
 
+def perhaps(error: Ended, option: str) -> Ended:
+    """The error of a request that may have done its work; `option` names what it made, so that a repeat is harmless."""
+    return Ended(
+        *error.lines, f"Whether it arrived is not known. The same again is harmless: {option}", code=error.code
+    )
+
+
 def wrong_usage(*lines: str) -> NoReturn:
     """Raises Ended with exit code 2."""
     raise Ended(*lines, code=Exit.USAGE)

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from app.cli import job_texts
 from app.cli.client import connect, path_of
+from app.cli.exits import Unreached, perhaps
 from app.cli.jobs import Job
 from app.cli.options import ANY, Format, Output, Service
 from app.cli.show import thing
@@ -52,9 +53,13 @@ def retry(
     service: Service = ANY,
 ) -> None:
     """Put what failed into a new job; `failures` shows the causes."""
-    body = {"jobId": job_id or str(uuid4()), **({"cause": cause} if cause is not None else {})}
+    new = job_id or str(uuid4())
+    body = {"jobId": new, **({"cause": cause} if cause is not None else {})}
     with connect(service) as client:
-        found = client.post(path_of("api", "jobs", job, "retry"), body)
+        try:
+            found = client.post(path_of("api", "jobs", job, "retry"), body)
+        except Unreached as unreached:
+            raise perhaps(unreached, f"--job-id {new}") from unreached
     if output != "table":
         thing(found, (), output)
         return

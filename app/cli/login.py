@@ -14,7 +14,7 @@ from cyclopts import Parameter
 from app.cli import oauth, token_store
 from app.cli.exact import read_json
 from app.cli.exchange import http_client, reached
-from app.cli.exits import Ended, wrong_usage
+from app.cli.exits import Ended, Unreached, wrong_usage
 from app.cli.oauth import Issuer, Refusal
 from app.cli.options import ANY, Output, Service
 from app.cli.show import thing
@@ -115,6 +115,8 @@ def by_device(
         left -= wait
         try:
             return oauth.login_of(issuer.name, client_id, oauth.ask(issuer.token_endpoint, form, debug))
+        except Unreached:
+            wait += POLL  # the person is still at it; RFC 8628 asks for less after a timeout
         except Refusal as refusal:
             if refusal.error == "slow_down":
                 wait += POLL

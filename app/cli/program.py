@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from cyclopts import App, CycloptsError, Group
 
@@ -68,6 +69,9 @@ def _elsewhere(*_words: str) -> None:
 
 def main(words: Sequence[str]) -> int:
     """Runs a command; the exit code. What nobody foresaw is raised."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal of another encoding gets escapes
     app = program()
     if not words:
         app.help_print([], console=app.error_console)

@@ -154,6 +154,23 @@ def test_answers_that_are_no_success(answer: httpx.Response, first: str, fake: F
     assert (done.code, done.out, done.err.splitlines()[0]) == (1, "", first)
 
 
+@pytest.mark.parametrize("answer", [httpx.ReadTimeout("slow"), problem(503, detail="The database is away.")])
+def test_what_perhaps_arrived_can_be_sent_again_under_its_id(
+    answer: httpx.Response | Exception, fake: Fake, tmp_path: Path
+) -> None:
+    def answered(request: httpx.Request) -> httpx.Response:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    for method, path in (("PUT", PATH), ("POST", f"{PATH}/retry")):
+        fake.says(method, path, answered)
+    assert f"The same again is harmless: --job-id {JOB}" in send(fake, tmp_path, WITH).err
+    if isinstance(answer, Exception):
+        retried = fake.run("jobs", "retry", JOB)
+        assert f"The same again is harmless: --job-id {fake.sent()['jobId']}" in retried.err
+
+
 def test_the_report_is_written_byte_by_byte(fake: Fake, tmp_path: Path) -> None:
     fake.says("GET", f"{PATH}/report", httpx.Response(200, content=b"message: M\r\n\xc3\xa4"))
     target = tmp_path / "report.yml"

@@ -100,6 +100,20 @@ def test_a_slow_down_slows_down(issuer: Fake) -> None:
     assert pauses == [5, 5, 10, 10]
 
 
+def test_an_issuer_that_is_away_for_a_moment_is_asked_again(issuer: Fake) -> None:
+    left = iter([httpx.ReadTimeout("slow"), httpx.ConnectError("refused")])
+
+    def answer(_request: httpx.Request) -> Any:
+        if error := next(left, None):
+            raise error
+        return GIVEN
+
+    issuer.says("POST", f"{ISSUER}/token", answer)
+    pauses: list[float] = []
+    login.by_device(oauth.find_issuer(ISSUER, False), "pas-cli", None, False, pauses.append)
+    assert pauses == [5, 10, 15]
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

@@ -1,8 +1,10 @@
 """`pas` as a program: what it loads, its help, its exit codes, its completion."""
 
 import argparse
+import json
 import subprocess
 import sys
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from pathlib import Path
 
@@ -144,3 +146,19 @@ def test_completion_is_installed_where_the_shell_looks(shell: str, tmp_path: Pat
     scripts = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
     for word in ("jobs", "watch", "--references-csv", "check-config"):
         assert word in scripts
+
+
+def test_nobody_who_reads_on_is_no_traceback(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m app --help | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=REPOSITORY)
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+def test_a_terminal_of_another_encoding_gets_escapes() -> None:
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONIOENCODING": "latin-1", "PYTHONPATH": str(REPOSITORY)}
+    token = f"e30.{urlsafe_b64encode(json.dumps({'name': '中'}).encode()).decode()}.c2ln"
+    command = [sys.executable, "-m", "app", "whoami", "--url", "http://127.0.0.1:1", "--access-token", token]
+    done = subprocess.run(command, capture_output=True, cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stderr
+    assert b"name        \\u4e2d" in done.stdout
