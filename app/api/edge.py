@@ -1,4 +1,4 @@
-"""What the endpoints call: one typed value, made at the start, and the aliases by which an endpoint asks for it."""
+"""The objects that endpoints call: one typed value, made at the start, and the aliases that endpoints ask for."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from app.metadata.search import Artifacts
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """The stories that endpoints begin, and the limits of their requests."""
+    """The services that endpoints call, and the limits of their requests."""
 
     authenticator: Authenticator
     submissions: Submissions
@@ -48,7 +48,7 @@ class Edge:
 
 
 def put_edge(app: FastAPI, edge: Edge) -> None:
-    """Makes it the one that the endpoints of `app` are given."""
+    """Gives `app` the edge that its endpoints get."""
     app.state.edge = edge
 
 
@@ -61,12 +61,12 @@ TheEdge = Annotated[Edge, Depends(edge_of)]
 
 
 def require(resource: str, operation: str, *, names: bool = True) -> Callable[..., Awaitable[Caller]]:
-    """A dependency that gives the Caller when it has the role, and the query no name that the route does not have.
+    """A dependency that gives the Caller when it has the role, and refuses unknown names in the query.
 
-    `names=False` is for an endpoint whose parameters FastAPI does not know: it asks `name_mistakes` itself.
+    `names=False` is for an endpoint whose parameters FastAPI does not know: it calls `name_mistakes` itself.
 
-    FastAPI reads a body that a route declares before it asks any dependency: a route with a body takes the `Request`
-    and reads the body itself, so that a caller without the role has nothing read.
+    FastAPI reads a body that a route declares before it calls any dependency. So a route with a body takes the
+    `Request` and reads the body itself: without the role nothing of the body is read.
     """
 
     async def caller(request: Request, edge: TheEdge, _shown: Annotated[object, Security(_bearer)]) -> Caller:

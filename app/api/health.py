@@ -1,4 +1,4 @@
-"""Health, metrics: open to everybody, and never waiting for anything."""
+"""Health and metrics: open to everybody, and never waiting for anything."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ _METRICS: dict[int | str, dict[str, Any]] = {
 
 
 def health_routes(readiness: Readiness) -> APIRouter:
-    """Health and metrics of a process that is as ready as `readiness` says."""
+    """The routes of health and metrics for a process whose state is `readiness`."""
     router = APIRouter(tags=["operation"])
 
     @router.get("/health/live", summary="Is the process alive?", responses={200: _shown("It is.", {"status": "up"})})
@@ -36,9 +36,10 @@ def health_routes(readiness: Readiness) -> APIRouter:
 
     @router.get("/health/ready", summary="Can it take submissions?", responses=_READY)
     async def ready() -> JSONResponse:
-        """503 until database, topics, bucket and keys were each seen once, while the database is away, while stopping.
+        """503 until database, topics, bucket and keys were each seen once, while the database is unavailable, and while
+        the service stops.
 
-        Later outages of the others are named with 200: a submission is still accepted, its work waits.
+        Later outages of other components are named with 200: a submission is still accepted, its work waits.
         """
         status = "stopping" if readiness.stopping else "ready" if readiness.ready else "not ready"
         body = {"status": status, "problems": readiness.problems}

@@ -44,7 +44,7 @@ _SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
 
 def _plain(text: str) -> str:
-    """An id as it is shown, not `1_0` or `+1`, which Python takes for numbers too."""
+    """An id in its plain form; `1_0` and `+1`, which Python also takes for numbers, are refused."""
     if not re.fullmatch(r"[1-9][0-9]{0,18}", text):
         raise ValueError("must be a whole number from 1")
     return text
@@ -83,8 +83,8 @@ KnownArtifact = Annotated[FoundArtifact, Depends(_known)]
 )
 async def search(request: Request, edge: TheEdge, _caller: MaySearchArtifacts) -> Response:
     """For each id and version the newest stored object. `Accept: text/csv` or `application/x-ndjson`, or `format`,
-    streams all pages; CSV has a column for each metadata key, and a `'` before what a spreadsheet would execute. Where
-    `Accept` names nothing of this the answer is JSON; 406 where JSON is what it excludes (`q=0`)."""
+    streams all pages; CSV has a column for each metadata key, and a `'` before texts that a spreadsheet would execute.
+    When `Accept` names none of these formats the answer is JSON; it is 406 when `Accept` excludes JSON (`q=0`)."""
     items = request.query_params.multi_items()
     columns = await edge.artifacts.columns() if asks_for_metadata(items) else []
     query = read_query(items, {column.key for column in columns})
@@ -123,7 +123,7 @@ async def search(request: Request, edge: TheEdge, _caller: MaySearchArtifacts) -
     responses={200: shown("All keys there are.", page(COLUMN)), **responses(401, 403, 503)},
 )
 async def columns(edge: TheEdge, _caller: MayReadArtifacts) -> ColumnPage:
-    """The keys of each archive type, those that were removed from its configuration too."""
+    """The keys of each archive type, also those that were removed from its configuration."""
     found = await edge.artifacts.columns()
     return ColumnPage(items=[ColumnView(**column._asdict()) for column in found])
 
@@ -155,8 +155,8 @@ async def look(artifact: KnownArtifact) -> Response:
     },
 )
 async def content(edge: TheEdge, artifact: KnownArtifact) -> Response:
-    """Read by its version id and checked against the stored SHA-256 while it streams: the end is sent only once the
-    hash is right, else the answer breaks off."""
+    """The stored bytes, read by version id and checked against the stored SHA-256 while they stream. The end is sent
+    only when the hash is right; otherwise the answer breaks off."""
     try:
         opened = await edge.contents.open(artifact)
     except Gone as gone:
@@ -181,7 +181,7 @@ def _content_headers(artifact: FoundArtifact) -> dict[str, str]:
 
 
 def _disposition(artifact: FoundArtifact) -> str:
-    """A name made of the reference, without what a file system or a reader could take for something else."""
+    """A file name made of the reference, without characters that a file system or a reader could misunderstand."""
     media_type = artifact.object.content_type.partition(";")[0].strip().lower()
     is_json = media_type == "application/json" or media_type.endswith("+json")
     extension = "json" if is_json else "avro" if media_type == "avro/binary" else "bin"

@@ -32,7 +32,7 @@ METADATA = "metadata."
 
 @dataclass(frozen=True, slots=True)
 class ArtifactQuery:
-    """A search, where its page begins (artifacts below `before`), and the format that was asked for by name."""
+    """A search, the place where its page begins (artifacts below `before`), and the format that was named."""
 
     search: Search
     before: int | None
@@ -41,7 +41,7 @@ class ArtifactQuery:
 
 
 class Parameter(NamedTuple):
-    """How a parameter is read (ValueError says what it may be) and shown in the OpenAPI document."""
+    """How a parameter is read (a ValueError says which values are possible) and shown in the OpenAPI document."""
 
     read: Callable[[str], Any]
     schema: dict[str, Any]
@@ -74,7 +74,10 @@ def _job_id(text: str) -> UUID:
 
 
 def _time(text: str) -> datetime:
-    """A date is its beginning in UTC. A `+` that was not percent-encoded arrives as a blank."""
+    """The time of a text; a date is the beginning of that day in UTC.
+
+    A `+` that was not percent-encoded arrives as a blank.
+    """
     text = re.sub(r" (?=[0-9]{2}:?[0-9]{2}$)", "+", text) if "T" in text else text
     try:
         found = datetime.fromisoformat(text)
@@ -168,7 +171,7 @@ def asks_for_metadata(items: Iterable[tuple[str, str]]) -> bool:
 
 
 def read_query(items: Iterable[tuple[str, str]], keys: Collection[str]) -> ArtifactQuery:
-    """The query of a request; `keys` are those that there are. Raises ApiProblem 400 with all mistakes."""
+    """The query of a request; `keys` are the known keys. Raises ApiProblem 400 with all mistakes."""
     items = list(items)
     of_metadata = {name for name, _ in items if name.startswith(METADATA)}
     mistakes = name_mistakes(items, tuple(PARAMETERS), of_metadata, "metadata.<key>[<operator>]")
@@ -218,7 +221,7 @@ def _key_and_operator(text: str, keys: Collection[str]) -> tuple[str, Operator]:
 
 
 class ArtifactView(BaseModel):
-    """An artifact. Values of metadata are those of the document, numbers digit by digit."""
+    """An artifact. Metadata values are those of the document, with every digit of a number."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 

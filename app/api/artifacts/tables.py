@@ -1,4 +1,4 @@
-"""Artifacts as JSON, NDJSON and CSV, written by hand: stored values go out as they are, no number loses a digit."""
+"""Artifacts as JSON, NDJSON and CSV, written by hand: stored values are copied as text, so no number loses a digit."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -89,7 +89,7 @@ def csv_header(keys: Sequence[str]) -> bytes:
 
 
 def csv_rows(artifacts: Iterable[FoundArtifact], keys: Sequence[str]) -> bytes:
-    """A row for each; the values of `keys` at its end, empty where one is null or absent."""
+    """A row for each artifact, with the values of `keys` at its end; a value that is null or absent is empty."""
     return b"".join(
         _row(
             [
@@ -102,7 +102,7 @@ def csv_rows(artifacts: Iterable[FoundArtifact], keys: Sequence[str]) -> bytes:
 
 
 def _cell(value: FoundValue | None) -> str | None:
-    """A text as it is, anything else as JSON."""
+    """A text as it is; any other value as JSON."""
     if value is None or value.kind is ValueKind.NULL:
         return None
     if value.kind is ValueKind.TEXT:
@@ -111,8 +111,10 @@ def _cell(value: FoundValue | None) -> str | None:
 
 
 def _guarded(text: str) -> str:
-    """A text that no spreadsheet executes, behind blanks and what cannot be seen neither; numbers are no texts, a minus
-    before them is harmless."""
+    """A text that no spreadsheet executes, also after blanks and invisible characters.
+
+    Numbers are not texts; a minus before a number is harmless.
+    """
     if text.startswith(_BREAKS):
         return f"'{text}"
     if text[:1].isalnum():

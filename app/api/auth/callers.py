@@ -1,4 +1,4 @@
-"""Who may call: bearer token → Caller, and whether that one has a role."""
+"""Who may call: makes a Caller of a bearer token, and checks the roles of the caller."""
 
 import time
 from collections.abc import Callable
@@ -23,7 +23,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class ResourceServerOptions:
-    """Who may call. `system_name`: whose semantic roles count, None for nobody's; `audience`: None accepts any."""
+    """`system_name`: semantic roles of this system count, None: of no system. `audience`: None accepts any audience."""
 
     system_name: str | None = None
     audience: str | None = None
@@ -31,7 +31,7 @@ class ResourceServerOptions:
 
 
 class Authenticator:
-    """Knows callers by their tokens. `now` is in seconds since the epoch."""
+    """Identifies callers by their tokens. `now` is in seconds since the epoch."""
 
     def __init__(self, options: ResourceServerOptions, key_sets: KeySets, now: Callable[[], float] = time.time) -> None:
         self.options = options
@@ -61,7 +61,7 @@ class Authenticator:
 
 
 def unauthorized(reason: str | None) -> ApiProblem:
-    """401; `reason` None where no token was sent (RFC 6750, 3.1: then the challenge says nothing else)."""
+    """A 401. `reason` is None when no token was sent; then the challenge has no error (RFC 6750, 3.1)."""
     if reason is None:
         return ApiProblem(401, "A bearer token is required.", headers={"WWW-Authenticate": "Bearer"})
     challenge = f'Bearer error="invalid_token", error_description="{reason}"'

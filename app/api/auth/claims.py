@@ -21,7 +21,10 @@ class ClaimRefused(Exception):
 
 
 class _Checks(PyJWT):
-    """`PyJWT.decode` knows the clock of the system only, and would verify the signature with one key only."""
+    """PyJWT's checks of claims alone.
+
+    `PyJWT.decode` knows only the clock of the system, and would verify the signature with one key only.
+    """
 
     def check(self, times: dict[str, Any], audiences: list[str], audience: str | None, now: float) -> None:
         self._validate_exp(times, now, LEEWAY)
@@ -55,7 +58,7 @@ def check_claims(claims: Mapping[str, Any], audience: str | None, now: float) ->
 
 
 def _seconds(value: object) -> int:
-    """A time as a whole number, the next one: PyJWT cuts fractions off, and takes texts and true for numbers."""
+    """A time as a whole number, rounded up: PyJWT cuts fractions off, and takes texts and true for numbers."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, float) and isfinite(value):

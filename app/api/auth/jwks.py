@@ -1,4 +1,4 @@
-"""JSON web key sets: the keys that may have signed a token, parsed once; weak and foreign ones are left out."""
+"""JSON web key sets: the keys that may have signed a token, parsed once; weak and unsuitable keys are left out."""
 
 import json
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ class VerificationKey:
     public: RSAPublicKey | EllipticCurvePublicKey
 
     def verifies(self, algorithm: str, signed: bytes, signature: bytes) -> bool:
-        """Whether this key made the signature; False too where the algorithm is not one of this key."""
+        """Whether this key made the signature; False too when the algorithm does not belong to this key."""
         return algorithm in self.algorithms and ALGORITHMS[algorithm].verify(signed, self.public, signature)
 
 
@@ -71,7 +71,7 @@ def _parse_key(entry: Mapping[str, Any]) -> VerificationKey | None:
 
 
 def _public_key(entry: Mapping[str, Any]) -> RSAPublicKey | EllipticCurvePublicKey | None:
-    """Reads the public members only: a set that shows private ones by mistake is not made worse."""
+    """Reads the public members only: a key set that shows private members by mistake does no further harm."""
     try:
         if entry.get("kty") == "RSA":
             rsa = RSAAlgorithm.from_jwk({name: entry[name] for name in ("kty", "n", "e")})

@@ -1,4 +1,4 @@
-"""The key sets of the trusted issuers: fetched, kept through an outage, renewed on time and for what no key fits."""
+"""The key sets of the trusted issuers: fetched, kept through an outage, renewed on time and for unknown keys."""
 
 import asyncio
 import logging
@@ -31,8 +31,9 @@ class IssuerOptions:
 
 @dataclass(frozen=True, slots=True)
 class RefreshIntervals:
-    """Seconds: age at which keys are renewed, least time between two fetches (for an unknown key or a signature that no
-    known key made; before there are any keys), total time of one fetch."""
+    """All in seconds. The age at which keys are renewed; the least time between two fetches (for an unknown key, or a
+    signature that no known key made); the time between two attempts before there are any keys; the total time of one
+    fetch."""
 
     renew: float = 600
     unknown_key: float = 30
@@ -48,7 +49,7 @@ class KeySource(Protocol):
         ...
 
     async def renewed(self) -> bool:
-        """Fetches again unless that was tried lately; whether it was done."""
+        """Fetches the keys again, unless that was tried a short time ago; returns whether it was done."""
         ...
 
     async def run(self) -> None: ...
@@ -87,7 +88,7 @@ class StaticKeys:
 
 
 class RemoteKeys:
-    """The keys at a `jwk-set-uri`. One fetch at a time; who knows its key never waits for it."""
+    """The keys at a `jwk-set-uri`. One fetch runs at a time; a token whose key is known never waits for it."""
 
     def __init__(
         self,
@@ -121,7 +122,7 @@ class RemoteKeys:
         return fetch is not None
 
     async def run(self) -> None:
-        """Keeps the keys fresh until cancelled; the first ones are tried for every few seconds."""
+        """Keeps the keys fresh until cancelled; until the first success it tries every few seconds."""
         try:
             while True:
                 await self._wait(self._begin(0))
@@ -134,11 +135,11 @@ class RemoteKeys:
                 self._fetch.cancel()
 
     def reason(self) -> str | None:
-        """Why there never were keys; None once they were seen."""
+        """Why no keys were fetched so far; None once there are keys."""
         return (self.problem() or f"keys of {self.options.issuer} not fetched yet") if self._keys is None else None
 
     def problem(self) -> str | None:
-        """What was wrong with the last fetch; None when it was fine."""
+        """What was wrong with the last fetch; None when it succeeded."""
         return self._problem and f"keys of {self.options.issuer}: {self._problem}"
 
     def _matching(self, kid: str | None, algorithm: str) -> Sequence[VerificationKey] | None:
@@ -147,7 +148,7 @@ class RemoteKeys:
         return matching(self._keys, kid, algorithm)
 
     def _begin(self, pause: float) -> asyncio.Task[None] | None:
-        """The fetch under way, or a new one unless the last began less than `pause` seconds ago."""
+        """The running fetch, or a new one unless the last began less than `pause` seconds ago."""
         if self._fetch is None or self._fetch.done():
             if self._monotonic() - self._tried_at < pause:
                 return None
@@ -228,7 +229,7 @@ class KeySets:
         return cls({issuer: StaticKeys(tuple(keys))})
 
     def of(self, issuer: str) -> KeySource | None:
-        """The keys of an issuer, compared exactly; None when it is not trusted."""
+        """The keys of an issuer, whose name is compared exactly; None when the issuer is not trusted."""
         return self._sources.get(issuer)
 
     async def run(self) -> None:
@@ -238,11 +239,11 @@ class KeySets:
                 tasks.create_task(source.run())
 
     def reason(self) -> str | None:
-        """Why not ready."""
+        """Why the issuers are not ready."""
         return _joined([source.reason() for source in self._sources.values()])
 
     def problem(self) -> str | None:
-        """What is wrong with the issuers now, readiness aside; None when the last fetches were fine."""
+        """What is wrong with the issuers now, apart from readiness; None when the last fetches succeeded."""
         return _joined([source.problem() for source in self._sources.values()])
 
 

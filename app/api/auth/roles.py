@@ -24,8 +24,10 @@ class Grant(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a request. `name` and `ext_id` are the claims of that name, None where absent; `expires` is the end of
-    the token in seconds since the epoch."""
+    """Who sent a request. `name` and `ext_id` are the claims of that name, None when absent.
+
+    `expires` is the end of the token in seconds since the epoch.
+    """
 
     subject: str
     name: str | None = None
@@ -35,11 +37,11 @@ class Caller:
 
     @property
     def called(self) -> str:
-        """How messages name this caller."""
+        """The name of this caller in messages."""
         return self.name or self.ext_id or self.subject or "somebody without a name"
 
     def has(self, resource: str, operation: str) -> bool:
-        """Whether this caller may do it, for example `backfilljob`, `write`; read does not follow from write."""
+        """Whether this caller has a role, for example `backfilljob`, `write`; read does not follow from write."""
         return any(grant.covers(resource, operation) for grant in self.grants)
 
 
@@ -94,7 +96,7 @@ def _semantic_grants(claims: Mapping[str, Any], system: str | None) -> Iterator[
 
 
 def _literal_grants(claims: Mapping[str, Any]) -> Iterator[Grant]:
-    """`<resource>:<operation>` as other identity providers carry it; nothing in it stands for everything."""
+    """`<resource>:<operation>`, as other identity providers write it; no part of it matches everything."""
     realm = claims.get("realm_access")
     roles = [
         *_texts(claims.get("roles")),
@@ -112,7 +114,7 @@ def _texts(value: object) -> Iterable[str]:
 
 
 def _words(value: object) -> Iterable[str]:
-    """Of a list, or of one text that blanks divide."""
+    """The words of a list, or of one text separated by blanks."""
     return value.split(" ") if isinstance(value, str) else _texts(value)
 
 

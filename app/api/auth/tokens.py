@@ -29,7 +29,7 @@ class InvalidToken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ParsedToken:
-    """A token taken apart, nothing of it verified."""
+    """The parts of a token; none of them is verified."""
 
     algorithm: str
     kid: str | None
@@ -57,7 +57,7 @@ async def verify(token: str, key_sets: KeySets, audience: str | None, now: Calla
 
 
 def parse(token: str) -> ParsedToken:
-    """Takes a token apart. Raises InvalidToken for what no key could make valid."""
+    """Splits a token into its parts. Raises InvalidToken for a token that no key could make valid."""
     if len(token) > MAX_TOKEN or _COMPACT.fullmatch(token) is None:
         raise InvalidToken("malformed token")
     head, body, signature = token.split(".")
@@ -76,7 +76,7 @@ def parse(token: str) -> ParsedToken:
 async def check_signature(parsed: ParsedToken, source: KeySource) -> None:
     """Raises InvalidToken, Unavailable.
 
-    Where no known key fits, the keys are fetched anew, as often as `source` allows: a token without key id may be
+    When no known key fits, the keys are fetched again, as often as `source` allows: a token without key id may be
     signed with a new key, and an issuer may give a new key the id of its old one.
     """
 

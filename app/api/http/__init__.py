@@ -1,1 +1,1 @@
-"""HTTP itself: limits of a connection and a request, problems, and what is measured."""
+"""HTTP: limits of connections and requests, problems, and measurement."""

@@ -1,4 +1,4 @@
-"""`Accept` headers (RFC 9110, 12.5.1): which of the formats of an answer a client likes best."""
+"""`Accept` headers (RFC 9110, 12.5.1): which format of an answer a client prefers."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,8 +31,8 @@ class Range(NamedTuple):
 
 
 class Liking(NamedTuple):
-    """How much a format is liked. Of several that are liked alike the one that is named most exactly comes first, then
-    the one that is named first."""
+    """How much a client prefers a format. Among equals, the format that is named most exactly comes first, then the one
+    that is named first."""
 
     quality: float
     exactness: int
@@ -40,11 +40,11 @@ class Liking(NamedTuple):
 
 
 def wanted_format(headers: Sequence[str], formats: Mapping[str, str], aliases: Mapping[str, str]) -> str:
-    """The name of the format that these `Accept` headers like best.
+    """The name of the format that these `Accept` headers prefer.
 
     `formats` are media types by name, the first one is the default; `aliases` are names by other media types for them.
-    The default is sent too where the headers name nothing that there is: most of such clients did not mean it. Raises
-    ApiProblem 406 where they exclude it, and like nothing else.
+    The default is also sent when the headers name no available format: most of such clients did not mean it. Raises
+    ApiProblem 406 when the headers exclude the default and name no other format.
     """
     ranges = [each._replace(media=_main(each.media, formats, aliases)) for each in _ranges(",".join(headers))]
     liked = {name: _liking(media, ranges) for name, media in formats.items()}
@@ -58,7 +58,7 @@ def wanted_format(headers: Sequence[str], formats: Mapping[str, str], aliases: M
 
 
 def _liking(media: str, ranges: Sequence[Range]) -> Liking | None:
-    """By the most exact range that it falls into, None where there is none."""
+    """The preference by the most exact range that contains the format, None when no range contains it."""
     found = [
         Liking(each.quality, exactness, -place)
         for place, each in enumerate(ranges)
@@ -69,7 +69,7 @@ def _liking(media: str, ranges: Sequence[Range]) -> Liking | None:
 
 
 def _exactness(each: Range, media: str) -> int:
-    """0: `media` does not fall into the range; more, the more exactly it is named."""
+    """0 when the range does not contain `media`; higher, the more exactly the range names it."""
     if not each.parameters <= SAID_ANYWAY:
         return 0  # another variant of it, which there is not
     if each.media == media:
@@ -82,7 +82,7 @@ def _main(media: str, formats: Mapping[str, str], aliases: Mapping[str, str]) ->
 
 
 def _ranges(header: str) -> Iterator[Range]:
-    """The ranges of a header. What cannot be read is passed over: a client is not refused for it."""
+    """The ranges of a header. An unreadable range is ignored: a client is not refused because of it."""
     for entry in _ENTRY.findall(header[:LONGEST]):
         media, *parameters = [part.strip(" \t") for part in _PART.findall(entry)] or [""]
         if _MEDIA.fullmatch(media):

@@ -1,4 +1,4 @@
-"""Reads the body of a request up to a limit: what is too large is refused before or while it comes."""
+"""Reads the body of a request up to a limit: a larger body is refused before or while it arrives."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -21,8 +21,11 @@ BODIES = 4
 
 
 async def read_body(request: Request, limit: int, media_types: Sequence[str], example: str = "") -> bytes:
-    """The body. Raises ApiProblem 415 for another media type, which shows the `example`, 413 for more than `limit`
-    bytes, announced or sent."""
+    """The body.
+
+    Raises ApiProblem 415 for another media type, which shows the `example`; 413 for more than `limit` bytes, announced
+    or sent.
+    """
     check_head(request, limit, media_types, example)
     return bytes(await _read(request, limit))
 
@@ -40,9 +43,10 @@ class Uploads:
 
     @asynccontextmanager
     async def body(self, request: Request, media_types: Sequence[str], example: str = "") -> AsyncIterator[bytearray]:
-        """As `read_body`; turn and memory are held until the block ends. Raises ApiProblem 503 where there is neither.
+        """As `read_body`; its turn and memory are held until the block ends. Raises ApiProblem 503 when there is
+        neither.
 
-        What the request announces is set aside before anything of the body is read, the rest while it comes.
+        The memory for the announced size is reserved before anything of the body is read; the rest while it arrives.
         """
         announced = check_head(request, self._limit, media_types, example)
         kept = 0
@@ -64,7 +68,7 @@ class Uploads:
 
 
 def check_head(request: Request, limit: int, media_types: Sequence[str], example: str = "") -> int:
-    """Bytes that the request announces, 0 where it does not. Raises ApiProblem 415 and 413."""
+    """The size that the request announces, 0 when it announces none. Raises ApiProblem 415 and 413."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in media_types:
         given = f"not {media_type[:80]}" if media_type else "and no Content-Type was given"

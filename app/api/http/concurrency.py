@@ -1,4 +1,4 @@
-"""ConcurrencyLimit: so many requests of a kind at a time, some that wait a while, and 503 for the rest."""
+"""ConcurrencyLimit: a number of requests of a kind at a time; some more may wait, all others get 503."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ PREFLIGHTS = 8
 
 
 class ConcurrencyLimit:
-    """`what` names the requests in the plural, for whoever must come again."""
+    """`what` names the requests in the plural, for the message to a client that must try again."""
 
     def __init__(self, what: str, at_once: int, waiting: int, patience: float = ADMISSION_PATIENCE) -> None:
         self._what = what

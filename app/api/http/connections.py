@@ -1,4 +1,4 @@
-"""HTTP/1.1 as uvicorn speaks it, with bounds: what one connection may cost, and how many there may be."""
+"""HTTP/1.1 in uvicorn with limits: for one connection, and for the number of connections."""
 
 import asyncio
 import logging
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What clients get: connections in all, seconds, bytes."""
+    """The limits for clients: connections in all, seconds, bytes."""
 
     connections: int = 1_000
     """At one more, the one that has been without a request for longest is closed."""
@@ -43,7 +43,7 @@ class Limits:
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """One connection. Bodies have their own clock (`pace.py`): it runs only while somebody waits for them."""
+    """One connection. Bodies have their own clock (`slow_bodies.py`): it runs only while somebody waits for them."""
 
     limits: ClassVar[Limits]
     waiting: ClassVar["dict[BoundedHttp, None]"]
@@ -190,7 +190,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._read_no_more(400, "Bad Request", msg)
 
     def _read_no_more(self, status: int, title: str, detail: str) -> None:
-        """What comes cannot be read. Requests that came before are answered first; one that broke off gets this."""
+        """Stops reading: the bytes cannot be parsed. Earlier requests are answered first; an incomplete one gets this
+        answer."""
         self._deaf = True
         due = list(self._due)
         if self._in_message and due and not due[-1].response_started:
@@ -243,7 +244,7 @@ class BoundedHttp(HttpToolsProtocol):
             self.waiting[self] = None
 
     def _linger(self) -> None:
-        """Ends our side and reads over what still comes: a close at once would discard the answer on its way."""
+        """Ends our side, and reads and discards the rest: an immediate close would discard the answer on its way."""
         if self._lingering is not None or self.transport.is_closing():
             return
         self._lingering = 0

@@ -1,4 +1,4 @@
-"""Server-sent events: a full snapshot of one thing whenever it changed."""
+"""Server-sent events: a full snapshot of one job whenever the job has changed."""
 
 import asyncio
 import time
@@ -35,16 +35,16 @@ HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 class Vanished(Exception):
-    """What was followed is no longer there."""
+    """The followed thing no longer exists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Followed(Generic[V]):
     """How one kind of thing is followed.
 
-    `key` says which one a snapshot is of; `state` is the id of its events, a word without blanks and line ends, and
-    `ended` the state after which there are none; `data` is the JSON of an event; `news` is what must differ for a new
-    event. `look` raises Vanished, Unavailable.
+    `key` identifies the thing of a snapshot. `state` is the id of its events, a word without blanks and line ends, and
+    `ended` is the state after which no events follow. `data` is the JSON of an event; `news` is the part that must
+    differ for a new event. `look` raises Vanished, Unavailable.
     """
 
     key: Callable[[V], Hashable]
@@ -55,7 +55,7 @@ class Followed(Generic[V]):
 
 
 class EventStreams:
-    """`pause` and `still_here` are in seconds; `open` says how many there are."""
+    """`pause` and `still_here` are in seconds; `open` is the number of open streams."""
 
     def __init__(self, readiness: Readiness, *, pause: float = PAUSE, still_here: float = STILL_HERE) -> None:
         self._readiness = readiness
@@ -72,10 +72,10 @@ class EventStreams:
         last_event_id: str | None,
         expires: float,
     ) -> Response:
-        """Begins with the snapshot `first`; `expires` is when the token does, in seconds since the epoch.
+        """Begins with the snapshot `first`; `expires` is the end of the token, in seconds since the epoch.
 
-        204 tells a browser that asks again not to go on: the id of the last event says that all has ended.
-        Raises ApiProblem 503 where too many are open.
+        A 204 tells a browser that connects again to stop: the id of its last event says that the job has ended. Raises
+        ApiProblem 503 when too many streams are open.
         """
         if followed.state(first) == followed.ended == last_event_id:
             return Response(status_code=204)
@@ -112,7 +112,7 @@ class EventStreams:
                 sent_at = time.monotonic()
 
     async def _look(self, key: Hashable, look: Callable[[], Awaitable[V]]) -> V:
-        """One look for all who follow the same."""
+        """One look-up for all streams that follow the same thing."""
         looking: asyncio.Future[V] | None = self._looks.get(key)
         if looking is None:
             looking = self._looks[key] = asyncio.ensure_future(look())
@@ -126,7 +126,7 @@ class EventStreams:
 
 
 class _Stream(StreamingResponse):
-    """Counts itself while it is answered: a generator that a client left ends when it is collected, some time."""
+    """Counts itself while it is answered: a generator that a client left ends only when it is collected."""
 
     def __init__(self, streams: EventStreams, events: AsyncIterator[bytes]) -> None:
         super().__init__(events, 200, HEADERS, "text/event-stream")

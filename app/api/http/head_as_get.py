@@ -1,4 +1,4 @@
-"""HEAD, wherever there is a GET: the same answer, without its body."""
+"""HEAD for every GET: the same answer, without its body."""
 
 from contextlib import suppress
 
@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class _Answered(Exception):
-    """The head of the answer is out; what would follow need not be made."""
+    """The head of the answer is sent; the rest need not be made."""
 
 
 class HeadAsGet:

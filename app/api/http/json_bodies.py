@@ -1,4 +1,4 @@
-"""JSON bodies of requests, read into their models with every mistake and its place."""
+"""JSON bodies of requests, read into their models; each mistake is reported with its place."""
 
 import json
 from collections.abc import Mapping
@@ -17,8 +17,10 @@ MEDIA_TYPES = ("application/json",)
 
 
 async def read_json_body(request: Request, limit: int, model: type[M], example: Mapping[str, Any]) -> M:
-    """The body, of at most `limit` bytes. Raises ApiProblem 400, 413 and 415; where it is no such object at all they
-    show the `example`."""
+    """The body, of at most `limit` bytes.
+
+    Raises ApiProblem 400, 413 and 415; when the body is not such an object at all, they show the `example`.
+    """
     shown = json.dumps(example)
     return _read(await read_body(request, limit, MEDIA_TYPES, shown), model, shown)
 

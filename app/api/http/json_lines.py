@@ -1,4 +1,4 @@
-"""JSON that stays on its line: what ends a line for many clients, and not for JSON, goes out as an escape."""
+"""JSON on one line: characters that end a line for many clients, though not in JSON, are escaped."""
 
 _ENDS = (
     ("\x85".encode(), b"\\u0085"),
@@ -10,8 +10,10 @@ lines are control characters, which JSON never has raw."""
 
 
 def on_one_line(json: bytes) -> bytes:
-    """The same JSON, in UTF-8 and without blanks around its values. Only texts can hold what is replaced, so that no
-    number changes; whoever reads it gets the same values."""
+    """The same JSON, in UTF-8 and without blanks around its values.
+
+    Only texts can hold the escaped characters, so no number changes, and a reader gets the same values.
+    """
     for raw, escaped in _ENDS:
         json = json.replace(raw, escaped)
     return json

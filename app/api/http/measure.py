@@ -1,4 +1,4 @@
-"""Counts and times every request by route, for the metrics; ends those that are cut off when the service stops."""
+"""Counts and times every request by route, for the metrics; ends requests that are cut off when the service stops."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class Measured:
-    """ASGI middleware. The route template is the label: ids would make a new series each."""
+    """ASGI middleware. The label is the route template: with ids each request would make a new series."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -47,7 +47,8 @@ class ApiProblem(Exception):
 
 
 def try_later(detail: str, *, close: bool = False) -> ApiProblem:
-    """503: not now, the same again after `RETRY_AFTER` seconds; `close` ends the connection too."""
+    """A 503: the client should send the same request again after `RETRY_AFTER` seconds; `close` ends the connection
+    too."""
     headers = {"Retry-After": str(RETRY_AFTER), **({"Connection": "close"} if close else {})}
     return ApiProblem(503, detail, headers=headers)
 
@@ -60,7 +61,7 @@ def problem(
     headers: Mapping[str, str] | None = None,
     **members: Any,
 ) -> Response:
-    """The answer. Without a title the phrase of the status; `members` are further JSON members."""
+    """The answer. Without a title it has the phrase of the status; `members` are further JSON members."""
     content: dict[str, Any] = {"type": "about:blank", "title": title or _phrase(status), "status": status}
     if detail:
         content["detail"] = detail
@@ -72,7 +73,7 @@ def problem(
 
 
 def install(app: FastAPI) -> None:
-    """Makes every error of the app a problem, and the OpenAPI document say so."""
+    """Makes every error of the app a problem, and adds that to the OpenAPI document."""
     app.add_exception_handler(ApiProblem, _api_problem)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _validation_error)
@@ -84,7 +85,7 @@ def install(app: FastAPI) -> None:
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For `responses=` of a route: each status answered with a problem."""
+    """The argument `responses=` of a route: each status with its problem."""
     return {status: _documented(status) for status in statuses}
 
 
@@ -98,7 +99,7 @@ def answer_with(error: ApiProblem) -> Response:
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:
-    """What Starlette raises itself: 404, 405 with its `Allow`, and the like."""
+    """Errors that Starlette raises: 404, 405 with its `Allow`, and others."""
     assert isinstance(error, HTTPException)  # noqa: S101
     detail = error.detail if error.detail != HTTPStatus(error.status_code).phrase else None
     headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers
@@ -106,7 +107,7 @@ async def _http_exception(request: Request, error: Exception) -> Response:
 
 
 def _allowed(request: Request) -> str:
-    """The methods that some route of this address has; Starlette names those of the first route only."""
+    """The methods of all routes with this address; Starlette names those of the first route only."""
 
     def has(method: str) -> bool:
         scope = {**request.scope, "method": method}
@@ -123,7 +124,7 @@ async def _validation_error(_request: Request, error: Exception) -> Response:
 
 
 def said(message: str) -> str:
-    """What a check of ours says, without the word that pydantic puts before it."""
+    """The text of our own check, without the word that pydantic puts before it."""
     return message.removeprefix("Value error, ")
 
 
@@ -135,7 +136,7 @@ async def _unavailable(request: Request, error: Exception) -> Response:
 
 
 async def _disconnected(_request: Request, _error: Exception) -> Response:
-    """The client went away while its body was read: nobody is there to read the answer, and nothing is wrong here."""
+    """The client disconnected while its body was read: no answer is needed, and this is no error."""
     return Response(status_code=400)
 
 
@@ -146,7 +147,7 @@ async def _unexpected(request: Request, error: Exception) -> Response:
 
 
 def field_path(location: Sequence[int | str]) -> str:
-    """`("body", "keys", 0)` → `keys[0]`; the first part only says where the value was looked for."""
+    """`("body", "keys", 0)` → `keys[0]`; the first part only says where the value was searched."""
     path = ""
     for part in location[1:]:
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
@@ -218,7 +219,7 @@ def _documented(status: int) -> dict[str, Any]:
 
 
 def _amended(document: dict[str, Any]) -> dict[str, Any]:
-    """FastAPI's document with the schema of a problem, and 400 where FastAPI promises its own 422."""
+    """FastAPI's document with the schema of a problem, and with 400 instead of FastAPI's own 422."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)

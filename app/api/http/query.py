@@ -1,4 +1,4 @@
-"""The query parameters of a request: one that its address does not have, or has been given before, is a mistake."""
+"""The query parameters of a request: an unknown or repeated parameter is a mistake."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -15,9 +15,9 @@ LONGEST_NAME = 80
 
 
 def check_query(request: Request) -> None:
-    """Raises ApiProblem 400 that names every parameter that is unknown here or there twice.
+    """Raises ApiProblem 400 that names every unknown or repeated parameter.
 
-    Called once the caller is known, before a body is read: `app.api.edge.require` does.
+    Called once the caller is known, before a body is read: `app.api.edge.require` does so.
     """
     if not request.scope.get("query_string"):
         return
@@ -29,10 +29,10 @@ def check_query(request: Request) -> None:
 def name_mistakes(
     items: Sequence[tuple[str, str]], known: Sequence[str], also: Collection[str] = (), pattern: str | None = None
 ) -> list[Mistake]:
-    """What is wrong with the names of a query, each name once.
+    """The mistakes in the names of a query, each name once.
 
-    `known` are the parameters that there are, `also` names of this query that are none the less right, and `pattern`
-    says how such names look.
+    `known` are the existing parameters, `also` names of this query that are valid too, and `pattern` describes such
+    names.
     """
     found = []
     for name, count in Counter(name for name, _ in items).items():
@@ -51,7 +51,8 @@ def _unknown(name: str, known: Sequence[str], pattern: str | None) -> str:
 
 
 def _repeated(values: Sequence[str]) -> str:
-    """The values of a parameter that we know: the caller's own filters. Those of unknown ones may be secrets."""
+    """The repeated values of a known parameter, which are the caller's own filters. Values of unknown ones may be
+    secrets."""
     different = list(dict.fromkeys(values))
     times = "twice" if len(values) == 2 else f"{len(values)} times"
     if len(different) == 1:
@@ -65,7 +66,7 @@ def _short(text: str) -> str:
 
 
 def _declared(dependant: Any) -> Iterator[str]:
-    """The query parameters of an endpoint and of all that it depends on, as FastAPI found them."""
+    """The query parameters of an endpoint and of all its dependencies, as FastAPI found them."""
     if dependant is not None:
         for parameter in dependant.query_params:
             yield parameter.alias

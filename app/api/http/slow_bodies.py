@@ -1,4 +1,4 @@
-"""How slowly a body may come: the clock runs only while somebody waits for it."""
+"""The least speed of a body: the clock runs only while somebody waits for the body."""
 
 import asyncio
 from time import monotonic
@@ -17,7 +17,7 @@ PACE = 16 * 1024
 
 
 class BodiesInTime:
-    """ASGI middleware: a request whose body does not come any more is answered with 408."""
+    """ASGI middleware: a request whose body stops arriving is answered with 408."""
 
     def __init__(self, app: ASGIApp, inactive: float = INACTIVE, grace: float = GRACE, pace: float = PACE) -> None:
         self._app = app

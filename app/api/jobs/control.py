@@ -1,4 +1,4 @@
-"""The endpoints of backfill jobs that speak JSON: list, look, follow, pause, resume, cancel, redrive, retry."""
+"""The endpoints of backfill jobs that speak JSON: list, show, follow, pause, resume, cancel, redrive, retry."""
 
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
@@ -91,7 +91,7 @@ async def look(_caller: MayReadJobs, edge: TheEdge, job_id: JobId) -> JobView:
     },
 )
 async def follow(request: Request, caller: MayReadJobs, edge: TheEdge, job_id: JobId) -> Response:
-    """Each event is a full snapshot, as of `GET /api/jobs/{job_id}`. A client that was cut off just asks again."""
+    """Each event is a full snapshot, as of `GET /api/jobs/{job_id}`. A client that was cut off connects again."""
     with _refusals(job_id):
         view = await edge.job_control.view(job_id)
 
@@ -108,7 +108,7 @@ async def follow(request: Request, caller: MayReadJobs, edge: TheEdge, job_id: J
     "/{job_id}/pause", summary="Pause a job", responses={200: SHOWN, **responses(400, 401, 403, 404, 409, 503)}
 )
 async def pause(caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> JobView:
-    """Within a second no further task starts; what is under way ends, nothing is lost. 409 where it has ended or is
+    """Within a second no further task starts; running tasks end, nothing is lost. 409 if the job has ended or is
     paused."""
     return await _shown(job_id, edge.job_control.pause(job_id, caller.called))
 
@@ -117,8 +117,8 @@ async def pause(caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> JobView:
     "/{job_id}/resume", summary="Resume a job", responses={200: SHOWN, **responses(400, 401, 403, 404, 409, 503)}
 )
 async def resume(caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> JobView:
-    """Goes on where it was; failures so far do not count towards the failure threshold again. 409 unless it is
-    paused."""
+    """Continues a paused job where it stopped; failures so far do not count towards the failure threshold again. 409
+    unless the job is paused."""
     return await _shown(job_id, edge.job_control.resume(job_id, caller.called))
 
 
@@ -126,8 +126,8 @@ async def resume(caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> JobView:
     "/{job_id}/cancel", summary="Cancel a job", responses={200: SHOWN, **responses(400, 401, 403, 404, 409, 503)}
 )
 async def cancel(caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> JobView:
-    """Open references that are not stored fail with `cancelled by <who>`; what is stored is still announced, then the
-    job is completed. 409 where it has ended."""
+    """Open references that are not stored fail with `cancelled by <who>`; stored ones are still announced, then the job
+    is completed. 409 if the job has ended."""
     async with edge.changes.one():
         return await _shown(job_id, edge.job_control.cancel(job_id, caller.called))
 
@@ -138,7 +138,7 @@ async def cancel(caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> JobView:
     responses={200: SHOWN, **responses(400, 401, 403, 404, 503)},
 )
 async def redrive(_caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> JobView:
-    """Publishes the commands of all open tasks again, those whose source had no data too. Harmless to repeat."""
+    """Publishes the commands of all open tasks again, also of tasks whose source had no data. Harmless to repeat."""
     async with edge.changes.one():
         return await _shown(job_id, edge.job_control.redrive(job_id))
 
@@ -166,8 +166,9 @@ async def redrive(_caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> JobVie
     },
 )
 async def retry(request: Request, caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> Response:
-    """A new job with the references that have failed so far, under the id that you choose. The same again is the same
-    job. 409 where nothing failed, where the id is another job, or where the configuration has changed too much."""
+    """A new job with the references that have failed so far, under the id that you choose. The same request again is
+    the same job. 409 if nothing failed, the id belongs to another job, or the job does not fit the present
+    configuration."""
     wanted = await read_json_body(request, MAX_BODY, RetryRequest, RETRY)
     new_id = UUID(wanted.job_id)
     with request_span(request, "POST /api/jobs/{job_id}/retry") as span:
@@ -191,7 +192,7 @@ async def _shown(job_id: UUID, acting: Awaitable[control.JobStatus]) -> JobView:
 
 @contextmanager
 def _refusals(job_id: UUID) -> Iterator[None]:
-    """As problems: 404 for a job that is not there, 409 for what it does not allow."""
+    """Refusals as problems: 404 for an unknown job, 409 for an operation that its state does not allow."""
     try:
         yield
     except UnknownJob:

@@ -1,4 +1,4 @@
-"""How a job is followed: each event is the job as `GET /api/jobs/{job_id}` shows it."""
+"""Follows a job: each event is the job as `GET /api/jobs/{job_id}` shows it."""
 
 from app.api.http.event_streams import Followed
 from app.api.jobs.models import JobView
@@ -7,7 +7,7 @@ from app.jobs import control
 
 
 def _news(view: control.JobStatus) -> tuple[object, ...]:
-    """What makes a new event: the estimated end moves by itself."""
+    """The part that must differ for a new event: the estimated end changes all the time."""
     return view.job, view.without_data, view.without_data_at
 
 

@@ -1,4 +1,4 @@
-"""The JSON that jobs are shown as."""
+"""The JSON of jobs."""
 
 from typing import Annotated
 from uuid import UUID
@@ -13,7 +13,7 @@ from app.jobs import control
 
 
 class JobCounts(BaseModel):
-    """References by state; `no_data_yet` of the open ones wait for their source to have data."""
+    """The references by state; `no_data_yet` is how many open ones wait for their source to have data."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
@@ -25,7 +25,7 @@ class JobCounts(BaseModel):
 
 
 class JobView(BaseModel):
-    """A job as it stands. `rate` is in references per second."""
+    """The present state of a job. `rate` is in references per second."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
@@ -88,7 +88,7 @@ class JobPage(BaseModel):
 
 
 class RetryRequest(BaseModel):
-    """A job of the failed references of another one."""
+    """Asks for a job of the failed references of another job."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True)
 

@@ -1,4 +1,4 @@
-"""The endpoint that tells what would become of a job."""
+"""The endpoint that predicts the outcome of a job."""
 
 from typing import Annotated, NamedTuple
 
@@ -22,7 +22,7 @@ _CAMEL = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
 
 class SampleView(BaseModel):
-    """What would become of one reference; what is behind `message` is there for a document that would be stored."""
+    """The expected outcome of one reference. The fields after `message` are set for a document that would be stored."""
 
     model_config = _CAMEL
 
@@ -93,8 +93,8 @@ class PreflightView(BaseModel):
     openapi_extra={"requestBody": REQUEST_BODY},
 )
 async def preflight(request: Request, edge: TheEdge, _caller: MayWriteJobs) -> PreflightView:
-    """Takes the body of a submission and writes nothing: the body is checked as for a PUT, the source is asked for up
-    to 5 of its references, once each, their documents are checked against their schemas, their buckets looked at."""
+    """Takes the body of a submission and writes nothing: the body is checked as for a PUT; up to 5 of its references
+    are fetched once, their documents checked against their schemas, and their buckets checked."""
     with request_span(request, "POST /api/preflight") as span:
         wanted = await _wanted(request, edge)
         async with edge.preflight_turns.one():
@@ -118,7 +118,7 @@ class _PreflightRequest(NamedTuple):
 
 
 async def _wanted(request: Request, edge: Edge) -> _PreflightRequest:
-    """What is kept of the body: the rest is gone before the source is waited for."""
+    """The parts of the body that are kept; the rest is freed before the service waits for the source."""
     async with edge.uploads.body(request, MEDIA_TYPES, IN_ONE_LINE) as body:
         content = await read_submission(edge.yaml_reader, edge.submissions, body, edge.max_references)
         try:

@@ -121,7 +121,7 @@ async def read_report(
     job_id: JobId,
     state: Annotated[TaskState | None, Query(description="only references in this state")] = None,
 ) -> Response:
-    """Streamed as YAML. The head is read first: the tasks of an open job may be newer than it."""
+    """Streamed as YAML. The head is read first: the tasks of an open job may be newer than the head."""
     job = await edge.reports.find(job_id)
     if job is None:
         raise unknown(job_id)

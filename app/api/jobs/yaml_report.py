@@ -1,4 +1,4 @@
-"""YAML out: the report of a job, written by hand, read alike by YAML 1.1, 1.2 and Ruby."""
+"""Writes the report of a job as YAML, by hand, so that YAML 1.1, 1.2 and Ruby read it alike."""
 
 import re
 from collections.abc import Iterable
@@ -35,7 +35,7 @@ _STATE_LINE = {state: f"    state: {state.value}\n" for state in TaskState}
 
 
 def scalar(text: str) -> str:
-    """A text as a value on one line: plain where every reader takes it for the same text, else in double quotes."""
+    """A text as a value on one line: plain when every reader takes it for the same text, else in double quotes."""
     if _SAFE(text) and (len(text) > _LONGEST_WORD or text.lower() not in _WORDS):
         return text
     # Not printable for Python: control, format and unassigned characters, separators but the blank, half characters.
@@ -47,7 +47,7 @@ def scalar(text: str) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    """Whether a text that can be seen as a whole needs no quotes."""
+    """Whether a text, all of whose characters are visible, needs no quotes."""
     if not text or text[0] in _INDICATORS or text[-1] == " " or text.lower() in _WORDS:
         return False
     return not _NOT_A_TEXT(text) and not _BREAKS_PLAIN(text)
@@ -58,7 +58,7 @@ _message = lru_cache(maxsize=256)(scalar)
 
 
 def report_head(job: Job, *, empty: bool = False) -> bytes:
-    """Everything before the first reference; `empty` where none follows (a filter left none)."""
+    """Everything before the first reference; `empty` when no reference follows (a filter left none)."""
     lines = [f"message: {scalar(job.message)}", f"topic: {scalar(job.topic)}"]
     if job.config_id is not None:
         lines.append(f"config-id: {scalar(job.config_id)}")
@@ -78,7 +78,7 @@ def report_head(job: Job, *, empty: bool = False) -> bytes:
 
 
 def report_tasks(tasks: Iterable[ReportedTask]) -> bytes:
-    """The lines of some tasks, in their order; pages can be put one after the other."""
+    """The lines of some tasks, in their order; the texts of pages can be joined."""
     parts: list[str] = []
     for task in tasks:
         id_, version = task.reference

@@ -1,4 +1,4 @@
-"""The endpoints of metadata runs: look, start by hand, try without writing, pause, resume, cancel."""
+"""The endpoints of metadata runs: list, show, start by hand, dry run, pause, resume, cancel."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated
@@ -54,7 +54,7 @@ RunId = Annotated[UUID, Depends(known_run_id)]
     "", summary="List the runs", responses={200: shown("A page of runs.", page(RUN)), **responses(400, 401, 403, 503)}
 )
 async def list_runs(_caller: MayReadJobs, edge: TheEdge, cursor: Cursor = None, limit: Limit = 50) -> RunPage:
-    """Newest first, automatic ones and those by hand."""
+    """Runs, newest first: automatic ones and those by hand."""
     found, more = await edge.run_control.page(read_started_cursor(cursor), limit)
     following = started_cursor(found[-1].started, found[-1].id) if more else None
     return RunPage(items=[RunView.of(run) for run in found], next=following)
@@ -88,8 +88,8 @@ async def list_runs(_caller: MayReadJobs, edge: TheEdge, cursor: Cursor = None, 
     },
 )
 async def start(request: Request, caller: MayWriteJobs, edge: TheEdge) -> Response:
-    """Fills keys of artifacts that are archived already. With `dryRun` nothing is written: the answer tells how many
-    artifacts a run would read, and the values of the newest ones before and after. 409 where runs are switched off."""
+    """Fills keys of archived artifacts. With `dryRun` nothing is written: the answer has the number of artifacts that a
+    run would read, and the values of the newest ones before and after. 409 when runs are switched off."""
     body = await read_json_body(request, MAX_BODY, RunRequest, BY_HAND)
     if not edge.run_control.enabled:
         raise ApiProblem(409, f"Metadata runs are switched off; set {PROPERTY} to true.")
@@ -116,7 +116,7 @@ async def start(request: Request, caller: MayWriteJobs, edge: TheEdge) -> Respon
     },
 )
 async def look(_caller: MayReadJobs, edge: TheEdge, run_id: RunId) -> RunDetail:
-    """Counts, rate and estimated end while it goes on, and the first errors."""
+    """Counts, rate and estimated end while the run is open, and the first errors."""
     run = await _known(run_id, edge.run_control.find)
     return RunDetail.with_errors(run, (await _errors(edge.run_control, run_id, 0, FIRST_ERRORS)).items)
 
@@ -137,20 +137,20 @@ async def list_errors(
 
 @router.post("/{run_id}/pause", summary="Pause a run", responses=STEERED)
 async def pause(_caller: MayWriteJobs, edge: TheEdge, run_id: RunId) -> RunView:
-    """No further batch starts; nothing is lost. 409 unless it is open."""
+    """No further batch starts; nothing is lost. 409 unless the run is open."""
     return RunView.of(await _known(run_id, edge.run_control.pause))
 
 
 @router.post("/{run_id}/resume", summary="Resume a run", responses=STEERED)
 async def resume(_caller: MayWriteJobs, edge: TheEdge, run_id: RunId) -> RunView:
-    """409 unless it is paused."""
+    """Continues a paused run. 409 unless the run is paused."""
     return RunView.of(await _known(run_id, edge.run_control.resume))
 
 
 @router.post("/{run_id}/cancel", summary="Cancel a run", responses=STEERED)
 async def cancel(caller: MayWriteJobs, edge: TheEdge, run_id: RunId) -> RunView:
-    """Ends it; what it wrote stays. An automatic run is owed again only when its definition changes. 409 where it has
-    ended."""
+    """Ends the run; the values that it has written stay. An automatic run is created again only when its definition
+    changes. 409 if the run has ended."""
     return RunView.of(await _known(run_id, lambda id_: edge.run_control.cancel(id_, _who(caller))))
 
 

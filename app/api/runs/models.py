@@ -1,4 +1,4 @@
-"""The JSON that metadata runs are shown as, and the body that asks for one."""
+"""The JSON of metadata runs, and the body that asks for a run."""
 
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -44,7 +44,8 @@ class RunRequest(BaseModel):
 
 
 class RunView(BaseModel):
-    """A run as it stands. `total`, `processed`, `updated` and `failed` count artifacts, `null` counts values."""
+    """The present state of a run. `total`, `processed`, `updated` and `failed` count artifacts, `null` counts
+    values."""
 
     model_config = _CAMEL
 
@@ -101,7 +102,7 @@ class RunErrorPage(BaseModel):
 
 
 class DryRunSampleView(BaseModel):
-    """What a run would do to one artifact; `new` is null where it cannot be read, and `error` says why."""
+    """The effect of a run on one artifact; `new` is null when the artifact cannot be read, and `error` says why."""
 
     artifact: int
     old: Annotated[dict[str, Any], Field(description="the values it has of these keys; a key that is absent has none")]
@@ -139,7 +140,7 @@ def _shown(run: Run) -> dict[str, Any]:
 
 
 def dry_run_json(dry_run: DryRun) -> bytes:
-    """A `DryRunView`; the values are the JSON that is kept, exact."""
+    """The JSON of a `DryRunView`; stored values are copied as text, exactly."""
     return on_one_line(orjson.dumps({"total": dry_run.total, "sample": [_sample(each) for each in dry_run.sample]}))
 
 

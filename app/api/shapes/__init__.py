@@ -1,1 +1,1 @@
-"""Shapes that several endpoints share: ids, cursors, examples."""
+"""Formats that several endpoints share: ids, cursors, times, examples."""

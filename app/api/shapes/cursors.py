@@ -1,4 +1,4 @@
-"""Cursors of lists: where the next page begins, opaque to the caller."""
+"""Cursors of lists: the place where the next page begins, opaque to the caller."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime
@@ -15,12 +15,12 @@ Limit = Annotated[int, Query(ge=1, le=1000, description="items of a page")]
 
 
 def started_cursor(started: datetime, id_: UUID) -> str:
-    """Of a list that goes from the newest start to the oldest."""
+    """The cursor of a list that goes from the newest start to the oldest."""
     return urlsafe_b64encode(f"{started.isoformat()} {id_}".encode()).decode().rstrip("=")
 
 
 def read_started_cursor(text: str | None) -> tuple[datetime, UUID] | None:
-    """None for the first page. Raises ApiProblem 400."""
+    """The place that a cursor names; None for the first page. Raises ApiProblem 400."""
     if text is None:
         return None
     try:

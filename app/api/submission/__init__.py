@@ -1,1 +1,1 @@
-"""The YAML body of a submission: read from libyaml's events, with all its mistakes."""
+"""The YAML body of a submission, read from libyaml's events; all its mistakes are reported."""

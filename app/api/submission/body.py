@@ -1,4 +1,4 @@
-"""YAML in: the body of a submission, read into its two-level shape with all its mistakes."""
+"""Reads the YAML body of a submission into its two-level shape, with all its mistakes."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -24,8 +24,8 @@ from app.domain.mistakes import Mistake
 class Parsed:
     """A body as far as it could be read; fields with a mistake are None.
 
-    `lines` says where each top-level key stands. `too_many`: more references than allowed, reading stopped there.
-    `content_hash` is `domain.identity.content_hash`, there when there are no mistakes.
+    `lines` has the line of each top-level key. `too_many`: the body has more references than allowed, and reading
+    stopped there. `content_hash` is `domain.identity.content_hash`, set when there are no mistakes.
     """
 
     message: str | None = None
@@ -62,7 +62,7 @@ _LINE_BREAKS = ((b"\xc2\x85", "U+0085"), (b"\xe2\x80\xa8", "U+2028"), (b"\xe2\x8
 
 
 def _refused_at_once(body: bytes) -> Mistake | None:
-    """What libyaml must not be given: other encodings, half of a line break, %TAG lines (quadratic)."""
+    """Bodies that libyaml must not get: other encodings, half of a line break, %TAG lines (quadratic)."""
     if body.startswith(_ENCODINGS):
         return Mistake("", 1, "is UTF-16 or UTF-32; save it as UTF-8")
     for encoded, name in _LINE_BREAKS:
@@ -78,7 +78,7 @@ def _refused_at_once(body: bytes) -> Mistake | None:
 
 
 def _duplicates(columns: ReferenceColumns) -> Iterator[Mistake]:
-    """References that stand twice. `keys` stand for them."""
+    """References that occur twice. `keys` stand for them."""
     repeated = repeated_keys(columns.keys)
     if not repeated:
         return

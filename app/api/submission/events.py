@@ -1,4 +1,4 @@
-"""A submission as libyaml's events tell it: they build the two-level shape, whatever else comes is a mistake."""
+"""Builds the two-level shape of a submission from libyaml's events; everything else is a mistake."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -32,11 +32,11 @@ MAX_STRETCH = 4 * 1024 * 1024
 
 
 class Stop(Exception):
-    """Reading ends here; what is to be said about it has been noted."""
+    """Reading ends here; the mistakes have been noted."""
 
 
 class _Feed:
-    """Gives libyaml the body bit by bit, and ends the reading where none of it leads anywhere.
+    """Gives libyaml the body piece by piece, and ends the reading when it makes no progress.
 
     A single value may be the whole body: libyaml would hold it twice, and as a text it can be four times as large.
     """
@@ -61,7 +61,7 @@ class _Feed:
 
 
 class Walk:
-    """One pass over the events of a body. Never recursive: what is nested deeper than the shape is read over."""
+    """One pass over the events of a body. Never recursive: nodes that are nested deeper than the shape are skipped."""
 
     def __init__(self, body: bytes, max_references: int, mark: str | None = None) -> None:
         """`mark` stands in the body for backslashes: see `surrogates`."""
@@ -77,11 +77,11 @@ class Walk:
         self.too_many = False
 
     def end(self) -> None:
-        """Lets go of the parser, which holds the body and, in a circle, this."""
+        """Releases the parser, which holds the body and, in a circle, this object."""
         del self.next
 
     def progress(self) -> int:
-        """More whenever an entry or a reference was read, or something was noted."""
+        """Increases whenever an entry or a reference was read, or a mistake was noted."""
         return len(self.keys) + len(self.columns.versions) + len(self.mistakes)
 
     def note(self, path: str, line: int | None, message: str) -> None:
@@ -216,7 +216,7 @@ class Walk:
         return yaml_scalars.UNREADABLE
 
     def key(self, event: Any, path: str, known: tuple[str, ...], seen: Mapping[str, Any]) -> str | None:
-        """A known key that is there for the first time; None, with a mistake, for anything else."""
+        """A known key that occurs for the first time; None, with a mistake, for anything else."""
         self.refuse_marks(event, path)
         if type(event) is not ScalarEvent:
             if type(event) is not AliasEvent:
@@ -254,7 +254,7 @@ class Walk:
             self.note(path, line(event), f"has a tag ({shown(str(event.ctag))}); leave it out")
 
     def skip(self, event: Any) -> None:
-        """Reads over a node about which something has been noted; stops where it is deep or large."""
+        """Skips a node about which a mistake was noted; stops when the node is deep or large."""
         depth, count, first = 0, 0, event
         while True:
             if type(event) in (MappingStartEvent, SequenceStartEvent):

@@ -1,4 +1,4 @@
-"""The YAML body of a submission: how it is documented, and read with all that is wrong with it."""
+"""The YAML body of a submission: its documentation, and reading it with all its mistakes."""
 
 from typing import Any
 
@@ -56,8 +56,10 @@ REQUEST_BODY: dict[str, Any] = {
 
 
 async def read_submission(reader: YamlReader, submissions: Submissions, body: bytearray, max_references: int) -> Parsed:
-    """A body without mistakes. Raises ApiProblem 400 with every mistake, those that the configuration knows of too,
-    413 for too many references, 503."""
+    """A body without mistakes.
+
+    Raises ApiProblem 400 with every mistake, also those against the configuration; 413 for too many references; 503.
+    """
     try:
         content = await reader.read(body, max_references)
     except ReadingFailed as error:

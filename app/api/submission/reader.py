@@ -1,4 +1,4 @@
-"""Reads the body of a submission without holding up the event loop: a large one in a process of its own."""
+"""Reads the body of a submission without blocking the event loop: a large one in a process of its own."""
 
 import asyncio
 import json
@@ -21,14 +21,14 @@ class ReadingFailed(Exception):
 
 
 class YamlReader:
-    """Reads bodies without holding up the event loop: small ones at once, each large one in a process of its own.
+    """Reads bodies without blocking the event loop: small ones at once, each large one in a process of its own.
 
-    Not a pool: a process started for one body (0.1 s) can be killed when it takes too long or the request goes away,
-    cannot break the next one, gives its memory back, and imports nothing of the service but this module.
+    Not a pool: a process started for one body (0.1 s) can be killed when it takes too long or the request ends, cannot
+    break the next one, gives its memory back, and imports nothing of the service but this module.
     """
 
     def __init__(self, *, inline: int = 64 * 1024, processes: int = 2, timeout: float = 60.0) -> None:
-        """Bodies up to `inline` bytes are read at once; `timeout` are the seconds one may take."""
+        """Bodies up to `inline` bytes are read at once; `timeout` is the seconds that a body may take."""
         self._inline = inline
         self._timeout = timeout
         self._slots = asyncio.Semaphore(processes)
@@ -39,7 +39,8 @@ class YamlReader:
     async def read(self, body: bytearray, max_references: int) -> Parsed:
         """As `parse_submission`; a body that takes too long is a mistake. Raises ReadingFailed.
 
-        `body` is emptied as soon as the process has it: a large one is never in memory twice for longer than needed.
+        `body` is emptied as soon as the process has it, so that a large body is not in memory twice for longer than
+        needed.
         """
         if len(body) <= self._inline:
             async with self._turn:  # up to 40 ms each: the event loop turns between two of them
@@ -84,7 +85,7 @@ class YamlReader:
                 await process.wait()
 
     async def close(self) -> None:
-        """Ends what is being read; those who wait for it get ReadingFailed."""
+        """Ends all readings; the callers get ReadingFailed."""
         self._closed = True
         for process in tuple(self._running):
             with suppress(ProcessLookupError):  # it may just have ended
@@ -106,8 +107,11 @@ async def _send(process: asyncio.subprocess.Process, body: bytearray) -> None:
 
 
 async def _received(process: asyncio.subprocess.Process) -> Parsed:
-    """What `_write` wrote there. JSON and plain arrays: a process that reads strangers' bytes is not to be trusted
-    with objects of ours. Raises asyncio.IncompleteReadError, ValueError."""
+    """The content that `_write` wrote.
+
+    JSON and plain arrays: objects from a process that reads untrusted bytes cannot be trusted. Raises
+    asyncio.IncompleteReadError, ValueError.
+    """
     pipe = process.stdout
     assert pipe is not None  # noqa: S101 # it is a pipe
     head: dict[str, Any] = json.loads(await pipe.readexactly(int.from_bytes(await pipe.readexactly(4), "big")))
@@ -164,7 +168,7 @@ def _environment() -> dict[str, str]:
 
 
 def read_from_stdin() -> None:
-    """The process of one body: bytes on stdin, what was read on stdout. Arguments: max_references and size."""
+    """The process for one body: bytes on stdin, the result on stdout. Arguments: max_references and size."""
     max_references, size = map(int, sys.argv[1:3])
     os.nice(NICE)
     memory = 256 * 1024 * 1024 + 4 * size
