@@ -11,7 +11,7 @@ EXAMPLE_ID = "88dbb65f-9634-4685-bc86-17b72d715d3e"
 
 
 def canonical(text: str) -> UUID | None:
-    """The id in lower case; None for anything but a UUID with hyphens, in upper or lower case."""
+    """The UUID; None for any text but a UUID with hyphens, in upper or lower case."""
     try:
         parsed = UUID(text)
     except ValueError:
