@@ -1,4 +1,4 @@
-"""The broker as the messaging needs it: acknowledged sends, polled records, committed offsets. Protocol only."""
+"""The broker as messaging needs it: acknowledged sends, polled records, committed offsets. Protocol only."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -42,10 +42,10 @@ class Message:
 
 
 class MessageRejected(Unavailable):
-    """Its topic does not take this message, mostly for its size, and will not before somebody changes the topic.
+    """The topic refuses this message, mostly for its size, and will refuse it until somebody changes the topic.
 
-    The component is the topic: other topics go on meanwhile, and when a message got through to one of them, that says
-    nothing of this one. `reason` says what to do.
+    The component is the topic: other topics go on meanwhile, and a message that got through to another topic says
+    nothing about this one. `reason` says what to do.
     """
 
     def __init__(self, topic: str, reason: str) -> None:
@@ -56,41 +56,42 @@ class Consumer(Protocol):
     """A member of a consumer group. Only one task polls; `on_revoked` runs beside it, in a task of the client."""
 
     async def start(self, on_revoked: Callable[[Sequence[Partition]], Awaitable[None]]) -> None:
-        """Join. `on_revoked` settles and commits what it can for the partitions within a few seconds.
+        """Joins the group. `on_revoked` settles and commits what it can for the partitions within a few seconds.
 
-        Until it returns `poll` gives nothing. What it did not commit is given to the next owner, who may be the same.
+        Until `on_revoked` returns, `poll` gives nothing. Records that it did not commit go to the next owner, which may
+        be the same process.
         """
 
     async def poll(self, timeout: float, max_records: int) -> Sequence[Record]:
         """Up to `max_records` of partitions that are not paused, or none after `timeout` seconds.
 
-        While the broker is away it gives nothing or raises Unavailable("broker", reason), after a pause; calling
-        again is how to wait for it.
+        While the broker is unavailable it gives nothing or raises Unavailable("broker", reason), after a pause; call it
+        again to wait for the broker.
         """
 
     def pause(self, partitions: Sequence[Partition]) -> None:
-        """Partitions no longer assigned are passed over."""
+        """Pauses these partitions; those no longer assigned are ignored."""
 
     def resume(self, partitions: Sequence[Partition]) -> None: ...
 
     def assigned(self) -> frozenset[Partition]: ...
 
     async def commit(self, offsets: Mapping[Partition, int]) -> bool:
-        """Next offsets. A commit for a partition that was lost meanwhile is passed over silently.
+        """Commits next offsets. A commit for a partition that was lost meanwhile is silently ignored.
 
-        True where the broker answered; False where nobody asked it, as all these partitions were lost.
+        True when the broker answered; False when it was not asked, as all these partitions were lost.
 
-        Raises Unavailable("broker", reason) while the broker is away: commit again later.
+        Raises Unavailable("broker", reason) while the broker is unavailable: commit again later.
         """
 
     async def stop(self) -> None: ...
 
 
 class Broker(Protocol):
-    """Raises Unavailable("broker", reason) for outages; what waits or repeats is the caller's decision."""
+    """Raises Unavailable("broker", reason) for outages; the caller decides what waits or is repeated."""
 
     async def start(self) -> None:
-        """Open the producer. Returns also when no broker can be reached yet: it is connected in the background."""
+        """Opens the producer. Returns also when no broker can be reached yet: it is connected in the background."""
 
     async def send(self, message: Message) -> None:
         """Returns once all in-sync replicas have it. Raises MessageRejected, or Unavailable for the broker."""
@@ -98,6 +99,6 @@ class Broker(Protocol):
     def consumer(self, topics: Sequence[str], group: str) -> Consumer: ...
 
     async def missing_topics(self, topics: Sequence[str]) -> Sequence[str]:
-        """Which of these do not exist (made first where the settings allow it)."""
+        """The topics among these that do not exist. They are created first where the settings allow it."""
 
     async def close(self) -> None: ...

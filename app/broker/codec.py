@@ -1,4 +1,4 @@
-"""Bytes of records to messages and back. Reads JSON and Confluent-framed Avro; what it refuses is dead-lettered."""
+"""Encodes and decodes records. Reads JSON and Confluent-framed Avro; refused records become dead letters."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The broker without a server: the service's own topics in memory, what it says to others in files."""
+"""The broker of embedded mode: the service's own topics are in memory, all other topics are files."""
 
 import asyncio
 from collections import deque
@@ -37,7 +37,7 @@ class EmbeddedBroker:
         return _EmbeddedConsumer([self._queues[topic] for topic in topics], group)
 
     async def missing_topics(self, topics: Sequence[str]) -> Sequence[str]:
-        """None: files and queues come to be by themselves."""
+        """None: files and queues are made on their first use."""
         return []
 
     async def close(self) -> None:
@@ -79,7 +79,7 @@ class _Queue:
 
 
 class _EmbeddedConsumer:
-    """The one member of a group: has all partitions until it stops, so `on_revoked` is never called."""
+    """The only member of a group: it has all partitions until it stops, so `on_revoked` is never called."""
 
     def __init__(self, queues: Sequence[_Queue], group: str) -> None:
         self._queues = {queue.partition: queue for queue in queues}

@@ -1,4 +1,4 @@
-"""The broker on Kafka: one producer, a member per consumer, topics looked up and, where allowed, made."""
+"""The broker on Kafka: one producer, one group member per consumer; finds topics and creates them where allowed."""
 
 import asyncio
 import logging
@@ -67,7 +67,8 @@ class KafkaBroker:
         await self._connection.close()
 
     async def _create(self, topics: Sequence[str]) -> list[str]:
-        """Makes topics with the broker's default replication; those that it refuses, which is logged."""
+        """Creates topics with the broker's default replication; returns those that the broker refuses, which are
+        logged."""
         admin = AIOKafkaAdminClient(**client_arguments(self._options))
         refused = []
         try:

@@ -59,7 +59,7 @@ class ProducerConnection:
         return self._current
 
     def replace(self, broken: AIOKafkaProducer, reason: str) -> None:
-        """Takes a new producer, unless another send did so already; what waits for the broken one is told."""
+        """Opens a new producer, unless another send did so already; sends that wait for the broken one fail."""
         if broken is not self._current:
             return
         log.warning("Kafka producer is replaced: %s", reason, extra={"component": BROKER})

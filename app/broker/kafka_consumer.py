@@ -1,4 +1,4 @@
-"""A member of a consumer group on Kafka that outlives broker outages and begins before its topics exist."""
+"""A member of a Kafka consumer group that survives outages of the broker, and starts before its topics exist."""
 
 import asyncio
 import logging
@@ -34,8 +34,9 @@ OnRevoked = Callable[[Sequence[Partition]], Awaitable[None]]
 
 
 class KafkaConsumer:
-    """While the broker is away the client goes on trying and `poll` gives nothing; a member that cannot go on is
-    given up, which is told to `on_revoked`, and the next `poll` joins anew.
+    """While the broker is unavailable the client keeps trying and `poll` gives nothing.
+
+    A member that cannot go on is given up, which calls `on_revoked`, and the next `poll` joins again.
     """
 
     def __init__(self, options: KafkaOptions, topics: Sequence[str], group: str) -> None:
@@ -53,7 +54,7 @@ class KafkaConsumer:
         self._on_revoked = on_revoked
 
     async def poll(self, timeout: float, max_records: int) -> Sequence[Record]:
-        """See Consumer. Nothing also while a topic is missing, while partitions move and during short outages."""
+        """See Consumer. Also gives nothing while a topic is missing, while partitions move and during short outages."""
         end = time.monotonic() + timeout
         member = self._member or await self._connect(end)
         rest = max(end - time.monotonic(), 0.0)
@@ -138,9 +139,11 @@ class KafkaConsumer:
         return member
 
     async def _subscribe(self, member: AIOKafkaConsumer, end: float) -> bool:
-        """Subscribes to those of the topics that exist by now; whether there are any, which is waited for until `end`.
+        """Subscribes to those of the topics that exist; waits for the first of them until `end`, and returns whether
+        any exists.
 
-        A subscription to a missing topic would not see it when it is made, and `start` with one never returns.
+        A subscription to a missing topic would not notice that the topic is created, and `start` with one never
+        returns.
         """
         while True:
             if time.monotonic() >= self._next_look:

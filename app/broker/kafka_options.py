@@ -65,7 +65,8 @@ def client_arguments(options: KafkaOptions) -> dict[str, Any]:
 
 
 async def why_unreachable(arguments: dict[str, Any]) -> str:
-    """The reason why no bootstrap server takes us, for people; the client itself only says that it is so."""
+    """The reason why no bootstrap server accepts a connection, as a readable text; the client itself gives no
+    reason."""
     known = {
         name: value
         for name, value in arguments.items()
@@ -95,9 +96,9 @@ def reason_of(error: BaseException) -> str:
 
 
 async def ended(work: Coroutine[Any, Any, object], seconds: float) -> bool:
-    """Whether the end of a client came in time, with an error or without.
+    """Whether a client ended in time, with an error or without.
 
-    In a task of its own: aiokafka lets the cancellation of its inner tasks out, which would look like our own.
+    In a task of its own: aiokafka passes on the cancellation of its inner tasks, which would look like our own.
     """
     task = asyncio.ensure_future(work)
     try:

@@ -1,4 +1,4 @@
-"""Sending to Kafka: each message acknowledged, or refused for good, or Unavailable."""
+"""Sends to Kafka: each message is acknowledged, or permanently refused, or Unavailable is raised."""
 
 import asyncio
 import random
@@ -45,7 +45,8 @@ _partition_of = DefaultPartitioner()
 
 
 class _RefusedInBatch(Exception):
-    """The broker found a batch of several messages too large: whose fault it was shows when they go alone."""
+    """The broker refused a batch of several messages as too large: each message is then sent alone, to find the large
+    one."""
 
 
 class Producer:
@@ -152,7 +153,7 @@ async def _find_topic(producer: AIOKafkaProducer, topic: str) -> None:
 
 
 def size_of(message: Message) -> int:
-    """Bytes of a message on the wire, nearly; what the frame around it takes is allowed for."""
+    """The approximate size of a message on the wire in bytes; the caller allows for the frame around it."""
     size = 100 + len(message.key or b"") + len(message.value or b"")
     for name, value in message.headers:
         size += len(name) + len(value) + 10

@@ -68,7 +68,7 @@ def create_artifact_command(
 def backfill_metadata_command(
     run_id: UUID, batch: int, system: str, service: str, now: datetime, message_id: UUID
 ) -> Json:
-    """The command that brings one batch of a metadata run up to date; the same envelope, without a reference."""
+    """The command for one batch of a metadata run; the same envelope, without a reference."""
     run = str(run_id)
     return {
         "identity": {"id": str(message_id), "idempotenceId": f"{run}-{batch}", "created": epoch_millis(now)},
@@ -91,7 +91,7 @@ def archived_artifact_event(
     now: datetime,
     event_id: UUID,
 ) -> Json:
-    """The event that tells others where an artifact lies.
+    """The event that an artifact was archived, with the place of the artifact.
 
     `command_id` is the idempotence id of the command. `system` is the setting `archivedartifact.system-name`: as in the
     Java service it is the publisher's system and makes the variant, `<system>_<schema>`. `service` is

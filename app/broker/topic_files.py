@@ -66,7 +66,7 @@ class TopicFiles:
                     done.set_result(None)
 
     def _write(self, lines: dict[str, list[bytes]]) -> dict[str, OSError]:
-        """Appends to each topic; what went wrong, by topic. A topic that failed is left as it was."""
+        """Appends to each topic; returns the errors by topic. A topic with an error is left as it was."""
         failed: dict[str, OSError] = {}
         for topic, several in lines.items():
             try:
@@ -125,7 +125,7 @@ def _base64(data: bytes) -> dict[str, str]:
 
 
 def _append(path: Path, data: bytes) -> None:
-    """Writes and syncs; opened each time, so that a file that was moved away comes to be again."""
+    """Writes and syncs; opened each time, so that a file that was moved away is made again."""
     is_new = not path.exists()
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:

@@ -1,1 +1,1 @@
-"""The settings files that say what is archived: archive types (where data comes from) and schemas (what it must be)."""
+"""The files that say what is archived: archive types (the sources of data) and schemas (the form of documents)."""

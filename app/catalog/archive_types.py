@@ -1,4 +1,4 @@
-"""The file of archive type configurations, checked entry by entry, and the look-up of the one a job means."""
+"""Loads the file of archive type configurations, checks every entry, and finds the configuration that a job means."""
 
 import json
 from collections import Counter
@@ -17,7 +17,7 @@ from app.domain.archive_types import ArchiveTypeConfiguration
 
 
 class CatalogError(Exception):
-    """The archive types or the schemas cannot be used; `mistakes` has one readable line for each."""
+    """The archive types or the schemas cannot be used; `mistakes` has one readable line for each mistake."""
 
     def __init__(self, mistakes: list[str]) -> None:
         super().__init__("\n".join(mistakes))
@@ -25,7 +25,7 @@ class CatalogError(Exception):
 
 
 class ResolveError(Exception):
-    """A message and config-id do not name one remote-data configuration; the text is for the person who asked."""
+    """A message and config-id do not name exactly one remote-data configuration; the text is for the submitter."""
 
 
 class UnknownMessage(ResolveError):
@@ -60,8 +60,10 @@ class Catalog:
         return tuple(each for each in self.configurations if each.message_type == message)
 
     def resolve(self, message: str, config_id: str | None) -> ArchiveTypeConfiguration:
-        """The one remote-data configuration meant. Raises a ResolveError: UnknownMessage, UnknownConfigId,
-        NotRemoteData or AmbiguousConfiguration."""
+        """The one remote-data configuration that is meant.
+
+        Raises a ResolveError: UnknownMessage, UnknownConfigId, NotRemoteData or AmbiguousConfiguration.
+        """
         found = self.for_message(message)
         if not found:
             raise UnknownMessage(message, self.configurations)
@@ -92,7 +94,8 @@ def load_archive_types(path: Path, oauth_client_ids: Collection[str], allow_inse
 
 
 def _check_ids(read: list[tuple[Entry, ArchiveTypeConfiguration | None]]) -> None:
-    """Several configurations of one message type need ids, all different; and so are the names of them all."""
+    """Several configurations of one message type need different ids, and the names of all configurations must
+    differ."""
     present = [(entry, configuration) for entry, configuration in read if configuration is not None]
     _check_names(present)
     types = Counter(configuration.message_type for _, configuration in present)

@@ -1,4 +1,4 @@
-"""Logical types of Avro schemas: one that is not valid is ignored, as the specification says, its type stays."""
+"""Logical types of Avro schemas: an invalid one is ignored and its base type stays, as the specification says."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,7 +8,7 @@ _CONTENT = frozenset({"default", "symbols", "aliases", "doc"})
 
 
 def without_wrong_logical_types(schema: Any) -> Any:
-    """The schema, or a copy in which only valid logical types are left, and those nobody here knows."""
+    """The schema, or a copy with valid logical types only, and the names of unknown logical types."""
     if isinstance(schema, list):
         return [without_wrong_logical_types(each) for each in schema]
     if not isinstance(schema, dict):
@@ -37,7 +37,7 @@ def _decimal(schema: Mapping[str, Any]) -> bool:
 
 
 def _most_digits(size: int) -> int:
-    """Decimal digits that always fit into so many bytes with a sign."""
+    """The decimal digits that always fit into this number of bytes with a sign."""
     if size == 0:
         return 0
     # log10(2) from below; exact for every size that a document can have

@@ -1,4 +1,4 @@
-"""Avro documents read into plain values, as JSON would have them. Only for documents that their schema's check accepts.
+"""Reads Avro documents into plain values, in the form of JSON. Only for documents that their schema's check accepts.
 
 fastavro reads, from a copy of the schema in which each logical type is replaced by one of ours: its own readers raise
 on a date beyond the year 9999, and one such field must not cost the others.
@@ -128,7 +128,7 @@ def _uuid(data: bytes, _: Any = None, __: Any = None) -> str:
 
 
 def _single(data: float, _: Any = None, __: Any = None) -> float:
-    """The shortest number that is this one in 32 bits: 0.1, not 0.10000000149011612."""
+    """The shortest number that equals this one in 32 bits: 0.1, not 0.10000000149011612."""
     for digits in (6, 7, 8):
         short = float(f"{data:.{digits}g}")
         try:

@@ -1,4 +1,4 @@
-"""A schema with everything it refers to in one piece, as it is stored beside the data: it needs no other file."""
+"""Makes one schema of a schema and all that it refers to, as stored beside the data: it needs no other file."""
 
 import re
 from collections.abc import Mapping
@@ -51,7 +51,7 @@ def bundle(schema: Any, base_uri: str, retrieve: Retrieve) -> Any:
 
 
 def identifier(schema: Any, file_uri: str) -> str | None:
-    """What the file calls itself, absolute: `$id`, or `id` in draft-04."""
+    """The absolute name that the file gives itself: `$id`, or `id` in draft-04."""
     own = _identifier(schema)
     return None if own is None else urljoin(file_uri, own.rstrip("#"))
 
@@ -98,7 +98,7 @@ def _own_reference(schema: dict[str, Any], dialect: str | None) -> dict[str, Any
 
 
 def _compile(schema: Any, base_uri: str, retrieve: Retrieve) -> None:
-    """All patterns were checked, so any engine's will do."""
+    """Compiles a schema; all patterns were checked before, so any engine for patterns is good enough."""
 
     def prepared(uri: str) -> Any:
         return with_engine_patterns(retrieve(uri), {})
@@ -109,7 +109,7 @@ def _compile(schema: Any, base_uri: str, retrieve: Retrieve) -> None:
 
 
 def _problem(bundled: Any) -> str | None:
-    """Why it does not stand alone, asked of two that read schemas; None where it does."""
+    """Why the schema cannot stand alone, by two libraries that read schemas; None when it can."""
     try:
         _compile(bundled, NOWHERE, _refuse)
         read_graph(bundled, NOWHERE, _refuse)
@@ -125,7 +125,7 @@ def _refuse(uri: str) -> Any:
 
 
 def _refuse_parts_of_other_dialects(schema: Any, base_uri: str, files: Mapping[str, Any]) -> None:
-    """Of a part nobody can tell that it has another dialect than what refers to it: only whole files say so."""
+    """Refuses a reference to a part of a file with another dialect: only whole files name their dialect."""
     default = _dialect(schema)
     for uri, document in ((base_uri, schema), *files.items()):
         base = identifier(document, uri) or uri

@@ -1,4 +1,4 @@
-"""One entry of `archiveTypes:` → an ArchiveTypeConfiguration, or the mistakes in it."""
+"""Makes an ArchiveTypeConfiguration of one entry of `archiveTypes:`, or lists the mistakes in the entry."""
 
 import difflib
 import re
@@ -22,7 +22,7 @@ UNUSABLE = re.compile(r"[\x00-\x1f\ud800-\udfff]")
 
 @dataclass(slots=True)
 class Entry:
-    """An entry as it stands in the file, and where its mistakes go."""
+    """One entry of the file, and the list that collects its mistakes."""
 
     index: int
     raw: Any
@@ -67,7 +67,7 @@ class Entry:
 def read_entry(
     entry: Entry, oauth_client_ids: Collection[str], *, allow_insecure: bool
 ) -> ArchiveTypeConfiguration | None:
-    """The configuration; None where message type or topic are missing. Mistakes are noted in the entry."""
+    """The configuration; None when message type or topic is missing. Mistakes are noted in the entry."""
     if not isinstance(entry.raw, Mapping):
         entry.mistake("archiveTypes", "must be a configuration with messageType, topic and uri")
         return None
@@ -133,7 +133,7 @@ def _extraction_paths(entry: Entry) -> tuple[ExtractionPath, ...]:
 
 
 def _check_live_flow(entry: Entry) -> None:
-    """Shape of the keys of the normal flow (contract, section 8)."""
+    """Checks the form of the keys of the normal flow (contract, section 8)."""
     reference, payload, condition = (entry.raw.get(key) for key in LIVE_FLOW_KEYS[:3])
     if reference is not None:
         _check_paths(entry, "reference", reference, required=("id",), optional=("version",))

@@ -1,4 +1,4 @@
-"""The rules for numbers, exact: for documents with numbers that 64 bits and doubles do not hold.
+"""Exact rules for numbers, for documents with numbers that neither 64 bits nor doubles can hold.
 
 jsonschema-rs compares equal values (const, enum, uniqueItems) and integers exactly, of any size; limits and multiples
 of long fractions it does not, and of a list of long numbers it compares each with each.
@@ -18,7 +18,7 @@ class _Mismatch(ValueError):
 
 
 def _of(value: Any) -> Decimal | None:
-    """The number as it is written, None for what is no number."""
+    """The number as it is written, None for a value that is not a number."""
     if isinstance(value, Decimal):
         return value
     if isinstance(value, float):
@@ -56,7 +56,7 @@ class _Multiple:
             raise _Mismatch
 
     def _divides(self, number: Decimal) -> bool:
-        """In time and memory of the digits that are written, however large the exponent."""
+        """Takes time and memory for the written digits only, however large the exponent is."""
         if not number:
             return True
         digits, exponent = _parts(number)
@@ -80,7 +80,7 @@ class _Unique:
 
 
 def _key(value: Any) -> str:
-    """The same text for equal values only; of any depth."""
+    """A text that is the same for equal values only; for any depth."""
     parts: list[str] = []
     left: list[Any] = [value]
     while left:
@@ -104,13 +104,13 @@ def _key(value: Any) -> str:
 
 
 class _Word(str):
-    """A part of the text, not of the value."""
+    """A part of the text that is not a part of the value."""
 
     __slots__ = ()
 
 
 def _parts(number: Decimal) -> tuple[str, int]:
-    """Digits without zeros at their end, and the exponent."""
+    """The digits without zeros at the end, and the exponent."""
     _, places, exponent = number.as_tuple()
     digits = "".join(map(str, places))
     short = digits.strip("0")

@@ -1,4 +1,4 @@
-"""Why a document does not match, found step by step: in memory of the path and time of a few checks.
+"""Finds, step by step, why a document does not match: in the memory of its path and the time of a few checks.
 
 jsonschema-rs collects all mismatches of all branches, which for a schema that refers to itself grows without bound with
 the depth of the document. Here each step asks only whether a subschema matches.
@@ -62,7 +62,10 @@ class _Failure:
 
 
 class Explainer:
-    """Of an exact graph, whose patterns are as the engine has them; `keywords` are rules instead of the engine's."""
+    """Explains mismatches of an exact graph, whose patterns are in the engine's form.
+
+    `keywords` are rules that replace those of the engine.
+    """
 
     def __init__(
         self, graph: Graph, patterns: Options, keywords: dict[str, type], names: frozenset[str], written: Written
@@ -106,7 +109,7 @@ class Explainer:
         return failure
 
     def _failures(self, place: int, value: Any, path: Path) -> Iterator[_Failure]:
-        """Mismatches in the order of the schema, one after the other; at least one."""
+        """Mismatches in the order of the schema; at least one."""
         left = [(place, value, path)]
         while left:
             place, value, path = left.pop()
@@ -272,7 +275,7 @@ class Explainer:
                 found.append(_Failure(path, rule_text("contains", "")))
 
     def _remaining(self, node: Node, value: Any) -> str:
-        """What is left when all that can be asked for itself matches."""
+        """The mismatch when all keywords that can be checked alone match."""
         if node.unevaluated_properties is not None and isinstance(value, dict):
             return rule_text("unevaluatedProperties", "")
         if node.unevaluated_items is not None and isinstance(value, list):

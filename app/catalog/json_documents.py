@@ -1,4 +1,4 @@
-"""JSON documents into values: strict, every number as it is written, and what is wrong with bytes that are not kept."""
+"""Reads JSON documents: strict, every number as it is written, and with the reason why bytes are refused."""
 
 import json
 import math
@@ -34,12 +34,15 @@ _HALF_PAIR = re.compile(r"[\ud800-\udfff]")
 
 
 class NotKept(Exception):
-    """These bytes are not a document that is kept; the text says why, without any value of it."""
+    """These bytes are not a document that can be archived; the text says why, without any value of the bytes."""
 
 
 def read(document: bytes) -> tuple[Any, bool]:
-    """The value, and whether all its numbers are ordinary: then they are ints of 64 bits and floats that print as the
-    number that is written. Others are ints and Decimals. Raises NotKept."""
+    """The value, and whether all its numbers are ordinary.
+
+    Ordinary numbers are ints of 64 bits and floats that print as the number that is written. Others are ints and
+    Decimals. Raises NotKept.
+    """
     if is_ordinary(document):
         try:
             return orjson.loads(document), True
@@ -49,7 +52,7 @@ def read(document: bytes) -> tuple[Any, bool]:
 
 
 def is_ordinary(document: bytes) -> bool:
-    """Whether a reader into 64-bit integers and doubles changes no number. It costs some 20 microseconds for 10 KB."""
+    """Whether a reader into 64-bit integers and doubles changes no number. Takes some 20 microseconds for 10 KB."""
     digits = document.translate(_NUMERIC)
     place = digits.find(_RUN)
     while place >= 0:
@@ -78,7 +81,7 @@ def _has_no_small(document: bytes, pattern: re.Pattern[bytes]) -> bool:
 
 
 def _survives(document: bytes, start: int, end: int | None = None) -> bool:
-    """Whether the characters of a number from `start` on are no number, or one that a double or 64 bits hold."""
+    """Whether the characters from `start` on are no number, or a number that a double or 64 bits can hold."""
     if end is None:
         end = _TOKEN_END.match(document, start).end()  # type: ignore[union-attr]
     if start and document[start - 1] == ord("-"):
@@ -90,7 +93,7 @@ def _survives(document: bytes, start: int, end: int | None = None) -> bool:
 
 
 def is_sure(token: bytes) -> bool:
-    """Whether a number as it is written is read without change into an int of 64 bits or a double."""
+    """Whether a written number is read without change into an int of 64 bits or a double."""
     if token.isdigit():
         return len(token) <= 19  # below 2^64
     if token[:1] == b"-" and token[1:].isdigit():
@@ -102,7 +105,7 @@ def is_sure(token: bytes) -> bool:
 
 
 def number(token: str) -> int | float | Decimal:
-    """The number as it is written. Raises NotKept for an exponent that cannot be worked with."""
+    """The number as it is written. Raises NotKept for an exponent that is too large."""
     try:
         return _number(token)
     except InvalidOperation:
@@ -122,7 +125,8 @@ def _number(token: str) -> int | float | Decimal:
 
 
 def _read_exactly(document: bytes) -> Any:
-    """Long numbers become texts that start with a mark, so that orjson reads all else as strictly as ever."""
+    """Reads long numbers as texts that start with a mark, so that orjson reads everything else as strictly as
+    before."""
     try:
         orjson.loads(_TEXT_OR_NUMBER.sub(_blanked, document))  # what is wrong is wrong here, at the same column
     except orjson.JSONDecodeError as error:
@@ -187,7 +191,7 @@ def _why(document: bytes, error: orjson.JSONDecodeError) -> str:
 
 
 def _has_half_pair(text: str) -> bool:
-    """Whether the text is JSON with half a surrogate pair, as an escape, in a name or a text."""
+    """Whether the text is JSON with half a surrogate pair, written as an escape, in a name or a text."""
     try:
         left: list[Any] = [json.loads(text, object_pairs_hook=_flat)]
     except (ValueError, RecursionError):

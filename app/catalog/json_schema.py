@@ -1,4 +1,4 @@
-"""JSON Schemas compiled once: is a document what its schema says, and if not, what is wrong."""
+"""JSON Schemas, compiled once: whether a document matches its schema, and if not, why."""
 
 from collections.abc import Callable
 from typing import Any
@@ -52,8 +52,9 @@ MAX_LARGE_WAYS = 64
 class JsonCheck:
     """`check(document)` is None for a valid document, else `<path>: <rule>` without any value of it.
 
-    `where` it runs: None is the event loop, and Later is raised for what would keep that waiting; so it is in the lane
-    of large documents for what is costly. `told` is called when it is sure that the document does not match.
+    `where` names the place in which the check runs: None is the event loop, where Later is raised for a check that
+    would block it; the lane of large documents also raises Later for a costly check. `told` is called once it is
+    certain that the document does not match.
     """
 
     def __init__(self, schema: Any, base_uri: str, retrieve: Retrieve) -> None:
@@ -75,14 +76,14 @@ class JsonCheck:
 
     @property
     def costly(self) -> bool:
-        """Whether small documents can make much work."""
+        """Whether even small documents can need much work."""
         return self._cost.ways is None or self._cost.calls > SAFE_CALLS
 
     def more_seconds(self, document: bytes) -> float:
         return 0.0  # 32 MiB take 2 s
 
     def lane(self, document: bytes) -> Lane | None:
-        """Where the document has to be checked, None for the event loop."""
+        """The lane that must check the document, None for the event loop."""
         size, ways = len(document), self._cost.ways
         if self.costly or ways is None:
             return Lane.COSTLY
@@ -149,7 +150,7 @@ class JsonCheck:
 
 
 class _Engine:
-    """How patterns run, and for documents of how many bytes the event loop waits for that."""
+    """How patterns run, and up to which size of a document the event loop runs them."""
 
     def __init__(self, options: Options, document: int) -> None:
         self.options = options
@@ -161,7 +162,7 @@ _ENGINES = (_Engine(LIGHT, LARGE_DOCUMENT), _Engine(LINEAR, MAX_HEAVY), _Engine(
 
 
 class _Files:
-    """A schema and what it refers to, with patterns for the engines; each file is fetched once."""
+    """A schema and the files it refers to, with patterns for the engines; each file is fetched once."""
 
     def __init__(self, schema: Any, base_uri: str, retrieve: Retrieve) -> None:
         self._base_uri = base_uri
@@ -243,7 +244,7 @@ def check_schema(schema: Any) -> None:
 
 
 def _by_dialect(schema: Any, dialect: Any) -> tuple[Any, list[Any]]:
-    """The schema without the files of other dialects that are embedded in it, and these: each has its metaschema."""
+    """The schema without embedded files of other dialects, and these files: each has its own metaschema."""
     others: list[Any] = []
     for container in ("$defs", "definitions"):
         embedded = schema.get(container) if isinstance(schema, dict) else None
@@ -261,7 +262,7 @@ def _by_dialect(schema: Any, dialect: Any) -> tuple[Any, list[Any]]:
 
 
 def check_patterns(schema: Any) -> None:
-    """Raises ValueError with the place of a pattern that no engine runs."""
+    """Raises ValueError with the place of a pattern that no engine can run."""
     for path, pattern in patterns_of(schema):
         try:
             check_pattern(pattern)

@@ -1,4 +1,4 @@
-"""What is said of a message or a config-id that no archive type is configured for: what there is, the nearest first."""
+"""The error text for an unknown message or config-id: it lists the existing ones, the nearest first."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ from app.domain.nearest import there_are
 
 
 def unknown_message(message: str, configurations: Iterable[ArchiveTypeConfiguration]) -> str:
-    """Names what can be submitted: messages whose data a source has."""
+    """The text for an unknown message; it names the messages that can be submitted: those whose data a source has."""
     known = dict.fromkeys(each.message_type for each in configurations if each.is_remote_data)
     return f"no archive type is configured for message {message}; {there_are(message, known)}"
 

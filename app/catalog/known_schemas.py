@@ -1,4 +1,4 @@
-"""What is said of an archive data schema that the registry does not have: which ones it has, the nearest first."""
+"""The error text for an unknown archive data schema: it lists those of the registry, the nearest first."""
 
 from collections.abc import Iterable
 
@@ -8,8 +8,11 @@ from app.domain.nearest import SHOWN, listed, nearest_first
 
 
 def unknown_schema(schema: SchemaName, known: Iterable[SchemaName]) -> str:
-    """The message of a task, at most 1,000 characters: the versions of the schema where only that is wrong, else the
-    schemas of its system, else those of all systems."""
+    """The message of the task, at most 1,000 characters.
+
+    It lists the versions of the schema if only the version is wrong, else the schemas of its system, else those of all
+    systems.
+    """
     said = f"Unknown archive data schema {schema}"
     return f"{said}; {_there_are(schema, list(known), MAX_MESSAGE - len(said) - 2)}"[:MAX_MESSAGE]
 
@@ -29,7 +32,7 @@ def _there_are(schema: SchemaName, known: list[SchemaName], room: int) -> str:
 
 
 def _fitting(begin: str, names: Iterable[str], room: int) -> str:
-    """As many of the names as there is room for; the others are counted."""
+    """As many names as fit; the others are counted."""
     everything = list(names)
     texts = (begin + listed(everything, shown) for shown in range(min(SHOWN, len(everything)), 0, -1))
     return next((text for text in texts if len(text) <= room), f"there are {len(everything)}, with long names")

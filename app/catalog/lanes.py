@@ -1,4 +1,4 @@
-"""Where a document is checked: in the event loop, beside other large ones, or by itself."""
+"""The lanes for checks of documents: the event loop, the worker for large documents, the worker for costly ones."""
 
 from enum import StrEnum
 
@@ -16,7 +16,7 @@ class Lane(StrEnum):
 
 
 class Later(Exception):
-    """This would keep others waiting: it is to be done in that lane."""
+    """The work would hold up others here: it must be done in that lane."""
 
     def __init__(self, lane: Lane) -> None:
         super().__init__(lane)

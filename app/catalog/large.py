@@ -1,8 +1,8 @@
-"""Work on documents in processes of its own: their check, and the extraction of their metadata.
+"""Checks documents and extracts their metadata in worker processes.
 
-Parsing and checking JSON hold the interpreter lock: 8 MB take 0.3 s, 32 MiB 1.3 s (measured), during which nothing
-else runs in the process, whether a thread does it or not. And what jsonschema-rs has begun cannot be interrupted but
-with its process.
+Parsing and checking JSON hold the interpreter lock: 8 MB take 0.3 s, 32 MiB 1.3 s (measured), during which nothing else
+runs in the process, also when a thread does it. And a check that jsonschema-rs has begun can only be interrupted by
+ending its process.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 class Documents(Protocol):
-    """What a worker does with documents; `Registry` does it."""
+    """The operations of a worker on documents; `Registry` implements them."""
 
     def prepare(self, schema: SchemaName) -> None: ...
 
@@ -64,7 +64,10 @@ class NotBuiltError(Exception):
 
 
 class NotCheckedError(Exception):
-    """The check was ended, or ended its process; the text says which. `told`: the document does not match for sure."""
+    """The check was ended, or ended its process; the text says which.
+
+    `told`: it is certain that the document does not match.
+    """
 
     def __init__(self, reason: str, *, told: bool) -> None:
         super().__init__(reason)
@@ -115,7 +118,7 @@ def _metadata(
 
 
 class _Line:
-    """One worker and the thread that talks to it; what is to be done waits in the queue of the thread."""
+    """One worker and the thread that talks to it; requests wait in the queue of the thread."""
 
     def __init__(self, lane: Lane, make: Callable[[], Documents]) -> None:
         self._lane = lane
@@ -188,7 +191,7 @@ class _Line:
 
 
 class _Worker:
-    """A process that has started; raises EOFError, OSError or TimeoutError where it did not."""
+    """A process that has started; raises EOFError, OSError or TimeoutError when it did not start."""
 
     def __init__(self, make: Callable[[], Documents]) -> None:
         # spawn: forking a process with threads and an event loop is not safe
@@ -238,7 +241,7 @@ class _Worker:
         return answer
 
     def stop(self) -> None:
-        """Whoever waits for an answer gets an EOFError."""
+        """Ends the process; callers that wait for an answer get an EOFError."""
         if self._process.pid is not None:
             self._process.kill()
             self._process.join(5)

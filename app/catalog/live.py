@@ -1,4 +1,4 @@
-"""The archive type configurations as they are now: the file may change while the service runs."""
+"""The present archive type configurations: the file may change while the service runs."""
 
 from dataclasses import dataclass
 

@@ -22,7 +22,7 @@ Written = Callable[[str], str]
 
 
 def property_names(schema: Any) -> Iterator[str]:
-    """Names that the schema itself gives to properties: they may be shown; other names are content."""
+    """The names that the schema gives to properties: they may be shown; all other names are content."""
     if isinstance(schema, dict):
         for key, value in schema.items():
             if key in ("properties", "dependentRequired", "dependentSchemas", "dependencies") and isinstance(
@@ -38,13 +38,13 @@ def property_names(schema: Any) -> Iterator[str]:
 
 
 def text_of(error: jsonschema_rs.ValidationError, value: Any, names: frozenset[str], written: Written) -> str:
-    """`<path>: <rule>` of what fails first in the value, or of the branch of anyOf or oneOf that stands out."""
+    """`<path>: <rule>` of the first mismatch in the value, or of the branch of anyOf or oneOf that stands out."""
     found = _most_specific(error)
     return f"{path_text(_path_in(value, found.instance_path), names)}: {_rule(found, written)}"
 
 
 def _path_in(value: Any, parts: Sequence[str | int]) -> list[str | int]:
-    """The path with names as names: jsonschema-rs gives those of digits as numbers."""
+    """The path, with names as names: jsonschema-rs gives names made of digits as numbers."""
     found: list[str | int] = []
     for part in parts:
         if isinstance(value, list) and isinstance(part, int):
@@ -69,7 +69,7 @@ def _most_specific(error: jsonschema_rs.ValidationError) -> jsonschema_rs.Valida
 
 
 def standing_out(depths: Sequence[int], own: int) -> int | None:
-    """Which of the branches got deeper into the document than all others, and deeper than where they start."""
+    """The branch that got deeper into the document than all others, and deeper than its start."""
     most = max(depths, default=0)
     return list(depths).index(most) if most > own and list(depths).count(most) == 1 else None
 
@@ -129,7 +129,8 @@ def name_text(rule: str) -> str:
 
 
 def rule_text(keyword: str, value: Any) -> str:
-    """What a keyword of the schema asks for; `value` is what stands there, for `required` the name that is missing."""
+    """The requirement of a keyword of the schema; `value` is the value of the keyword, for `required` the missing
+    name."""
     match keyword:
         case "type":
             return f"must be {' or '.join(sorted([value] if isinstance(value, str) else value))}"
@@ -180,7 +181,7 @@ def _number(value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A constant of the schema, cut."""
+    """A constant of the schema, cut to a length."""
     text = ", ".join(map(_json, value)) if isinstance(value, list) else _json(value)
     return text if len(text) <= MAX_SCHEMA_TEXT else text[:MAX_SCHEMA_TEXT] + "…"
 

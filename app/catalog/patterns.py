@@ -1,4 +1,4 @@
-"""Patterns as ECMA-262 has them (with its Unicode mode) → as the engines of jsonschema-rs read them.
+"""Translates patterns of ECMA-262 (Unicode mode) for the engines of jsonschema-rs.
 
 Two engines: a linear one, and one that goes back (look-around, back-references), which takes the digits, letters and
 blanks of all scripts for `\\d`, `\\w`, `\\s` and `\\b` where ECMA-262 has those of ASCII.
@@ -64,7 +64,7 @@ class WrongPattern(Exception):
 
 
 def translated(pattern: str) -> str:
-    """The pattern for the engines; what is not ECMA-262 stays as it is, the engine decides."""
+    """The pattern for the engines; a part that is not ECMA-262 stays as it is, and the engine decides."""
     return _Translation(pattern).run()
 
 
@@ -80,7 +80,7 @@ def check_pattern(pattern: str) -> None:
 
 
 def _shortened(found: re.Match[str]) -> str:
-    """The same quantifier with at most two repetitions; a wrong one stays wrong."""
+    """The same quantifier with at most two repetitions; an invalid one stays invalid."""
     low, high = int(found[1]), int(found[3]) if found[3] else None
     if high is not None and high < low:
         return found[0]
@@ -302,7 +302,7 @@ def patterns_of(schema: Any, path: str = "$") -> Iterator[tuple[str, str]]:
 
 
 def with_engine_patterns(schema: Any, written: dict[str, str]) -> Any:
-    """A copy of the schema with its patterns translated; `written` gets what each of them was."""
+    """A copy of the schema with its patterns translated; `written` gets the original of each."""
 
     def engine(pattern: str) -> str:
         found = translated(pattern)

@@ -1,4 +1,4 @@
-"""The registry of archive data types: descriptors and schemas below one folder, read and compiled once at start."""
+"""The registry of archive data types: descriptors and schemas of one folder, read and compiled once at the start."""
 
 import asyncio
 import contextlib
@@ -46,7 +46,7 @@ ROOT_URI = "registry:///"
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """All archive data types with their compiled schemas; `large` works on large documents where there is one."""
+    """All archive data types with their compiled schemas; `large` checks large documents, if it is given."""
 
     entries: Mapping[SchemaName, tuple[ArchiveDataType, CompiledSchema]]
     large: LargeDocuments | None = field(default=None, compare=False, repr=False)
@@ -60,13 +60,13 @@ class Registry:
         return tuple(data_type for data_type, _ in self.entries.values())
 
     def check(self, document: bytes, content_type: str, schema: SchemaName) -> None:
-        """Raises PermanentFailure where the document is not what schema and content type say."""
+        """Raises PermanentFailure when the document does not match schema and content type."""
         problem = self.problem(document, content_type, schema)
         if problem is not None:
             raise PermanentFailure(problem)
 
     async def check_async(self, document: bytes, content_type: str, schema: SchemaName) -> None:
-        """Like `check`, what would keep the event loop waiting in a process of its own, with a deadline."""
+        """Like `check`; a check that would block the event loop runs in a worker process, with a deadline."""
         found = self.entries.get(schema)
         if found is None or self.large is None:
             self.check(document, content_type, schema)
@@ -143,7 +143,7 @@ class Registry:
     async def metadata_async(
         self, document: bytes, content_type: str, schema: SchemaName, paths: Sequence[KeyedPath], *, checked: bool
     ) -> dict[str, MetadataValue]:
-        """Like `metadata`, of a large document in a process of its own."""
+        """Like `metadata`; a large document is read in a worker process."""
         if len(document) > LARGE_DOCUMENT and self.large is not None:
             # no process can be had: better late than not at all
             with contextlib.suppress(NoWorkerError, NotBuiltError, NotCheckedError):
@@ -151,22 +151,23 @@ class Registry:
         return self.metadata(document, content_type, schema, paths, checked=checked)
 
     def prepare(self, schema: SchemaName) -> None:
-        """Raises ValueError where the schema cannot be used; here each was compiled before."""
+        """Raises ValueError when the schema cannot be used; in this registry each schema was compiled before."""
         self.entries.get(schema)
 
     def close(self) -> None:
-        """Ends the worker processes, if there are some."""
+        """Ends the worker processes, if there are any."""
         if self.large is not None:
             self.large.close()
 
 
 def registry_of(types: tuple[ArchiveDataType, ...]) -> Registry:
-    """The registry again, in a worker process: from the schemas as they are stored, not from the disk."""
+    """The same registry in a worker process, made of the schemas as they are stored, not of the disk."""
     return Registry(_CompiledOnUse(types))
 
 
 class _CompiledOnUse(Mapping[SchemaName, tuple[ArchiveDataType, CompiledSchema]]):
-    """Each type is compiled with its first document: no type harms another. ValueError for one that cannot be."""
+    """Each type is compiled for its first document: no type harms another. ValueError for a type that cannot be
+    compiled."""
 
     def __init__(self, types: tuple[ArchiveDataType, ...]) -> None:
         self._types = {each.schema: each for each in types}
@@ -190,7 +191,7 @@ class _CompiledOnUse(Mapping[SchemaName, tuple[ArchiveDataType, CompiledSchema]]
 
 
 def compile_stored(content: bytes, extension: str, type_name: str) -> CompiledSchema:
-    """A schema as it is stored: it holds all it refers to. Raises ValueError with the reason."""
+    """Compiles a stored schema, which holds all that it refers to. Raises ValueError with the reason."""
     return compile_schema(content, extension, type_name, ROOT_URI, _refuse)
 
 
@@ -345,7 +346,7 @@ class _Loader:
         return None
 
     def _retrieve(self, uri: str) -> Any:
-        """What a `$ref` names: a file by its place in the registry, or a schema file by its `$id`."""
+        """The content that a `$ref` names: a file by its place in the registry, or a schema file by its `$id`."""
         if self.by_id is None:
             self.by_id = self._ids()
         parts = urlsplit(uri)

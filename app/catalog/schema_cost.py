@@ -1,4 +1,4 @@
-"""How much work a schema can make of a document: how often one value is checked, and how deep the calls go."""
+"""Computes how much work a schema can need for a document: how often a value is checked, how deep calls go."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -69,7 +69,7 @@ class _Analysis:
             raise _Unknown
 
     def _sort_same(self) -> None:
-        """The nodes so that what checks the same value comes first; a circle of these is endless."""
+        """The nodes in an order in which nodes that check the same value come first; a circle of these is endless."""
         state = [0] * len(self.nodes)
         for start in range(len(self.nodes)):
             if state[start]:
@@ -95,7 +95,7 @@ class _Analysis:
             self.chain[place] = 1 + max((self.chain[target] for _, _, target in self.nodes[place].same), default=0)
 
     def _close(self, place: int) -> None:
-        """All that checks the same value, with the number of ways."""
+        """All nodes that check the same value, with the number of ways."""
         if self.endless:
             raise _Unknown
         node = self.nodes[place]
@@ -202,7 +202,7 @@ def _of_item(node: Node, index: int) -> list[int | None]:
 
 
 class _Unknown(Exception):
-    """The ways are too many, or too many to count."""
+    """There are too many ways, or too many to count."""
 
 
 def _circle(way: list[int], target: int, nodes: list[Node], last: str) -> str:

@@ -1,4 +1,4 @@
-"""A JSON Schema with all it refers to as a graph: which subschemas check the same value, which check a part of it."""
+"""A JSON Schema, with all that it refers to, as a graph: which subschemas check the same value, which a part of it."""
 
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
@@ -56,7 +56,7 @@ class Node:
 
     @property
     def is_link(self) -> bool:
-        """Whether it says only what one other subschema says."""
+        """Whether the node only refers to one other subschema."""
         if len(self.same) != 1 or self.same[0][0] not in ("$ref", "$dynamicRef", "$recursiveRef", "allOf"):
             return False
         return not (set(self.schema) - STRUCTURE - {"allOf"})
@@ -81,7 +81,7 @@ class Graph:
 
 
 class TooIntricate(Exception):
-    """The schema cannot be looked at as a graph."""
+    """The schema cannot be analysed as a graph."""
 
 
 def is_old(dialect: str | None) -> bool:
@@ -132,7 +132,7 @@ class _Reader:
         return Graph(self.nodes, self.dialect, self.exact)
 
     def _place(self, schema: Any, resolver: Any) -> int:
-        """Where the node of this subschema is; new ones are filled later."""
+        """The place of the node of this subschema; a new node is filled later."""
         if isinstance(schema, dict) and any(name in schema for name in ("$id", "id")):
             resolver = resolver.in_subresource(self._resource(schema))
         key = (id(schema), resolver._base_uri)  # two of them when a file is reached under two names
@@ -222,7 +222,7 @@ def _dialects(document: Any) -> Iterator[str]:
 
 
 def _dicts(value: Any) -> Iterator[dict[str, Any]]:
-    """Every object in it, also those that are no schemas."""
+    """Every object in the schema, also those that are not schemas."""
     left = [value]
     while left:
         each = left.pop()

@@ -1,4 +1,4 @@
-"""Compiled schemas: is this document what its schema, and its content type, say it is?"""
+"""Compiled schemas: check a document against its schema and its content type."""
 
 import hashlib
 import json
@@ -26,14 +26,15 @@ EXTENSIONS = ("schema.json", "avsc", "avpr")
 class Check(Protocol):
     """`check(document)` is None for a valid document, else `<path>: <rule>` without any value of it.
 
-    `lane(document)` is where that has to be done, None for the event loop. `where` it is done: Later is raised for what
-    turns out to belong elsewhere. `told` is called when it is sure that the document does not match.
+    `lane(document)` is the lane that must do the check, None for the event loop. `where` is the lane that does it:
+    Later is raised when the check turns out to belong to another lane. `told` is called once it is certain that the
+    document does not match.
     """
 
     def lane(self, document: bytes) -> Lane | None: ...
 
     def more_seconds(self, document: bytes) -> float:
-        """Beyond the deadline of a check in a lane."""
+        """Seconds beyond the deadline of a check in a lane."""
 
     def __call__(
         self, document: bytes, where: Lane | None = ..., told: Callable[[], None] | None = ...
@@ -42,7 +43,7 @@ class Check(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AvroCheck:
-    """Of Avro: in time of the size of the document, whatever its schema."""
+    """The check of Avro: its time depends on the size of the document only, whatever the schema."""
 
     walk: Callable[[bytes], str | None]
 
@@ -65,7 +66,8 @@ class AvroCheck:
 class CompiledSchema:
     """A schema version: the file as it is stored beside the data, and the check of a document.
 
-    `read_avro` gives the values of a valid document; None for JSON Schema, and for Avro whose documents are not read.
+    `read_avro` gives the values of a valid document; None for JSON Schema, and for Avro whose documents cannot be read
+    into values.
     """
 
     file: SchemaFile
@@ -73,7 +75,8 @@ class CompiledSchema:
     read_avro: Callable[[bytes], Any] | None = None
 
     def describes(self, content_type: str) -> bool:
-        """JSON Schema describes application/json and +json, Avro avro/binary; parameters do not matter."""
+        """Whether the schema fits the content type: JSON Schema application/json and +json, Avro avro/binary.
+        Parameters do not matter."""
         media_type = content_type.partition(";")[0].strip().lower()
         if self.file.extension == "schema.json":
             kind, _, subtype = media_type.partition("/")

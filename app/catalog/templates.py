@@ -1,4 +1,4 @@
-"""Checks of what an archive type configuration writes in a small language: source templates."""
+"""Checks source endpoint templates: the addresses with `{id}` and `{version}` in archive type configurations."""
 
 import re
 from collections.abc import Iterator

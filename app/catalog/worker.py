@@ -1,4 +1,4 @@
-"""The process that works on documents: one after the other, what it is asked through a pipe."""
+"""The worker process: receives documents through a pipe and works on one after the other."""
 
 import contextlib
 import os
@@ -41,7 +41,7 @@ class Problem:
 
 
 def serve(connection: Connection, make: Callable[[], Any]) -> None:
-    """Until the service is gone."""
+    """Works until the service has ended."""
     parent = os.getppid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the service decides when to stop
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -56,7 +56,7 @@ def serve(connection: Connection, make: Callable[[], Any]) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """A service that is killed leaves no worker behind."""
+    """Ends the worker when the service is killed."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)

@@ -1,4 +1,4 @@
-"""What becomes of a task on its way: ArchiveTask, Document, Artifact, StoredArtifact. The type says how far it got."""
+"""The forms that a task's data takes: ArchiveTask, Document, Artifact, StoredArtifact. The type shows its progress."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from app.domain.jobs import Reference, TaskId
 
 @dataclass(frozen=True, slots=True)
 class ArchiveTask:
-    """A task that a command asked for, with what its job says about it.
+    """A task that a command asked for, with the fields of its job.
 
     `attempts` were used up before (a task that was put back keeps them); `max_attempts` is the total of the job.
-    `traceparent` is the W3C context of the command. `stored` is set where an earlier try noted the object: only the
+    `traceparent` is the W3C context of the command. `stored` is set when an earlier try noted the object: only the
     announcement and the outcome are missing.
     """
 
@@ -33,7 +33,7 @@ class ArchiveTask:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a source answered. `metadata` are the `Archive-Metadata-*` headers, names in lower case without prefix."""
+    """The answer of a source. `metadata` are the `Archive-Metadata-*` headers, names in lower case without prefix."""
 
     content: bytes
     content_type: str
@@ -45,7 +45,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A checked document with everything the object store needs to know.
+    """A checked document with everything that the object store needs.
 
     `user_metadata` goes into the object as it is: ASCII, already percent-encoded where the contract says so.
     """
@@ -93,7 +93,7 @@ class StoredArtifact:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """A stored object to be read again: where it lies, its SHA-256 (hex), size in bytes, and what describes it."""
+    """A stored object to be read again: its place, its SHA-256 (hex), its size in bytes, and its description."""
 
     bucket: str
     key: str
@@ -106,7 +106,7 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class ArchivedArtifact:
-    """The row of an archived artifact: where it lies, what it is of, and the metadata values that were extracted.
+    """The row of an archived artifact: its place, its reference, and the metadata values that were extracted.
 
     `archive_type` names the configuration; `revision` is that of the definition that `values` were made with.
     """

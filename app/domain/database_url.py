@@ -1,4 +1,4 @@
-"""What the query of a database URL may say: TLS, the schema, a pooler in between. Nothing else decides it."""
+"""The options in the query of a database URL: TLS, schema, pooler. Nothing else decides about the connection."""
 
 import re
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class DatabaseOptions:
 
 
 def database_options(query: str) -> DatabaseOptions:
-    """The options that the query of a URL gives. Raises ValueError with a reason that holds no other part of it."""
+    """The options in the query of a URL. Raises ValueError with a reason that contains no other part of the URL."""
     given: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in OPTIONS:

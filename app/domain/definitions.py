@@ -1,4 +1,4 @@
-"""What a definition of metadata means for values made with an older one. Pure."""
+"""The effect of a changed metadata definition on values made with an older one. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from app.domain.extraction import KeyedPath
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What a process extracts for one archive type; `revision` goes with the values."""
+    """The keys that a process extracts for one archive type; `revision` is stored with the values."""
 
     revision: int
     paths: tuple[KeyedPath, ...]
@@ -20,7 +20,8 @@ NOTHING = Definition(0, ())
 
 
 class DefinedKey(NamedTuple):
-    """A key as applied: `path_revision` is the revision since which it has its path; inactive: removed."""
+    """A key as applied. `path_revision` is the revision since which the key has its path; an inactive key was
+    removed."""
 
     key: str
     path: str
@@ -29,14 +30,14 @@ class DefinedKey(NamedTuple):
 
 
 class Change(NamedTuple):
-    """The keys after a change, and those whose values are to be made: new ones, changed ones, ones that came back."""
+    """The keys after a change, and the keys whose values must be made: new, changed and returned ones."""
 
     keys: tuple[DefinedKey, ...]
     affected: tuple[str, ...]
 
 
 def extracts_the_same(applied: Sequence[DefinedKey], configured: Sequence[ExtractionPath]) -> bool:
-    """Whether values made with the configured paths are those of the applied keys, in whatever order they stand."""
+    """Whether the configured paths give the same values as the applied keys, in whatever order."""
     return {(each.key, each.path) for each in applied if each.active} == {(each.key, each.path) for each in configured}
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong with a task, said once where it is known: permanent, transient, waiting, or nothing to archive."""
+"""The ways in which a task can fail, decided once where they are known: permanent, transient, waiting, no data."""
 
 STEP_READ = "Failed reading artifact from source service"
 STEP_STORE = "Failed storing artifact"
@@ -9,10 +9,10 @@ MAX_MESSAGE = 1000
 
 
 class PermanentFailure(Exception):
-    """This record cannot be archived however often it is tried; the task fails with this message.
+    """This record cannot be archived, however often it is tried; the task fails with this message.
 
-    The message starts with the step and ends with the cause; it contains no secret, no value of the document and
-    not the address of the source.
+    The message starts with the step and ends with the cause; it contains no secret, no value of the document and not
+    the address of the source.
     """
 
     def __init__(self, message: str) -> None:
@@ -53,7 +53,7 @@ class NoArchiveData(Exception):
 
 
 class Unavailable(Exception):
-    """A part that every task needs refuses or is away; the work waits, no task fails because of it.
+    """A component that every task needs refuses or is unavailable; the work waits, and no task fails because of it.
 
     `component` is the word used by /health/ready and the log: `database`, `broker`, `objectstore`, `issuer`.
     """
@@ -68,7 +68,7 @@ class Unavailable(Exception):
 
 
 class NotPrepared(Unavailable):
-    """The component is there, and what the service needs in it is being made."""
+    """The component is available, and the tables or other things that the service needs in it are being made."""
 
     told = "is being prepared"
 

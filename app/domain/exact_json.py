@@ -1,4 +1,4 @@
-"""JSON in and out without a number changing on the way: what has no exact int or float is a Decimal."""
+"""Reads and writes JSON without changing a number: a number without an exact int or float is a Decimal."""
 
 import json
 import math
@@ -96,7 +96,7 @@ def _integer(text: str) -> int | Decimal:
 
 
 def _fraction(text: str) -> float | Decimal | None:
-    """The float where it is the same number, however it is written."""
+    """The float if it is the same number, however it is written."""
     number = float(text)
     try:
         exact = Decimal(text)

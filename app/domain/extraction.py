@@ -1,4 +1,4 @@
-"""Metadata of a document: the values at its extraction paths, in the shape in which they are kept and searched."""
+"""Extracts metadata: the values at the extraction paths of a document, in the form that is stored and searched."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -126,7 +126,7 @@ def metadata_value(value: Any) -> MetadataValue:
 
 
 def comparable(value: int | float | Decimal) -> Decimal | None:
-    """The exact number, None for one that cannot be compared (`MAX_NUMBER`)."""
+    """The exact number, None for a number that cannot be compared (`MAX_NUMBER`)."""
     if isinstance(value, float):
         return Decimal(repr(value)) if math.isfinite(value) else None
     if isinstance(value, int):
@@ -140,8 +140,10 @@ def comparable(value: int | float | Decimal) -> Decimal | None:
 
 
 def searchable(text: str) -> str:
-    """The text as a database can hold it: NUL and half surrogate pairs become U+FFFD. For values and for what is
-    searched, so that both agree; the JSON of a value keeps them."""
+    """The text in a form that a database can hold: NUL and half surrogate pairs become U+FFFD.
+
+    For stored values and for the operands of a search, so that both agree; the JSON of a value keeps such characters.
+    """
     if "\0" in text:
         text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
     try:

@@ -1,4 +1,4 @@
-"""Names that follow from content: idempotence ids, hashes, object keys, percent-encoding. All deterministic."""
+"""Names computed from content: idempotence ids, hashes, object keys, percent-encoding. All deterministic."""
 
 import hashlib
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ def content_hash(message: str, topic: str, config_id: str | None, keys: bytes) -
 
 
 def repeated_keys(keys: bytes) -> set[bytes]:
-    """Those that are there more than once, of `keys` as in `content_hash`."""
+    """The keys that occur more than once; `keys` as in `content_hash`."""
     repeated: set[bytes] = set()
     for share in _in_order(keys):
         if len(set(share)) < len(share):
@@ -59,7 +59,7 @@ def repeated_keys(keys: bytes) -> set[bytes]:
 
 
 def _in_order(keys: bytes) -> Iterator[list[bytes]]:
-    """The keys sorted, those of one first byte at a time: a million as objects of their own are 60 MB."""
+    """The sorted keys, one group with the same first byte at a time: a million objects at once take 60 MB."""
     shares = [bytearray() for _ in range(256)]
     for place in range(0, len(keys), 16):
         shares[keys[place]] += keys[place : place + 16]

@@ -1,4 +1,4 @@
-"""Jobs, their tasks and references, and the states they can be in."""
+"""Jobs, their tasks and references, and the states of both."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from uuid import UUID
 
 
 class JobState(StrEnum):
-    """Closed: nothing else may appear in a report."""
+    """The set of states is closed: no other state may appear in a report."""
 
     OPEN = "open"
     COMPLETED = "completed"
@@ -42,7 +42,7 @@ class References(Protocol):
 
 
 class TaskId(NamedTuple):
-    """A task is a place in its job; tasks are locked in this order everywhere."""
+    """The place of a task in its job; tasks are locked in this order everywhere."""
 
     job_id: UUID
     position: int

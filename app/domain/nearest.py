@@ -1,4 +1,4 @@
-"""Names that there are, as an answer to one that there is not: the nearest first, and not more than can be read."""
+"""Lists existing names in the answer to an unknown name: the nearest first, and no more than a person can read."""
 
 from collections.abc import Iterable
 from difflib import SequenceMatcher
@@ -17,7 +17,7 @@ COMPARED = 500
 
 
 def nearest_first(name: str, known: Iterable[str]) -> list[str]:
-    """All of `known`, those that are like `name` first, whatever the case; the order of the others stays."""
+    """All of `known`: first the names similar to `name` in upper or lower case, then the others in their order."""
     matcher = SequenceMatcher(autojunk=False)
     matcher.set_seq2(name[:LONGEST].casefold())
 
@@ -38,6 +38,6 @@ def listed(names: list[str], shown: int = SHOWN) -> str:
 
 
 def there_are(name: str, known: Iterable[str], shown: int = SHOWN) -> str:
-    """`there are state, limit`; `there are none` where that is so."""
+    """`there are state, limit`; `there are none` when the list is empty."""
     names = nearest_first(name, known)
     return f"there are {listed(names, shown)}" if names else "there are none"

@@ -1,4 +1,4 @@
-"""What the service needs from others, and whether each was seen and is well: the state behind /health/ready."""
+"""The state behind /health/ready: for each component whether it was seen, and whether it has a problem."""
 
 from collections.abc import Iterable
 from time import monotonic
@@ -18,15 +18,15 @@ tries again at least once a minute, and says it again."""
 
 
 def topic_named(topic: str) -> str:
-    """The component that a single topic is: one that does not take a message."""
+    """The name of the component for a single topic that refuses a message."""
     return f"topic {topic}"
 
 
 class Readiness:
-    """Components by name. Ready once each was seen, while the database is there, until the service stops.
+    """Components by name. The service is ready once each was seen, while the database is available, and until it stops.
 
-    Work and a watch look at the same components in different ways: a bucket can answer the watch and refuse every
-    object. So each clears what itself has said.
+    Work and the watch test the same components in different ways: a bucket can answer the watch and refuse every
+    object. So each of the two clears only its own reports.
     """
 
     def __init__(self, components: Iterable[str]) -> None:
@@ -37,18 +37,18 @@ class Readiness:
         self.stopping = False
 
     def work_goes_on(self, component: str) -> bool:
-        """Work went well; True where that is news."""
+        """Work succeeded; returns True when this is news."""
         return self._by_work.pop(component, None) is not None
 
     def work_waits(self, component: str, reason: str) -> bool:
-        """Work waits; True where that is news."""
+        """Work waits; returns True when this is news."""
         self._forget_unwatched()
         known = self._by_work.get(component)
         self._by_work[component] = (reason, monotonic())
         return known is None or known[0] != reason
 
     def probe_succeeded(self, component: str) -> bool:
-        """The watch has seen the component as it should be; True where that is news."""
+        """A probe of the watch succeeded; returns True when this is news."""
         news = component not in self._seen or component in self._by_watch
         self._seen.add(component)
         self._by_watch.pop(component, None)
@@ -58,7 +58,7 @@ class Readiness:
         return news
 
     def probe_failed(self, component: str, reason: str) -> bool:
-        """The watch found something wrong; True where that is news."""
+        """A probe of the watch failed; returns True when this is news."""
         news = self._by_watch.get(component) != reason
         self._by_watch[component] = reason
         return news
@@ -73,7 +73,7 @@ class Readiness:
 
     @property
     def problems(self) -> dict[str, str]:
-        """Component → reason, of those that are not well now."""
+        """Component → reason, for each component with a problem."""
         self._forget_unwatched()
         unseen = {name: "not seen yet" for name in self._components if name not in self._seen}
         by_work = {name: reason for name, (reason, _) in self._by_work.items()}

@@ -1,4 +1,4 @@
-"""Runs that bring the metadata of archived artifacts up to date, and what one batch of them did."""
+"""Metadata runs, which bring the metadata of archived artifacts up to date, and the result of one batch."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +16,8 @@ class RunState(StrEnum):
 
 
 class Mode(StrEnum):
-    """What a run may write: `automatic` what a new definition changed, the others what a person chose."""
+    """The values that a run may write: `automatic` those that a new definition changed, the others as a person
+    chose."""
 
     AUTOMATIC = "automatic"
     MISSING = "missing"
@@ -64,7 +65,7 @@ class Run:
 
     @property
     def told(self) -> str:
-        """Its counts in words, for the log."""
+        """The counts of the run in words, for the log."""
         return (
             f"{self.processed} of {self.total} processed, {self.updated} updated, {self.nulls} nulls, "
             f"{self.failed} failed"
@@ -73,7 +74,8 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """Of one batch: artifacts looked at, those with a changed value, null values written, artifacts with an error."""
+    """Counts of one batch: artifacts read, artifacts with a changed value, null values written, artifacts with an
+    error."""
 
     processed: int
     updated: int

@@ -1,4 +1,4 @@
-"""What a search for artifacts asks, and the artifacts that it finds."""
+"""The conditions of a search for artifacts, and the artifacts that it finds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Everything given must hold. `archived_from` is included, `archived_to` is not."""
+    """All given conditions must hold. `archived_from` is included, `archived_to` is not."""
 
     message_type: str | None = None
     config_id: str | None = None

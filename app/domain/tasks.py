@@ -1,4 +1,4 @@
-"""Tasks as their commands find them, and what may become of one: an outcome, no data yet, or put back."""
+"""Tasks as their commands find them, and the answers to a task: an outcome, no data yet, or put back."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from app.domain.jobs import TaskId, TaskState
 
 
 class TaskKey(NamedTuple):
-    """What a command knows of its task: the job and the 16 bytes of `domain.identity.reference_key`."""
+    """The job and the 16 bytes of `domain.identity.reference_key`: all that a command has of its task."""
 
     job_id: UUID
     reference_key: UUID
@@ -18,7 +18,7 @@ class TaskKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TaskRow:
-    """A task as a command finds it, with what its job says."""
+    """A task as a command finds it, with the fields of its job."""
 
     id: TaskId
     state: TaskState
@@ -46,7 +46,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class NoData:
-    """The source had nothing: the task stays open and remembers it."""
+    """The source had no data: the task stays open and remembers that."""
 
     id: TaskId
     trace_id: str
@@ -54,9 +54,9 @@ class NoData:
 
 @dataclass(frozen=True, slots=True)
 class PutBack:
-    """Unpublished again, not before a time; `hold_job` keeps the rest of the job back as long, to spare its source.
+    """Makes the task unpublished again, due at a later time.
 
-    `reason` is for the log, it is not stored.
+    `hold_job` keeps the rest of the job back as long, to spare its source. `reason` is for the log, it is not stored.
     """
 
     id: TaskId

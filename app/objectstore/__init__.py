@@ -1,4 +1,4 @@
-"""The object store as the archiver needs it: conditional versioned puts, looks at versions, locks. Protocol only."""
+"""The object store as the archiver needs it: conditional versioned puts, versions, locks. Protocol only."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class ObjectVersion:
-    """One stored version as a HEAD tells it. `user_metadata` names are in lower case."""
+    """One stored version as a HEAD describes it. `user_metadata` names are in lower case."""
 
     bucket: str
     key: str
@@ -46,7 +46,7 @@ class ObjectVersion:
 
 @dataclass(frozen=True, slots=True)
 class ListedVersion:
-    """One stored version as a listing tells it: without metadata and lock."""
+    """One stored version as a listing describes it: without metadata and lock."""
 
     bucket: str
     key: str
@@ -56,11 +56,12 @@ class ListedVersion:
 
 
 class ObjectStoreError(Exception):
-    """Base of what `put` and the others raise for this object; `domain.errors.Unavailable` for the store."""
+    """Base of the errors that concern one object; an error of the whole store is `domain.errors.Unavailable`."""
 
 
 class PreconditionFailed(ObjectStoreError):
-    """The condition of a put did not hold (412), or could not be decided (409, 404): look, then again."""
+    """The condition of a put did not hold (412), or could not be decided (409, 404): look up the object, then put
+    again."""
 
 
 class ConditionUndecided(PreconditionFailed):
@@ -76,16 +77,16 @@ class ObjectRejected(ObjectStoreError):
 
 
 class ObjectStore(Protocol):
-    """Everything raises `Unavailable("objectstore", reason)` for what is not this object's fault."""
+    """Every method raises `Unavailable("objectstore", reason)` for errors that are not this object's fault."""
 
     async def put(self, upload: Upload) -> ObjectVersion:
-        """Store it in one conditional request. Raises PreconditionFailed, ObjectRejected, Unavailable.
+        """Stores an object in one conditional request. Raises PreconditionFailed, ObjectRejected, Unavailable.
 
-        Before the first put into a bucket the store is tried: Unavailable names what it does not keep.
+        Before the first put into a bucket the store is tried: Unavailable names the promises that it does not keep.
         """
 
     async def head(self, bucket: str, key: str, version_id: str | None = None) -> ObjectVersion | None:
-        """The current (or that) version; None where there is none or a delete marker stands."""
+        """The current version, or the named one; None when there is none or it is a delete marker."""
 
     async def versions(self, bucket: str, key: str) -> Sequence[ObjectVersion]:
         """All versions of exactly this key with their metadata, newest first, delete markers left out."""
@@ -93,36 +94,38 @@ class ObjectStore(Protocol):
     def list_versions(self, bucket: str, after: str | None = None) -> AsyncIterator[Sequence[ListedVersion]]:
         """Every version in the bucket, in pages, delete markers left out. Raises Unavailable.
 
-        Keys come in an order of the store's own that stays the same, the versions of one key one after the other;
-        `after` goes on behind all versions of that key, whether or not it is still there.
+        The store chooses the order of keys, which stays the same; the versions of one key follow each other. `after`
+        continues after all versions of that key, whether or not the key still exists.
         """
 
     async def lengthen_lock(self, bucket: str, key: str, version_id: str, until: datetime) -> None:
-        """Let the retention of a version end at `until` or, where it is longer already, as it does.
+        """Extends the retention of a version to `until`; a retention that ends later stays.
 
-        Does nothing where locking is off. Raises PreconditionFailed where the version is gone, Unavailable.
+        Does nothing where locking is off. Raises PreconditionFailed when the version is gone, Unavailable.
         """
 
     def read(self, bucket: str, key: str, version_id: str | None) -> AsyncIterator[bytes]:
-        """The content of a version in chunks; raises FileNotFoundError where it is gone."""
+        """The content of a version in chunks. Raises FileNotFoundError when the version is gone."""
 
     async def prepare(self, buckets: Sequence[str], types: Sequence[ArchiveDataType]) -> None:
-        """Check each bucket (there, versioned, object lock), try the store, add the missing lifecycle rules of `types`.
+        """Checks each bucket (exists, versioned, object lock), tries the store, adds the missing lifecycle rules of
+        `types`.
 
-        All other rules and settings are carried over unchanged and the result is read back; where lifecycle rules are
-        switched off none are read or written. Makes the bucket where the settings allow it. Safe to repeat; the caller
-        holds the database lock. Raises Unavailable naming what is wrong, `LifecycleLimit` where more than 1,000 rules
-        would be needed.
+        All other rules and settings are kept unchanged and the result is read back; where lifecycle rules are switched
+        off none are read or written. Creates the bucket where the settings allow it. Safe to repeat; the caller holds
+        the database lock. Raises Unavailable with the problem, `LifecycleLimit` when more than 1,000 rules would be
+        needed.
         """
 
     async def check(self, buckets: Sequence[str]) -> None:
-        """A cheap look for /health/ready: raises Unavailable with the reason."""
+        """A cheap probe for /health/ready: raises Unavailable with the reason."""
 
     async def examine(self, bucket: str) -> None:
-        """Whether objects can be put there: the bucket, its versions and, where that is asked for, its object lock.
+        """Checks whether objects can be put into the bucket: its existence, versioning and, where required, object
+        lock.
 
-        Nothing is written: what the store does not keep is said where it was tried already. Raises Unavailable with the
-        reason.
+        Nothing is written: a promise that the store does not keep is reported only when it was tried already. Raises
+        Unavailable with the reason.
         """
 
     async def close(self) -> None: ...

@@ -44,8 +44,11 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 class FilesystemObjectStore:
-    """Implements `ObjectStore`. Blocking work runs in its own threads, and so to its end when its caller is cancelled:
-    a lock held by the caller would be free again before the thread is done, so locks are the threads' own."""
+    """Implements `ObjectStore`.
+
+    Blocking work runs in threads, which go on to their end when the caller is cancelled. A lock of the caller would be
+    free before the thread is done, so each thread takes its own locks.
+    """
 
     def __init__(self, root: Path, object_lock_enabled: bool = True, lifecycle_enabled: bool = True) -> None:
         self._root = root
@@ -94,7 +97,7 @@ class FilesystemObjectStore:
             file.close()
 
     async def prepare(self, buckets: Sequence[str], types: Sequence[ArchiveDataType]) -> None:
-        """Makes the buckets. The lifecycle rules are written down beside the objects; nothing here carries them out."""
+        """Makes the buckets. The lifecycle rules are stored beside the objects; nothing here applies them."""
 
         def each() -> None:
             for bucket in dict.fromkeys(buckets):
@@ -113,11 +116,11 @@ class FilesystemObjectStore:
         await self._run(lambda: self._check(bucket))
 
     async def close(self) -> None:
-        """Waits for what is being written."""
+        """Waits for running writes."""
         await asyncio.to_thread(self._threads.shutdown, wait=True)
 
     async def _run(self, work: Callable[[], T]) -> T:
-        """In a thread; an error of the file system is a store that is not available, whatever the object."""
+        """Runs in a thread; an error of the file system makes the store unavailable, whatever the object."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except OSError as error:

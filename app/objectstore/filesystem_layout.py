@@ -1,4 +1,4 @@
-"""Where an object lies on a file system: names that cannot leave the root, and the two files of a version."""
+"""The place of an object on a file system: names that cannot leave the root, and the two files of a version."""
 
 import hashlib
 import json
@@ -45,9 +45,9 @@ def new_version_id(after: str | None) -> str:
 
 
 def read_versions(directory: Path, key: str) -> list[dict[str, Any]]:
-    """What is said of each complete version in the directory, newest first.
+    """The description of each complete version in the directory, newest first.
 
-    Incomplete is a version without its `.json`, or whose content is not there in full: a crash came in between.
+    A version is incomplete without its `.json`, or without its full content: a crash came in between.
     """
     try:
         names = [path.name for path in directory.iterdir()]
@@ -58,7 +58,8 @@ def read_versions(directory: Path, key: str) -> list[dict[str, Any]]:
 
 
 def read_version(directory: Path, key: str, version_id: str) -> dict[str, Any] | None:
-    """What is said of a version; None where it is not there or not complete. A name may stand for two long keys."""
+    """The description of a version; None when it does not exist or is incomplete. A name may stand for two long
+    keys."""
     if not re.fullmatch(r"[0-9a-f]{32}", version_id):
         return None
     said = _read_said(directory, version_id)
@@ -99,7 +100,7 @@ def walk_versions(directory: Path, behind: tuple[str, ...] | None = None) -> Ite
 
 
 def _said_in(directory: Path, version_ids: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """Of complete versions, whatever their key is."""
+    """The descriptions of complete versions, whatever their key is."""
     for version_id in version_ids:
         said = _read_said(directory, version_id)
         if said is not None:
@@ -107,7 +108,8 @@ def _said_in(directory: Path, version_ids: Iterable[str]) -> Iterator[dict[str, 
 
 
 def write_version(directory: Path, content: bytes, said: dict[str, Any]) -> None:
-    """Both files of a version, on disk when this returns; the rename of the `.json` is what makes it one."""
+    """Writes both files of a version; they are on disk when this returns. The rename of the `.json` completes the
+    version."""
     version_id = said["version_id"]
     data = directory / version_id
     try:
@@ -119,7 +121,7 @@ def write_version(directory: Path, content: bytes, said: dict[str, Any]) -> None
 
 
 def write_said(directory: Path, said: dict[str, Any]) -> None:
-    """Replace the `.json` of a version in one step."""
+    """Replaces the `.json` of a version in one step."""
     target = directory / f"{said['version_id']}.json"
     replace_durably(target, json.dumps(said, indent=1).encode())
 
@@ -137,7 +139,7 @@ def replace_durably(target: Path, content: bytes) -> None:
 
 
 def write_durably(path: Path, content: bytes) -> None:
-    """A new read-only file, its content on disk."""
+    """Writes a new read-only file; its content is on disk when this returns."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
     with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, for the mode and O_EXCL
         file.write(content)
@@ -146,7 +148,7 @@ def write_durably(path: Path, content: bytes) -> None:
 
 
 def make_directory(directory: Path) -> None:
-    """With its parents, each entry on disk."""
+    """Makes a directory and its parents; each entry is on disk when this returns."""
     if directory.is_dir():
         return
     make_directory(directory.parent)
@@ -163,7 +165,7 @@ def sync_directory(directory: Path) -> None:
 
 
 def remove_leftovers(directory: Path) -> None:
-    """Files of puts that a crash cut off. Only while nobody else writes into the directory."""
+    """Removes files of puts that a crash cut off. Only while nobody else writes into the directory."""
     names = {entry.name for entry in os.scandir(directory) if entry.is_file(follow_symlinks=False)}
     for name in names:
         whole = f"{name.removesuffix('.json')}.json" in names and not name.endswith(".tmp")

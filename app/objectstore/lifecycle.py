@@ -1,4 +1,4 @@
-"""Lifecycle rules of a bucket: those of the archive data types added, everything else carried over and read back."""
+"""Lifecycle rules of a bucket: adds those of the archive data types, keeps all others, and reads the result back."""
 
 import asyncio
 import logging
@@ -53,10 +53,9 @@ def missing_rules(present: Sequence[Rule], types: Sequence[ArchiveDataType]) -> 
 
 
 async def ensure_rules(client: Any, bucket: str, types: Sequence[ArchiveDataType]) -> None:
-    """Add what is missing and read it back. Raises LifecycleLimit, Unavailable and what the client raises.
+    """Adds the missing rules and reads them back. Raises LifecycleLimit, Unavailable and the client's exceptions.
 
-    A rule that has the id of a type and says something else was changed by somebody on purpose: it stays, with a
-    warning.
+    A rule with the id of a type and another content was changed by somebody on purpose: it stays, with a warning.
     """
     present, minimum_size, unknown = await _read(client, bucket)
     _warn_of_changed(bucket, present, types)

@@ -1,4 +1,4 @@
-"""What S3 never takes, checked before anything is sent: every store refuses the same objects in the same words."""
+"""Objects that S3 never accepts, checked before anything is sent: every store refuses them with the same words."""
 
 import re
 
@@ -16,7 +16,8 @@ _TAG = re.compile(r"[\w\s+\-=.:/@]*")
 
 
 def check_upload(upload: Upload) -> None:
-    """Raises ObjectRejected where key, metadata, content type or tag can never be stored, naming what and why."""
+    """Raises ObjectRejected when key, metadata, content type or tag can never be stored; the text says which and
+    why."""
     if not 0 < len(upload.key.encode()) <= MAX_KEY:
         raise ObjectRejected(f"object key has {len(upload.key.encode())} bytes, 1 to {MAX_KEY} are possible")
     if not {".", ".."}.isdisjoint(upload.key.split("/")):

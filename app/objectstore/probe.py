@@ -60,7 +60,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ProbedVersion:
-    """What is of interest of a version of the object."""
+    """The fields of a version that the probe needs."""
 
     version_id: str
     etag: str
@@ -71,7 +71,7 @@ class ProbedVersion:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A version that was made and can be deleted from `until` on, by the clock of the store (None: at once)."""
+    """A version that the probe made. It can be deleted from `until` on, by the clock of the store (None: at once)."""
 
     key: str
     version_id: str
@@ -79,7 +79,7 @@ class Leftover:
 
 
 class Probe:
-    """For one bucket, used once. `left` has what is to be deleted, also where `run` raised."""
+    """For one bucket, used once. `left` has the versions to delete, also when `run` raised."""
 
     def __init__(self, connection: S3Connection, hot_put: HotPut, bucket: str) -> None:
         self._connection = connection
@@ -90,7 +90,7 @@ class Probe:
         """How much the clock of the store is ahead of ours, as its last answer to a look said."""
 
     async def run(self) -> list[str]:
-        """What the store does not keep, in words; empty where it keeps everything. Raises Unavailable."""
+        """The promises that the store does not keep, in words; empty when it keeps all. Raises Unavailable."""
         try:
             for number in range(TRIES):
                 try:
@@ -106,11 +106,11 @@ class Probe:
         )
 
     def now(self) -> datetime:
-        """By the clock of the store: only that one decides whether a lock ends in the future."""
+        """The time by the clock of the store: only that clock decides whether a lock ends in the future."""
         return datetime.now(UTC) + self._ahead
 
     async def delete(self, key: str, version_id: str) -> bool:
-        """Whether that version could be deleted: the lock may hold it, or the right be missing."""
+        """Whether that version could be deleted: a lock may hold it, or the right may be missing."""
         client = await self._connection.client()
         try:
             with translated(self._bucket):
@@ -121,7 +121,7 @@ class Probe:
         return True
 
     async def _once(self) -> list[str]:
-        """Raises PreconditionFailed where it has to begin again."""
+        """One run. Raises PreconditionFailed when the run must begin again."""
         locks = self._connection.options.object_lock_enabled
         found = await self._look()
         is_abandoned = found is not None and found.last_modified < self.now() - ABANDONED
@@ -147,7 +147,7 @@ class Probe:
         return broken
 
     async def _look(self, key: str = PROBE_KEY, version_id: str | None = None) -> ProbedVersion | None:
-        """The current version, or that one; None where there is none. Learns the clock of the store."""
+        """The current version, or the named one; None when there is none. Learns the clock of the store."""
         client = await self._connection.client()
         which = {} if version_id is None else {"VersionId": version_id}
         with translated(self._bucket):
@@ -170,7 +170,7 @@ class Probe:
         )
 
     async def _need(self, present: ProbedVersion) -> ProbedVersion:
-        """The same version, looked at again: it shows that it was there all the time."""
+        """The same version, looked up again: this shows that it existed all the time."""
         seen = await self._look(version_id=present.version_id)
         if seen is None:
             raise PreconditionFailed("another process has deleted the object")
@@ -195,7 +195,8 @@ class Probe:
         return ProbedVersion(made.version_id, made.etag, made.last_modified, made.lock_mode, made.retain_until)
 
     async def _accepts(self, if_match: str | None, until: datetime | None) -> bool:
-        """Whether a put is accepted that must be refused. Raises ConditionUndecided where that is not to be told."""
+        """Whether the store accepts a put that it must refuse. Raises ConditionUndecided when that cannot be
+        decided."""
         try:
             await self._put(if_match, until)
         except ConditionUndecided:
@@ -205,7 +206,7 @@ class Probe:
         return True
 
     async def _accepts_wrong_checksum(self, until: datetime | None) -> bool:
-        """On a key of its own, which only a store that accepts it ever has."""
+        """The same for a wrong checksum, on a key of its own, which exists only on a store that accepts it."""
         present = await self._look(CHECKSUM_KEY)
         try:
             await self._put(None if present is None else present.etag, until, CHECKSUM_KEY, WRONG_CHECKSUM)
@@ -216,7 +217,7 @@ class Probe:
         return True
 
     def _is_locked(self, seen: ProbedVersion, until: datetime | None) -> bool:
-        """As the settings ask for it, and at least so long where that is known."""
+        """Whether the lock has the mode of the settings and, if known, at least the length."""
         if seen.lock_mode != self._connection.options.object_lock_mode or seen.retain_until is None:
             return False
         return until is None or seen.retain_until >= until

@@ -1,4 +1,4 @@
-"""Which buckets lie in a store that keeps its promises: tried before the first write, once in the life of a process."""
+"""Whether the store of a bucket keeps its promises: tried before the first write, once in the life of a process."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,10 @@ MARGIN = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """What the store of a bucket does not keep; it is tried again at `again` (of the clock), `pause` seconds later."""
+    """The promises that the store of a bucket does not keep.
+
+    It is tried again at `again` (of the clock), `pause` seconds later.
+    """
 
     reason: str
     again: float
@@ -30,7 +33,8 @@ class Broken:
 
 
 class Promises:
-    """One try for each bucket, shared by all who wait for it; what it left there is deleted in the background."""
+    """One trial for each bucket, shared by all callers that wait for it; objects that it left are deleted in the
+    background."""
 
     def __init__(
         self,
@@ -49,11 +53,12 @@ class Promises:
         self._cleaning: set[asyncio.Task[None]] = set()
 
     def are_kept(self, bucket: str) -> bool:
-        """Whether the bucket was tried and all was well."""
+        """Whether the bucket was tried with success."""
         return bucket in self._kept
 
     async def need(self, bucket: str) -> None:
-        """Returns where all promises are kept, after a try if need be. Raises Unavailable naming those that are not."""
+        """Returns when all promises are kept, after a trial if necessary. Raises Unavailable with those that are not
+        kept."""
         if bucket in self._kept:
             return
         broken = self._broken.get(bucket)
@@ -66,7 +71,7 @@ class Promises:
         await asyncio.shield(trying)  # who is cancelled does not end it for the others
 
     def refuse_broken(self, bucket: str) -> None:
-        """Raises Unavailable where the last try found a promise that is not kept; tries nothing."""
+        """Raises Unavailable when the last trial found a promise that is not kept; tries nothing."""
         broken = self._broken.get(bucket)
         if broken is not None:
             raise Unavailable(COMPONENT, broken.reason)
@@ -105,7 +110,7 @@ class Promises:
         self._broken[bucket] = Broken(reason, self._clock() + pause, pause)
 
     async def _clean(self, probe: Probe, left: Sequence[Leftover]) -> None:
-        """Deletes the versions, each when its lock has ended; as well as it can."""
+        """Tries to delete the versions, each when its lock has ended."""
         for each in left:
             if each.until is not None:
                 await self._sleep((each.until - probe.now()).total_seconds() + MARGIN)

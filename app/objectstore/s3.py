@@ -1,4 +1,4 @@
-"""The object store in an S3: puts and reads by hand (`s3_put`, `s3_read`), everything rare through aioboto3."""
+"""The object store on S3: puts and reads are hand-written (`s3_put`, `s3_read`), all rare requests use aioboto3."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Buckets as the service needs them: there, versioned, with object lock, with their lifecycle rules."""
+"""Checks and prepares buckets: existence, versioning, object lock, lifecycle rules."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,7 +19,7 @@ async def prepare_buckets(
     types: Sequence[ArchiveDataType],
     try_store: Callable[[str], Awaitable[None]],
 ) -> None:
-    """As `ObjectStore.prepare`; one bucket after the other, so that the first reason found is a whole one."""
+    """As `ObjectStore.prepare`; one bucket after the other, so that the first problem is reported completely."""
     client = await connection.client()
     for bucket in dict.fromkeys(buckets):
         with translated(bucket):
@@ -31,7 +31,7 @@ async def prepare_buckets(
 
 
 async def check_buckets(connection: S3Connection, buckets: Sequence[str]) -> None:
-    """One HEAD per bucket, side by side. Raises Unavailable for the first that does not answer well."""
+    """One HEAD per bucket, all at the same time. Raises Unavailable for the first bucket with a problem."""
     client = await connection.client()
 
     async def look(bucket: str) -> None:

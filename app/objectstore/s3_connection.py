@@ -1,4 +1,4 @@
-"""The ways to an S3: botocore's client for everything rare, HTTP sessions and credentials for the hot put and read."""
+"""Connections to S3: botocore's client for rare requests, HTTP sessions and credentials for frequent puts and reads."""
 
 import asyncio
 import re
@@ -27,7 +27,7 @@ _HOST_LABEL = re.compile(r"[a-z0-9-]{3,63}")
 
 @dataclass(frozen=True, slots=True)
 class S3Options:
-    """How to reach the store and what to ask of it; on AWS `access_url` and both keys are left out.
+    """How to reach the store, and its settings; on AWS `access_url` and both keys are left out.
 
     Timeouts are seconds: to connect, between two pieces of an answer, and for a whole put.
     """
@@ -102,7 +102,7 @@ class S3Connection:
         return self._http
 
     async def http_for_reads(self) -> aiohttp.ClientSession:
-        """The shared session of the reads: a reader who takes his time holds up no put, and may take any time."""
+        """The shared session of the reads: a slow reader holds up no put, and may take any time."""
         if self._http_for_reads is None:
             await self.client()
         if self._http_for_reads is None:
@@ -110,7 +110,7 @@ class S3Connection:
         return self._http_for_reads
 
     def close_idle(self) -> None:
-        """After an answer to a put that is not its own: no connection of the puts is used a second time."""
+        """Called after an answer that does not belong to its put: no connection of the puts is used again."""
         if self._http is not None and isinstance(self._http.connector, GuardedConnector):
             self._http.connector.close_idle()
 

@@ -1,4 +1,4 @@
-"""What an answer of S3 means: the object's own fault, a condition that did not hold, or a store that is away."""
+"""The meaning of an answer of S3: a fault of the object, a condition that did not hold, or an unavailable store."""
 
 import html
 import re
@@ -110,7 +110,7 @@ def error_of(body: bytes) -> tuple[str, str]:
 
 
 async def start_of(body: aiohttp.StreamReader) -> bytes:
-    """All of an error body, or the part of an endless one in which a code would stand."""
+    """An error body, or the first part of an endless one, in which a code would stand."""
     start = b""
     async for piece in body.iter_any():
         start += piece

@@ -1,4 +1,4 @@
-"""The hot put: headers, signature and one conditional request, with as little CPU as that can be done."""
+"""The put of documents: headers, signature and one conditional request, with as little CPU as possible."""
 
 import hashlib
 import io
@@ -39,10 +39,10 @@ class HotPut:
     async def put(
         self, upload: Upload, *, locked_until: datetime | None = None, checksum: str | None = None
     ) -> ObjectVersion:
-        """Store it in one conditional request. Raises PreconditionFailed, ObjectRejected, Unavailable.
+        """Stores an object in one conditional request. Raises PreconditionFailed, ObjectRejected, Unavailable.
 
-        `locked_until` stands in the place of the upload's days, `checksum` (base64) in the place of the right one: for
-        a try of the store.
+        For a trial of the store, `locked_until` replaces the days of the upload, and `checksum` (base64) the right
+        checksum.
         """
         check_upload(upload)
         connection, bucket, content = self._connection, upload.bucket, upload.content
@@ -92,7 +92,7 @@ class HotPut:
 
 
 def put_headers(upload: Upload, lock_mode: str, retain_until: datetime | None) -> dict[str, str]:
-    """All headers of a put that say what is stored and on which condition; names in lower case."""
+    """All headers of a put that describe the object and the condition; names in lower case."""
     headers = {
         "content-type": upload.content_type,
         CHECKSUM: b64encode(bytes.fromhex(upload.sha256)).decode(),
@@ -113,10 +113,10 @@ def put_headers(upload: Upload, lock_mode: str, retain_until: datetime | None) -
 
 
 def proves(answer: Mapping[str, str], asked: Mapping[str, str], content: bytes) -> bool:
-    """Whether the headers of an answer to a put show that it answers the put of this content.
+    """Whether the headers of an answer show that it belongs to the put of this content.
 
-    They do by the checksum that was sent, else by the ETag, which is the MD5 of the content but under keys that the
-    store's owner manages: then nothing is shown, and nothing asked.
+    They show it by the checksum that was sent, else by the ETag, which is the MD5 of the content, except under keys
+    that the store's owner manages: then nothing is shown, and nothing required.
     """
     checksum = answer.get(CHECKSUM)
     if checksum is not None:
@@ -132,5 +132,5 @@ def _lower(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def whole_second(moment: datetime) -> datetime:
-    """The same second or the next: S3 keeps no fractions, and a lock must not end early."""
+    """The same second, or the next one if there is a fraction: S3 keeps no fractions, and a lock must not end early."""
     return moment if moment.microsecond == 0 else moment.replace(microsecond=0) + timedelta(seconds=1)

@@ -1,4 +1,4 @@
-"""The hot read: one signed GET of a version, with as little CPU as that can be done."""
+"""The read of documents: one signed GET of a version, with as little CPU as possible."""
 
 import hashlib
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The way of aioboto3's requests: its own HTTP session over guarded connections, with the trust of everybody else."""
+"""The HTTP session of aioboto3: guarded connections, and the same trusted authorities as all other connections."""
 
 from functools import partial
 from typing import Any

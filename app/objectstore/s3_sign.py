@@ -1,4 +1,4 @@
-"""Signatures of the hot requests, with as little CPU as that can be done."""
+"""Signatures of puts and reads, with as little CPU as possible."""
 
 import hmac
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ class Signer(S3SigV4Auth):
 
     @override
     def payload(self, request: Any) -> str:
-        """Hex SHA-256 of the body, which the caller knows already."""
+        """Hex SHA-256 of the body, which the caller has computed already."""
         return str(request.context["sha256"])
 
     @override
@@ -72,7 +72,8 @@ class Signer(S3SigV4Auth):
 
 
 class _Request:
-    """What the signer looks at; botocore's own request keeps headers in an e-mail message, the most of its cost."""
+    """The parts of a request that the signer reads; botocore's own request keeps headers in an e-mail message, its
+    largest cost."""
 
     params: Mapping[str, str] = {}
 

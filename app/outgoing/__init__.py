@@ -1,1 +1,1 @@
-"""What all requests to others share: connections that believe no answer nobody asked for, and whom TLS trusts."""
+"""Shared by all outgoing requests: connections that refuse unrequested answers, and the authorities that TLS trusts."""

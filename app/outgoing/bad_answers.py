@@ -1,4 +1,4 @@
-"""What is wrong with an answer that HTTP does not allow, in words for whoever runs the server; never what it said."""
+"""Says what is wrong with an answer that is not valid HTTP, for the operator of the server; never its content."""
 
 import aiohttp
 
@@ -18,7 +18,7 @@ TEXTS = (
 
 
 def is_bad_answer(error: BaseException) -> bool:
-    """Whether the exception means that the answer is not framed as HTTP says, wherever in it that was."""
+    """Whether the exception means that the answer is not valid HTTP, in whatever part."""
     return isinstance(error, aiohttp.ClientResponseError | NotHttp)
 
 

@@ -1,4 +1,4 @@
-"""Pools of connections that are asked again only where nothing was heard on them since their answer."""
+"""Pools of connections; a connection is used again only if nothing arrived on it since its last answer."""
 
 import ssl
 from functools import partial
@@ -26,13 +26,16 @@ LINGER = 1.0
 
 
 class AnsweredUnasked(aiohttp.ClientConnectionError):
-    """Bytes came on a new connection before the request had left."""
+    """Bytes arrived on a new connection before the request was sent."""
 
 
 class GuardedConnector(aiohttp.TCPConnector):
-    """`rest`: seconds of silence since the end of its answer after which a connection may be asked again; the one that
-    has rested longest goes first. `keep_alive`: seconds after which it is closed, None: after each answer.
-    `limit`: connections at once, 0: any number."""
+    """`rest`: seconds of silence after an answer before its connection may be used again; the connection that has
+    rested longest is used first.
+
+    `keep_alive`: seconds after which a connection is closed, None: after each answer. `limit`: connections at the same
+    time, 0: any number.
+    """
 
     def __init__(
         self, unasked: Unasked, *, tls: ssl.SSLContext, limit: int, keep_alive: float | None, rest: float = 0.0
@@ -84,13 +87,14 @@ class GuardedConnector(aiohttp.TCPConnector):
         return await super()._get(key, traces)
 
     def close_idle(self) -> None:
-        """Closes what nobody uses now: an answer did not fit its request, and nobody knows on which of them."""
+        """Closes all unused connections: an answer did not fit its request, and it is unknown on which of them."""
         for kept in self._conns.values():
             for protocol, _ in kept:
                 protocol.close()
 
     def _let_go(self, protocol: ResponseHandler) -> None:
-        """Not used again, but the event loop may still look at what has come, so that it counts against the origin."""
+        """The connection is not used again, but the event loop may still read arrived bytes, so that they count against
+        the origin."""
         self._lingering.add(protocol)
         self._loop.call_later(LINGER, self._drop, protocol)
 

@@ -1,4 +1,4 @@
-"""Whom outgoing TLS trusts: what the system trusts, or SSL_CERT_FILE and SSL_CERT_DIR, the same for everybody asked."""
+"""The authorities that outgoing TLS trusts: the system's, or SSL_CERT_FILE and SSL_CERT_DIR, for all connections."""
 
 import ssl
 

@@ -1,4 +1,4 @@
-"""Which servers were seen to send what nobody had asked for: remembered for the life of the process, told once."""
+"""Remembers, for the life of the process, which servers sent bytes that no request asked for; logs each once."""
 
 import logging
 
@@ -14,7 +14,7 @@ WARNING = (
 
 
 class Unasked:
-    """The origins (`https://host:port`) of one component that get no connection a second time.
+    """The origins (`https://host:port`) of one component whose connections are not used a second time.
 
     `component` is the word of log and metric: `source`, `token endpoint`, `objectstore`.
     """
@@ -25,7 +25,7 @@ class Unasked:
         self._counter = metrics.UNASKED_ANSWERS.labels(component)
 
     def heard(self, origin: str) -> None:
-        """Counts it; the first time for this origin is one line in the log."""
+        """Counts such bytes; the first time for this origin writes one line to the log."""
         self._counter.inc()
         if origin not in self.origins:
             self.origins.add(origin)

@@ -1,1 +1,1 @@
-"""Settings: the model, where values come from, how they are read and checked."""
+"""Settings: the model, the sources of values, reading and checking."""

@@ -1,4 +1,4 @@
-"""How the dataclasses of the settings are described and filled: property names, parsers, defaults, documentation."""
+"""Describes and fills the dataclasses of the settings: property names, parsers, defaults, documentation."""
 
 import dataclasses
 import difflib
@@ -130,9 +130,9 @@ def _parse(name: str, given: Given, setting: _Setting, source: Source) -> Any:
 
 
 def _locate(path: Path, file: Path | None) -> Path:
-    """A relative path counts from the working directory, else from the settings file.
+    """A relative path starts at the working directory, else at the settings file.
 
-    The example that is shipped works from every directory; nobody else gets its archive types unasked.
+    The shipped example works from every directory; other settings never get its archive types by accident.
     """
     if path.is_absolute():
         return path
@@ -149,8 +149,8 @@ def _pattern(name: str) -> re.Pattern[str]:
 
 
 def unknown(source: Source, model: type[Any]) -> list[str]:
-    """A mistake for every property of the file below `jeap` that the model does not have, and for those elsewhere that
-    are nearly one that it has (`jaep.…`, `server.prot`)."""
+    """A mistake for every unknown property of the file below `jeap`, and for other properties that are nearly a known
+    one (`jaep.…`, `server.prot`)."""
     names = [each.name for each in properties_of(model)]
     mistakes = []
     below = [_pattern(each) for each in names]

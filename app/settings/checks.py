@@ -1,4 +1,4 @@
-"""What is missing in the settings or does not fit together, beyond the single values."""
+"""Finds missing settings, and settings that contradict each other."""
 
 from collections.abc import Iterator
 from ipaddress import ip_address
@@ -11,7 +11,7 @@ from app.settings.values import TOPIC
 
 
 def contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
-    """(property, problem) of everything that is missing or does not fit together."""
+    """(property, problem) of every missing or contradicting setting."""
     archive, backfill = "jeap.processarchive.", settings.backfill
     if settings.metadata_backfill.enabled and not backfill.enabled:
         yield (
@@ -148,7 +148,7 @@ def _issuer_contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def insecure(url: str) -> bool:
-    """http to another host than this one."""
+    """Whether the URL is http to another host than this one."""
     parts = urlsplit(url)
     if parts.scheme != "http":
         return False

@@ -19,7 +19,7 @@ EMBEDDED_BUCKET = "archive"
 class SettingsError(Exception):
     """The settings cannot be used; `mistakes` has one readable line for each, without any secret.
 
-    `settings` are those that were read nevertheless, with defaults in the place of mistakes.
+    `settings` are the settings as far as they could be read, with defaults in the place of mistakes.
     """
 
     def __init__(self, mistakes: list[str], settings: "Settings | None" = None) -> None:
@@ -31,8 +31,9 @@ class SettingsError(Exception):
 def load_settings(path: Path | None, environ: Mapping[str, str], *, embedded: Path | None = None) -> Settings:
     """The settings of the file and the environment, checked.
 
-    The file is `path`, else the one named by PAS_CONFIG, else `./application.yml`; with `embedded` (the data
-    directory) the last is the example that is shipped, and what needs a server is replaced.
+    The file is `path`, else the one named by PAS_CONFIG, else `./application.yml`. With `embedded` (the data directory)
+    the last choice is the shipped example, and settings of servers are replaced.
+
     Raises SettingsError with all mistakes at once.
     """
     source = read_source(_file(path, environ, embedded), environ, maps=("jeap.security.oauth2.client",))
@@ -75,8 +76,10 @@ def _is_replaced(name: str) -> bool:
 
 
 def embedded_overrides(settings: Settings, data_dir: Path) -> tuple[Settings, list[str]]:
-    """The settings with Kafka connection, datasource, object store connection, bucket and issuers of the embedded
-    service, on 127.0.0.1; and the names of the properties given that are replaced by this."""
+    """The settings of embedded mode on 127.0.0.1, and the names of the given properties that they replace.
+
+    Replaced are Kafka connection, datasource, object store connection, bucket and issuers.
+    """
     data_dir = data_dir.resolve()
     replaced = sorted(filter(_is_replaced, settings.given))
     old = settings.kafka

@@ -1,4 +1,4 @@
-"""Where settings come from: the lines of the YAML file and the environment, joined into one text for each property."""
+"""Joins the YAML file and the environment into one text for each property."""
 
 import codecs
 import re
@@ -26,7 +26,7 @@ NULL_TAG = f"{TAGS}null"
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """The text given for a property and where: `application.yml line 3`, `variable JEAP_…`."""
+    """The text given for a property, and its place: `application.yml line 3`, `variable JEAP_…`."""
 
     text: str = field(repr=False)
     origin: str
@@ -91,7 +91,7 @@ class Source:
         return Given(",".join(given.text for given in present), present[0].origin) if present else None
 
     def entries_of_list(self, name: str) -> list[str]:
-        """`issuers[0]`, `issuers[1]`, … as far as the file has them."""
+        """`issuers[0]`, `issuers[1]`, … for each entry in the file."""
         found = {int(match[1]) for key in self.given if (match := re.match(re.escape(name) + r"\[([0-9]+)\]", key))}
         return [f"{name}[{index}]" for index in sorted(found)]
 
@@ -108,7 +108,7 @@ class Source:
         return list(found)
 
     def unknown(self) -> list[tuple[str, Given]]:
-        """What the file has and nobody asked for."""
+        """The properties of the file that were never asked for."""
         return [(name, given) for name, given in self.given.items() if name not in self.known]
 
     def _read_secret(self, name: str, variable: str) -> Given | None:

@@ -1,4 +1,4 @@
-"""Text of a setting → typed value: durations, sizes, URLs, names. Parsers raise ValueError with a reason."""
+"""Parsers of settings: durations, sizes, URLs, names. They raise ValueError with a reason."""
 
 import math
 import re
@@ -39,7 +39,7 @@ _INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u2060"
 
 
 def stray(value: str) -> str | None:
-    """What is wrong with a text that has characters which no setting has, None where it has none.
+    """The problem of a text with characters that no setting may have, None when there is none.
 
     Says which kind of character and where, never the text: `ends with a line break; …`.
     """
@@ -178,7 +178,7 @@ def prefix(value: str) -> str:
 
 
 def several(parse: Parser[T]) -> Parser[tuple[T, ...]]:
-    """Values separated by commas (a YAML list arrives the same way)."""
+    """Values separated by commas (a YAML list arrives in the same form)."""
 
     def parse_all(value: str) -> tuple[T, ...]:
         return tuple(dict.fromkeys(parse(part.strip()) for part in value.split(",") if part.strip()))
@@ -237,7 +237,7 @@ def database_url(value: str) -> SecretStr:
 
 
 def split_url(value: str) -> SplitResult | None:
-    """The parts of a URL, or None where it is not one (blanks, a port that is no number)."""
+    """The parts of a URL, or None when it is not a URL (blanks, a port that is not a number)."""
     if not value.strip() or re.search(r"[\s\x00-\x1f]", value.strip()):
         return None
     try:

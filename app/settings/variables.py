@@ -1,4 +1,4 @@
-"""Which environment variables may give a property: our spelling, and that of Spring with its hyphens left out."""
+"""Finds the environment variables of a property: in our spelling, and in that of Spring, without hyphens."""
 
 import re
 from collections.abc import Mapping
@@ -24,12 +24,13 @@ def uniform(name: str) -> str:
 
 
 def is_link(variable: str, value: str) -> bool:
-    """Whether Docker or Kubernetes put it there, as they do for each service that they know: nobody meant a setting."""
+    """Whether Docker or Kubernetes set the variable, as they do for each service that they know: it is not a
+    setting."""
     return _LINKED.fullmatch(variable) is not None and _LINK.fullmatch(value) is not None
 
 
 class Variables:
-    """The environment, to be asked for the variables that give a property. Empty ones count as not set."""
+    """The environment variables by property. Empty variables count as not set."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ

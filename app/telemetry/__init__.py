@@ -1,1 +1,1 @@
-"""What the service says about itself: logs, traces, metrics. May be imported by all, imports nothing of the app."""
+"""Logs, traces and metrics. All packages may import this one; it imports nothing of the app."""

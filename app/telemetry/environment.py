@@ -1,4 +1,4 @@
-"""Variables of other products that the libraries of this process would stumble over: taken out, and named once.
+"""Removes variables of other products that the libraries of this process cannot use, and names them once.
 
 Nothing is imported here that reads the environment itself: this runs before anything else is loaded.
 """
@@ -38,7 +38,7 @@ class PassedOver(NamedTuple):
 
 
 def pass_over(environ: MutableMapping[str, str]) -> list[PassedOver]:
-    """Removes what cannot be used from the environment; each variable with the reason, in the order of their names.
+    """Removes unusable variables from the environment; returns each with the reason, in the order of their names.
 
     An empty variable is removed silently: it counts as not set, which not every library knows.
     """
@@ -152,7 +152,7 @@ _CHECKS: Mapping[str, Check] = {
 
 
 def _at_odds(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """What is wrong together with another variable, or beside its default."""
+    """The problem of a variable together with another variable, or beside its default."""
     batch, queue = "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "OTEL_BSP_MAX_QUEUE_SIZE"
     if int(environ.get(batch, 512)) > int(environ.get(queue, 2048)):  # the defaults of the specification
         for variable in (batch, queue):

@@ -1,4 +1,4 @@
-"""Whether the value of a variable can be used by the library that reads it: numbers, words, URLs, files."""
+"""Checks whether the library that reads a variable can use its value: numbers, words, URLs, files."""
 
 import os
 import re
@@ -82,7 +82,7 @@ def header_pairs(value: str) -> Problem:
 
 
 def installed(group: str, *more: str) -> Check:
-    """Names of components that packages bring along."""
+    """Names of components that installed packages provide."""
 
     def check(value: str) -> Problem:
         names = {name.strip() for name in value.split(",") if name.strip()} - set(more)
@@ -96,8 +96,10 @@ def never(reason: str) -> Check:
 
 
 def sections(file: str) -> list[str] | None:
-    """Those of a file as botocore reads it, where one that cannot be opened counts as empty; None for one that is not
-    valid."""
+    """The sections of a file as botocore reads it; None for an invalid file.
+
+    A file that cannot be opened counts as empty.
+    """
     parser = RawConfigParser()
     try:
         parser.read(Path(os.path.expandvars(file)).expanduser(), encoding="utf-8")

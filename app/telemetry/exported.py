@@ -51,8 +51,10 @@ def collector() -> SpanProcessor:
 
 
 def authorities() -> str | None:
-    """File or directory of those that all other connections trust too (`app/outgoing/trust.py`); None where a variable
-    of OpenTelemetry names others. Without this they would be those that Python's `certifi` brings."""
+    """The file or directory of the authorities that all other connections trust (`app/outgoing/trust.py`).
+
+    None when a variable of OpenTelemetry names others. Without this, Python's `certifi` would decide.
+    """
     if environ.get(OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE) or environ.get(OTEL_EXPORTER_OTLP_CERTIFICATE):
         return None
     paths = ssl.get_default_verify_paths()
@@ -134,10 +136,10 @@ class ExportedSpan:
 
 
 class Exporter:
-    """Nothing but what the service starts is a span: the SDK's global provider is left alone."""
+    """Exports only spans that the service starts: the SDK's global provider is not changed."""
 
     def __init__(self, processor: SpanProcessor, service_name: str | None) -> None:
-        """Without `service_name` the resource is what the environment says."""
+        """Without `service_name` the resource comes from the environment."""
         self._resource = Resource.create({} if service_name is None else {SERVICE_NAME: service_name})
         self._provider = TracerProvider(resource=self._resource)
         self._provider.add_span_processor(processor)

@@ -1,4 +1,4 @@
-"""Logs on stderr: JSON lines, or short lines where a person watches; secrets are blotted out, repeats held back."""
+"""Logs on stderr: JSON lines, or short lines on a terminal; removes secrets and holds back repetitions."""
 
 import logging
 import os
@@ -32,7 +32,7 @@ _PLAIN_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctim
 
 
 class LogSettingError(ValueError):
-    """A variable of the log has a value that is none; the text names both."""
+    """A variable of the log has an invalid value; the text names both."""
 
 
 def configure_logging(environment: Mapping[str, str] = os.environ, stream: TextIO | None = None) -> None:
@@ -120,7 +120,8 @@ class HoldBackRepeats(logging.Filter):
 
 
 def blot_out(line: str) -> str:
-    """The line without bearer tokens and without passwords in URLs. Nothing logs them on purpose; errors may quote."""
+    """The line without bearer tokens and without passwords in URLs. No code logs them on purpose; errors may quote
+    them."""
     if "earer " in line or "EARER " in line or "asic " in line:
         line = _BEARER.sub(r"\1 ***", line)
     if "://" in line:
@@ -129,7 +130,7 @@ def blot_out(line: str) -> str:
 
 
 def _without_secrets(record: LogRecord) -> LogRecord:
-    """The record, or a copy in which extra fields with the name of a secret are blotted out."""
+    """The record, or a copy in which extra fields that are named like a secret are removed."""
     named = [name for name in vars(record) if name not in _PLAIN_FIELDS and _names_a_secret(name)]
     if not named:
         return record

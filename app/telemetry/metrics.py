@@ -1,4 +1,4 @@
-"""Every metric of the service, once, with its meaning. Children with fixed labels are bound here, for the hot path."""
+"""Every metric of the service, with its meaning. Children with fixed labels are made here once, for frequent use."""
 
 from prometheus_client import (
     CollectorRegistry,

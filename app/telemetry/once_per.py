@@ -1,4 +1,4 @@
-"""Says whether something is due again, so that what repeats is logged from time to time only."""
+"""Decides whether a repeated message is due again, so that it is logged only from time to time."""
 
 import time
 from collections.abc import Hashable
@@ -8,7 +8,7 @@ _MOST_KEYS = 1000
 
 
 class OncePer:
-    """`if outage("database"): log.warning(…)`: true once in so many `seconds`. Each key has its own clock."""
+    """`if outage("database"): log.warning(…)`: true once in `seconds`. Each key has its own clock."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

@@ -1,4 +1,4 @@
-"""What a span is: its W3C context, and what may be done with it until its block ends."""
+"""A span: its W3C context, and the operations on it until its block ends."""
 
 import re
 from collections.abc import Mapping
@@ -42,14 +42,14 @@ class Span(Protocol):
 
 
 class Tracer(Protocol):
-    """Begins spans and sends them away when they have ended."""
+    """Begins spans and exports them when they have ended."""
 
     def start(
         self, name: str, kind: Kind, parent: TraceContext | None, attributes: Mapping[str, Value] | None
     ) -> Span: ...
 
     def shutdown(self) -> None:
-        """Sends what is pending; blocks for up to the timeout of what it sends to."""
+        """Exports pending spans; blocks for at most the timeout of the export."""
 
 
 @lru_cache(maxsize=4096)

@@ -1,4 +1,4 @@
-"""Spans: W3C ids that cost next to nothing, or OpenTelemetry spans where the OTEL_… variables name a collector."""
+"""Spans: only W3C ids, which cost almost nothing, or OpenTelemetry spans when OTEL_… variables name a collector."""
 
 import logging
 import os
@@ -91,7 +91,7 @@ def export_to(processor: "SpanProcessor", service_name: str, environment: Mappin
 
 
 def shutdown_traces() -> None:
-    """Sends what is pending and ends the export; blocks for up to the exporter's timeout."""
+    """Exports pending spans and ends the export; blocks for at most the exporter's timeout."""
     global _exporter
     exporter, _exporter = _exporter, None
     if exporter is not None:

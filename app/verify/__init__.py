@@ -1,1 +1,1 @@
-"""Story four: reads back what is stored, and says what is not as the database has it. Changes nothing."""
+"""Story four: reads back the stored objects, and reports differences from the database. Changes nothing."""

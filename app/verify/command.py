@@ -1,4 +1,4 @@
-"""`pas verify` around a verification: its progress, its signals, its exit code."""
+"""The command `pas verify`: runs a verification with progress, signals and exit code."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ TELL_EVERY = 10.0
 
 
 class Exit(IntEnum):
-    """Interrupted by a signal it is 128 and the signal's number."""
+    """The exit codes. After a signal the code is 128 plus the signal's number."""
 
     WELL = 0
     FINDINGS = 1
@@ -40,7 +40,7 @@ async def verify(
     report: Report,
     err: TextIO,
 ) -> int:
-    """Returns the exit code, which covers what was found before an interruption too. Raises StateError."""
+    """Returns the exit code, which also covers findings before an interruption. Raises StateError."""
 
     def note(text: str) -> None:
         err.write(f"pas: {text}\n")
@@ -100,7 +100,7 @@ async def _tick(verification: Verification, progress: Progress, state: StateFile
 
 @contextlib.contextmanager
 def _signals(stop: asyncio.Event) -> Iterator[list[int]]:
-    """The first signal stops in good order; a second one does what it does without us."""
+    """The first signal stops in good order; a second one has its default effect."""
     loop = asyncio.get_running_loop()
     received: list[int] = []
     numbers = (signal.SIGTERM, signal.SIGINT)

@@ -1,4 +1,4 @@
-"""What the database says of an object beside what the store gave: every difference, as findings. Pure."""
+"""Compares the database's description of an object with the stored object: each difference is a finding. Pure."""
 
 from datetime import datetime, timedelta
 
@@ -16,7 +16,7 @@ NOTHING = "nothing"
 def compare(task: StoredTask, seen: ReadVersion | UnreadableVersion | None, lock_mode: str | None) -> list[Finding]:
     """At most one finding of each kind. `lock_mode` is that of the settings, None where locking is off.
 
-    Not what is wrong with the schema file: many objects share it.
+    Faults of the schema file are left out: many objects share it.
     """
     stored = task.stored
     if seen is None:
@@ -66,7 +66,7 @@ def damaged_schema(problem: SchemaProblem, objects: int) -> Finding:
 
 
 def may_be_gone(stored: StoredArtifact, now: datetime) -> bool:
-    """The lifecycle rule removes objects once their retention is over."""
+    """Whether the object may be gone: the lifecycle rule removes objects once their retention is over."""
     return now >= max(stored.retain_until or stored.archived_at, _due(stored))
 
 
@@ -94,7 +94,8 @@ def _content(stored: StoredArtifact, seen: ReadVersion) -> list[Difference]:
 
 
 def _names(task: StoredTask) -> list[Difference]:
-    """The key follows from the reference: a row that names the object of another reference is found here."""
+    """Compares key and reference, as the key follows from the reference: finds a row that names another reference's
+    object."""
     stored, reference = task.stored, task.reference
     id_hash = hash_of_text(reference.id, stored.reference_id_type)
     end = f"{stored.system}/{stored.schema}/{id_hash[:2]}/{id_hash}/v{reference.version or 0}"
@@ -104,7 +105,8 @@ def _names(task: StoredTask) -> list[Difference]:
 
 
 def _metadata(task: StoredTask, version: ObjectVersion) -> list[Difference]:
-    """Not `job-id`: an object that another job stored with the same content serves this one too."""
+    """Differences of the metadata. `job-id` is left out: an object of another job with the same content serves this job
+    too."""
     stored, reference = task.stored, task.reference
     expected = {
         "hash": stored.sha256,
@@ -129,14 +131,14 @@ def _metadata(task: StoredTask, version: ObjectVersion) -> list[Difference]:
 
 
 def _schema(version: ObjectVersion) -> list[Difference]:
-    """What is wrong with the file itself is found once for all objects: `damaged_schema`."""
+    """Faults of the file itself are one finding for all its objects: `damaged_schema`."""
     if {"schema-file-key", "schema-file-version-id"} <= version.user_metadata.keys():
         return []
     return [Difference("schema file", "one that the object names", NOTHING)]
 
 
 def _row(task: StoredTask) -> list[Difference]:
-    """What a search shows of the artifact. Its lock may have been lengthened by a later job, never shortened."""
+    """Differences of the row that a search shows. A later job may have lengthened the lock, never shortened it."""
     stored, row = task.stored, task.row
     if row is None:
         return [Difference("row of the artifact", "one", NOTHING)] if task.recorded else []
@@ -160,7 +162,8 @@ def _row(task: StoredTask) -> list[Difference]:
 
 
 def _lock(stored: StoredArtifact, version: ObjectVersion, lock_mode: str | None) -> list[Difference]:
-    """What the database says was promised; what was stored while locking was off is due its days once it is on."""
+    """Checks the lock that the database promises; an object stored while locking was off must have its days once
+    locking is on."""
     until = stored.retain_until
     if until is None:
         if lock_mode is None:

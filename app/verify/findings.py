@@ -1,4 +1,4 @@
-"""What a verification finds, one line each, and what it counts: as text for people or as JSON lines."""
+"""The findings of a verification, one line each, and its counts: as text for people or as JSON lines."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from typing import TextIO
 
 
 class Kind(StrEnum):
-    """Each one is a reason for exit 1."""
+    """The kinds of findings; each one leads to exit code 1."""
 
     MISSING = "missing"
     """The version that the database names is not there."""
@@ -31,9 +31,9 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`job` and `reference` are None where an unknown object does not say them, its place where a row does not.
+    """`job` and `reference` are None when an unknown object does not name them; the place is None when a row does not.
 
-    `objects` is how many objects share the cause, where it is not the object's own.
+    `objects` is the number of objects that share the cause, when the cause is not in one object.
     """
 
     kind: Kind
@@ -47,7 +47,7 @@ class Finding:
     objects: int | None = None
 
     def as_text(self) -> str:
-        """One line; what a source could have chosen is quoted, so that it cannot imitate or hide anything."""
+        """One line; texts that a source could have chosen are quoted, so that they cannot imitate or hide anything."""
         fields = (
             ("job", self.job),
             ("reference", self.reference),
@@ -82,7 +82,7 @@ class Finding:
 
 
 class FindingCounts(dict[str, int]):
-    """Name → how many; what was never counted is 0."""
+    """Name → number; a name that was never counted has 0."""
 
     def __missing__(self, name: str) -> int:
         return 0
@@ -108,7 +108,7 @@ class Report:
         self._line(finding.as_json() if self._as_json else finding.as_text())
 
     def summary(self, counts: FindingCounts, *, stored: bool, unknown: bool) -> None:
-        """`stored` and `unknown` say which of the two ways were gone."""
+        """`stored` and `unknown` say which of the two checks were done."""
         if self._as_json:
             asked = (("tasks", "bytes", *_STORED) if stored else ()) + (("versions", *_UNKNOWN) if unknown else ())
             told = {**{str(name): counts[name] for name in asked}, **counts, "findings": counts.findings}

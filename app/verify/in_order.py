@@ -1,4 +1,4 @@
-"""Work on several items side by side, with results in the order of the items: what is behind is done, always."""
+"""Works on several items at the same time, and gives the results in the order of the items."""
 
 import asyncio
 from collections import deque
@@ -16,7 +16,7 @@ GRACE = 5.0
 
 
 class _Stopped(Exception):
-    """Not begun, because it is to stop."""
+    """The item was not begun, because the work is to stop."""
 
 
 async def in_order(
@@ -26,9 +26,9 @@ async def in_order(
     concurrency: int,
     grace: float = GRACE,
 ) -> AsyncGenerator[tuple[T, R], None]:
-    """After `stop` nothing new is begun, and the first item that is not done within the grace ends it.
+    """After `stop` no item is begun, and the first item that is not done within the grace period ends the iteration.
 
-    What was done behind that one is thrown away: it will be done again by whoever goes on from the last result.
+    Later results are thrown away: the next run, which continues after the last result, makes them again.
     """
     slots = asyncio.Semaphore(concurrency)
     window: deque[tuple[T, asyncio.Task[R]]] = deque()

@@ -46,7 +46,7 @@ class KnownVersions:
         await asyncio.to_thread(self._add, batch)
 
     async def without(self, versions: Sequence[ListedVersion]) -> list[ListedVersion]:
-        """Those that are not among the known ones."""
+        """The given versions that are not known."""
         return await asyncio.to_thread(self._without, versions)
 
     def _add(self, digests: Iterable[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""How far a verification got, kept in a file so that it can go on after an interruption."""
+"""The progress of a verification, kept in a file so that it can be continued after an interruption."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ class StateError(ValueError):
 
 @dataclass(slots=True)
 class DamagedSchema:
-    """How many objects were seen that name this schema file, which is not as it should be."""
+    """How many objects name this damaged schema file."""
 
     problem: SchemaProblem
     objects: int = 0
@@ -29,7 +29,7 @@ class DamagedSchema:
 
 @dataclass(slots=True)
 class Progress:
-    """Everything up to these places is done, printed and counted; but for the schema files, which are printed last."""
+    """All items up to these places are done, printed and counted, except schema files, which are printed last."""
 
     stored_done: bool = False
     job: str | None = None
@@ -55,12 +55,12 @@ class Progress:
 
 
 def fingerprint(parts: Sequence[object]) -> str:
-    """8 hex digits for what a verification is about: progress of another one is of no use to it."""
+    """8 hex digits that identify the scope of a verification: the progress of another scope cannot be used."""
     return hashlib.sha256(json.dumps([str(part) for part in parts]).encode()).hexdigest()[:8]
 
 
 class StateFile:
-    """One verification's file; never one that belongs to something else."""
+    """The progress file of one verification; a file of something else is refused."""
 
     def __init__(self, path: Path, about: str) -> None:
         self.path = path
@@ -68,7 +68,7 @@ class StateFile:
         self._last: dict[str, Any] | None = None
 
     def load(self) -> Progress | None:
-        """None where there is nothing to go on from. Raises StateError for the file of another verification."""
+        """The saved progress; None when there is none. Raises StateError for the file of another verification."""
         found = self._read()
         if found is None:
             return None
@@ -81,7 +81,7 @@ class StateFile:
         return Progress(**{**values, "counts": FindingCounts(values["counts"]), "schemas": schemas})
 
     def save(self, progress: Progress) -> None:
-        """In one step, and only where something changed. Raises OSError."""
+        """Saves in one step, and only when something changed. Raises OSError."""
         values = {"format": FORMAT, "about": self._about, "progress": asdict(progress)}
         if values == self._last:
             return

@@ -1,4 +1,4 @@
-"""Reads one object by its version id: what the store says of it, and the hash of what it gives. Streamed."""
+"""Reads one object by its version id: its description by the store, and the hash of its content. Streamed."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ PAUSES = (0.5, 2.0)
 
 @dataclass(frozen=True, slots=True)
 class SchemaProblem:
-    """A schema file that objects name and that is not as it should be; `found` is what is there."""
+    """A damaged schema file that objects name; `found` describes it."""
 
     bucket: str
     key: str
@@ -30,7 +30,7 @@ class SchemaProblem:
 
 @dataclass(frozen=True, slots=True)
 class ReadVersion:
-    """`size` and `sha256` are those of the bytes that came; `schema_problem` is what is wrong with its schema file."""
+    """`size` and `sha256` are those of the bytes received; `schema_problem` is the fault of its schema file."""
 
     version: ObjectVersion
     size: int
@@ -40,13 +40,13 @@ class ReadVersion:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableVersion:
-    """The store is there, and does not give this object."""
+    """The store is available, and does not give this object."""
 
     reason: str
 
 
 class Reader:
-    """`read` is told of every piece: its bytes are counted, and paced."""
+    """`read` is called for every piece: it counts the bytes and limits their rate."""
 
     def __init__(
         self,
@@ -86,7 +86,8 @@ class Reader:
         return ReadVersion(version, size, sha256, await self._schema_problem(version))
 
     async def _schema_problem(self, version: ObjectVersion) -> SchemaProblem | None:
-        """Of the schema file that an object names; each is read once, whoever waits for it."""
+        """The fault of the schema file that an object names; each file is read once, however many objects wait for
+        it."""
         told = version.user_metadata
         key, version_id = told.get("schema-file-key"), told.get("schema-file-version-id")
         if key is None or version_id is None:
@@ -99,7 +100,7 @@ class Reader:
         return await asyncio.shield(look)
 
     def _looked(self, place: tuple[str, str, str], look: asyncio.Task[SchemaProblem | None]) -> None:
-        """Forgets a look that failed, before those who wait for it go on: the next one looks again."""
+        """Removes a failed look-up before the callers that wait for it go on: the next caller looks up again."""
         if look.cancelled() or look.exception() is not None:
             del self._schemas[place]
 

@@ -1,4 +1,4 @@
-"""How many bytes a second a verification may read, all readers together."""
+"""Limits the bytes per second that a verification reads, all readers together."""
 
 import asyncio
 import time
@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 
 
 class ReadRate:
-    """`take` after each piece that was read: it waits until that many bytes were due. No rate: never waits.
+    """Call `take` after each piece: it waits until that many bytes were due. Without a rate it never waits.
 
-    Time that nobody used is not saved up, so that no second sees more than the rate and one piece of each reader.
+    Unused time is not saved up, so that no second sees more than the rate and one piece of each reader.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A verification from one end to the other: first what the database names, then what the buckets hold besides."""
+"""A whole verification: first the objects that the database names, then all other objects in the buckets."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -53,7 +53,8 @@ class NoSuchJob(ValueError):
 
 
 class Verification:
-    """Goes on behind `progress` and moves it; `save` is called after each finding, and now and then by the caller."""
+    """Continues after `progress` and updates it; `save` is called after each finding, and from time to time by the
+    caller."""
 
     def __init__(
         self,
@@ -78,7 +79,8 @@ class Verification:
         """Now, not with what went before an interruption; for the progress lines."""
 
     async def run(self) -> bool:
-        """False where it was stopped. Raises Unavailable, NoSuchJob; `progress` has everything until there."""
+        """False when it was stopped. Raises Unavailable, NoSuchJob; `progress` then covers everything up to that
+        point."""
         options, progress = self._options, self._progress
         await self._objects.check(options.buckets)
         if options.job_id is not None:
@@ -148,7 +150,7 @@ class Verification:
                     self._save()
 
     def _has_schema(self, seen: ReadVersion | UnreadableVersion | None) -> bool:
-        """Counts an object whose schema file is damaged: one finding for all of them, when the last was looked at."""
+        """Counts an object with a damaged schema file: one finding for all these objects, once all were checked."""
         problem = seen.schema_problem if isinstance(seen, ReadVersion) else None
         if problem is None:
             return True
@@ -194,7 +196,7 @@ class Verification:
                     return
 
     async def _buckets(self, named: set[str]) -> Sequence[str]:
-        """Those of the settings, and those that only the database knows any more, where they are still there."""
+        """The buckets of the settings, and older ones that only the database names, if they still exist."""
         found = set(self._options.buckets)
         for bucket in sorted(named - found):
             try:

@@ -1,4 +1,4 @@
-"""The other way round: objects in the buckets that look like ours and that no task knows."""
+"""The second check: finds objects in the buckets that look like the service's own and that no task knows."""
 
 import asyncio
 import re
@@ -34,9 +34,9 @@ def _below(systems: Collection[str]) -> re.Pattern[str]:
 
 
 class UnknownVersions:
-    """`job_id` and `since` leave out what belongs to another job, or was stored before.
+    """`job_id` and `since` leave out objects that belong to another job, or were stored before.
 
-    Below `systems` (`PSF/OsvRecord`), with one of our prefixes before them, nothing else may lie.
+    Below `systems` (`PSF/OsvRecord`), after one of our prefixes, no other objects may be stored.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class UnknownVersions:
     async def judge(
         self, batch: Sequence[ListedVersion], stop: asyncio.Event
     ) -> tuple[FindingCounts, list[Finding]] | None:
-        """What these versions are; None where it is to stop before that is known."""
+        """The kind of each version; None when the verification is to stop before that is known."""
         counts = FindingCounts()
         if self._since is not None:
             batch = [found for found in batch if found.last_modified >= self._since]
@@ -94,7 +94,7 @@ class UnknownVersions:
         return counts, findings
 
     async def _standing(self, version: ObjectVersion) -> str:
-        """`known` where it was noted since the search began, `pending` where its task will still find it."""
+        """`known` when the version was noted since the search began, `pending` when its task will still find it."""
         told = _told(version)
         if told.job_id is None:
             is_ours = OUR_KEY.fullmatch(version.key) or self._below.match(version.key)
@@ -117,7 +117,7 @@ class UnknownVersions:
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What an object says of the task that stored it."""
+    """The object's own information about the task that stored it."""
 
     job_id: UUID | None
     reference: Reference | None
@@ -149,7 +149,8 @@ def _finding(version: ObjectVersion, told: _Told) -> Finding:
 
 
 async def whole_keys(pages: AsyncIterator[Sequence[ListedVersion]]) -> AsyncGenerator[list[ListedVersion], None]:
-    """The same versions, never divided within a key: behind each batch it can go on by the name of the key."""
+    """The same versions, in batches that never divide a key: after each batch the search can continue by the name of
+    the key."""
     held: list[ListedVersion] = []
     async for page in pages:
         held += page
