@@ -97,7 +97,7 @@ class KafkaConsumer:
                 await member.commit(ours)
         except (CommitFailedError, IllegalStateError) as error:
             # the partitions have another owner, who will be given the records again
-            log.info("commit passed over: %s", reason_of(error), extra={"component": BROKER})
+            log.info("a commit was ignored, its partitions are lost: %s", reason_of(error), extra={"component": BROKER})
             return isinstance(error, CommitFailedError)  # the other error is the client's own, no broker was asked
         except TimeoutError:
             raise Unavailable(BROKER, f"no answer to a commit within {self._options.commit_timeout:g}s") from None

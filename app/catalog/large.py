@@ -147,7 +147,7 @@ class _Line:
             except TimeoutError:
                 self._drop()
                 seconds = f"{deadline or START:g}s"
-                log.warning("a document was checked for %s with schema %s, its check is ended", seconds, schema)
+                log.warning("the check of a document was ended after %s: schema %s", seconds, schema)
                 raise NotCheckedError(f"checking the document takes longer than {seconds}", told=worker.told) from None
             except (EOFError, OSError) as error:
                 told = worker.told

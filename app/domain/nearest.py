@@ -17,7 +17,7 @@ COMPARED = 500
 
 
 def nearest_first(name: str, known: Iterable[str]) -> list[str]:
-    """All of `known`: first the names similar to `name` in upper or lower case, then the others in their order."""
+    """All of `known`: first the names similar to `name`, whatever the case, then the others in their order."""
     matcher = SequenceMatcher(autojunk=False)
     matcher.set_seq2(name[:LONGEST].casefold())
 

@@ -176,7 +176,7 @@ class Relay:
                 total += count
             await self._database.run(lambda c: clock_repair.release_owners(c, self._commands.box, now, served_after))
             if went_back or total:
-                log.warning("the clock went back: %d commands were held until a time after that", total)
+                log.warning("the clock was set back: %d commands that would have waited too long are due now", total)
         self._wall = wall
 
     async def _claim(self, connection: AsyncConnection, now: datetime, lease: datetime) -> list[Owed]:

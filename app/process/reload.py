@@ -46,7 +46,7 @@ class Reload:
             try:
                 await self.look()
             except Unavailable as outage:
-                log.info("definitions are compared later: %s", outage)
+                log.info("the metadata definitions are compared again later: %s", outage)
 
     async def look(self) -> None:
         """Checks once whether the file changed and, when it is time, whether artifacts need a run.
@@ -85,7 +85,7 @@ class Reload:
         except Exception:  # whatever a file makes the reader run into
             log.exception("archive types not taken over, the former ones stay in force")
             return
-        log.info("archive types taken over from %s", self._path)
+        log.info("new archive types loaded from %s", self._path)
         self._owed = True
 
 
