@@ -3,17 +3,14 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, ScalarSelect, func, select
+from sqlalchemy import ColumnElement, ScalarSelect, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db import dialect
 from app.db.tables import failure_cause, task
 from app.domain.failures import Cause, Example, Failures
 from app.domain.jobs import Reference
 
 EXAMPLES = 3
-
-POSITIONS = dialect.Rows("positions", [("position", Integer)])
 
 
 async def by_cause(connection: AsyncConnection, job_id: UUID, most: int) -> Failures:
@@ -64,11 +61,10 @@ def is_cause(id_: int | ColumnElement[int]) -> tuple[ColumnElement[bool], Column
 async def _examples(connection: AsyncConnection, job_id: UUID, positions: Sequence[int]) -> dict[int, Example]:
     if not positions:
         return {}
-    wanted = POSITIONS.clause(connection.dialect.name)
     statement = select(
         task.c.position, task.c.reference_id, task.c.reference_version, task.c.message, task.c.trace_id
-    ).where(task.c.job_id == job_id, task.c.position == wanted.c.position)
-    rows = await connection.execute(statement, POSITIONS.bind(connection, [(position,) for position in positions]))
+    ).where(task.c.job_id == job_id, task.c.position.in_(positions))
+    rows = await connection.execute(statement)
     return {
         position: Example(position, Reference(id_, version), message, trace_id)
         for position, id_, version, message, trace_id in rows

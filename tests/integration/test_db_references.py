@@ -7,8 +7,9 @@ from itertools import product
 from uuid import UUID
 
 import pytest
+from sqlalchemy import event
 
-from app.db import artifacts, jobs, references, tasks
+from app.db import artifacts, failures, jobs, references, tasks
 from app.db.database import Database
 from app.db.dialect import _behind
 from app.domain.artifacts import ArchivedArtifact
@@ -159,3 +160,26 @@ def test_behind_all_that_begin_so_is_the_next_text() -> None:
     assert _behind("a\ud7ff") == "a\ue000"
     assert _behind("a\U0010ffff") == "b"
     assert _behind("\U0010ffff\U0010ffff") is None
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_sqlite_reads_no_whole_job_for_a_page_or_for_failures(database: Database) -> None:
+    """It knows no statistics: each search goes by more than the job."""
+    job_id = await insert_job(database, 50)
+    failed = [Outcome(TaskId(job_id, n), TaskState.FAILED, "step: HTTP 404", "t") for n in range(10)]
+    await database.run(lambda c: tasks.settle(c, failed, NOW))
+    statements: list[tuple[str, tuple[object, ...]]] = []
+
+    def keep(_connection: object, _cursor: object, statement: str, values: tuple[object, ...], *_: object) -> None:
+        statements.append((statement, values))
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", keep)
+    async with database.reading() as connection:
+        for wanted in (Wanted(), Wanted(TaskState.OPEN), Wanted(cause="step: HTTP 404"), Wanted(prefix="ref-4")):
+            assert await references.page(connection, job_id, wanted, -1, 5)
+        assert (await failures.by_cause(connection, job_id, 100)).failed == 10
+        event.remove(database.engine.sync_engine, "before_cursor_execute", keep)
+        for statement, values in statements:
+            for *_, line in await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values):
+                if "backfill_task" in line:
+                    assert "(job_id=? AND" in line, statement

@@ -1,12 +1,23 @@
 """Whose turn it is: sources side by side, jobs in turn, and nothing more than a source takes."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
+import pytest
 from typing_extensions import override
 
 from app.messaging.slots import ENDING, Slots
 from app.messaging.work import Free, Work
+
+
+@pytest.fixture(autouse=True)
+async def nothing_is_left() -> AsyncIterator[None]:
+    """Ends what a test has left running: a task that its loop leaves behind is an error in the log of a later test."""
+    yield
+    while left := asyncio.all_tasks() - {asyncio.current_task()}:  # what ends lets the next one begin
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
 
 class Waits(Work):

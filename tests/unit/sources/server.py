@@ -85,6 +85,8 @@ async def serving(
         yield server
     finally:
         listener.close()
+        for _ in range(3):  # a connection that was accepted last gets its turn, or nobody would close it
+            await asyncio.sleep(0)
         for task in tuple(answering):
             if task is not None:
                 task.cancel()

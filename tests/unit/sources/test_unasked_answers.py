@@ -216,12 +216,20 @@ async def test_what_a_source_says_before_it_is_asked_is_no_answer(monkeypatch: p
         return made
 
     monkeypatch.setattr(aiohttp.TCPConnector, "_create_connection", slowly)
-    listening = await asyncio.start_server(lambda _, writer: writer.write(FOREIGN), "127.0.0.1", 0)
+    writers: list[asyncio.StreamWriter] = []
+
+    def speak_first(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        writer.write(FOREIGN)
+
+    listening = await asyncio.start_server(speak_first, "127.0.0.1", 0)
     server = RawServer(listening.sockets[0].getsockname()[1])
     async with listening, sources() as client:
         with pytest.raises(TransientFailure, match="sent something before it was asked"):
             async with client.fetching(server.configuration(), Reference("x"), TRACEPARENT):
                 pass
+    for writer in writers:
+        writer.close()
 
 
 async def test_a_connection_rests_before_it_is_asked_again_and_the_longest_rested_goes_first(
