@@ -23,11 +23,13 @@ setup: $(VENV)/.runtime ## install the service into .venv; the command line is t
 demo: $(VENV)/.runtime ## start the service and an example source, archive real documents, print reports and metadata, stop both
 	@$(BIN)/python -m examples.demo
 
+STRICT := -W error::ResourceWarning -W error::pytest.PytestUnraisableExceptionWarning
+
 unit: $(VENV)/.dev ## the unit tests: no servers, less than a minute on two cores; ARGS=… goes to pytest
-	$(BIN)/python -m pytest tests/unit -n 2 --dist loadfile -q $(ARGS)
+	$(BIN)/python -m pytest tests/unit -n 2 --dist loadfile -q $(STRICT) $(ARGS)
 
 coverage: $(VENV)/.dev ## the unit tests with the lines and branches of app/ that they run; what is missing, file by file
-	$(BIN)/python -m pytest tests/unit -n 2 --dist loadfile -q --cov --cov-report term-missing:skip-covered $(ARGS)
+	$(BIN)/python -m pytest tests/unit -n 2 --dist loadfile -q $(STRICT) --cov --cov-report term-missing:skip-covered $(ARGS)
 
 # Most of it is waiting, so two workers do it together. Each has servers of its own, and a file stays with one worker;
 # in their order, as the long tests come first.
