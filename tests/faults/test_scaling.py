@@ -27,7 +27,7 @@ def test_a_job_goes_on_while_processes_come_and_go(
 ) -> None:
     archive, job_id, names = make_archive(), uuid4(), references(scale.references)
     archive.configure({"jeap.processarchive.backfill.concurrency": AT_ONCE})
-    source.script(delay_ms=1000)  # the job is still under way when processes go
+    source.script(delay_ms=2000)  # the job is still under way when processes have come, and when they go
     with archive.service() as first, ExitStack() as stack:
         first.submit(job_id, unversioned(*names))
         first.wait_done(job_id, 10)

@@ -132,7 +132,10 @@ def test_two_processes_do_one_run_together(archive: Archive) -> None:
         set_paths(archive, **paths())
         assert wait_run(one)["updated"] == NUMBER
         assert len(all_runs(two)) == 1
-        one.wait("both have seen the change", lambda: all("taken over" in str(each.logged()) for each in (one, two)))
+        one.wait(
+            "both have seen the change",
+            lambda: all("new archive types loaded" in str(each.logged()) for each in (one, two)),
+        )
     assert values(archive) == EXPECTED
     assert len(archive.query("SELECT id FROM metadata_run")) == 1
 

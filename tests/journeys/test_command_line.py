@@ -65,7 +65,8 @@ def test_from_a_file_to_the_report(person: Person, source: Source) -> None:
     assert sent.returncode == 3, sent.stderr
     assert sent.stdout.splitlines() == [
         f"Backfill job {job} created successfully. 3 references submitted.",
-        f"Job {job} succeeded in part: 2 archived; 1 failed.",
+        f"Job {job} succeeded in part: 2 archived; 1 failed: "
+        "1 × Failed reading artifact from source service: HTTP 404.",
     ]
     again = person.pas("backfill", "send", "--file", file, "--job-id", job)
     assert (again.returncode, again.stdout.splitlines()[0]) == (0, sent.stdout.splitlines()[0])
