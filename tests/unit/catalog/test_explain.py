@@ -98,7 +98,7 @@ def test_it_says_what_the_other_engine_says() -> None:
 
 
 def test_a_text_that_takes_too_long_says_how_far_it_got(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(explain, "PATIENCE", -1.0)
+    monkeypatch.setattr(explain, "EXPLAIN_PATIENCE", -1.0)
     check = compile_json_schema(COSTLY["the sum or product of the issue"], BASE, nothing)
     assert check(nested(3, '"x"')) == "$: does not match"
 
