@@ -16,8 +16,8 @@ from app.sources.headers import describe
 from app.sources.memory import ByteBudget, Lease
 from app.sources.oauth import OAuthClientOptions, TokenCache
 from app.sources.outages import Outages
-from app.sources.pacing import Attempt, SourcePacers, source_key
-from app.sources.patience import Absence, Absences, Way
+from app.sources.pacing import Attempt, SourcePacers
+from app.sources.patience import Absence, Absences, Way, way_of
 from app.sources.statuses import Unauthorized, check_status
 from app.sources.token_answers import Token
 from app.sources.transport import HttpOptions, failure_of, http_session, seconds, source_url
@@ -177,10 +177,6 @@ class SourceClient:
             described.bucket,
             described.prefix,
         )
-
-
-def way_of(configuration: ArchiveTypeConfiguration) -> Way:
-    return source_key(configuration.uri or ""), configuration.oauth_client_id
 
 
 @asynccontextmanager

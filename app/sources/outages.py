@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.errors import NoArchiveData, PermanentFailure, TransientFailure
 from app.sources.congestion import IN_A_ROW
-from app.sources.pacing import source_key
+from app.sources.patience import Way, way_of
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Outages:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._states: dict[tuple[str, str | None], _State] = {}
+        self._states: dict[Way, _State] = {}
 
     @contextmanager
     def noting(self, configuration: ArchiveTypeConfiguration) -> Iterator[None]:
@@ -80,7 +80,7 @@ class Outages:
             )
 
     def _answered(self, configuration: ArchiveTypeConfiguration, asked_at: float) -> None:
-        state = self._states.get(_way(configuration))
+        state = self._states.get(way_of(configuration))
         if state is None or (state.gone_at is not None and asked_at < state.gone_at):
             return  # asked before it went
         if state.told:
@@ -90,15 +90,11 @@ class Outages:
         state.failures, state.gone_at, state.told = 0, None, False
 
     def _state(self, configuration: ArchiveTypeConfiguration) -> _State:
-        return self._states.setdefault(_way(configuration), _State())
-
-
-def _way(configuration: ArchiveTypeConfiguration) -> tuple[str, str | None]:
-    return source_key(configuration.uri or ""), configuration.oauth_client_id
+        return self._states.setdefault(way_of(configuration), _State())
 
 
 def _names(configuration: ArchiveTypeConfiguration) -> tuple[str, str]:
-    source, client = _way(configuration)
+    source, client = way_of(configuration)
     return source, "without OAuth client" if client is None else f"OAuth client {client}"
 
 

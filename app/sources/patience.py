@@ -4,6 +4,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from app.domain.archive_types import ArchiveTypeConfiguration
+from app.sources.pacing import source_key
+
 BREAK = 300.0
 """Seconds without a try after which nobody knows whether the source was there meanwhile: its absence begins anew. Tries
 are at most 30 s apart while there is work for it."""
@@ -11,6 +14,10 @@ are at most 30 s apart while there is work for it."""
 Way = tuple[str, str | None]
 """How records are reached: the source as `source_key` names it, and the OAuth client whose token it wants. Two clients
 of one source have an absence each: one may be refused while the other is served."""
+
+
+def way_of(configuration: ArchiveTypeConfiguration) -> Way:
+    return source_key(configuration.uri or ""), configuration.oauth_client_id
 
 
 @dataclass(frozen=True, slots=True)

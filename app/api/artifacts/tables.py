@@ -1,6 +1,5 @@
 """Artifacts as JSON, NDJSON and CSV, written by hand: stored values are copied as text, so no number loses a digit."""
 
-import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -8,19 +7,13 @@ from typing import Any
 import orjson
 
 from app.api.http.json_lines import on_one_line
+from app.api.shapes.csv_rows import guarded, plain_row
 from app.api.shapes.moments import timestamp
 from app.domain.exact_json import read_json, write_json
 from app.domain.extraction import ValueKind, searchable
 from app.domain.search import FoundArtifact, FoundValue
 
 MEDIA_TYPES = {"json": "application/json", "csv": "text/csv", "ndjson": "application/x-ndjson"}
-
-_QUOTED = re.compile(r'[",;\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]|^\s|\s$')
-"""RFC 4180, and what else ends a line for some readers; semicolon and tab too, at which some spreadsheets divide."""
-
-_FORMULA = tuple("=+-@＝＋－＠")
-_BREAKS = tuple("\t\r\n")
-"""What a spreadsheet takes for the beginning of a formula, or drops in front of one."""
 
 HEAD = (
     "id",
@@ -85,15 +78,15 @@ def ndjson_rows(artifacts: Iterable[FoundArtifact]) -> bytes:
 
 
 def csv_header(keys: Sequence[str]) -> bytes:
-    return _row([*HEAD, *(f"metadata.{key}" for key in keys)])
+    return plain_row([*HEAD, *(f"metadata.{key}" for key in keys)])
 
 
 def csv_rows(artifacts: Iterable[FoundArtifact], keys: Sequence[str]) -> bytes:
     """A row for each artifact, with the values of `keys` at its end; a value that is null or absent is empty."""
     return b"".join(
-        _row(
+        plain_row(
             [
-                *(_guarded(each) if isinstance(each, str) else each for each in _head(artifact)),
+                *(guarded(each) if isinstance(each, str) else each for each in _head(artifact)),
                 *(_cell(artifact.metadata.get(key)) for key in keys),
             ]
         )
@@ -106,26 +99,5 @@ def _cell(value: FoundValue | None) -> str | None:
     if value is None or value.kind is ValueKind.NULL:
         return None
     if value.kind is ValueKind.TEXT:
-        return _guarded(searchable(read_json(value.json.encode())))
+        return guarded(searchable(read_json(value.json.encode())))
     return value.json
-
-
-def _guarded(text: str) -> str:
-    """A text that no spreadsheet executes, also after blanks and invisible characters.
-
-    Numbers are not texts; a minus before a number is harmless.
-    """
-    if text.startswith(_BREAKS):
-        return f"'{text}"
-    if text[:1].isalnum():
-        return text
-    seen = next((place for place, c in enumerate(text) if c != " " and c.isprintable()), len(text))
-    return f"'{text}" if text.startswith(_FORMULA, seen) else text
-
-
-def _row(values: Iterable[str | int | None]) -> bytes:
-    return (",".join("" if value is None else _quoted(str(value)) for value in values) + "\r\n").encode()
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"' if _QUOTED.search(text) else text

@@ -15,18 +15,23 @@ _BREAKS = tuple("\t\r\n")
 
 def csv_row(values: Iterable[str | int | None]) -> bytes:
     """A line. None is an empty cell; a text gets an apostrophe where a spreadsheet would execute it."""
-    return (",".join("" if value is None else _cell(value) for value in values) + "\r\n").encode()
+    return plain_row(guarded(value) if isinstance(value, str) else value for value in values)
 
 
-def _cell(value: str | int) -> str:
-    if isinstance(value, int):
-        return str(value)
-    text = guarded(value)
+def plain_row(values: Iterable[str | int | None]) -> bytes:
+    """A line of texts as they are: those that need it are `guarded` already."""
+    return (",".join("" if value is None else _quoted(str(value)) for value in values) + "\r\n").encode()
+
+
+def _quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"' if _QUOTED.search(text) else text
 
 
 def guarded(text: str) -> str:
-    """A text that no spreadsheet executes, behind blanks and what cannot be seen neither."""
+    """A text that no spreadsheet executes, also after blanks and invisible characters.
+
+    Numbers are not texts; a minus before a number is harmless.
+    """
     if text.startswith(_BREAKS):
         return f"'{text}"
     if text[:1].isalnum():

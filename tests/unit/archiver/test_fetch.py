@@ -14,9 +14,9 @@ from app.domain.archive_types import ArchiveTypeConfiguration, SchemaName
 from app.domain.artifacts import ArchiveTask, Document
 from app.domain.errors import PermanentFailure, TransientFailure
 from app.domain.jobs import Reference, TaskId
-from app.sources.http import SourceClient, way_of
+from app.sources.http import SourceClient
 from app.sources.pacing import SLOT_PATIENCE, SourceBusy
-from app.sources.patience import Absence, Absences
+from app.sources.patience import Absence, Absences, way_of
 from tests.unit.sources.virtual import at_once, now
 
 READ = "Failed reading artifact from source service: "
