@@ -1,7 +1,6 @@
 """A small world for the core: SQLite, files and the embedded broker around real stories; the source is scripted."""
 
 import json
-import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,7 +23,6 @@ from app.catalog.archive_types import Catalog
 from app.catalog.live import LiveCatalog
 from app.catalog.registry import Registry
 from app.catalog.schemas import CompiledSchema, compile_schema
-from app.db import migrations
 from app.db.database import Database
 from app.db.metadata_tables import artifact
 from app.db.tables import job, task
@@ -42,7 +40,7 @@ from app.metadata.extract import Extractor
 from app.objectstore import ObjectVersion
 from app.objectstore.filesystem import FilesystemObjectStore
 from app.sources.memory import ByteBudget
-from tests.servers.process import run_sync
+from tests.support.migrated import migrated
 from tests.support.scripted_source import SCHEMA, ScriptedSource
 from tests.support.tampered import Life, Tampered
 
@@ -73,21 +71,6 @@ def registry() -> Registry:
     """One type, of which a document needs a title."""
     compiled = _compiled()
     return Registry({SCHEMA: (ArchiveDataType(SCHEMA, "org.example.Doc", 90, compiled.file), compiled)})
-
-
-@cache
-def _migrated() -> bytes:
-    """A migrated and empty SQLite database: migrating takes 80 ms, writing a copy none."""
-    with tempfile.TemporaryDirectory() as directory:
-        file = Path(directory) / "pas.sqlite"
-
-        async def migrate() -> None:
-            database = Database(f"sqlite:///{file}")
-            await migrations.migrate(database)
-            await database.close()
-
-        run_sync(migrate())
-        return file.read_bytes()
 
 
 _compiled_statements: dict[str, Any] = {}
@@ -281,7 +264,7 @@ class Process:
 async def opened_core(directory: Path) -> AsyncIterator[Core]:
     """Everything empty and prepared, below `directory`."""
     file = directory / "pas.sqlite"
-    file.write_bytes(_migrated())
+    file.write_bytes(migrated())
     database = Database(f"sqlite:///{file}")
     _share_compiled(database)
     objects = FilesystemObjectStore(directory / "objects")

@@ -1,6 +1,5 @@
 """The messaging without its pauses: what it waits for in the tests are events, not seconds. A SQLite database each."""
 
-import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from app import outages
-from app.db import migrations
 from app.db.database import Database
 from app.messaging import consumer
 
@@ -21,24 +19,10 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outages, "LONGEST_PAUSE", 0.001)
 
 
-@pytest.fixture(scope="session")
-def _migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database at the newest migration, to be copied."""
-    path = tmp_path_factory.mktemp("database") / "migrated.sqlite"
-
-    async def migrate() -> None:
-        database = Database(f"sqlite:///{path}")
-        await migrations.migrate(database)
-        await database.close()
-
-    asyncio.run(migrate())
-    return path
-
-
 @pytest.fixture
-async def database(_migrated: Path, tmp_path: Path) -> AsyncIterator[Database]:
+async def database(migrated_file: Path, tmp_path: Path) -> AsyncIterator[Database]:
     copy = tmp_path / "pas.sqlite"
-    shutil.copy(_migrated, copy)
+    shutil.copy(migrated_file, copy)
     database = Database(f"sqlite:///{copy}")
     yield database
     await database.close()
