@@ -1,13 +1,13 @@
 """An S3 that misbehaves when told so: the sink of `s3_sink` in a thread, with rules in front of it."""
 
-import asyncio
-import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
 
-from tests.servers.http import Answer, Request, serving
+from typing_extensions import override
+
+from tests.servers.http import Answer, Request
+from tests.servers.in_thread import InThread
 from tests.servers.s3_sink import Sink, error
 
 Fault = Callable[[Request, Callable[[Request], Answer]], Answer]
@@ -24,25 +24,17 @@ class Rule:
     fault: Fault
 
 
-class FaultyS3:
+class FaultyS3(InThread):
     """Any bucket is there, versioned and with object lock. Requests that no rule fits are answered by the store."""
 
     region, access_key, secret_key = "us-east-1", "faulty", "faulty-secret"
 
     def __init__(self) -> None:
-        self.port = 0
+        super().__init__()
         self.created: Counter[str] = Counter()
         """Versions made, by path."""
         self._sink = Sink(keep=100_000)
         self._rules: list[Rule] = []
-        self._started = threading.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._end: asyncio.Event | None = None
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
 
     def create_bucket(self, name: str) -> str:
         return name
@@ -59,23 +51,7 @@ class FaultyS3:
     def mend(self) -> None:
         self._rules.clear()
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self._started.wait(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._loop is not None and self._end is not None:
-            self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join(10)
-
-    async def _serve(self) -> None:
-        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
-        async with serving(self._answer) as port:
-            self.port = port
-            self._started.set()
-            await self._end.wait()
-
+    @override
     def _answer(self, request: Request) -> Answer:
         for rule in self._rules:
             if rule.times > 0 and rule.method == request.method and rule.part in request.target:

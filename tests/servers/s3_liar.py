@@ -1,16 +1,16 @@
 """A proxy before a real S3 that drops headers of requests, as proxies do that do not know them; it signs anew."""
 
-import asyncio
 import http.client
-import threading
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from typing_extensions import override
 
-from tests.servers.http import Answer, Request, serving
+from tests.servers.http import Answer, Request
+from tests.servers.in_thread import InThread
 from tests.servers.seaweedfs import SeaweedFS
 
 HOP = ("host", "connection", "authorization", "x-amz-date", "x-amz-content-sha256", "content-length", "expect")
@@ -20,42 +20,18 @@ TAKEN = ("connection", "transfer-encoding", "keep-alive")
 """Headers of answers that are not passed on."""
 
 
-class LyingS3:
+class LyingS3(InThread):
     """Everything is as the store behind it has it, but for the headers in `drops` (lower case) of puts of objects."""
 
     def __init__(self, store: SeaweedFS) -> None:
+        super().__init__()
         self.drops: frozenset[str] = frozenset()
         self.region, self.access_key, self.secret_key = store.region, store.access_key, store.secret_key
         self.client, self.create_bucket = store.client, store.create_bucket
-        self.port = 0
         self._behind = urlsplit(store.url).netloc
         self._signer = S3SigV4Auth(Credentials(store.access_key, store.secret_key), "s3", store.region)
-        self._started = threading.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._end: asyncio.Event | None = None
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self._started.wait(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._loop is not None and self._end is not None:
-            self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join(10)
-
-    async def _serve(self) -> None:
-        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
-        async with serving(self._answer) as port:
-            self.port = port
-            self._started.set()
-            await self._end.wait()
-
+    @override
     def _answer(self, request: Request) -> Answer:
         path, _, query = request.target.partition("?")
         is_put = request.method == "PUT" and not query and path.count("/") > 1
