@@ -6,14 +6,13 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from typing_extensions import override
 
 from tests.servers.fetch import PINS, ServerUnavailable, fetched, pip_install
 from tests.servers.ports import connectable, free_ports
 from tests.servers.process import NotReady, ServerProcess
+from tests.servers.s3_client import make_bucket, s3_client
 
 VERSION = "4.48"
 
@@ -39,25 +38,11 @@ class SeaweedFS(ServerProcess):
 
     def client(self, access_key: str = access_key, secret_key: str = secret_key) -> Any:
         """A boto3 client, by default of the administrator."""
-        once = Config(
-            retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20, s3={"addressing_style": "path"}
-        )
-        return boto3.client(
-            "s3",
-            endpoint_url=self.url,
-            region_name=self.region,
-            aws_access_key_id=access_key,
-            aws_secret_access_key=secret_key,
-            config=once,
-        )
+        return s3_client(self.url, self.region, access_key, secret_key)
 
     def create_bucket(self, name: str, lock: bool = True) -> str:
         """Makes a bucket, with versioning and object lock unless `lock` is false, and returns its name."""
-        s3 = self.client()
-        s3.create_bucket(Bucket=name, ObjectLockEnabledForBucket=lock)
-        if lock:
-            s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-        return name
+        return make_bucket(self.client(), name, lock=lock)
 
     @override
     def prepare(self, data: Path) -> None:

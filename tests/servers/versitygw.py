@@ -7,14 +7,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from typing_extensions import override
 
 from tests.servers.fetch import ServerUnavailable, fetched, need, run
 from tests.servers.ports import connectable, free_ports
 from tests.servers.process import NotReady, ServerProcess
+from tests.servers.s3_client import make_bucket, s3_client
 
 VERSION = "1.8.0"
 MODULE = f"github.com/versity/versitygw/cmd/versitygw@v{VERSION}"
@@ -41,24 +40,11 @@ class VersityGateway(ServerProcess):
         return f"http://127.0.0.1:{self.port}"
 
     def client(self) -> Any:
-        once = Config(
-            retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20, s3={"addressing_style": "path"}
-        )
-        return boto3.client(
-            "s3",
-            endpoint_url=self.url,
-            region_name=self.region,
-            aws_access_key_id=self.access_key,
-            aws_secret_access_key=self.secret_key,
-            config=once,
-        )
+        return s3_client(self.url, self.region, self.access_key, self.secret_key)
 
     def create_bucket(self, name: str) -> str:
         """Makes a bucket with versioning and object lock, and returns its name."""
-        s3 = self.client()
-        s3.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
-        s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-        return name
+        return make_bucket(self.client(), name)
 
     @override
     def prepare(self, data: Path) -> None:
