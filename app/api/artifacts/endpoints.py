@@ -28,13 +28,12 @@ from app.api.edge import MayReadArtifacts, MaySearchArtifacts, TheEdge
 from app.api.http.accept import wanted_format
 from app.api.http.problems import ApiProblem, responses
 from app.api.shapes.examples import ARTIFACT, COLUMN, page, shown
+from app.api.shapes.formats import ALIASES, CONTENT_TYPES, FORMATS
 from app.domain.search import FoundArtifact
 from app.metadata.content import Gone
 from app.metadata.search import MetadataColumn
 
 router = APIRouter(prefix="/api/artifacts", tags=["artifacts"])
-
-_ALIASES = {"application/ndjson": "ndjson", "application/jsonl": "ndjson", "application/x-jsonlines": "ndjson"}
 
 _WORD = r"[\w!#$&^.+-]+"
 _CONTENT_TYPE = re.compile(rf"{_WORD}/{_WORD}( *; *{_WORD}=({_WORD}|\"[ -~]*\"))*", re.ASCII)
@@ -88,7 +87,7 @@ async def search(request: Request, edge: TheEdge, _caller: MaySearchArtifacts) -
     items = request.query_params.multi_items()
     columns = await edge.artifacts.columns() if asks_for_metadata(items) else []
     query = read_query(items, {column.key for column in columns})
-    form = query.format or wanted_format(request.headers.getlist("accept"), tables_out.MEDIA_TYPES, _ALIASES)
+    form = query.format or wanted_format(request.headers.getlist("accept"), FORMATS, ALIASES)
     if form == "json":
         page = await edge.artifacts.page(query.search, query.before, query.limit)
         return Response(
@@ -106,12 +105,11 @@ async def search(request: Request, edge: TheEdge, _caller: MaySearchArtifacts) -
             yield tables_out.csv_rows(page, keys) if form == "csv" else tables_out.ndjson_rows(page)
             page = await anext(pages, None)
 
-    media_type = "text/csv; charset=utf-8; header=present" if form == "csv" else tables_out.MEDIA_TYPES[form]
     return StreamingResponse(
         content(),
         headers={
             **_SAFE,
-            "Content-Type": media_type,
+            "Content-Type": CONTENT_TYPES[form],
             "Content-Disposition": f'attachment; filename="artifacts.{form}"',
         },
     )

@@ -13,8 +13,6 @@ from app.domain.exact_json import read_json, write_json
 from app.domain.extraction import ValueKind, searchable
 from app.domain.search import FoundArtifact, FoundValue
 
-MEDIA_TYPES = {"json": "application/json", "csv": "text/csv", "ndjson": "application/x-ndjson"}
-
 HEAD = (
     "id",
     "messageType",

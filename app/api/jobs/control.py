@@ -19,6 +19,7 @@ from app.api.shapes import examples
 from app.api.shapes.cursors import Cursor, Limit, read_started_cursor, started_cursor
 from app.api.shapes.examples import page, shown
 from app.api.shapes.ids import EXAMPLE_ID, JobId, unknown
+from app.api.shapes.texts import NO_NUL
 from app.domain.jobs import JobState
 from app.jobs import control
 from app.jobs.control import ImpossibleForJob, UnknownJob
@@ -28,9 +29,6 @@ router = APIRouter(prefix="/api/jobs", tags=["backfill jobs"])
 
 MAX_BODY = 16_384
 """Bytes of a body in JSON: a cause has up to 1,000 characters, each up to 12 bytes where it is escaped."""
-
-NO_NUL = "^[^\\x00]*$"
-"""PostgreSQL knows no text with one."""
 
 SHOWN = shown("The job as it stands.", examples.JOB)
 RETRIED = {**examples.JOB, "retryOf": "5f0c7a52-33a3-4d3f-9a0e-3f5e0f1a7c11"}

@@ -10,21 +10,16 @@ from app.api.edge import MayReadJobs, TheEdge
 from app.api.http.accept import wanted_format
 from app.api.http.problems import responses
 from app.api.jobs.reference_rows import ReferencePage, csv_header, csv_rows, json_page, ndjson_rows
-from app.api.shapes import csv_rows as csv_shape
 from app.api.shapes.cursors import Cursor, Limit, read_position_cursor
 from app.api.shapes.examples import FAILED_REFERENCE, REFERENCE, page
+from app.api.shapes.formats import ALIASES, CONTENT_TYPES, FORMATS
 from app.api.shapes.ids import JobId, unknown
+from app.api.shapes.texts import NO_NUL
 from app.domain.jobs import TaskState
 from app.domain.references import Wanted
 from app.jobs.control import UnknownJob
 
 router = APIRouter(prefix="/api/jobs", tags=["backfill jobs"])
-
-NO_NUL = "^[^\\x00]*$"
-"""PostgreSQL knows no text with one."""
-
-MEDIA_TYPES = {"json": "application/json", "csv": "text/csv", "ndjson": "application/x-ndjson"}
-ALIASES = {"application/ndjson": "ndjson", "application/jsonl": "ndjson", "application/x-jsonlines": "ndjson"}
 
 
 @router.get(
@@ -64,7 +59,7 @@ async def list_references(
     nested names (`errorMessage`, `objectKey`) and puts a `'` before what a spreadsheet would execute."""
     wanted = Wanted(state, id_, cause)
     after = read_position_cursor(cursor)
-    form = wanted_format(request.headers.getlist("accept"), MEDIA_TYPES, ALIASES)
+    form = wanted_format(request.headers.getlist("accept"), FORMATS, ALIASES)
     try:
         await edge.references.check(job_id, wanted)
     except UnknownJob:
@@ -72,7 +67,7 @@ async def list_references(
     if form == "json":
         found = await edge.references.page(job_id, wanted, after, limit)
         following = None if found.next is None else str(found.next)
-        return Response(json_page(found.references, following), media_type=MEDIA_TYPES[form])
+        return Response(json_page(found.references, following), media_type=CONTENT_TYPES[form])
     pages = edge.references.pages(job_id, wanted, after)
     first = await anext(pages, None)  # what is wrong is said before anything is sent
 
@@ -85,7 +80,7 @@ async def list_references(
             references = await anext(pages, None)
 
     headers = {
-        "Content-Type": csv_shape.MEDIA_TYPE if form == "csv" else MEDIA_TYPES[form],
+        "Content-Type": CONTENT_TYPES[form],
         "Content-Disposition": f'attachment; filename="references-{job_id}.{form}"',
     }
     return StreamingResponse(content(), headers=headers)

@@ -135,18 +135,16 @@ async def read_report(
     """
     retries: list[UUID] | None = None
     if merged:
-        found = await edge.merged_reports.find(job_id)
-        job = None if found is None else found.job
+        whole = await edge.merged_reports.find(job_id)
+        if whole is None:
+            raise unknown(job_id)
+        job, retries = whole.job, [each.id for each in whole.retries]
+        pages = edge.merged_reports.pages(whole, state)
     else:
-        found = None
-        job = await edge.reports.find(job_id)
-    if job is None:
-        raise unknown(job_id)
-    if found is None:
-        pages = edge.reports.pages(job_id, state)
-    else:
-        retries = [each.id for each in found.retries]
-        pages = edge.merged_reports.pages(found, state)
+        found = await edge.reports.find(job_id)
+        if found is None:
+            raise unknown(job_id)
+        job, pages = found, edge.reports.pages(job_id, state)
     first = await anext(pages, None)
 
     async def content() -> AsyncIterator[bytes]:

@@ -3,8 +3,6 @@
 import re
 from collections.abc import Iterable
 
-MEDIA_TYPE = "text/csv; charset=utf-8; header=present"
-
 _QUOTED = re.compile(r'[",;\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]|^\s|\s$')
 """What must stand in quotes, and what else ends a line for some readers; some spreadsheets divide at ; and tabs too."""
 
