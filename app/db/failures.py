@@ -69,8 +69,3 @@ async def _examples(connection: AsyncConnection, job_id: UUID, positions: Sequen
         position: Example(position, Reference(id_, version), message, trace_id)
         for position, id_, version, message, trace_id in rows
     }
-
-
-async def has_cause(connection: AsyncConnection, job_id: UUID, id_: int) -> bool:
-    statement = select(failure_cause.c.id).where(failure_cause.c.job_id == job_id, failure_cause.c.id == id_)
-    return (await connection.execute(statement)).first() is not None
