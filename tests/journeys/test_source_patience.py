@@ -1,15 +1,18 @@
 """A source that is away: its references wait for it, and fail once the patience with it is over."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from tests.servers.source import Source
 from tests.support.archive_types import unversioned
 from tests.support.effects import assert_all_succeeded
 from tests.support.embedded import Embedded
+from tests.support.service import Service
 
 NAMES = [f"ref-{number}" for number in range(30)]
 QUICK = {"jeap.processarchive.backfill.retry-backoff": "10ms"}
@@ -26,7 +29,7 @@ def test_references_wait_for_a_source_that_is_away_even_without_retries(tmp_path
     with Embedded(tmp_path, source, QUICK).service() as service:
         source.kill()
         service.submit(job_id, unversioned(*NAMES), num_of_retry=0)
-        service.wait("the source was tried and tasks put back", lambda: put_back(service.logged()) >= len(NAMES))
+        service.wait("the source was tried and tasks put back", lambda: put_back(service) >= len(NAMES))
         assert service.job(job_id)["counts"]["open"] == len(NAMES)
         source.start()
         assert_all_succeeded(service.wait_completed(job_id, 120), NAMES)
@@ -44,5 +47,7 @@ def test_references_fail_once_the_patience_with_their_source_is_over(tmp_path: P
     }
 
 
-def put_back(lines: list[dict[str, object]]) -> int:
-    return sum(1 for line in lines if str(line["message"]).startswith("put back until"))
+def put_back(service: Service) -> float:
+    found = re.search(r'^pas_tasks_total\{outcome="put_back"\} (.+)$', httpx.get(f"{service.url}/metrics").text, re.M)
+    assert found is not None
+    return float(found[1])

@@ -1,5 +1,7 @@
 """Errors of the database: outages in the service's words, bugs as they are; a closed database says why."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -45,10 +47,13 @@ async def test_a_broken_constraint_stays_what_it_is_also_where_it_is_read(databa
 
 
 async def test_an_outage_has_what_happened_as_its_cause(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
     database = Database(f"sqlite:///{tmp_path}/no/such/directory/pas.sqlite")
     with pytest.raises(Unavailable) as caught:
         await database.ping()
     assert isinstance(caught.value.__cause__, DBAPIError)
+    for thread in set(threading.enumerate()) - before:  # aiosqlite's, which answers to this loop once more
+        await asyncio.to_thread(thread.join)
 
 
 async def test_a_table_that_is_missing_is_a_database_that_is_not_prepared(database: Database) -> None:
