@@ -9,6 +9,7 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     Row,
+    RowMapping,
     Uuid,
     bindparam,
     func,
@@ -25,7 +26,8 @@ from app.db.pages import newest_first
 from app.db.tables import NO_DATA, job, task
 from app.domain.causes import cause_id, cause_of
 from app.domain.identity import reference_key
-from app.domain.jobs import Job, JobState, References, TaskState
+from app.domain.jobs import Job, JobKind, JobState, References, TaskState
+from app.domain.waiting import Waiting, WaitingFor
 
 KEYS_AT_ONCE = 2_000
 """Keys of tasks that are read in one go, some 5 ms: then other work of the event loop gets its turn."""
@@ -52,6 +54,8 @@ async def insert_if_absent(connection: AsyncConnection, new: Job) -> bool:
             open=new.open,
             retry_of=new.retry_of,
             retry_cause=new.retry_cause,
+            name=new.name,
+            kind=new.kind,
         )
         .on_conflict_do_nothing(index_elements=[job.c.id])
         .returning(job.c.id)
@@ -250,4 +254,22 @@ def as_job(row: Row[tuple[object, ...]]) -> Job:
         retry_cause=values["retry_cause"],
         traceparent=values["traceparent"],
         content_hash=values["content_hash"],
+        name=values["name"],
+        kind=JobKind(values["kind"]),
+        cancelled_by=values["cancelled_by"],
+        cancelled_at=values["cancelled_at"],
+        waiting=_waiting(values),
+    )
+
+
+def _waiting(values: RowMapping) -> Waiting | None:
+    """What the columns of a job row say that it waits for."""
+    if values["waiting_for"] is None:
+        return None
+    return Waiting(
+        WaitingFor(values["waiting_for"]),
+        values["waiting_name"],
+        values["waiting_since"],
+        values["waiting_reason"],
+        values["waiting_until"],
     )

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
+from sqlalchemy.types import TypeEngine
 from typing_extensions import override
 
 
@@ -40,6 +41,11 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def serial() -> TypeEngine[int]:
+    """A number that the database counts up: SQLite does that for INTEGER only."""
+    return BigInteger().with_variant(Integer(), "sqlite")
 
 
 metadata = MetaData(
@@ -90,6 +96,15 @@ job = Table(
     Column("retry_cause", Text, comment="only those of this cause (domain.causes.cause_of)"),
     Column("held_until", UtcDateTime, comment="its source asked for a pause: nothing is published before"),
     Column("relayed_at", UtcDateTime, comment="when its commands were last published: whose turn it is"),
+    Column("name", String(255)),
+    Column("kind", String(16), nullable=False, server_default=text("'backfill'")),
+    Column("cancelled_by", Text),
+    Column("cancelled_at", UtcDateTime),
+    Column("waiting_for", String(16), comment="domain.waiting.WaitingFor"),
+    Column("waiting_name", Text),
+    Column("waiting_since", UtcDateTime),
+    Column("waiting_reason", Text),
+    Column("waiting_until", UtcDateTime, comment="the next try"),
     CheckConstraint("open >= 0 AND open + succeeded + failed = total", name="counters"),
 )
 Index(
@@ -186,6 +201,51 @@ failure_cause = Table(
     Column("last", UtcDateTime, nullable=False),
 )
 
+job_action = Table(
+    "job_action",
+    metadata,
+    Column("job_id", Uuid, ForeignKey(job.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False, comment="order of the actions, from 0"),
+    Column("what", String(16), nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+
+job_progress = Table(
+    "job_progress",
+    metadata,
+    Column("job_id", Uuid, ForeignKey(job.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("slot", BigInteger, primary_key=True, autoincrement=False, comment="Unix time divided by 5 s"),
+    Column("done", Integer, nullable=False, comment="tasks that ended in these seconds"),
+)
+
+job_event = Table(
+    "job_event",
+    metadata,
+    Column("id", serial(), primary_key=True, autoincrement=True),
+    Column("job_id", Uuid, nullable=False),
+    Column("event", Text, nullable=False, comment="BackfillJobStateChangedEvent as JSON"),
+    Column("traceparent", String(55)),
+)
+"""Events that the broker is owed, in their order; deleted once acknowledged."""
+
+service_process = Table(
+    "service_process",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("release", Text, nullable=False),
+)
+
+dead_letter_count = Table(
+    "dead_letter_count",
+    metadata,
+    Column("topic", String(249), primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("last_at", UtcDateTime, nullable=False),
+)
+
 schema_lock = 7250150
 """Key of the PostgreSQL advisory locks of this service: `(schema_lock, purpose)`."""
 
@@ -197,9 +257,15 @@ __all__ = [
     "UNCOUNTED",
     "WAITING",
     "UtcDateTime",
+    "dead_letter_count",
     "failure_cause",
     "job",
+    "job_action",
+    "job_event",
+    "job_progress",
     "metadata",
     "schema_lock",
+    "serial",
+    "service_process",
     "task",
 ]

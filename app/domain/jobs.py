@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
+from app.domain.waiting import Waiting
+
 
 class JobState(StrEnum):
     """The set of states is closed: no other state may appear in a report."""
@@ -19,6 +21,31 @@ class JobResult(StrEnum):
     SUCCEEDED = "succeeded"
     PARTIALLY_SUCCEEDED = "partially-succeeded"
     FAILED = "failed"
+
+
+class JobKind(StrEnum):
+    """`backfill`: submitted by a person; `live`: the messages of an archive type and a day."""
+
+    BACKFILL = "backfill"
+    LIVE = "live"
+
+
+class ActionKind(StrEnum):
+    """The things that are done to a job."""
+
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    CANCELLED = "cancelled"
+    REDRIVEN = "redriven"
+    RETRIED = "retried"
+
+
+class Action(NamedTuple):
+    """Something that was done to a job; `by` is a person, or the job itself (`BY_FAILURES`)."""
+
+    what: ActionKind
+    by: str
+    at: datetime
 
 
 class TaskState(StrEnum):
@@ -53,7 +80,8 @@ class Job:
     """A job as stored. `config_id` is what the submission said, `resolved_config_id` what it resolved to.
 
     `cancelled` references are among the failed; `paused_seconds` are those of pauses that have ended; `retry_of` is the
-    job whose failed references these are, only those of `retry_cause` where there is one.
+    job whose failed references these are, only those of `retry_cause` where there is one. `name` is the submitter's,
+    for people.
     `traceparent` is the W3C context of the PUT: everything done for the job belongs to that trace.
     """
 
@@ -82,6 +110,11 @@ class Job:
     paused_seconds: float = 0
     retry_of: UUID | None = None
     retry_cause: str | None = None
+    name: str | None = None
+    kind: JobKind = JobKind.BACKFILL
+    cancelled_by: str | None = None
+    cancelled_at: datetime | None = None
+    waiting: Waiting | None = None
 
     @property
     def result(self) -> JobResult | None:

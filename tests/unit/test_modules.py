@@ -46,6 +46,7 @@ ELSEWHERE: dict[str, str] = {
     "app.domain.failures": "through its endpoint: api/jobs/test_failures.py",
     "app.domain.known_types": "through the list of archive types: api/archive_types",
     "app.domain.references": "through its endpoint: api/jobs/test_references.py",
+    "app.domain.waiting": "through its endpoint: api/jobs/test_job_endpoints.py",
     "app.objectstore.s3_buckets": "needs S3: tests/integration/test_objectstore_s3.py",
     "app.outgoing.bad_answers": "through HttpSources: sources/test_http_faults.py",
     "app.settings.checks": "through load_settings: settings/test_settings.py",
