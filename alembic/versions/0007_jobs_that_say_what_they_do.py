@@ -16,7 +16,7 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-OF_JOB = ("name", "kind", "cancelled_by", "cancelled_at")
+OF_JOB = ("name", "kind", "started_by_subject", "cancelled_by", "cancelled_at")
 WAITING = ("waiting_for", "waiting_name", "waiting_since", "waiting_reason", "waiting_until")
 
 
@@ -24,6 +24,7 @@ def upgrade() -> None:
     for column in (
         sa.Column("name", sa.String(255), nullable=True),
         sa.Column("kind", sa.String(16), nullable=False, server_default=sa.text("'backfill'")),
+        sa.Column("started_by_subject", sa.Text, nullable=True),
         sa.Column("cancelled_by", sa.Text, nullable=True),
         sa.Column("cancelled_at", UtcDateTime, nullable=True),
         sa.Column("waiting_for", sa.String(16), nullable=True, comment="domain.waiting.WaitingFor"),
@@ -55,8 +56,10 @@ def upgrade() -> None:
         "job_event",
         sa.Column("id", serial(), nullable=False, autoincrement=True),
         sa.Column("job_id", sa.Uuid, nullable=False),
-        sa.Column("event", sa.Text, nullable=False, comment="BackfillJobStateChangedEvent as JSON"),
+        sa.Column("at", UtcDateTime, nullable=False),
+        sa.Column("payload", sa.Text, nullable=False, comment="JSON of BackfillJobStateChangedEvent.payload"),
         sa.Column("traceparent", sa.String(55), nullable=True),
+        sa.Column("claimed_until", UtcDateTime, nullable=True, comment="lease of a process that is sending it"),
         sa.PrimaryKeyConstraint("id", name="pk_job_event"),
     )
     op.create_table(

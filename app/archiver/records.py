@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.archiver.gather import Gather
 from app.db import jobs, tasks
 from app.db.database import Database
+from app.db.job_history import JobHistory
 from app.domain.artifacts import StoredArtifact
-from app.domain.jobs import FailureThreshold, TaskId
+from app.domain.jobs import BY_FAILURES, FailureThreshold, JobChange, TaskId
 from app.domain.readiness import DATABASE, Readiness
 from app.domain.tasks import Settlement, TaskKey, TaskRow
 from app.outages import through_outages
@@ -30,12 +31,14 @@ class Records:
         self,
         database: Database,
         readiness: Readiness,
+        history: JobHistory,
         on_settled: Callable[[int], None],
         threshold: FailureThreshold | None = None,
     ) -> None:
         """`threshold`: a job whose failures exceed it pauses itself; None: a job never pauses itself."""
         self._database = database
         self._readiness = readiness
+        self._history = history
         self._on_settled = on_settled
         self._threshold = threshold
         self._notes: Gather[tuple[TaskId, StoredArtifact], bool] = Gather(self._note_all)
@@ -71,7 +74,7 @@ class Records:
 
     async def _settle_all(self, settlements: Sequence[Settlement]) -> list[bool]:
         metrics.BATCH_RECORD.observe(len(settlements))
-        settled = await self._run(lambda c: tasks.settle(c, settlements, datetime.now(UTC), self._threshold))
+        settled = await self._run(lambda c: self._settle_in(c, settlements))
         self._on_settled(len(settled.changed))
         for job_id in settled.completed:
             await self._log_completed(job_id)
@@ -79,6 +82,15 @@ class Records:
             text = "job paused: more than %g of its references failed; mend the cause, then resume or cancel it"
             log.warning(text, self._threshold.share if self._threshold else 0, extra={"job_id": str(job_id)})
         return [settlement.id in settled.changed for settlement in settlements]
+
+    async def _settle_in(self, connection: AsyncConnection, settlements: Sequence[Settlement]) -> tasks.SettledTasks:
+        now = datetime.now(UTC)
+        settled = await tasks.settle(connection, settlements, now, self._threshold)
+        for job_id in settled.paused:
+            await self._history.record(connection, job_id, JobChange.PAUSED, BY_FAILURES, now)
+        for job_id in settled.completed:
+            await self._history.record(connection, job_id, JobChange.COMPLETED, None, now)
+        return settled
 
     async def _log_completed(self, job_id: UUID) -> None:
         job = await self._run(lambda c: jobs.find(c, job_id))

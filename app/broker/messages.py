@@ -21,6 +21,8 @@ RUN_COMMAND_TYPE_VERSION = "1.0.0"
 EVENT_TYPE = "SharedArchivedArtifactVersionCreatedEvent"
 EVENT_TYPE_VERSION = "2.0.2"
 DOMAIN_EVENT_VERSION = "1.3.0"
+JOB_EVENT_TYPE = "BackfillJobStateChangedEvent"
+JOB_EVENT_TYPE_VERSION = "1.0.0"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -142,6 +144,29 @@ def archived_artifact_event(
     }
 
 
+def job_state_changed_event(
+    payload: Json, number: int, system: str, service: str, changed_at: datetime, event_id: UUID
+) -> Json:
+    """The event that something happened to a job; `payload` says what, and how the job stood then.
+
+    Sent again, the event keeps its idempotence id, which `number` tells from all others of the job.
+    """
+    job = payload["jobId"]
+    return {
+        "identity": {
+            "eventId": str(event_id),
+            "idempotenceId": f"{JOB_EVENT_TYPE}_{job}-{number}",
+            "created": epoch_millis(changed_at),
+        },
+        "type": {"name": JOB_EVENT_TYPE, "version": JOB_EVENT_TYPE_VERSION, "variant": None},
+        "publisher": {"system": system, "service": service},
+        "references": {},
+        "payload": payload,
+        "processId": job,
+        "domainEventVersion": DOMAIN_EVENT_VERSION,
+    }
+
+
 def command_key(reference: Reference) -> bytes:
     """Kafka key of a command: the reference id, so that one job uses all partitions."""
     return reference.id.encode()
@@ -150,6 +175,11 @@ def command_key(reference: Reference) -> bytes:
 def run_key(run_id: UUID, batch: int) -> bytes:
     """Kafka key of the command of a batch: its own, so that a run uses all partitions."""
     return b"%s-%d" % (str(run_id).encode(), batch)
+
+
+def job_state_changed_key(job_id: UUID) -> bytes:
+    """Kafka key of the events of a job: its id, so that they stay in their order."""
+    return str(job_id).encode()
 
 
 def event_key(job_id: UUID) -> bytes:

@@ -249,6 +249,7 @@ LOCK_LIFECYCLE = 2
 LOCK_MIGRATION = 3
 LOCK_DEFINITION = 4
 LOCK_RUN_RELAY = 5
+LOCK_EVENT_RELAY = 6
 
 
 def begins_with(connection: AsyncConnection, of: ColumnElement[str], prefix: str) -> list[ColumnElement[bool]]:

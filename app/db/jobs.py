@@ -1,6 +1,7 @@
 """Queries on jobs. None commits: the caller's transaction is the unit."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,10 +12,13 @@ from sqlalchemy import (
     Row,
     RowMapping,
     Uuid,
+    and_,
     bindparam,
     func,
     insert,
     literal,
+    not_,
+    or_,
     select,
     text,
     update,
@@ -26,7 +30,7 @@ from app.db.pages import newest_first
 from app.db.tables import NO_DATA, job, task
 from app.domain.causes import cause_id, cause_of
 from app.domain.identity import reference_key
-from app.domain.jobs import Job, JobKind, JobState, References, TaskState
+from app.domain.jobs import Job, JobFilter, JobKind, JobResult, JobState, References, TaskState
 from app.domain.waiting import Waiting, WaitingFor
 
 KEYS_AT_ONCE = 2_000
@@ -55,6 +59,7 @@ async def insert_if_absent(connection: AsyncConnection, new: Job) -> bool:
             retry_of=new.retry_of,
             retry_cause=new.retry_cause,
             name=new.name,
+            started_by_subject=new.started_by_subject,
             kind=new.kind,
         )
         .on_conflict_do_nothing(index_elements=[job.c.id])
@@ -82,19 +87,35 @@ async def find(connection: AsyncConnection, job_id: UUID, *, lock: bool = False)
 
 
 async def page(
-    connection: AsyncConnection,
-    before: tuple[datetime, UUID] | None,
-    limit: int,
-    state: JobState | None,
-    message: str | None,
+    connection: AsyncConnection, before: tuple[datetime, UUID] | None, limit: int, wanted: JobFilter
 ) -> list[Job]:
-    """Jobs, newest first, that follow the job `before` in the list."""
-    statement = newest_first(job, before, limit)
-    if state is not None:
-        statement = statement.where(job.c.state == state)
-    if message is not None:
-        statement = statement.where(job.c.message == message)
+    """Wanted jobs, newest first, that follow the job `before` in the list."""
+    statement = newest_first(job, before, limit).where(*_conditions(wanted))
     return [as_job(row) for row in await connection.execute(statement)]
+
+
+def _conditions(wanted: JobFilter) -> Iterator[ColumnElement[bool]]:
+    for column, value in ((job.c.state, wanted.state), (job.c.message, wanted.message), (job.c.kind, wanted.kind)):
+        if value is not None:
+            yield column == value
+    if wanted.result is not None:
+        yield job.c.state == JobState.COMPLETED
+        match wanted.result:
+            case JobResult.SUCCEEDED:
+                yield job.c.failed == 0
+            case JobResult.FAILED:
+                yield and_(job.c.failed > 0, job.c.succeeded == 0)
+            case JobResult.PARTIALLY_SUCCEEDED:
+                yield and_(job.c.failed > 0, job.c.succeeded > 0)
+    if wanted.started_by is not None:
+        names = (job.c.started_by_name, job.c.started_by_ext_id, job.c.started_by_subject)
+        yield or_(*(name == wanted.started_by for name in names))
+    if wanted.waiting is not None:
+        waits = and_(job.c.state == JobState.OPEN, job.c.paused.is_(False), job.c.waiting_for.is_not(None))
+        if isinstance(wanted.waiting, WaitingFor):
+            yield and_(waits, job.c.waiting_for == wanted.waiting)
+        else:
+            yield waits if wanted.waiting else not_(waits)
 
 
 async def redrive(connection: AsyncConnection, job_id: UUID) -> int:
@@ -152,20 +173,28 @@ def _pardoned(succeeded: int, failed: int) -> dict[str, int]:
     return {"pardoned": succeeded + failed, "pardoned_failed": failed}
 
 
-async def cancel(
-    connection: AsyncConnection, job_id: UUID, message: str, trace_id: str | None, now: datetime
-) -> int | None:
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """By whom, when, and the message and trace id of the tasks that fail with it."""
+
+    by: str
+    at: datetime
+    message: str
+    trace_id: str | None
+
+
+async def cancel(connection: AsyncConnection, job_id: UUID, cancelled: Cancel) -> int | None:
     """Fails the open tasks without a stored object; returns how many. None when the job has ended.
 
     Tasks with a stored object stay open and can only succeed; if there are none, the job ends here. A pause ends.
     """
     open_ones = (task.c.job_id == job_id, task.c.state == TaskState.OPEN, task.c.stored.is_(None))
     await _lock_tasks(connection, *open_ones)
-    cause = cause_of(message)
+    now, cause = cancelled.at, cause_of(cancelled.message)
     failed = {
         "state": TaskState.FAILED,
-        "message": message,
-        "trace_id": trace_id,
+        "message": cancelled.message,
+        "trace_id": cancelled.trace_id,
         "finished_at": now,
         "cause": cause_id(cause),
     }
@@ -180,6 +209,8 @@ async def cancel(
         "failed": of.failed + count,
         "cancelled": of.cancelled + count,
         "held_until": None,
+        "cancelled_by": cancelled.by,
+        "cancelled_at": now,
     }
     if of.open == count:
         values |= {"state": JobState.COMPLETED, "completed": now}
@@ -255,6 +286,7 @@ def as_job(row: Row[tuple[object, ...]]) -> Job:
         traceparent=values["traceparent"],
         content_hash=values["content_hash"],
         name=values["name"],
+        started_by_subject=values["started_by_subject"],
         kind=JobKind(values["kind"]),
         cancelled_by=values["cancelled_by"],
         cancelled_at=values["cancelled_at"],

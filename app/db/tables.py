@@ -98,6 +98,7 @@ job = Table(
     Column("relayed_at", UtcDateTime, comment="when its commands were last published: whose turn it is"),
     Column("name", String(255)),
     Column("kind", String(16), nullable=False, server_default=text("'backfill'")),
+    Column("started_by_subject", Text),
     Column("cancelled_by", Text),
     Column("cancelled_at", UtcDateTime),
     Column("waiting_for", String(16), comment="domain.waiting.WaitingFor"),
@@ -224,8 +225,10 @@ job_event = Table(
     metadata,
     Column("id", serial(), primary_key=True, autoincrement=True),
     Column("job_id", Uuid, nullable=False),
-    Column("event", Text, nullable=False, comment="BackfillJobStateChangedEvent as JSON"),
+    Column("at", UtcDateTime, nullable=False),
+    Column("payload", Text, nullable=False, comment="JSON of BackfillJobStateChangedEvent.payload"),
     Column("traceparent", String(55)),
+    Column("claimed_until", UtcDateTime, comment="lease of a process that is sending it"),
 )
 """Events that the broker is owed, in their order; deleted once acknowledged."""
 

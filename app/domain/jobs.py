@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
-from app.domain.waiting import Waiting
+from app.domain.waiting import Waiting, WaitingFor
 
 
 class JobState(StrEnum):
@@ -30,20 +30,27 @@ class JobKind(StrEnum):
     LIVE = "live"
 
 
-class ActionKind(StrEnum):
-    """The things that are done to a job."""
+class JobChange(StrEnum):
+    """What happens to a job: actions are kept and shown, and some changes are told as events."""
 
+    SUBMITTED = "submitted"
     PAUSED = "paused"
     RESUMED = "resumed"
     CANCELLED = "cancelled"
     REDRIVEN = "redriven"
     RETRIED = "retried"
+    COMPLETED = "completed"
+
+
+ACTIONS = frozenset(JobChange) - {JobChange.SUBMITTED, JobChange.COMPLETED}
+TOLD = frozenset(JobChange) - {JobChange.REDRIVEN, JobChange.RETRIED}
+"""The changes that events tell."""
 
 
 class Action(NamedTuple):
     """Something that was done to a job; `by` is a person, or the job itself (`BY_FAILURES`)."""
 
-    what: ActionKind
+    what: JobChange
     by: str
     at: datetime
 
@@ -112,9 +119,15 @@ class Job:
     retry_cause: str | None = None
     name: str | None = None
     kind: JobKind = JobKind.BACKFILL
+    started_by_subject: str | None = None
     cancelled_by: str | None = None
     cancelled_at: datetime | None = None
     waiting: Waiting | None = None
+
+    @property
+    def trace_id(self) -> str | None:
+        """Of the request that submitted it."""
+        return None if self.traceparent is None else self.traceparent[3:35]
 
     @property
     def result(self) -> JobResult | None:
@@ -124,6 +137,21 @@ class Job:
         if self.failed == 0:
             return JobResult.SUCCEEDED
         return JobResult.FAILED if self.succeeded == 0 else JobResult.PARTIALLY_SUCCEEDED
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """The jobs that somebody wants to see; None: whatever it is.
+
+    `started_by` is a name, ext_id or subject; `waiting` says whether they wait, or what for.
+    """
+
+    state: JobState | None = None
+    result: JobResult | None = None
+    message: str | None = None
+    kind: JobKind | None = None
+    started_by: str | None = None
+    waiting: bool | WaitingFor | None = None
 
 
 BY_FAILURES = "failure-threshold"

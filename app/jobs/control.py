@@ -1,16 +1,17 @@
 """Jobs as people see and control them: find, list, pause, resume, cancel, redrive."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db import jobs
+from app.db import job_history, jobs
 from app.db.database import Database
-from app.domain.jobs import Job, JobState
+from app.db.job_history import JobHistory
+from app.domain.jobs import Action, Job, JobChange, JobFilter, JobState
 from app.telemetry import metrics, traces
 
 log = logging.getLogger(__name__)
@@ -30,13 +31,18 @@ class ImpossibleForJob(Exception):
 
 @dataclass(frozen=True, slots=True)
 class JobStatus:
-    """A job, with figures computed from its counters. `rate` is in references per second, without the pauses."""
+    """A job, with figures computed from its counters, what was done to it, and the jobs that retry what failed in it.
+
+    `rate` is in references per second, without the pauses.
+    """
 
     job: Job
     without_data: int
     without_data_at: datetime | None
     rate: float | None
     estimated_end: datetime | None
+    actions: Sequence[Action] = ()
+    retries: Sequence[UUID] = ()
 
 
 class JobControl:
@@ -45,29 +51,34 @@ class JobControl:
     `on_due` is called when commands have become due.
     """
 
-    def __init__(self, database: Database, on_due: Callable[[], None]) -> None:
+    def __init__(self, database: Database, history: JobHistory, on_due: Callable[[], None]) -> None:
         self._database = database
+        self._history = history
         self._on_due = on_due
 
     async def view(self, job_id: UUID) -> JobStatus:
         async with self._database.reading() as connection:
-            return await _view_of(connection, job_id)
+            return (await _views(connection, [await _known(connection, job_id)]))[0]
 
     async def page(
-        self, before: tuple[datetime, UUID] | None, limit: int, state: JobState | None, message: str | None
+        self, before: tuple[datetime, UUID] | None, limit: int, wanted: JobFilter
     ) -> tuple[list[JobStatus], bool]:
-        """Jobs, newest first, that follow the job `before` in the list; and whether there are more."""
+        """Wanted jobs, newest first, that follow the job `before` in the list; and whether there are more."""
         async with self._database.reading() as connection:
-            found = await jobs.page(connection, before, limit + 1, state, message)
-            without_data = await jobs.count_without_data(connection, [job.id for job in found[:limit]])
-        return [_view(job, without_data) for job in found[:limit]], len(found) > limit
+            found = await jobs.page(connection, before, limit + 1, wanted)
+            return await _views(connection, found[:limit]), len(found) > limit
 
-    async def redrive(self, job_id: UUID) -> JobStatus:
-        """Publishes the commands of all open tasks again, also of tasks whose source had no data."""
+    async def redrive(self, job_id: UUID, who: str) -> JobStatus:
+        """Publishes the commands of all open tasks again, also of tasks whose source had no data.
+
+        Nothing happens to a job that has ended.
+        """
 
         async def work(connection: AsyncConnection) -> None:
             await _known(connection, job_id)
             await jobs.redrive(connection, job_id)
+            if (await _known(connection, job_id, lock=True)).state is JobState.OPEN:
+                await self._history.record(connection, job_id, JobChange.REDRIVEN, who, datetime.now(UTC))
 
         view = await self._steer(job_id, work)
         self._on_due()
@@ -80,7 +91,9 @@ class JobControl:
             job = await _running(connection, job_id)
             if job.paused:
                 raise ImpossibleForJob("is paused already")
-            await jobs.pause(connection, job, who, datetime.now(UTC))
+            now = datetime.now(UTC)
+            await jobs.pause(connection, job, who, now)
+            await self._history.record(connection, job_id, JobChange.PAUSED, who, now)
 
         return self._logged(await self._steer(job_id, work), "paused", who)
 
@@ -91,7 +104,9 @@ class JobControl:
             job = await _running(connection, job_id)
             if not job.paused:
                 raise ImpossibleForJob("is not paused")
-            await jobs.resume(connection, job, datetime.now(UTC))
+            now = datetime.now(UTC)
+            await jobs.resume(connection, job, now)
+            await self._history.record(connection, job_id, JobChange.RESUMED, who, now)
 
         view = await self._steer(job_id, work)
         self._on_due()
@@ -108,8 +123,13 @@ class JobControl:
         async def work(connection: AsyncConnection) -> None:
             context = traces.parse((await _known(connection, job_id)).traceparent)
             trace_id = context.trace_id if context else None
-            if await jobs.cancel(connection, job_id, message, trace_id, datetime.now(UTC)) is None:
+            now = datetime.now(UTC)
+            cancelled = jobs.Cancel(who, now, message, trace_id)
+            if await jobs.cancel(connection, job_id, cancelled) is None:
                 raise ImpossibleForJob("has ended")
+            await self._history.record(connection, job_id, JobChange.CANCELLED, who, now)
+            if (await _known(connection, job_id)).state is JobState.COMPLETED:
+                await self._history.record(connection, job_id, JobChange.COMPLETED, None, now)
 
         view = await self._steer(job_id, work)
         self._on_due()
@@ -143,15 +163,19 @@ async def _running(connection: AsyncConnection, job_id: UUID) -> Job:
     return job
 
 
-async def _view_of(connection: AsyncConnection, job_id: UUID) -> JobStatus:
-    job = await _known(connection, job_id)
-    return _view(job, await jobs.count_without_data(connection, [job_id]))
-
-
-def _view(job: Job, without_data: Mapping[UUID, tuple[int, datetime | None]]) -> JobStatus:
-    count, last = without_data.get(job.id, (0, None))
-    rate = _rate(job)
-    return JobStatus(job, count, last, rate, _estimated_end(job, job.open - count, rate))
+async def _views(connection: AsyncConnection, found: Sequence[Job]) -> list[JobStatus]:
+    """The jobs as people see them, in the same order."""
+    ids = [job.id for job in found]
+    without_data = await jobs.count_without_data(connection, ids)
+    actions = await job_history.actions(connection, ids)
+    retries = await job_history.retries(connection, ids)
+    views = []
+    for job in found:
+        count, last = without_data.get(job.id, (0, None))
+        rate = _rate(job)
+        end = _estimated_end(job, job.open - count, rate)
+        views.append(JobStatus(job, count, last, rate, end, actions.get(job.id, ()), retries.get(job.id, ())))
+    return views
 
 
 def _rate(job: Job) -> float | None:

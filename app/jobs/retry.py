@@ -11,9 +11,10 @@ from app.catalog.archive_types import ResolveError
 from app.catalog.live import LiveCatalog
 from app.db import jobs
 from app.db.database import Database
+from app.db.job_history import JobHistory
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.identity import content_hash
-from app.domain.jobs import Job
+from app.domain.jobs import Job, JobChange
 from app.jobs.control import ImpossibleForJob, UnknownJob
 from app.jobs.failures import count_all
 from app.jobs.submit import DifferentContent, NewJob, Submitter, begun
@@ -25,8 +26,11 @@ log = logging.getLogger(__name__)
 class Retries:
     """`on_new` is called after a new job was committed: its commands are due."""
 
-    def __init__(self, database: Database, catalog: LiveCatalog, on_new: Callable[[], None]) -> None:
+    def __init__(
+        self, database: Database, history: JobHistory, catalog: LiveCatalog, on_new: Callable[[], None]
+    ) -> None:
         self._database = database
+        self._history = history
         self._catalog = catalog
         self._on_new = on_new
 
@@ -58,6 +62,9 @@ class Retries:
             keys = await jobs.keys_of(connection, new_id)
             digest = await asyncio.to_thread(content_hash, new.message, new.topic, new.config_id, keys)
             await jobs.set_content(connection, new_id, total, digest)
+            await self._history.record(connection, new_id, JobChange.SUBMITTED, by.called, new.started)
+            await jobs.find(connection, job_id, lock=True)
+            await self._history.record(connection, job_id, JobChange.RETRIED, by.called, new.started)
             return await jobs.find(connection, new_id)
 
         made = await self._database.run(insert)
@@ -97,5 +104,7 @@ def _repeated(known: Job, job_id: UUID, cause: str | None) -> bool:
 
 def _new_job(old: Job, new_id: UUID, configuration: ArchiveTypeConfiguration, by: Submitter, cause: str | None) -> Job:
     """Without references yet."""
-    new = NewJob(new_id, old.message, old.topic, old.config_id, old.num_of_retry, retry_of=old.id, retry_cause=cause)
+    new = NewJob(
+        new_id, old.message, old.topic, old.config_id, old.num_of_retry, old.name, retry_of=old.id, retry_cause=cause
+    )
     return begun(new, configuration, by)

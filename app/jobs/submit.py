@@ -14,8 +14,9 @@ from app.catalog.archive_types import ResolveError, UnknownMessage
 from app.catalog.live import LiveCatalog
 from app.db import jobs
 from app.db.database import Database
+from app.db.job_history import JobHistory
 from app.domain.archive_types import ArchiveTypeConfiguration
-from app.domain.jobs import Job, JobState, References
+from app.domain.jobs import Job, JobChange, JobState, References
 from app.domain.mistakes import Mistake
 from app.telemetry import metrics
 
@@ -34,6 +35,8 @@ class SubmittedContent(Protocol):
     def topic(self) -> str | None: ...
     @property
     def config_id(self) -> str | None: ...
+    @property
+    def name(self) -> str | None: ...
     @property
     def num_of_retry(self) -> int | None: ...
     @property
@@ -68,18 +71,23 @@ class DoesNotFit(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Submitter:
-    """Who submits the job, and the trace of the request."""
+    """Who submits the job, and the trace of the request. `called` is the name of this person in messages."""
 
     name: str | None
     ext_id: str | None
+    subject: str
+    called: str
     traceparent: str | None
 
 
 class Submissions:
     """`on_new` is called after a new job was committed: its commands are due."""
 
-    def __init__(self, database: Database, catalog: LiveCatalog, on_new: Callable[[], None]) -> None:
+    def __init__(
+        self, database: Database, history: JobHistory, catalog: LiveCatalog, on_new: Callable[[], None]
+    ) -> None:
         self._database = database
+        self._history = history
         self._catalog = catalog
         self._on_new = on_new
 
@@ -92,7 +100,7 @@ class Submissions:
         if (known := await self._find(job_id)) is not None:
             return _repeated(known, content)
         job = _new_job(job_id, content, self.fitting(content), by)
-        if not await self._insert(job, content.references):
+        if not await self._insert(job, content.references, by):
             known = await self._find(job_id)  # a twin won the race
             if known is None:
                 raise DifferentContent
@@ -133,13 +141,14 @@ class Submissions:
         async with self._database.reading() as connection:
             return await jobs.find(connection, job_id)
 
-    async def _insert(self, job: Job, references: References) -> bool:
+    async def _insert(self, job: Job, references: References, by: Submitter) -> bool:
         """Returns False when a job with this id exists already."""
 
         async def insert(connection: AsyncConnection) -> bool:
             if not await jobs.insert_if_absent(connection, job):
                 return False
             await jobs.insert_tasks(connection, job.id, references)
+            await self._history.record(connection, job.id, JobChange.SUBMITTED, by.called, job.started)
             return True
 
         return await self._database.run(insert)
@@ -160,6 +169,7 @@ def _new_job(job_id: UUID, content: SubmittedContent, configuration: ArchiveType
         content.topic,
         content.config_id,
         content.num_of_retry,
+        name=content.name,
         total=len(content.references),
         content_hash=content.content_hash,
     )
@@ -175,6 +185,7 @@ class NewJob:
     topic: str
     config_id: str | None
     num_of_retry: int | None
+    name: str | None = None
     total: int = 0
     content_hash: bytes = b""
     retry_of: UUID | None = None
@@ -206,4 +217,6 @@ def begun(new: NewJob, configuration: ArchiveTypeConfiguration, by: Submitter) -
         content_hash=new.content_hash,
         retry_of=new.retry_of,
         retry_cause=new.retry_cause,
+        name=new.name,
+        started_by_subject=by.subject or None,
     )

@@ -48,7 +48,8 @@ def failure_threshold(settings: Settings) -> FailureThreshold | None:
 def topics_of(settings: Settings) -> Sequence[str]:
     topic = settings.backfill.topic
     events = [settings.archived_artifact.event_topic] if settings.archived_artifact.enabled else []
-    return [topic, dead_letter_topic(topic), *events]
+    events += [settings.backfill.event_topic] if settings.backfill.event_topic else []
+    return [topic, dead_letter_topic(topic), *dict.fromkeys(events)]
 
 
 def events(settings: Settings) -> EventOptions | None:

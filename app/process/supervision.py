@@ -9,6 +9,7 @@ from app.api.auth.callers import KeySets
 from app.domain.readiness import BROKER, DATABASE, OBJECT_STORE
 from app.jobs.failures import FailedReferences
 from app.messaging.consumer import LAST_COMMIT, LEAVE, CommandLoop
+from app.messaging.job_events import JobEventRelay
 from app.messaging.relay import Relay
 from app.process.probes import StartRefused
 from app.process.reload import Reload
@@ -33,6 +34,8 @@ class Supervision:
     watch: Watch
     key_sets: KeySets
     relays: Sequence[Relay]
+    job_events: JobEventRelay | None
+    """None where no events of jobs are published."""
     work: CommandLoop
     reload: Reload
     failed: FailedReferences
@@ -48,6 +51,7 @@ class Supervision:
         stopping = asyncio.create_task(_set(stop))
         begun = [asyncio.create_task(self._relaying(relay, stop)) for relay in self.relays]
         begun.append(asyncio.create_task(self._working(stop)))
+        begun.append(asyncio.create_task(self._telling(stop)))
         always = [
             asyncio.create_task(self.watch.run()),
             asyncio.create_task(self._keeping_keys(stop)),
@@ -71,6 +75,11 @@ class Supervision:
     async def _relaying(self, relay: Relay, stop: asyncio.Event) -> None:
         if await self.watch.seen(stop, DATABASE, BROKER):
             await relay.run(stop, forgotten=self.relays_forget)
+
+    async def _telling(self, stop: asyncio.Event) -> None:
+        if self.job_events is not None and await self.watch.seen(stop, DATABASE, BROKER):
+            await self.job_events.run(stop)
+        await stop.wait()
 
     async def _working(self, stop: asyncio.Event) -> None:
         if await self.watch.seen(stop, DATABASE, BROKER, OBJECT_STORE):

@@ -23,6 +23,7 @@ from app.broker.messages import COMMAND_TYPE, RUN_COMMAND_TYPE
 from app.catalog.live import LiveCatalog
 from app.catalog.registry import Registry, load_registry
 from app.db.database import Database
+from app.db.job_history import JobHistory
 from app.domain.readiness import COMPONENTS, Readiness
 from app.jobs.archive_types import ArchiveTypes
 from app.jobs.control import JobControl
@@ -37,6 +38,7 @@ from app.messaging.consumer import CommandLoop
 from app.messaging.create_artifact import CreateArtifactHandler
 from app.messaging.dead_letters import send_dead_letter
 from app.messaging.dispatch import Dispatcher
+from app.messaging.job_events import JobEventRelay
 from app.messaging.relay import Relay, RelayOptions
 from app.messaging.slot_policy import slot_limit
 from app.messaging.slots import Slots
@@ -87,6 +89,7 @@ class Parts:
     sources: SourceClient
     readiness: Readiness
     extractor: Extractor
+    history: JobHistory
 
 
 @asynccontextmanager
@@ -115,7 +118,8 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
         run_relay = _run_relay(settings, database, broker, readiness)
         definitions = Definitions(database, adapters.run_options(settings), run_relay.wake)
         extractor = Extractor(objects, registry, readiness, budget, definitions.of)
-        parts = Parts(settings, live, registry, database, broker, objects, sources, readiness, extractor)
+        history = JobHistory(tells=bool(settings.backfill.event_topic))
+        parts = Parts(settings, live, registry, database, broker, objects, sources, readiness, extractor, history)
         relay = _relay(parts)
         key_sets = adapters.key_sets_of(settings)
         failed = FailedReferences(database)
@@ -129,6 +133,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             Watch(readiness, _probes(parts, key_sets, prepare_database), refusal=StartRefused),
             key_sets,
             [relay, run_relay] if settings.metadata_backfill.enabled else [relay],
+            _job_events(parts),
             _command_loop(parts, relay, _metadata(parts, run_relay)),
             reload,
             failed,
@@ -138,11 +143,11 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
         yield Service(
             Edge(
                 authenticator=Authenticator(adapters.resource_server(settings), key_sets),
-                submissions=Submissions(database, live, relay.wake),
+                submissions=Submissions(database, history, live, relay.wake),
                 reports=Reports(database),
                 merged_reports=MergedReports(database),
-                job_control=JobControl(database, relay.wake),
-                retries=Retries(database, live, relay.wake),
+                job_control=JobControl(database, history, relay.wake),
+                retries=Retries(database, history, live, relay.wake),
                 failed=failed,
                 references=References(database),
                 preflights=_preflights(parts),
@@ -240,7 +245,7 @@ def _sources(settings: Settings, budget: ByteBudget) -> AbstractAsyncContextMana
 
 def _command_loop(parts: Parts, relay: Relay, metadata: MetadataBackfill) -> CommandLoop:
     settings, backfill, readiness = parts.settings, parts.settings.backfill, parts.readiness
-    records = Records(parts.database, readiness, relay.settled, adapters.failure_threshold(settings))
+    records = Records(parts.database, readiness, parts.history, relay.settled, adapters.failure_threshold(settings))
     archiver = Archiver(
         ArchiverOptions(
             adapters.target(settings), settings.object_storage.object_lock_enabled, adapters.events(settings)
@@ -279,6 +284,14 @@ def _relay(parts: Parts) -> Relay:
     backfill = parts.settings.backfill
     options = RelayOptions(backfill.window, backfill.redelivery_after)
     return Relay(parts.database, parts.broker, parts.readiness, adapters.commands(parts.settings), options)
+
+
+def _job_events(parts: Parts) -> JobEventRelay | None:
+    backfill, kafka = parts.settings.backfill, parts.settings.kafka
+    if not backfill.event_topic:
+        return None
+    publisher = (backfill.system_name, kafka.service_name or backfill.service_name)
+    return JobEventRelay(parts.database, parts.broker, parts.readiness, backfill.event_topic, publisher)
 
 
 def _run_relay(settings: Settings, database: Database, broker: Broker, readiness: Readiness) -> Relay:

@@ -78,6 +78,8 @@ def _missing(settings: Settings) -> Iterator[tuple[str, str]]:
     if backfill.topic and not TOPIC.fullmatch(f"{backfill.topic}-dlq"):
         yield archive + "backfill.topic", f"is too long: {backfill.topic}-dlq must be a topic of at most 249 characters"
     event = settings.archived_artifact
+    if backfill.event_topic and backfill.event_topic in (backfill.topic, f"{backfill.topic}-dlq"):
+        yield archive + "backfill.event-topic", f"must differ from {archive}backfill.topic and its -dlq"
     if not event.enabled:
         return
     for name, given in (

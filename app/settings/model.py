@@ -54,6 +54,13 @@ class Backfill:
     topic: str = setting(
         "topic", values.topic, "", "topic for `CreateArtifactCommand`, published to and consumed from", shown="required"
     )
+    event_topic: str = setting(
+        "event-topic",
+        values.topic,
+        "",
+        "topic of `BackfillJobStateChangedEvent`: what happens to jobs; no events without it",
+        shown="none",
+    )
     system_name: str = setting(
         "system-name",
         values.text,

@@ -55,6 +55,9 @@ COMMANDS_OUTSTANDING = Gauge(
 # Messages
 
 COMMANDS_PUBLISHED = Counter("pas_commands_published", "Commands acknowledged by the broker.", registry=REGISTRY)
+JOB_EVENTS_PUBLISHED = Counter(
+    "pas_job_events_published", "Events of jobs acknowledged by the broker.", registry=REGISTRY
+)
 COMMANDS_RECEIVED = Counter("pas_commands_received", "Records polled from the command topic.", registry=REGISTRY)
 DEAD_LETTERS = Counter("pas_dead_letters", "Records put into the dead letter topic.", registry=REGISTRY)
 

@@ -79,11 +79,12 @@ async def test_a_cancel_counts_what_it_failed_as_one_cause(database: Database) -
     job_id = await insert_job(database, 6)
     await settle(database, failed(job_id, 0), Outcome(TaskId(job_id, 1), TaskState.SUCCEEDED))
     await database.run(lambda c: tasks.note(c, [(TaskId(job_id, 2), stored_artifact())]))
-    assert await database.run(lambda c: jobs.cancel(c, job_id, "cancelled by Jo 'O' (2 attempts)", None, NOW)) == 3
+    cancelled = jobs.Cancel("Jo", NOW, "cancelled by Jo 'O' (2 attempts)", None)
+    assert await database.run(lambda c: jobs.cancel(c, job_id, cancelled)) == 3
     assert await counts(database, job_id) == {READ + "HTTP 404": 1, "cancelled by Jo 'O' (2 attempts)": 3}
     nothing = await insert_job(database, 1)
     await settle(database, Outcome(TaskId(nothing, 0), TaskState.SUCCEEDED))
-    assert await database.run(lambda c: jobs.cancel(c, nothing, "cancelled by x", None, NOW)) is None
+    assert await database.run(lambda c: jobs.cancel(c, nothing, cancelled)) is None
     assert await counts(database, nothing) == {}
 
 
@@ -99,7 +100,7 @@ async def test_counters_are_exact_when_batches_and_cancels_of_several_jobs_meet(
 
     async def cancel() -> None:
         await asyncio.sleep(0.02)
-        await database.run(lambda c: jobs.cancel(c, job_ids[1], "cancelled by x", None, NOW))
+        await database.run(lambda c: jobs.cancel(c, job_ids[1], jobs.Cancel("John Doe", NOW, "cancelled by x", None)))
 
     await asyncio.gather(*map(batch, batches), *map(batch, batches), cancel())
     for job_id in job_ids:

@@ -12,7 +12,7 @@ from app.db import jobs, tasks
 from app.db.database import Database, is_conflict
 from app.db.tasks import SettledTasks
 from app.domain.identity import content_hash
-from app.domain.jobs import BY_FAILURES, FailureThreshold, Job, JobState, Reference, TaskId, TaskState
+from app.domain.jobs import BY_FAILURES, FailureThreshold, Job, JobFilter, JobState, Reference, TaskId, TaskState
 from app.domain.tasks import NoData, Outcome, PutBack
 from tests.support.rows import NOW, claim, insert_job, job_row, keys_of, new_job, publish, stored_artifact, task_row
 
@@ -41,7 +41,9 @@ async def resume(database: Database, job_id: UUID, now: datetime = NOW) -> None:
 
 
 async def cancel(database: Database, job_id: UUID, now: datetime = NOW) -> int | None:
-    return await database.run(lambda c: jobs.cancel(c, job_id, "cancelled by John Doe", "a" * 32, now))
+    return await database.run(
+        lambda c: jobs.cancel(c, job_id, jobs.Cancel("John Doe", now, "cancelled by John Doe", "a" * 32))
+    )
 
 
 async def settle(
@@ -226,11 +228,11 @@ async def test_jobs_are_listed_newest_first_in_pages(database: Database) -> None
     seen: list[UUID] = []
     before = None
     async with database.reading() as connection:
-        while found := await jobs.page(connection, before, 2, None, None):
+        while found := await jobs.page(connection, before, 2, JobFilter()):
             seen += [job.id for job in found]
             before = (found[-1].started, found[-1].id)
-        done = await jobs.page(connection, None, 10, JobState.COMPLETED, None)
-        others = await jobs.page(connection, None, 10, None, "other")
+        done = await jobs.page(connection, None, 10, JobFilter(state=JobState.COMPLETED))
+        others = await jobs.page(connection, None, 10, JobFilter(message="other"))
     assert sorted(seen) == sorted(ids)
     assert seen[0] == ids[4]
     assert set(seen[1:3]) == {ids[2], ids[3]}

@@ -24,6 +24,7 @@ from app.catalog.live import LiveCatalog
 from app.catalog.registry import Registry
 from app.catalog.schemas import CompiledSchema, compile_schema
 from app.db.database import Database
+from app.db.job_history import JobHistory
 from app.db.metadata_tables import artifact
 from app.db.tables import job, task
 from app.domain.archive_types import ArchiveDataType, ArchiveTypeConfiguration, ExtractionPath
@@ -45,7 +46,8 @@ from tests.support.scripted_source import SCHEMA, ScriptedSource
 from tests.support.tampered import Life, Tampered
 
 MESSAGE, TOPIC, BUCKET, COMMANDS, EVENTS = "DocCreated", "docs", "archive", "commands", "events"
-DORA = Submitter("Dora", "0042", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+DORA = Submitter("Dora", "0042", "dora", "Dora", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+HISTORY = JobHistory(tells=True)
 JSON_SCHEMA = b'{"type": "object", "required": ["title"], "properties": {"title": {"type": "string"}}}'
 
 
@@ -99,6 +101,7 @@ class Submission:
     topic: str | None = TOPIC
     config_id: str | None = None
     num_of_retry: int | None = None
+    name: str | None = None
     lines: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -137,7 +140,7 @@ class Core:
 
     @property
     def submissions(self) -> Submissions:
-        return Submissions(self.database, self.catalog, self.on_due)
+        return Submissions(self.database, HISTORY, self.catalog, self.on_due)
 
     async def submit(self, *references: str | Reference, **changes: Any) -> UUID:
         """A new job."""
@@ -222,7 +225,7 @@ class Process:
         self.freed = 0
         extractor = Extractor(core.objects, core.registry, self.readiness, ByteBudget(1024 * 1024), self._definition)
         self.metadata = Tampered(extractor, self.life)
-        self.records = Records(cast("Database", self.database), self.readiness, self._on_settled, threshold)
+        self.records = Records(cast("Database", self.database), self.readiness, HISTORY, self._on_settled, threshold)
         self.archiver = Archiver(
             ArchiverOptions(target or Target(BUCKET), locks, EventOptions(EVENTS, "PSF", "pas") if announces else None),
             core.catalog,

@@ -2,10 +2,9 @@
 
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from app.api.edge import MayReadJobs, MayWriteJobs, TheEdge
@@ -14,16 +13,17 @@ from app.api.http.json_bodies import read_json_body
 from app.api.http.problems import ApiProblem, responses
 from app.api.http.request_trace import request_span
 from app.api.jobs.events import JOB
+from app.api.jobs.filters import Wanted
 from app.api.jobs.models import JobPage, JobView, RetryRequest
+from app.api.jobs.submitters import submitter_of
 from app.api.shapes import examples
 from app.api.shapes.cursors import Cursor, Limit, read_started_cursor, started_cursor
 from app.api.shapes.examples import page, shown
 from app.api.shapes.ids import EXAMPLE_ID, JobId, unknown
-from app.api.shapes.texts import NO_NUL
 from app.domain.jobs import JobState
 from app.jobs import control
 from app.jobs.control import ImpossibleForJob, UnknownJob
-from app.jobs.submit import DifferentContent, Submitter
+from app.jobs.submit import DifferentContent
 
 router = APIRouter(prefix="/api/jobs", tags=["backfill jobs"])
 
@@ -56,15 +56,12 @@ LOCATION = {"Location": {"description": "the new job", "schema": {"type": "strin
 async def list_jobs(
     _caller: MayReadJobs,
     edge: TheEdge,
-    state: Annotated[JobState | None, Query(description="only jobs in this state")] = None,
-    message: Annotated[
-        str | None, Query(description="only jobs of this message", min_length=1, max_length=512, pattern=NO_NUL)
-    ] = None,
+    wanted: Wanted,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> JobPage:
-    """Newest first, with counts."""
-    found, more = await edge.job_control.page(read_started_cursor(cursor), limit, state, message)
+    """Newest first, each as `GET /api/jobs/{job_id}` shows it."""
+    found, more = await edge.job_control.page(read_started_cursor(cursor), limit, wanted)
     following = started_cursor(found[-1].job.started, found[-1].job.id) if more else None
     return JobPage(items=[JobView.of(view) for view in found], next=following)
 
@@ -136,10 +133,11 @@ async def cancel(caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> JobView:
     summary="Set off what is open again",
     responses={200: SHOWN, **responses(400, 401, 403, 404, 503)},
 )
-async def redrive(_caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> JobView:
-    """Publishes the commands of all open tasks again, also of tasks whose source had no data. Harmless to repeat."""
+async def redrive(caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> JobView:
+    """Publishes the commands of all open tasks again, also of tasks whose source had no data. Harmless to repeat, and
+    nothing happens to a job that has ended."""
     async with edge.changes.one():
-        return await _shown(job_id, edge.job_control.redrive(job_id))
+        return await _shown(job_id, edge.job_control.redrive(job_id, caller.called))
 
 
 @router.post(
@@ -172,7 +170,7 @@ async def retry(request: Request, caller: MayWriteJobs, edge: TheEdge, job_id: J
     new_id = UUID(wanted.job_id)
     with request_span(request, "POST /api/jobs/{job_id}/retry") as span:
         span.set("pas.job_id", str(new_id))
-        by = Submitter(caller.name, caller.ext_id, span.traceparent)
+        by = submitter_of(caller, span.traceparent)
         try:
             async with edge.changes.one():
                 with _refusals(job_id):

@@ -8,7 +8,7 @@ from app.jobs import control
 
 def _news(view: control.JobStatus) -> tuple[object, ...]:
     """The part that must differ for a new event: the estimated end changes all the time."""
-    return view.job, view.without_data, view.without_data_at
+    return view.job, view.without_data, view.without_data_at, tuple(view.actions), tuple(view.retries)
 
 
 JOB: Followed[control.JobStatus] = Followed(

@@ -8,7 +8,7 @@ from pydantic.alias_generators import to_camel
 
 from app.api.shapes.ids import EXAMPLE_ID, canonical
 from app.api.shapes.moments import Moment
-from app.domain.jobs import BY_FAILURES, JobResult, JobState
+from app.domain.jobs import BY_FAILURES, JobChange, JobKind, JobResult, JobState
 from app.jobs import control
 
 
@@ -24,12 +24,22 @@ class JobCounts(BaseModel):
     no_data_yet: int
 
 
+class ActionView(BaseModel):
+    """Something that was done to a job."""
+
+    what: JobChange
+    by: Annotated[str, Field(description=f"who did it; `{BY_FAILURES}`: the job itself")]
+    at: Moment
+
+
 class JobView(BaseModel):
     """The present state of a job. `rate` is in references per second."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
     job_id: UUID
+    kind: JobKind
+    name: Annotated[str | None, Field(description="what its submitter calls it")]
     message: str
     topic: str
     config_id: str | None
@@ -40,7 +50,11 @@ class JobView(BaseModel):
     paused_by: Annotated[
         str | None, Field(description=f"`{BY_FAILURES}`: the job itself, as too many of its references failed")
     ]
+    cancelled_at: Moment | None
+    cancelled_by: str | None
+    actions: Annotated[list[ActionView], Field(description="what was done to it, in order")]
     retry_of: Annotated[UUID | None, Field(description="the job whose failed references these are")]
+    retries: Annotated[list[UUID], Field(description="the jobs that retry what failed in it, the first one first")]
     counts: JobCounts
     rate: Annotated[float | None, Field(description="references finished per second since the start")]
     estimated_end: Moment | None
@@ -48,6 +62,7 @@ class JobView(BaseModel):
     completed: Moment | None
     started_by_name: str | None
     started_by_ext_id: str | None
+    trace_id: Annotated[str | None, Field(description="trace of the request that submitted it")]
     no_data_at: Annotated[Moment | None, Field(description="when a source last had no data")]
 
     @classmethod
@@ -56,6 +71,8 @@ class JobView(BaseModel):
         paused = job.paused and job.state is JobState.OPEN  # an older release may end a paused job
         return cls(
             job_id=job.id,
+            kind=job.kind,
+            name=job.name,
             message=job.message,
             topic=job.topic,
             config_id=job.config_id,
@@ -64,7 +81,11 @@ class JobView(BaseModel):
             paused=paused,
             paused_at=job.paused_at if paused else None,
             paused_by=job.paused_by if paused else None,
+            cancelled_at=job.cancelled_at,
+            cancelled_by=job.cancelled_by,
+            actions=[ActionView(what=each.what, by=each.by, at=each.at) for each in view.actions],
             retry_of=job.retry_of,
+            retries=list(view.retries),
             counts=JobCounts(
                 total=job.total,
                 open=job.open,
@@ -78,6 +99,7 @@ class JobView(BaseModel):
             completed=job.completed,
             started_by_name=job.started_by_name,
             started_by_ext_id=job.started_by_ext_id,
+            trace_id=job.trace_id,
             no_data_at=view.without_data_at,
         )
 

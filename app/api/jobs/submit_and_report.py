@@ -10,11 +10,12 @@ from fastapi.responses import StreamingResponse
 from app.api.edge import MayReadJobs, MayWriteJobs, TheEdge
 from app.api.http.problems import ApiProblem, responses
 from app.api.http.request_trace import request_span
+from app.api.jobs.submitters import submitter_of
 from app.api.jobs.yaml_report import report_head, report_tasks
 from app.api.shapes.ids import JobId, unknown
 from app.api.submission.read import IN_ONE_LINE, MEDIA_TYPES, REQUEST_BODY, read_submission, unfit
 from app.domain.jobs import JobResult, JobState, TaskState
-from app.jobs.submit import DifferentContent, DoesNotFit, Submitter
+from app.jobs.submit import DifferentContent, DoesNotFit
 
 router = APIRouter(prefix="/api/jobs", tags=["backfill jobs"])
 
@@ -101,7 +102,7 @@ async def submit(request: Request, edge: TheEdge, caller: MayWriteJobs, job_id: 
             span.set("pas.job_id", str(job_id))
             content = await read_submission(edge.yaml_reader, edge.submissions, body, edge.max_references)
             try:
-                await edge.submissions.submit(job_id, content, Submitter(caller.name, caller.ext_id, span.traceparent))
+                await edge.submissions.submit(job_id, content, submitter_of(caller, span.traceparent))
             except DoesNotFit as error:
                 raise unfit(error) from error
             except DifferentContent as error:

@@ -4,6 +4,8 @@ from typing import Any
 
 JOB: dict[str, Any] = {
     "jobId": "88dbb65f-9634-4685-bc86-17b72d715d3e",
+    "kind": "backfill",
+    "name": "decrees of 2024",
     "message": "JmeDecreeDocumentCreatedEvent",
     "topic": "jme-process-archive-decreedocumentcreated",
     "configId": None,
@@ -12,7 +14,14 @@ JOB: dict[str, Any] = {
     "paused": False,
     "pausedAt": None,
     "pausedBy": None,
+    "cancelledAt": None,
+    "cancelledBy": None,
+    "actions": [
+        {"what": "paused", "by": "Erika Muster", "at": "2026-05-08T07:26:39.000Z"},
+        {"what": "resumed", "by": "Erika Muster", "at": "2026-05-08T07:26:41.000Z"},
+    ],
     "retryOf": None,
+    "retries": [],
     "counts": {"total": 1000, "open": 400, "succeeded": 598, "failed": 2, "noDataYet": 1},
     "rate": 120.5,
     "estimatedEnd": "2026-05-08T07:26:45.511Z",
@@ -20,6 +29,7 @@ JOB: dict[str, Any] = {
     "completed": None,
     "startedByName": "John Doe",
     "startedByExtId": "287365",
+    "traceId": "4bf92f3577b34da6a3ce929d0e0e4736",
     "noDataAt": "2026-05-08T07:26:40.010Z",
 }
 

@@ -32,6 +32,7 @@ class Parsed:
     topic: str | None = None
     config_id: str | None = None
     num_of_retry: int | None = None
+    name: str | None = None
     references: ReferenceColumns = field(default_factory=ReferenceColumns)
     lines: Mapping[str, int] = field(default_factory=dict)
     mistakes: tuple[Mistake, ...] = ()
@@ -123,6 +124,7 @@ def parse_submission(body: bytes, max_references: int) -> Parsed:
         topic=walk.texts.get("topic"),
         config_id=walk.texts.get("config-id"),
         num_of_retry=walk.num_of_retry,
+        name=walk.texts.get("name"),
         references=columns,
         lines={name: line(key) for name, key in walk.keys.items()},
         mistakes=listed(walk.mistakes),

@@ -22,7 +22,7 @@ from app.domain.mistakes import Mistake
 
 REFERENCES: Final = "archiveDataReferences"
 REQUIRED: Final = ("message", "topic", REFERENCES)
-KEYS: Final = (*REQUIRED, "config-id", "num-of-retry")
+KEYS: Final = (*REQUIRED, "config-id", "num-of-retry", "name")
 _REFERENCE_KEYS: Final = ("id", "version")
 _SKIPPED_EVENTS = 1_000
 """Parts of a misplaced value that are read over before reading stops: it may be the whole body."""

@@ -33,6 +33,12 @@ SUBMISSION_SCHEMA: dict[str, Any] = {
         "topic": {"type": "string", "description": "its topic, as configured"},
         "config-id": {"type": "string", "description": "selects among several configurations of one message"},
         "num-of-retry": {"type": "integer", "minimum": 0, "maximum": 10},
+        "name": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 255,
+            "description": "what people call the job; not compared when the same job is submitted again",
+        },
         "archiveDataReferences": {
             "type": "array",
             "minItems": 1,

@@ -12,7 +12,7 @@ from app.domain.mistakes import Mistake
 MAX_ID = 512
 """Code points of a reference id (contract, section 3)."""
 MAX_TEXT = 255
-"""Code points of `message`, `topic` and `config-id`: the width of their columns."""
+"""Code points of `message`, `topic`, `config-id` and `name`: the width of their columns."""
 MAX_VERSION = 2_147_483_647
 MAX_RETRIES = 10
 MAX_MISTAKES = 20

@@ -26,6 +26,7 @@ from app.jobs.merged_report import MergedReports
 from app.jobs.references import References
 from app.jobs.report import Reports
 from app.jobs.retry import Retries
+from tests.support.core import HISTORY
 from tests.support.edge import edge_with
 from tests.support.rows import NOW as THEN
 from tests.unit.api.issuer import AUDIENCE, ISSUER, NOW, Clock, FakeJwks, token
@@ -74,8 +75,8 @@ async def job_app(url: str) -> AsyncIterator[JobApp]:
     edge_with(
         app,
         authenticator=Authenticator(ResourceServerOptions("psf", AUDIENCE), sets, lambda: NOW),
-        job_control=JobControl(database, lambda: None),
-        retries=Retries(database, LiveCatalog(CATALOG), lambda: None),
+        job_control=JobControl(database, HISTORY, lambda: None),
+        retries=Retries(database, HISTORY, LiveCatalog(CATALOG), lambda: None),
         reports=Reports(database),
         merged_reports=MergedReports(database),
         failed=FailedReferences(database),

@@ -13,7 +13,7 @@ import pytest
 from app.domain.jobs import TaskState
 from app.jobs.submit import Accepted, Submissions
 from app.objectstore import Upload
-from tests.support.core import DORA, Core, Process, submission
+from tests.support.core import DORA, HISTORY, Core, Process, submission
 from tests.support.metadata import stored_values
 from tests.support.scripted_source import document
 from tests.support.tampered import Died, Life, Tampered
@@ -57,7 +57,7 @@ async def test_submit_nothing_or_everything(core: Core) -> None:
     database: Any = Tampered(core.database, life)
     database.within("run", life.end)
     with pytest.raises(Died):
-        await Submissions(database, core.catalog, core.on_due).submit(job_id, body, DORA)
+        await Submissions(database, HISTORY, core.catalog, core.on_due).submit(job_id, body, DORA)
     assert await core.tasks(job_id) == []
     assert core.due == 0
     assert await core.submissions.submit(job_id, body, DORA) is Accepted.NEW
@@ -69,7 +69,7 @@ async def test_submit_everything_although_nobody_was_told(core: Core) -> None:
     database: Any = Tampered(core.database, life)
     database.after("run", life.end)
     with pytest.raises(Died):
-        await Submissions(database, core.catalog, core.on_due).submit(job_id, body, DORA)
+        await Submissions(database, HISTORY, core.catalog, core.on_due).submit(job_id, body, DORA)
     assert len(await core.tasks(job_id)) == 3
     assert await core.submissions.submit(job_id, body, DORA) is Accepted.REPEATED
     job = await core.job(job_id)

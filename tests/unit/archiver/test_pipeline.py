@@ -14,7 +14,7 @@ from app.domain.identity import command_idempotence_id, event_idempotence_id
 from app.domain.jobs import JobResult, Reference, TaskState
 from app.jobs.control import JobControl
 from app.sources.pacing import SourceBusy
-from tests.support.core import Core, configuration
+from tests.support.core import HISTORY, Core, configuration
 from tests.support.metadata import stored_values
 from tests.support.scripted_source import document
 
@@ -56,7 +56,7 @@ async def test_a_job_ends_with_its_last_task(core: Core) -> None:
     job_id = await core.submit("a", "b")
     core.source.answers("b", PermanentFailure("no"))
     await core.archive(job_id)
-    view = await JobControl(core.database, core.on_due).view(job_id)
+    view = await JobControl(core.database, HISTORY, core.on_due).view(job_id)
     assert view.job.result is JobResult.PARTIALLY_SUCCEEDED
     assert view.job.completed is not None
 

@@ -14,12 +14,12 @@ from app.domain.jobs import TaskState
 from app.domain.readiness import BROKER, DATABASE, OBJECT_STORE
 from app.jobs.control import JobControl
 from app.messaging import create_artifact
-from tests.support.core import Core
+from tests.support.core import HISTORY, Core
 from tests.support.metadata import stored_values
 
 
 def control(core: Core) -> JobControl:
-    return JobControl(core.database, core.on_due)
+    return JobControl(core.database, HISTORY, core.on_due)
 
 
 @pytest.mark.parametrize(

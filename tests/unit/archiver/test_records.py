@@ -13,7 +13,7 @@ from app.domain.jobs import FailureThreshold, Reference, TaskId, TaskState
 from app.domain.readiness import Readiness
 from app.domain.tasks import NoData, Outcome, PutBack, Settlement, TaskKey
 from app.jobs.control import JobControl
-from tests.support.core import Core
+from tests.support.core import HISTORY, Core
 from tests.support.rows import stored_artifact
 
 
@@ -113,7 +113,7 @@ async def test_a_completed_job_is_logged_with_its_result(core: Core, caplog: pyt
 
 async def test_a_job_that_is_gone_meanwhile_is_not_logged(core: Core, caplog: pytest.LogCaptureFixture) -> None:
     settled: list[int] = []
-    records = Records(core.database, Readiness(()), settled.append)
+    records = Records(core.database, Readiness(()), HISTORY, settled.append)
     with caplog.at_level(logging.INFO):
         assert not await records.settle(succeeded(uuid4(), 0))
     assert (settled, caplog.records) == ([0], [])
@@ -147,7 +147,7 @@ async def test_after_a_resume_only_what_fails_from_then_on_is_judged(core: Core)
     process, job_id = core.process(threshold=HALF), await core.submit(*map(str, range(20)))
     for place in range(4):
         await process.records.settle(failed(job_id, place))
-    await JobControl(core.database, core.on_due).resume(job_id, "Dora")
+    await JobControl(core.database, HISTORY, core.on_due).resume(job_id, "Dora")
     for place in range(4, 7):
         await process.records.settle(failed(job_id, place))
     assert not (await core.job(job_id)).paused

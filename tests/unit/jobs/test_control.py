@@ -7,19 +7,20 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.domain.errors import NoArchiveData, PermanentFailure
-from app.domain.jobs import JobResult, JobState, TaskId, TaskState
+from app.domain.jobs import FailureThreshold, JobFilter, JobKind, JobResult, JobState, TaskId, TaskState
+from app.domain.waiting import WaitingFor
 from app.jobs.control import ImpossibleForJob, JobControl, JobStatus, UnknownJob
 from app.sources.pacing import SourceBusy
-from tests.support.core import DORA, Core
+from tests.support.core import DORA, HISTORY, Core
 from tests.support.rows import change_job, publish, stored_artifact
 
 STEERS = ("pause", "resume", "cancel")
 
 
 async def steer(core: Core, what: str, job_id: UUID) -> JobStatus:
-    control: Any = JobControl(core.database, core.on_due)
-    if what in ("redrive", "view"):
-        view: JobStatus = await getattr(control, what)(job_id)
+    control: Any = JobControl(core.database, HISTORY, core.on_due)
+    if what == "view":
+        view: JobStatus = await control.view(job_id)
     else:
         view = await getattr(control, what)(job_id, "Dora")
     return view
@@ -133,7 +134,7 @@ async def test_what_is_stored_stays_open_after_a_cancel_and_can_only_succeed(cor
 
 async def test_the_name_of_who_cancels_is_one_line(core: Core) -> None:
     job_id = await core.submit("a")
-    await JobControl(core.database, core.on_due).cancel(job_id, "Dora\nDeveloper  II")
+    await JobControl(core.database, HISTORY, core.on_due).cancel(job_id, "Dora\nDeveloper  II")
     assert (await core.task(job_id)).message == "cancelled by Dora Developer II"
 
 
@@ -198,23 +199,99 @@ async def test_a_cancelled_reference_counts_towards_no_rate(core: Core) -> None:
 
 
 async def test_jobs_are_listed_newest_first_in_pages(core: Core) -> None:
-    control = JobControl(core.database, core.on_due)
+    control = JobControl(core.database, HISTORY, core.on_due)
     ids = [await core.submit(str(number)) for number in range(5)]
     start = datetime(2026, 5, 8, tzinfo=UTC)
     for number, job_id in enumerate(ids):
         await change_job(core.database, job_id, started=start + timedelta(minutes=number))
-    first, more = await control.page(None, 2, None, None)
+    first, more = await control.page(None, 2, JobFilter())
     assert ([each.job.id for each in first], more) == ([ids[4], ids[3]], True)
     last = first[-1].job
-    rest, more = await control.page((last.started, last.id), 3, None, None)
+    rest, more = await control.page((last.started, last.id), 3, JobFilter())
     assert ([each.job.id for each in rest], more) == ([ids[2], ids[1], ids[0]], False)
 
 
 async def test_jobs_are_listed_by_state_and_message(core: Core) -> None:
-    control = JobControl(core.database, core.on_due)
+    control = JobControl(core.database, HISTORY, core.on_due)
     done, running = await core.submit("a"), await core.submit("b")
     await core.archive(done)
     for state, expected in ((JobState.COMPLETED, [done]), (JobState.OPEN, [running])):
-        found, _ = await control.page(None, 10, state, "DocCreated")
+        found, _ = await control.page(None, 10, JobFilter(state=state, message="DocCreated"))
         assert [each.job.id for each in found] == expected
-    assert await control.page(None, 10, None, "Other") == ([], False)
+    assert await control.page(None, 10, JobFilter(message="Other")) == ([], False)
+
+
+async def test_what_is_done_to_a_job_is_kept_with_who_and_when(core: Core) -> None:
+    control, job_id, before = JobControl(core.database, HISTORY, core.on_due), await core.submit("a"), datetime.now(UTC)
+    await control.pause(job_id, "Dora")
+    await control.resume(job_id, "Erik")
+    await control.redrive(job_id, "Dora")
+    view = await control.cancel(job_id, "Erik")
+    assert [(each.what, each.by) for each in view.actions] == [
+        ("paused", "Dora"),
+        ("resumed", "Erik"),
+        ("redriven", "Dora"),
+        ("cancelled", "Erik"),
+    ]
+    times = [each.at for each in view.actions]
+    assert times == sorted(times)
+    assert before <= times[0]
+    assert view.job.cancelled_by == "Erik"
+    assert view.job.cancelled_at is not None
+    assert before <= view.job.cancelled_at <= datetime.now(UTC)
+    assert (await control.page(None, 10, JobFilter()))[0] == [view]
+
+
+async def test_nothing_is_kept_of_what_did_not_happen(core: Core) -> None:
+    job_id = await core.submit("a")
+    await core.archive(job_id)
+    control = JobControl(core.database, HISTORY, core.on_due)
+    with pytest.raises(ImpossibleForJob):
+        await control.cancel(job_id, "Erik")
+    view = await control.redrive(job_id, "Dora")
+    assert (list(view.actions), view.job.cancelled_by, view.job.cancelled_at) == ([], None, None)
+
+
+async def test_a_job_that_paused_itself_says_so_among_its_actions(core: Core) -> None:
+    job_id = await core.submit("a", "b")
+    core.source.answers("a", PermanentFailure("no"))
+    process = core.process(threshold=FailureThreshold(0.5, 1))
+    await process.run((await process.take(job_id))[0])
+    view = await JobControl(core.database, HISTORY, core.on_due).view(job_id)
+    assert [(each.what, each.by) for each in view.actions] == [("paused", "failure-threshold")]
+
+
+async def test_jobs_are_listed_by_result_and_who_started_them(core: Core) -> None:
+    control = JobControl(core.database, HISTORY, core.on_due)
+    jobs = {}
+    for result, references in {"succeeded": "a", "failed": "b", "partially-succeeded": "ab", None: "a"}.items():
+        jobs[result] = await core.submit(*references)
+        core.source.answers("b", PermanentFailure("no"))
+        if result is not None:
+            await core.archive(jobs[result])
+
+    async def listed(**wanted: Any) -> set[UUID]:
+        return {view.job.id for view in (await control.page(None, 10, JobFilter(**wanted)))[0]}
+
+    for result in JobResult:
+        assert await listed(result=result) == {jobs[result]}
+    for name in ("Dora", "0042", "dora"):
+        assert await listed(started_by=name) == set(jobs.values())
+    assert await listed(started_by="Dor") == set()
+    assert await listed(kind=JobKind.BACKFILL) == set(jobs.values())
+    assert await listed(kind=JobKind.LIVE) == set()
+
+
+async def test_jobs_are_listed_by_what_they_wait_for(core: Core) -> None:
+    control = JobControl(core.database, HISTORY, core.on_due)
+    waits, runs, paused = [await core.submit(name) for name in "abc"]
+    fact = {"waiting_for": "source", "waiting_name": "x", "waiting_since": datetime.now(UTC), "waiting_reason": "r"}
+    await change_job(core.database, waits, **fact)
+    await change_job(core.database, paused, paused=True, **fact)
+
+    async def listed(waiting: Any) -> set[UUID]:
+        return {view.job.id for view in (await control.page(None, 10, JobFilter(waiting=waiting)))[0]}
+
+    assert await listed(True) == await listed(WaitingFor.SOURCE) == {waits}
+    assert await listed(False) == {runs, paused}
+    assert await listed(WaitingFor.BROKER) == set()

@@ -8,13 +8,13 @@ import pytest
 from app.catalog.archive_types import Catalog
 from app.domain.errors import PermanentFailure
 from app.domain.jobs import Reference, TaskState
-from app.jobs.control import ImpossibleForJob, UnknownJob
+from app.jobs.control import ImpossibleForJob, JobControl, UnknownJob
 from app.jobs.retry import Retries
 from app.jobs.submit import Accepted, DifferentContent, Submitter
-from tests.support.core import DORA, Core, configuration, submission
+from tests.support.core import DORA, HISTORY, Core, configuration, submission
 from tests.support.tampered import Life, Tampered
 
-ERIK = Submitter("Erik", "0043", None)
+ERIK = Submitter("Erik", "0043", "erik", "Erik", None)
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ async def old(core: Core) -> UUID:
 
 
 async def retry(core: Core, old: UUID, new: UUID, database: Any = None) -> bool:
-    return await Retries(database or core.database, core.catalog, core.on_due).retry(old, new, ERIK)
+    return await Retries(database or core.database, HISTORY, core.catalog, core.on_due).retry(old, new, ERIK)
 
 
 async def test_the_new_job_has_the_failed_references_in_their_order(core: Core, old: UUID) -> None:
@@ -166,3 +166,22 @@ async def test_who_loses_a_race_has_repeated_the_retry_or_is_refused(core: Core,
             await retry(core, old, new, late)
     assert len(await core.tasks(new)) == (2 if by_retry else 1)
     assert core.due == 1
+
+
+async def test_a_job_knows_its_retries_and_who_asked_for_them(core: Core, old: UUID) -> None:
+    first, second = uuid4(), uuid4()
+    for new in (first, second, first):
+        await retry(core, old, new)
+    control = JobControl(core.database, HISTORY, core.on_due)
+    view = await control.view(old)
+    assert list(view.retries) == [first, second]
+    assert [(each.what, each.by) for each in view.actions] == [("retried", "Erik"), ("retried", "Erik")]
+    assert (await control.view(first)).retries == ()
+
+
+async def test_a_retry_has_the_name_of_its_job(core: Core) -> None:
+    named, new = await core.submit("a", name="decrees"), uuid4()
+    core.source.answers("a", PermanentFailure("no"))
+    await core.archive(named)
+    await retry(core, named, new)
+    assert (await core.job(new)).name == "decrees"

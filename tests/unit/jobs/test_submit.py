@@ -13,7 +13,7 @@ from app.domain.errors import Unavailable
 from app.domain.jobs import JobState, Reference, TaskState
 from app.domain.mistakes import Mistake
 from app.jobs.submit import Accepted, DifferentContent, DoesNotFit, Submissions
-from tests.support.core import DORA, MESSAGE, TOPIC, Core, Submission, configuration, submission
+from tests.support.core import DORA, HISTORY, MESSAGE, TOPIC, Core, Submission, configuration, submission
 from tests.support.tampered import Life, Tampered
 
 JOB = UUID("88dbb65f-9634-4685-bc86-17b72d715d3e")
@@ -99,7 +99,7 @@ def overtaken_by(core: Core, twin: Submission) -> Submissions:
 
     database: Any = Tampered(core.database, Life())
     database.before("run", overtake)
-    return Submissions(database, core.catalog, core.on_due)
+    return Submissions(database, HISTORY, core.catalog, core.on_due)
 
 
 async def test_who_loses_the_race_to_the_same_content_has_repeated_it(core: Core) -> None:
@@ -171,7 +171,7 @@ async def test_a_body_whose_topic_could_not_be_read_is_no_job(core: Core) -> Non
 async def test_a_database_that_is_away_is_told_to_who_submits(core: Core) -> None:
     database: Any = Tampered(core.database, Life())
     database.before("run", Unavailable("database", "away"))
-    submissions = Submissions(database, core.catalog, core.on_due)
+    submissions = Submissions(database, HISTORY, core.catalog, core.on_due)
     with pytest.raises(Unavailable):
         await submissions.submit(JOB, submission("a"), DORA)
     assert core.due == 0

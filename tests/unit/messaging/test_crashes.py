@@ -30,6 +30,7 @@ from app.messaging.dispatch import Dispatcher
 from app.messaging.owed import CreateArtifactCommands
 from app.messaging.relay import LEASE, Clocks, Relay, RelayOptions
 from app.messaging.slots import Slots
+from tests.support.core import HISTORY
 from tests.support.rows import NOW, insert_job, job_row, stored_artifact, task_row
 from tests.unit.messaging.fakes import until
 
@@ -141,7 +142,7 @@ class Process:
             RelayOptions(window=100, redelivery_after=3600),
             Clocks(lambda: NOW + timedelta(seconds=seconds), lambda: seconds),
         )
-        records = Records(self.database, Readiness(()), lambda _: None)
+        records = Records(self.database, Readiness(()), HISTORY, lambda _: None)
         self.steps = Steps(records)
         self.handler = CreateArtifactHandler(records, cast("Archiver", self.steps), lambda _: "source", 3)
         self.consumer = MortalConsumer(self, broker.consumer([TOPIC], GROUP))

@@ -65,7 +65,7 @@ class World:
         self.relay, self.work, self.reload, self.keys = (
             Part(self.log, name) for name in ("relay", "work", "reload", "keys")
         )
-        self.failures = Part([], "failures")
+        self.failures, self.telling = Part([], "failures"), Part([], "events")
         self.readiness = Readiness((DATABASE, BROKER, OBJECT_STORE))
         watch = Watch(
             self.readiness,
@@ -78,6 +78,7 @@ class World:
             watch,
             cast("Any", self.keys),
             [cast("Any", self.relay)],
+            cast("Any", self.telling),
             cast("Any", self.work),
             cast("Any", self.reload),
             cast("Any", self.failures),

@@ -1,0 +1,46 @@
+"""The events of jobs that the broker is owed: claimed in their order, deleted once sent. None commits."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db import dialect
+from app.db.tables import job_event
+
+
+class OwedEvent(NamedTuple):
+    """`id` counts up with the changes of all jobs; `payload` is JSON."""
+
+    id: int
+    job_id: UUID
+    at: datetime
+    payload: str
+    traceparent: str | None
+
+
+async def claim(connection: AsyncConnection, now: datetime, lease_until: datetime, limit: int) -> list[OwedEvent]:
+    """Leases the oldest events; none while another process sends some: so the order of each job is kept."""
+    first = select(job_event).order_by(job_event.c.id).limit(limit)
+    if (await connection.execute(first.limit(1))).first() is None:
+        return []
+    await dialect.lock(connection, dialect.LOCK_EVENT_RELAY)
+    rows = (await connection.execute(first)).all()
+    if any(row.claimed_until is not None and row.claimed_until > now for row in rows):
+        return []
+    ids = [row.id for row in rows]
+    await connection.execute(update(job_event).where(job_event.c.id.in_(ids)).values(claimed_until=lease_until))
+    return [OwedEvent(row.id, row.job_id, row.at, row.payload, row.traceparent) for row in rows]
+
+
+async def remove(connection: AsyncConnection, ids: Sequence[int]) -> None:
+    """The broker has these."""
+    await connection.execute(delete(job_event).where(job_event.c.id.in_(ids)))
+
+
+async def release(connection: AsyncConnection, ids: Sequence[int]) -> None:
+    """Ends the lease of events that could not be sent."""
+    await connection.execute(update(job_event).where(job_event.c.id.in_(ids)).values(claimed_until=None))

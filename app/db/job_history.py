@@ -1,0 +1,94 @@
+"""What happens to jobs, in the transaction of the change: actions that people see, events that the broker is owed."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import orjson
+from sqlalchemy import Text, Uuid, func, insert, literal, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db import jobs
+from app.db.tables import UtcDateTime, job, job_action, job_event
+from app.domain.jobs import ACTIONS, TOLD, Action, Job, JobChange
+
+
+class JobHistory:
+    """`tells`: changes are told as events too. Nothing here commits."""
+
+    def __init__(self, *, tells: bool) -> None:
+        self._tells = tells
+
+    async def record(
+        self, connection: AsyncConnection, job_id: UUID, change: JobChange, by: str | None, at: datetime
+    ) -> None:
+        """`by`: None where nobody did it, as when a job completes.
+
+        The caller has locked or changed the row of the job in this transaction: so changes of one job are recorded in
+        their order.
+        """
+        if change in ACTIONS:
+            await connection.execute(
+                insert(job_action).from_select(
+                    ["job_id", "position", "what", "by", "at"],
+                    select(
+                        literal(job_id, Uuid),
+                        func.count(),
+                        literal(str(change), Text),
+                        literal(by or "", Text),
+                        literal(at, UtcDateTime),
+                    )
+                    .select_from(job_action)
+                    .where(job_action.c.job_id == job_id),
+                )
+            )
+        if self._tells and change in TOLD:
+            changed = await jobs.find(connection, job_id)
+            if changed is not None:
+                payload = orjson.dumps(_payload(changed, change, by)).decode()
+                event = {"job_id": job_id, "at": at, "payload": payload, "traceparent": changed.traceparent}
+                await connection.execute(insert(job_event).values(**event))
+
+
+def _payload(changed: Job, change: JobChange, by: str | None) -> dict[str, object]:
+    """`BackfillJobStateChangedEvent.payload`: the job as it stands after the change."""
+    return {
+        "jobId": str(changed.id),
+        "messageName": changed.message,
+        "change": change,
+        "state": changed.state,
+        "result": changed.result,
+        "counts": {
+            "total": changed.total,
+            "open": changed.open,
+            "succeeded": changed.succeeded,
+            "failed": changed.failed,
+        },
+        "by": by,
+    }
+
+
+async def actions(connection: AsyncConnection, job_ids: Sequence[UUID]) -> dict[UUID, list[Action]]:
+    """What was done to these jobs, in order; jobs without actions are absent."""
+    found: dict[UUID, list[Action]] = {}
+    if job_ids:
+        statement = (
+            select(job_action)
+            .where(job_action.c.job_id.in_(job_ids))
+            .order_by(job_action.c.job_id, job_action.c.position)
+        )
+        for row in await connection.execute(statement):
+            found.setdefault(row.job_id, []).append(Action(JobChange(row.what), row.by, row.at))
+    return found
+
+
+async def retries(connection: AsyncConnection, job_ids: Sequence[UUID]) -> dict[UUID, list[UUID]]:
+    """The jobs that were made of what failed in these jobs, in the order of their start; others are absent."""
+    found: dict[UUID, list[UUID]] = {}
+    if job_ids:
+        statement = (
+            select(job.c.retry_of, job.c.id).where(job.c.retry_of.in_(job_ids)).order_by(job.c.started, job.c.id)
+        )
+        for of, retry in await connection.execute(statement):
+            found.setdefault(of, []).append(retry)
+    return found

@@ -1,0 +1,94 @@
+"""Publishes the events of jobs that the database owes the broker, those of each job in their order."""
+
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
+from uuid import uuid4
+
+import orjson
+
+from app.broker import Broker, Message
+from app.broker.codec import encode
+from app.broker.messages import job_state_changed_event, job_state_changed_key
+from app.db import job_events
+from app.db.database import Database
+from app.db.job_events import OwedEvent
+from app.domain.errors import Unavailable
+from app.domain.readiness import BROKER, Readiness
+from app.outages import note_available, note_outage
+from app.telemetry import metrics, traces
+
+BATCH = 200
+LEASE = timedelta(seconds=30)
+"""A claim of a process that died becomes free after this time; a slower send happens twice, which is harmless."""
+
+IDLE = 0.5
+"""Seconds between two looks at the outbox."""
+
+log = logging.getLogger(__name__)
+
+
+class JobEventRelay:
+    """`system` and `service` are the publisher named in the events."""
+
+    def __init__(
+        self, database: Database, broker: Broker, readiness: Readiness, topic: str, publisher: tuple[str, str]
+    ) -> None:
+        self._database = database
+        self._broker = broker
+        self._readiness = readiness
+        self._topic = topic
+        self._system, self._service = publisher
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Publishes until `stop`; outages only delay it."""
+        while not stop.is_set():
+            try:
+                if await self.publish_once() >= BATCH:
+                    continue
+            except Unavailable as outage:
+                note_outage(self._readiness, outage)
+            try:
+                await asyncio.wait_for(stop.wait(), IDLE)
+            except TimeoutError:
+                continue
+
+    async def publish_once(self) -> int:
+        """Sends the oldest events; returns how many were claimed.
+
+        An event that could not be sent, and those of its job behind it, are owed still: Unavailable is raised.
+        """
+        now = datetime.now(UTC)
+        owed = await self._database.run(lambda c: job_events.claim(c, now, now + LEASE, BATCH))
+        if not owed:
+            return 0
+        of_jobs = [
+            list(each) for _, each in groupby(sorted(owed, key=attrgetter("job_id", "id")), attrgetter("job_id"))
+        ]
+        sent: list[int] = []
+        results = await asyncio.gather(*(self._send_in_order(each, sent) for each in of_jobs), return_exceptions=True)
+        left = [each.id for each in owed if each.id not in set(sent)]
+        if sent:
+            await self._database.run(lambda c: job_events.remove(c, sent))
+            metrics.JOB_EVENTS_PUBLISHED.inc(len(sent))
+            note_available(self._readiness, BROKER)
+        if left:
+            await self._database.run(lambda c: job_events.release(c, left))
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return len(owed)
+
+    async def _send_in_order(self, events: list[OwedEvent], sent: list[int]) -> None:
+        for each in events:
+            with traces.start(f"publish {self._topic}", "producer", each.traceparent) as span:
+                event = job_state_changed_event(
+                    orjson.loads(each.payload), each.id, self._system, self._service, each.at, uuid4()
+                )
+                headers = [("traceparent", span.traceparent.encode())]
+                await self._broker.send(
+                    Message(self._topic, job_state_changed_key(each.job_id), encode(event), headers)
+                )
+            sent.append(each.id)
