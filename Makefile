@@ -9,6 +9,9 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Names each package while it is fetched: the first time takes a minute or two.
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --require-hashes --progress-bar off
+NAMED = sed -un 's/^Collecting \([^ ]*\).*/  \1/p; s/^Installing collected packages:.*/  unpacking them/p'
 
 AUDIT := .venv-audit
 LOCK ?= --upgrade
@@ -61,7 +64,7 @@ format: $(VENV)/.dev ## what ruff can put right by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-servers: $(VENV)/.dev ## Kafka, PostgreSQL, S3 and an OAuth server until Ctrl-C; prints their addresses
+servers: $(VENV)/.dev ## Kafka, PostgreSQL, S3 and an OAuth server until Ctrl-C; prints settings for a shell
 	@$(BIN)/python -m tests.servers
 
 lock: ## pin what pyproject.toml allows, with hashes (needs uv); LOCK= keeps the pins that still fit
@@ -85,13 +88,13 @@ $(BIN)/python:
 
 $(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
 	@echo "installing the service into $(VENV)"
-	@$(PIP) install --require-hashes -r requirements.lock
+	@$(INSTALL) -r requirements.lock | $(NAMED)
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	@echo "installing what the tests need into $(VENV)"
-	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@$(INSTALL) -r requirements-dev.lock | $(NAMED)
 	@touch $@
 
 $(AUDIT)/.audit: requirements-audit.lock

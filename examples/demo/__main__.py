@@ -1,15 +1,15 @@
 """The demonstration, `make demo`: archives every document of the example source with a service on embedded defaults.
 
-Starts both on free loopback ports with a data directory of their own, submits a job of all advisories and of two that
-the source does not have, and one of versioned decrees; shows progress, prints the reports. Then adds a metadata path to
-the configuration, waits until the values of what is archived are there, and prints some. Stops both. Ends with 0 only
-where reports, stored objects, events and values are what they must be.
+Starts both on free loopback ports with a data directory of their own. With the command line, each command shown, it
+looks at a job of all advisories and of two that the source does not have, sends and watches it, shows what failed and
+the report; the same for one of versioned decrees. Then it adds a metadata path to the configuration, waits until the
+values of what is archived are there, and searches by them. Stops both. Ends with 0 only where reports, stored objects,
+events and values are what they must be.
 """
 
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,9 +18,10 @@ from types import FrameType
 
 import httpx
 
+from examples.demo.command_line import CommandLine, dev_token
 from examples.demo.jobs import archive, jobs, wait_until_ready, without
 from examples.demo.metadata import KEY, backfill_metadata
-from examples.demo.processes import REPOSITORY, DemoFailed, environment, running, tail
+from examples.demo.processes import REPOSITORY, DemoFailed, running, tail
 
 CONFIG = REPOSITORY / "config/application.yml"
 ARCHIVE_TYPES = REPOSITORY / "config/archive-types.yml"
@@ -33,7 +34,10 @@ def main() -> int:
         signal.signal(number, _interrupt)
     directory = _new_directory()
     begin = time.monotonic()
-    print("starting the service on embedded defaults, and an example source", flush=True)
+    print(
+        f"starting the service on embedded defaults and an example source; their files: {_shown(directory)}/",
+        flush=True,
+    )
     try:
         with running("source", ["-m", "examples.source", "--port", "0"], directory) as source:
             service_command = ["-m", "app", "serve", "--config", str(CONFIG), "--port", "0"]
@@ -55,16 +59,15 @@ def main() -> int:
 
 
 def _archive_all(service: str, directory: Path) -> None:
-    headers = {"Authorization": f"Bearer {_dev_token(directory)}"}
     todo = jobs()
-    with httpx.Client(base_url=service, headers=headers, timeout=30, trust_env=False) as client:
-        try:
-            wait_until_ready(client)
-            for job in todo:
-                archive(client, job, directory)
-            backfill_metadata(client, directory / ARCHIVE_TYPES.name, todo[0].succeeded, without(KEY))
-        except httpx.HTTPError as error:
-            raise DemoFailed(f"the service does not answer ({error!r})\n{tail(directory / 'service.log')}") from error
+    pas = CommandLine(service, dev_token(directory), directory)
+    try:
+        wait_until_ready(service)
+    except httpx.HTTPError as error:
+        raise DemoFailed(f"the service does not answer ({error!r})\n{tail(directory / 'service.log')}") from error
+    for job in todo:
+        archive(pas, job)
+    backfill_metadata(pas, directory / ARCHIVE_TYPES.name, todo[0].succeeded, without(KEY))
     succeeded = sum(job.succeeded for job in todo)
     artifacts, events = _artifacts(directory), _events(directory)
     print(
@@ -83,15 +86,6 @@ def _settings(directory: Path, source: str) -> dict[str, str]:
         "JEAP_PROCESSARCHIVE_CONFIGURATION_LOCATION": str(archive_types),
         "JEAP_SECURITY_OAUTH2_CLIENT_EXAMPLE_SOURCE_TOKEN_URI": f"{source}/oauth/token",
     }
-
-
-def _dev_token(directory: Path) -> str:
-    """What `pas dev-token` prints."""
-    command = [sys.executable, "-m", "app", "dev-token", "--data-dir", str(directory), "--name", "Demo"]
-    done = subprocess.run(command, cwd=REPOSITORY, text=True, capture_output=True, env=environment({}))
-    if done.returncode != 0:
-        raise DemoFailed(f"no token: {done.stderr}")
-    return done.stdout.strip()
 
 
 def _artifacts(directory: Path) -> list[Path]:

@@ -1,16 +1,14 @@
-"""The jobs of the demonstration: submitted, watched, their reports printed and checked."""
+"""The jobs of the demonstration: looked at before, sent, watched, their reports checked."""
 
 import json
-import sys
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import httpx
 
+from examples.demo.command_line import CommandLine
 from examples.demo.processes import REPOSITORY, START, DemoFailed
 
 DOCUMENTS = REPOSITORY / "examples/source/documents"
@@ -18,14 +16,15 @@ DOCUMENTS = REPOSITORY / "examples/source/documents"
 UNKNOWN = ["PSF-1989-1", "PSF-1989-2"]
 """Well-formed ids that the source answers with 404."""
 
-STUCK = 120.0
-"""Seconds without any progress after which a job counts as stuck; the demonstration takes a few in all."""
+SHOWN = 6
+"""Lines of a report that are printed behind its head."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job as it is submitted, and what must come of it."""
+    """A job as it is submitted, and what must come of it; `file` is its name without suffix."""
 
+    file: str
     what: str
     message: str
     topic: str
@@ -35,7 +34,8 @@ class Job:
 
     def body(self) -> str:
         """A submission; JSON strings are YAML strings."""
-        lines = [f"message: {self.message}", f"topic: {self.topic}", "archiveDataReferences:"]
+        lines = [f"name: {self.file} of the demonstration", f"message: {self.message}", f"topic: {self.topic}"]
+        lines.append("archiveDataReferences:")
         for reference, version in self.references:
             lines.append(f"  - id: {json.dumps(reference)}")
             if version is not None:
@@ -48,6 +48,7 @@ def jobs() -> list[Job]:
     decrees = [("DECREE-2024-001", 1), ("DECREE-2024-001", 2), ("DECREE-2024-002", 1)]
     return [
         Job(
+            "advisories",
             f"{len(advisories)} security advisories (JSON) and {len(UNKNOWN)} that the source does not have",
             "OsvRecordPublishedEvent",
             "psf-osv-record-published",
@@ -56,6 +57,7 @@ def jobs() -> list[Job]:
             len(advisories),
         ),
         Job(
+            "decrees",
             f"{len(decrees)} versions of decrees (Avro)",
             "DecreeDocumentCreatedEvent",
             "demo-decree-document-created",
@@ -71,10 +73,10 @@ def without(member: str) -> int:
     return sum(member not in json.loads(path.read_text()) for path in DOCUMENTS.glob("*.json"))
 
 
-def wait_until_ready(client: httpx.Client) -> None:
+def wait_until_ready(service: str) -> None:
     deadline = time.monotonic() + START
     while True:
-        answer = client.get("/health/ready")
+        answer = httpx.get(f"{service}/health/ready", timeout=30, trust_env=False)
         if answer.status_code == 200:
             return
         if time.monotonic() > deadline:
@@ -82,44 +84,32 @@ def wait_until_ready(client: httpx.Client) -> None:
         time.sleep(0.1)
 
 
-def archive(client: httpx.Client, job: Job, directory: Path) -> None:
-    """Submits, watches, prints the report and checks it."""
-    job_id = uuid.uuid4()
-    print(f"\nPUT /api/jobs/{job_id}: {job.what}")
-    submitted = client.put(f"/api/jobs/{job_id}", content=job.body(), headers={"Content-Type": "application/yaml"})
-    if submitted.status_code != 200:
-        raise DemoFailed(f"the submission was answered with {submitted.status_code}: {submitted.text}")
-    _watch(client, job_id)
-    report = client.get(f"/api/jobs/{job_id}/report").raise_for_status().text
-    print(f"\nGET /api/jobs/{job_id}/report\n\n{report}", end="")
-    (directory / f"report-{job_id}.yml").write_text(report)
-    head, _, references = report.partition("archiveDataReferences:")
+def archive(pas: CommandLine, job: Job) -> None:
+    """Asks what would become of the job, sends it, shows its failures and the beginning of its report, checks it."""
+    job_id = str(uuid.uuid4())
+    file, report = pas.directory / f"{job.file}.yml", f"{job.file}-report.yml"
+    file.write_text(job.body())
+    print(f"\n{job.what}: {job.file}.yml", flush=True)
+    failed = len(job.references) - job.succeeded
+    pas.show("jobs", "preflight", "--file", file.name, expect=1 if failed else 0)
+    send = ["backfill", "send", "--file", file.name, "--job-id", job_id, "--wait"]
+    pas.show(*send, expect=3 if failed else 0)
+    pas.show("jobs", "show", job_id)
+    if failed:
+        pas.show("jobs", "failures", job_id)
+    pas.show("backfill", "report", "--job-id", job_id, "--output", report)
+    text = (pas.directory / report).read_text()
+    _print_beginning(text)
+    head, _, references = text.partition("archiveDataReferences:")
     states = {state: references.count(f"    state: {state}\n") for state in ("succeeded", "failed", "open")}
-    expected = {"succeeded": job.succeeded, "failed": len(job.references) - job.succeeded, "open": 0}
+    expected = {"succeeded": job.succeeded, "failed": failed, "open": 0}
     if states != expected or f"job-result: {job.result}\n" not in head:
         raise DemoFailed(f"the report should say {job.result}, {expected}; it has {states}")
 
 
-def _watch(client: httpx.Client, job_id: uuid.UUID) -> None:
-    """Shows progress until the job is completed: one line that changes on a terminal, else a line for each change."""
-    terminal = sys.stdout.isatty()
-    shown, last = "", time.monotonic()
-    while True:
-        view: dict[str, Any] = client.get(f"/api/jobs/{job_id}").raise_for_status().json()
-        line = _progress(view)
-        if line != shown:
-            print(f"\r{line}" if terminal else line, end="" if terminal else "\n", flush=True)
-            shown, last = line, time.monotonic()
-        if view["state"] == "completed":
-            if terminal:
-                print()
-            return
-        if time.monotonic() - last > STUCK:
-            raise DemoFailed(f"no progress for {STUCK:.0f} s: {view}")
-        time.sleep(0.1 if terminal else 0.5)
-
-
-def _progress(view: Mapping[str, Any]) -> str:
-    total, succeeded, failed = (view["counts"][name] for name in ("total", "succeeded", "failed"))
-    done = succeeded + failed
-    return f"[{'#' * (40 * done // total):.<40}] {done:>3} of {total}: {succeeded} succeeded, {failed} failed"
+def _print_beginning(report: str) -> None:
+    lines = report.splitlines()
+    head = lines.index("archiveDataReferences:") + 1
+    print("\n".join(lines[: head + SHOWN]))
+    if len(lines) > head + SHOWN:
+        print(f"… {len(lines) - head - SHOWN} more lines")

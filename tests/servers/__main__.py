@@ -1,7 +1,7 @@
-"""`python -m tests.servers`: starts the servers until Ctrl-C and prints one JSON line; `--fetch` only fetches them."""
+"""`python -m tests.servers`: starts servers until Ctrl-C and prints lines for a shell; `--fetch` only fetches them."""
 
 import argparse
-import json
+import shlex
 import signal
 import sys
 import time
@@ -21,6 +21,7 @@ from tests.servers import (
     postgres,
     seaweedfs,
 )
+from tests.servers.process import ServerProcess
 
 SERVERS = {"kafka": kafka, "postgres": postgres, "s3": seaweedfs, "oidc": oauth, "pgbouncer": pgbouncer}
 
@@ -47,7 +48,10 @@ def fetch() -> int:
 
 
 def serve(*, benchmark: bool = False) -> int:
-    """Starts all servers together, prints their addresses as one JSON line and stops them on SIGINT or SIGTERM."""
+    """Starts all servers together and stops them on SIGINT or SIGTERM.
+
+    What happens goes to standard error; standard output has lines that a shell can source (`addresses`).
+    """
     signal.signal(signal.SIGTERM, _interrupt)
     broker, database, store, issuer = Kafka(benchmark=benchmark), Postgres(durable=benchmark), SeaweedFS(), Oidc()
     with ExitStack() as stack:
@@ -56,36 +60,61 @@ def serve(*, benchmark: bool = False) -> int:
             stack.callback(server.close)
         try:
             with ThreadPoolExecutor(len(servers)) as threads:
-                list(threads.map(lambda server: server.start(), servers))
+                list(threads.map(_start, servers))
             database.create_database("pas")
             store.create_bucket("pas")
-            sys.stdout.write(json.dumps(addresses(broker, database, store, issuer)) + "\n")
+            for name, value in addresses(broker, database, store, issuer).items():
+                sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
             sys.stdout.flush()
+            _say(HINT)
             signal.pause()
         except KeyboardInterrupt:
+            _say("stopping them")
             return 0
         except ServerUnavailable as unavailable:
-            sys.stderr.write(f"{unavailable}\n")
+            _say(str(unavailable))
             return 1
     return 0
 
 
+HINT = """
+The lines above are settings of the service and of the command line: paste them into another shell, or
+`make servers > servers.env` here and `source servers.env` there. Then:
+  .venv/bin/pas serve --config config/application.yml --migrate
+  .venv/bin/pas login --client-id "$PAS_CLIENT_ID" && .venv/bin/pas jobs list
+Ctrl-C stops the servers; what they hold is gone then."""
+
+
+def _start(server: ServerProcess) -> None:
+    begin = time.monotonic()
+    _say(f"{server.name}: starting; the first time it is fetched before")
+    server.start()
+    _say(f"{server.name}: ready after {time.monotonic() - begin:.1f} s")
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
 def addresses(broker: Kafka, database: Postgres, store: SeaweedFS, issuer: Oidc) -> dict[str, str]:
-    """The addresses as settings of the service (environment variables), beside them what only a caller needs."""
+    """Settings of the service, for what config/application.yml says otherwise, as environment variables, and the client with all roles for the command line."""
     connection = "JEAP_PROCESSARCHIVE_OBJECTSTORAGE_CONNECTION_"
+    server = "JEAP_SECURITY_OAUTH2_RESOURCESERVER_ISSUERS_0_"
     return {
         "JEAP_MESSAGING_KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap,
+        "JEAP_MESSAGING_KAFKA_CREATE_TOPICS": "true",
         "JEAP_DATASOURCE_URL": database.url("pas"),
         f"{connection}ACCESS_URL": store.url,
         f"{connection}REGION": store.region,
         f"{connection}ACCESS_KEY": store.access_key,
         f"{connection}SECRET_KEY": store.secret_key,
         "JEAP_PROCESSARCHIVE_OBJECTSTORAGE_STORAGE_BUCKET": "pas",
-        "JEAP_SECURITY_OAUTH2_RESOURCESERVER_AUTHORIZATION_SERVER_ISSUER": issuer.issuer,
-        "JEAP_SECURITY_OAUTH2_RESOURCESERVER_AUTHORIZATION_SERVER_JWK_SET_URI": issuer.jwks_uri,
-        "token-uri": issuer.token_uri,
-        "clients": " ".join(issuer.clients),
-        "client-secret": "secret",
+        f"{server}ISSUER": issuer.issuer,
+        f"{server}JWK_SET_URI": issuer.jwks_uri,
+        "PAS_CLIENT_ID": "pas-all",
+        "PAS_CLIENT_SECRET": issuer.clients["pas-all"].client_secret,
+        "PAS_TOKEN_URI": issuer.token_uri,
     }
 
 

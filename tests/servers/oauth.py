@@ -43,6 +43,18 @@ DEFAULT_CLIENTS = (
             "ext_id": "287365",
         },
     ),
+    Client(
+        client_id="pas-all",
+        claims={
+            "userroles": [
+                "psf_@backfilljob_#read",
+                "psf_@backfilljob_#write",
+                "psf_@artifact_#read",
+                "psf_@audit_#read",
+            ],
+            "name": "Alma All",
+        },
+    ),
     Client(client_id="source-client", audience="psf-source", scope="documents:read"),
     Client(
         client_id="pas-cli",
