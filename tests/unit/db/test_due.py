@@ -1,7 +1,7 @@
 """The commands that may be sent now: those that the relay would claim, were its batches large enough."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +28,11 @@ async def count(database: Database, window: int = 100) -> int:
 
 async def change_job(database: Database, job_id: UUID, **values: Any) -> None:
     await database.run(lambda c: c.execute(update(job).where(job.c.id == job_id).values(**values)))
+
+
+async def put_back(database: Database, job_id: UUID, position: int, not_before: datetime) -> None:
+    this = (task.c.job_id == job_id, task.c.position == position)
+    await database.run(lambda c: c.execute(update(task).where(*this).values(not_before=not_before)))
 
 
 async def test_commands_are_due_until_they_are_claimed(database: Database) -> None:
@@ -62,9 +67,7 @@ async def test_jobs_that_are_paused_held_or_ended_have_none(database: Database) 
 async def test_what_was_put_back_is_due_when_its_time_has_come(database: Database) -> None:
     job_id = await insert_job(database, 5)
     for position, seconds in ((0, 60), (1, 0), (2, -60)):
-        later = NOW + timedelta(seconds=seconds)
-        statement = update(task).where(task.c.job_id == job_id, task.c.position == position).values(not_before=later)
-        await database.run(lambda c, statement=statement: c.execute(statement))
+        await put_back(database, job_id, position, NOW + timedelta(seconds=seconds))
     assert await count(database) == 4
 
 

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import update
@@ -47,14 +48,17 @@ def overview(database: Database, **changes: Any) -> Overview:
     return Overview(**{**parts, **changes})
 
 
+async def waits(database: Database, job_id: UUID, state: str) -> None:
+    values = {"waiting_for": "source", "state": state}
+    await database.run(lambda c: c.execute(update(job).where(job.c.id == job_id).values(**values)))
+
+
 async def test_what_the_database_knows_is_told(database: Database) -> None:
     waiting = await insert_job(database, 3)
     ended = await insert_job(database, 1)
     await insert_job(database, 1)
-    for job_id, state in ((waiting, "open"), (ended, "completed")):
-        values = {"waiting_for": "source", "state": state}
-        statement = update(job).where(job.c.id == job_id).values(**values)
-        await database.run(lambda c, statement=statement: c.execute(statement))
+    await waits(database, waiting, "open")
+    await waits(database, ended, "completed")
     letters = DeadLetterCounts(database)
     letters.note("a-dlq")
     await letters.write()
