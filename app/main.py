@@ -25,6 +25,7 @@ from app.api.http.problems import install
 from app.api.http.slow_bodies import BodiesInTime
 from app.api.jobs import control, failures, preflight, references, submit_and_report
 from app.api.runs import endpoints as runs
+from app.api.system import endpoints as system
 from app.domain.readiness import Readiness
 from app.process.probes import StartRefused
 from app.process.wiring import Service, open_service
@@ -70,6 +71,7 @@ def create_app(context_path: str, readiness: Readiness, edge: Edge | None) -> Fa
             archive_types,
             artifacts,
             runs,
+            system,
             well_known,
         ):
             app.include_router(room.router)

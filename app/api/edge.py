@@ -25,6 +25,7 @@ from app.jobs.submit import Submissions
 from app.metadata.content import Contents
 from app.metadata.control import RunControl
 from app.metadata.search import Artifacts
+from app.system.overview import Overview
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Edge:
     artifacts: Artifacts
     contents: Contents
     run_control: RunControl
+    overview: Overview
     yaml_reader: YamlReader
     uploads: Uploads
     event_streams: EventStreams

@@ -39,7 +39,8 @@ def health_routes(readiness: Readiness) -> APIRouter:
         """503 until database, topics, bucket and keys were each seen once, while the database is unavailable, and while
         the service stops.
 
-        Later outages of other components are named with 200: a submission is still accepted, its work waits.
+        Later outages of other components are named with 200: a submission is still accepted, its work waits. A changed
+        file of archive types that could not be taken over is named as `configuration`, with 200 too.
         """
         status = "stopping" if readiness.stopping else "ready" if readiness.ready else "not ready"
         body = {"status": status, "problems": readiness.problems}
@@ -51,6 +52,7 @@ def health_routes(readiness: Readiness) -> APIRouter:
     async def show_metrics() -> Response:
         for component in COMPONENTS:
             metrics.UNAVAILABLE.labels(component).set(component in readiness.problems)
+        metrics.CONFIGURATION_WELL.set(readiness.configuration.well)
         return Response(metrics.render(), media_type=metrics.CONTENT_TYPE)
 
     return router

@@ -237,6 +237,24 @@ async def refresh_statistics(connection: AsyncConnection, table: Table, added: i
         await connection.execute(text(f"ANALYZE (SKIP_LOCKED) {table.name}"))
 
 
+async def now(connection: AsyncConnection) -> datetime:
+    """The time of the database's clock, which all processes share; that of SQLite is the clock of this machine."""
+    if not is_postgresql(connection):
+        return datetime.now(UTC)
+    moment: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
+    return moment
+
+
+async def size(connection: AsyncConnection) -> int:
+    """Bytes that the whole database takes; on SQLite without its journal."""
+    if is_postgresql(connection):
+        statement = "SELECT pg_database_size(current_database())"
+    else:
+        statement = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
+    size: int = (await connection.execute(text(statement))).scalar_one()
+    return size
+
+
 async def lock(connection: AsyncConnection, purpose: int) -> None:
     """A lock that one process at a time holds until its transaction ends. On SQLite the write transaction is already
     such a lock."""

@@ -147,6 +147,12 @@ async def count_without_data(
     return {job_id: (count, last) for job_id, count, last in await connection.execute(statement)}
 
 
+async def count_waiting(connection: AsyncConnection) -> int:
+    """Open jobs that wait for something (`domain.waiting`)."""
+    statement = select(func.count()).where(job.c.state == JobState.OPEN, job.c.waiting_for.is_not(None))
+    return (await connection.execute(statement)).scalar_one()
+
+
 async def pause(connection: AsyncConnection, of: Job, who: str, now: datetime) -> None:
     """Stops publishing commands of the job. The caller holds its row, as for `resume`."""
     values = {"paused": True, "paused_at": now, "paused_by": who}

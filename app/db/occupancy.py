@@ -55,6 +55,12 @@ async def look(connection: AsyncConnection, known: Collection[str]) -> Occupied:
     return Occupied()
 
 
+async def revision(connection: AsyncConnection) -> str | None:
+    """The migration that a database of ours is at; a newer release may have made it."""
+    revisions = await _revisions(connection, VERSION_TABLE)
+    return revisions[0] if revisions else None
+
+
 async def _revisions(connection: AsyncConnection, table: str) -> list[str] | None:
     """The content of a version table; None when there is no such table, or none that can be read."""
     if dialect.is_postgresql(connection):

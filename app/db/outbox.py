@@ -77,7 +77,7 @@ async def claim(
     """
     await dialect.lock(connection, box.lock)
     owners = list((await connection.execute(_turns(box), {"now": now})).scalars())
-    room = await _room(connection, box, owners, now, window)
+    room = await room_of(connection, box, owners, now, window)
     taken: list[ItemId] = []
     for owner, share in _shares(owners, room, batch):
         due = await connection.execute(_due(box), {"now": now, "owner": owner, "share": share})
@@ -91,7 +91,7 @@ async def claim(
     return leased
 
 
-def _waiting(box: Outbox) -> list[ColumnElement[bool]]:
+def may_be_sent(box: Outbox) -> list[ColumnElement[bool]]:
     """Commands that may be sent now."""
     return [
         text(WAITING),  # type: ignore[list-item]
@@ -100,23 +100,25 @@ def _waiting(box: Outbox) -> list[ColumnElement[bool]]:
     ]
 
 
+def may_be_published(box: Outbox) -> list[ColumnElement[bool]]:
+    """Owners whose commands may be sent now."""
+    owners = box.owners.c
+    held = or_(owners.held_until.is_(None), owners.held_until <= NOW)
+    return [owners.state == OPEN, owners.paused.is_(False), held]
+
+
 @lru_cache
 def _turns(box: Outbox) -> Select[Any]:
     # Not EXISTS: PostgreSQL turns that into a join, and then reads all that waits.
     first = (
         select(box.items.c.position)
-        .where(box.owner_id == box.owners.c.id, *_waiting(box))
+        .where(box.owner_id == box.owners.c.id, *may_be_sent(box))
         .order_by(box.items.c.position)
         .limit(1)
     ).scalar_subquery()
     return (
         select(box.owners.c.id)
-        .where(
-            box.owners.c.state == OPEN,
-            box.owners.c.paused.is_(False),
-            or_(box.owners.c.held_until.is_(None), box.owners.c.held_until <= NOW),
-            first.is_not(None),
-        )
+        .where(*may_be_published(box), first.is_not(None))
         .order_by(box.owners.c.relayed_at.nulls_first(), box.owners.c.started)
         .limit(OWNERS_PER_CLAIM)
     )
@@ -126,7 +128,7 @@ def _turns(box: Outbox) -> Select[Any]:
 def _due(box: Outbox) -> Select[Any]:
     return (
         select(box.owner_id, box.items.c.position)
-        .where(box.owner_id == bindparam("owner", type_=Uuid), *_waiting(box))
+        .where(box.owner_id == bindparam("owner", type_=Uuid), *may_be_sent(box))
         .order_by(box.items.c.position)
         .limit(bindparam("share", type_=Integer))
         .with_for_update(skip_locked=True)
@@ -159,7 +161,7 @@ def _served(box: Outbox) -> Update:
 _SERVED = bindparam("served", type_=Uuid, expanding=True)
 
 
-async def _room(
+async def room_of(
     connection: AsyncConnection, box: Outbox, owners: Sequence[UUID], now: datetime, window: int
 ) -> dict[UUID, int]:
     """How many more commands each owner may publish: window − published and unanswered − being sent."""

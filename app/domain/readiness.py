@@ -1,6 +1,8 @@
-"""The state behind /health/ready: for each component whether it was seen, and whether it has a problem."""
+"""The state behind /health/ready: for each component whether it was seen, whether it has a problem, and since when."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from time import monotonic
 
 DATABASE = "database"
@@ -8,6 +10,9 @@ BROKER = "broker"
 OBJECT_STORE = "objectstore"
 ISSUER = "issuer"
 COMPONENTS = (DATABASE, BROKER, OBJECT_STORE, ISSUER)
+
+CONFIGURATION = "configuration"
+"""The file of the archive types: no component, as neither work nor the start waits for it."""
 
 STALE = 60.0
 """Seconds after which a watch that finds a component well overrules what work said: there may be no work any more."""
@@ -22,6 +27,19 @@ def topic_named(topic: str) -> str:
     return f"topic {topic}"
 
 
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How something is, and since when it is so. `reason` says why it is not well; None: it is well."""
+
+    name: str
+    since: datetime
+    reason: str | None
+
+    @property
+    def well(self) -> bool:
+        return self.reason is None
+
+
 class Readiness:
     """Components by name. The service is ready once each was seen, while the database is available, and until it stops.
 
@@ -29,22 +47,33 @@ class Readiness:
     object. So each of the two clears only its own reports.
     """
 
-    def __init__(self, components: Iterable[str]) -> None:
+    def __init__(self, components: Iterable[str], now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._components = tuple(components)
+        self._now = now
         self._seen: set[str] = set()
         self._by_work: dict[str, tuple[str, float]] = {}
         self._by_watch: dict[str, str] = {}
+        started = now()
+        self._ill: dict[str, datetime] = dict.fromkeys(self._components, started)
+        """Since when each component with a problem has it."""
+        self._well: dict[str, datetime] = {}
+        """Since when each other one is well again."""
+        self._configuration = Condition(CONFIGURATION, started, None)
         self.stopping = False
 
     def work_goes_on(self, component: str) -> bool:
         """Work succeeded; returns True when this is news."""
-        return self._by_work.pop(component, None) is not None
+        if self._by_work.pop(component, None) is None:
+            return False
+        self._note_since(component)
+        return True
 
     def work_waits(self, component: str, reason: str) -> bool:
         """Work waits; returns True when this is news."""
         self._forget_unwatched()
         known = self._by_work.get(component)
         self._by_work[component] = (reason, monotonic())
+        self._note_since(component)
         return known is None or known[0] != reason
 
     def probe_succeeded(self, component: str) -> bool:
@@ -55,13 +84,29 @@ class Readiness:
         said = self._by_work.get(component)
         if said is not None and monotonic() - said[1] > STALE:
             del self._by_work[component]
+        self._note_since(component)
         return news
 
     def probe_failed(self, component: str, reason: str) -> bool:
         """A probe of the watch failed; returns True when this is news."""
         news = self._by_watch.get(component) != reason
         self._by_watch[component] = reason
+        self._note_since(component)
         return news
+
+    def configuration_taken(self) -> None:
+        """The file of the archive types is in force as it is now."""
+        self._configuration = Condition(CONFIGURATION, self._now(), None)
+
+    def configuration_refused(self, reason: str) -> None:
+        """The file of the archive types was changed and could not be taken over; the former content is in force."""
+        known = self._configuration
+        since = self._now() if known.well else known.since
+        self._configuration = replace(known, reason=reason, since=since)
+
+    @property
+    def configuration(self) -> Condition:
+        return self._configuration
 
     def has_seen(self, component: str) -> bool:
         return component in self._seen
@@ -70,10 +115,33 @@ class Readiness:
         for name, (_, said) in list(self._by_work.items()):
             if name not in self._components and monotonic() - said > UNWATCHED:
                 del self._by_work[name]
+                self._note_since(name)
+
+    def _note_since(self, component: str) -> None:
+        """Called after each change: whether the component has a problem, whoever reports it."""
+        unseen = component in self._components and component not in self._seen
+        if unseen or component in self._by_work or component in self._by_watch:
+            self._ill.setdefault(component, self._now())
+        elif self._ill.pop(component, None) is not None:
+            self._well[component] = self._now()
+
+    @property
+    def conditions(self) -> list[Condition]:
+        """All components, then what else work waits for (a topic that refuses a message)."""
+        problems = self._component_problems()
+        more = sorted(name for name in problems if name not in self._components)
+        return [
+            Condition(name, self._ill[name] if name in problems else self._well[name], problems.get(name))
+            for name in (*self._components, *more)
+        ]
 
     @property
     def problems(self) -> dict[str, str]:
-        """Component → reason, for each component with a problem."""
+        """Component → reason, for each component with a problem; also for a configuration that was refused."""
+        refused = {} if self._configuration.reason is None else {CONFIGURATION: self._configuration.reason}
+        return {**self._component_problems(), **refused}
+
+    def _component_problems(self) -> dict[str, str]:
         self._forget_unwatched()
         unseen = {name: "not seen yet" for name in self._components if name not in self._seen}
         by_work = {name: reason for name, (reason, _) in self._by_work.items()}

@@ -105,8 +105,20 @@ class CommandLoop:
         self._offsets: dict[Partition, Offsets] = {}
         self._polled: list[_Taken] = []
         self._look_up: asyncio.Task[None] | None = None
+        self._looked_up = 0
+        """Records of the look-up that runs."""
         self._paused = False
         self._last_commit = 0.0
+
+    @property
+    def in_flight(self) -> int:
+        """Commands that are being worked on."""
+        return self._slots.running
+
+    @property
+    def in_hand(self) -> int:
+        """Commands that were received and whose work has not started."""
+        return len(self._polled) + self._looked_up + self._slots.in_hand - self._slots.running
 
     async def run(self, stop: asyncio.Event, shutdown_timeout: float) -> None:
         """Handles commands until `stop`. Then it starts no more work, gives running work `shutdown_timeout` seconds,
@@ -153,6 +165,7 @@ class CommandLoop:
         """
         if self._polled and self._look_up is None:
             polled, self._polled = self._polled, []
+            self._looked_up = len(polled)
             self._look_up = asyncio.create_task(self._receive(polled))
 
     async def _wait_for_look_up(self) -> None:
@@ -182,9 +195,8 @@ class CommandLoop:
     async def _receive(self, polled: Sequence[_Taken]) -> None:
         """Looks all polled commands up at once and hands their work to the slots."""
         taken = [each for each in polled if not each.offsets.revoked]
-        if not taken:
-            return
-        answers = await self._dispatcher.receive([each.record for each in taken])
+        answers = await self._dispatcher.receive([each.record for each in taken]) if taken else []
+        self._looked_up = 0
         for (record, offsets), answer in zip(taken, answers, strict=True):
             if offsets.revoked:
                 continue

@@ -44,8 +44,12 @@ def dead_letter_topic(topic: str) -> str:
     return f"{topic}-dlq"
 
 
-async def send_dead_letter(broker: Broker, readiness: Readiness, record: Record, reason: str) -> None:
+async def send_dead_letter(
+    broker: Broker, readiness: Readiness, record: Record, reason: str, counted: Callable[[str], None]
+) -> None:
     """Returns once the broker has acknowledged the record. A record that is too large is shortened.
+
+    `counted` is called then, with the name of the dead letter topic.
 
     Waits through outages, and while the topic refuses both the whole record and the shortened one.
     """
@@ -62,6 +66,7 @@ async def send_dead_letter(broker: Broker, readiness: Readiness, record: Record,
 
     await through_outages(readiness, BROKER, send)
     metrics.DEAD_LETTERS.inc()
+    counted(whole.topic)
     log.warning(
         "a record went to the dead letter topic: %s",
         reason,

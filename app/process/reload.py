@@ -3,13 +3,14 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
 
 from app.catalog.archive_types import Catalog, CatalogError
 from app.catalog.live import LiveCatalog
 from app.domain.errors import Unavailable
+from app.domain.readiness import Readiness
 from app.metadata.definitions import Definitions
 
 LOOK_EVERY = 1.0
@@ -19,21 +20,33 @@ completely."""
 SWEEP_EVERY = 30.0
 """Seconds between two checks for artifacts that a process with an older definition archived."""
 
+TOLD = 5
+"""Mistakes of a refused file that are told where there is room for one text; the log has all."""
+
+NOT_TAKEN = "taking the file over failed unexpectedly"
+
 log = logging.getLogger(__name__)
 
 
 class Reload:
     """`load` reads and checks the file. An invalid file is refused with the places of its mistakes; the old content
-    stays in force."""
+    stays in force, and `readiness` has the reason until the file is taken over."""
 
     def __init__(
-        self, path: Path, seen: bytes, load: Callable[[], Catalog], catalog: LiveCatalog, definitions: Definitions
+        self,
+        path: Path,
+        seen: bytes,
+        load: Callable[[], Catalog],
+        catalog: LiveCatalog,
+        definitions: Definitions,
+        readiness: Readiness,
     ) -> None:
         """`seen` is the digest of the file, computed before `catalog` was read from the file."""
         self._path = path
         self._load = load
         self._catalog = catalog
         self._definitions = definitions
+        self._readiness = readiness
         self._taken = self._seen = seen
         self._owed = False
         self._former = catalog.now
@@ -69,8 +82,8 @@ class Reload:
             await self._definitions.apply(self._catalog.now)
         except Unavailable:
             raise
-        except Exception:
-            log.exception("archive types not taken over, the former ones stay in force")
+        except Exception as error:
+            self._refused_for(error)
             self._catalog.now = self._former
         self._former = self._catalog.now
         self._owed = False
@@ -81,12 +94,27 @@ class Reload:
         except CatalogError as error:
             for mistake in error.mistakes:
                 log.error("archive types not taken over, the former ones stay in force: %s", mistake)
+            self._readiness.configuration_refused(_told(error.mistakes))
             return
-        except Exception:  # whatever a file makes the reader run into
-            log.exception("archive types not taken over, the former ones stay in force")
+        except Exception as error:  # whatever a file makes the reader run into
+            self._refused_for(error)
             return
         log.info("new archive types loaded from %s", self._path)
+        self._readiness.configuration_taken()
         self._owed = True
+
+    def _refused_for(self, error: Exception) -> None:
+        """Called where an unexpected error is handled."""
+        log.exception("archive types not taken over, the former ones stay in force")
+        name = type(error).__name__
+        self._readiness.configuration_refused(f"{NOT_TAKEN} ({name}); the log has more")
+
+
+def _told(mistakes: Sequence[str]) -> str:
+    """The mistakes as one text; of many the first ones."""
+    more = len(mistakes) - TOLD
+    told = "; ".join(mistakes[:TOLD])
+    return f"{told}; and {more} more, which the log names" if more > 0 else told
 
 
 def digest(path: Path) -> bytes:

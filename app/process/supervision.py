@@ -1,11 +1,14 @@
 """Starts the background parts of the process when the servers they need were seen, and stops them in order."""
 
 import asyncio
+import contextlib
 import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from app.api.auth.callers import KeySets
+from app.domain.errors import Unavailable
 from app.domain.readiness import BROKER, DATABASE, OBJECT_STORE
 from app.jobs.failures import FailedReferences
 from app.messaging.consumer import LAST_COMMIT, LEAVE, CommandLoop
@@ -19,8 +22,19 @@ LEAVING, CLOSING = LAST_COMMIT + LEAVE, 2.5
 """Seconds of the shutdown timeout that are kept for committing and leaving the group, then for closing everything; half
 of it at most. Only servers that are away make them necessary."""
 
+LAST_ROWS = 0.5
+"""Seconds of `CLOSING` for the last rows that the process writes: milliseconds, unless the database is away."""
+
 GARBAGE = 10_000
 """Objects made and not freed that set off a collection, instead of 700: 64 tasks in flight have several thousand."""
+
+
+class Upkeep(Protocol):
+    """Rows about this process: kept by `run` until it is cancelled, and brought to an end by `end`."""
+
+    async def run(self) -> None: ...
+
+    async def end(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +53,7 @@ class Supervision:
     work: CommandLoop
     reload: Reload
     failed: FailedReferences
+    upkeep: Sequence[Upkeep]
     shutdown_timeout: float
     relays_forget: bool
 
@@ -57,6 +72,7 @@ class Supervision:
             asyncio.create_task(self._keeping_keys(stop)),
             asyncio.create_task(self._reloading(stop)),
             asyncio.create_task(self._counting(stop)),
+            *(asyncio.create_task(self._keeping_up(each, stop)) for each in self.upkeep),
         ]
         try:
             await asyncio.wait({stopping, *begun, *always}, return_when=asyncio.FIRST_COMPLETED)
@@ -71,6 +87,8 @@ class Supervision:
             for task in (stopping, *begun, *always):
                 task.cancel()
             await asyncio.gather(stopping, *begun, *always, return_exceptions=True)
+            if stop.is_set():
+                await self._last_rows()
 
     async def _relaying(self, relay: Relay, stop: asyncio.Event) -> None:
         if await self.watch.seen(stop, DATABASE, BROKER):
@@ -93,6 +111,16 @@ class Supervision:
     async def _counting(self, stop: asyncio.Event) -> None:
         if await self.watch.seen(stop, DATABASE):
             await self.failed.run()
+
+    async def _keeping_up(self, upkeep: Upkeep, stop: asyncio.Event) -> None:
+        if await self.watch.seen(stop, DATABASE):
+            await upkeep.run()
+
+    async def _last_rows(self) -> None:
+        with contextlib.suppress(TimeoutError, Unavailable):
+            async with asyncio.timeout(LAST_ROWS):
+                for each in self.upkeep:
+                    await each.end()
 
     async def _keeping_keys(self, stop: asyncio.Event) -> None:
         await self.key_sets.run()

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from urllib.parse import urlsplit
 
 from app.api.auth.callers import Authenticator, KeySets
@@ -24,7 +25,9 @@ from app.catalog.live import LiveCatalog
 from app.catalog.registry import Registry, load_registry
 from app.db.database import Database
 from app.db.job_history import JobHistory
+from app.db.outbox import BATCHES, TASKS
 from app.domain.readiness import COMPONENTS, Readiness
+from app.domain.system import Hands
 from app.jobs.archive_types import ArchiveTypes
 from app.jobs.control import JobControl
 from app.jobs.failures import FailedReferences
@@ -58,6 +61,9 @@ from app.process.watch import Probe, Watch
 from app.settings.model import Settings
 from app.sources.http import SourceClient, open_sources
 from app.sources.memory import ByteBudget
+from app.system.dead_letters import DeadLetterCounts
+from app.system.overview import Overview
+from app.system.processes import Presence
 
 BATCHES_OUT = 100
 """Batches of a run published and not yet answered: enough for many processes. Where archiving leaves little, those in
@@ -90,6 +96,7 @@ class Parts:
     readiness: Readiness
     extractor: Extractor
     history: JobHistory
+    dead_letters: DeadLetterCounts
 
 
 @asynccontextmanager
@@ -119,11 +126,27 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
         definitions = Definitions(database, adapters.run_options(settings), run_relay.wake)
         extractor = Extractor(objects, registry, readiness, budget, definitions.of)
         history = JobHistory(tells=bool(settings.backfill.event_topic))
-        parts = Parts(settings, live, registry, database, broker, objects, sources, readiness, extractor, history)
+        dead_letters, presence = DeadLetterCounts(database), Presence(database, version("process-archive-service"))
+        parts = Parts(
+            settings,
+            live,
+            registry,
+            database,
+            broker,
+            objects,
+            sources,
+            readiness,
+            extractor,
+            history,
+            dead_letters,
+        )
         relay = _relay(parts)
+        work = _command_loop(parts, relay, _metadata(parts, run_relay))
         key_sets = adapters.key_sets_of(settings)
         failed = FailedReferences(database)
-        reload = Reload(settings.archive_types_location, seen, lambda: load_catalog(settings)[0], live, definitions)
+        reload = Reload(
+            settings.archive_types_location, seen, lambda: load_catalog(settings)[0], live, definitions, readiness
+        )
 
         async def prepare_database() -> None:
             await check_database(database, migrate=migrate, readiness=readiness)
@@ -134,9 +157,10 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             key_sets,
             [relay, run_relay] if settings.metadata_backfill.enabled else [relay],
             _job_events(parts),
-            _command_loop(parts, relay, _metadata(parts, run_relay)),
+            work,
             reload,
             failed,
+            [dead_letters, presence],
             settings.shutdown_timeout,
             relays_forget=settings.embedded,
         )
@@ -155,6 +179,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
                 artifacts=Artifacts(database, lambda: live.now.configurations),
                 contents=Contents(objects),
                 run_control=RunControl(database, extractor, adapters.run_options(settings), run_relay.wake),
+                overview=_overview(parts, work, presence),
                 yaml_reader=yaml_reader,
                 uploads=Uploads(settings.backfill.max_body_size),
                 event_streams=EventStreams(readiness),
@@ -196,6 +221,20 @@ def _metadata(parts: Parts, run_relay: Relay) -> MetadataBackfill:
         parts.readiness,
         batch_size=parts.settings.metadata_backfill.batch_size,
         on_settled=lambda: run_relay.settled(1),
+    )
+
+
+def _overview(parts: Parts, work: CommandLoop, presence: Presence) -> Overview:
+    window = parts.settings.backfill.window
+    runs = [(BATCHES, min(window, BATCHES_OUT))] if parts.settings.metadata_backfill.enabled else []
+    return Overview(
+        parts.database,
+        parts.readiness,
+        parts.catalog,
+        parts.sources.pacers,
+        lambda: Hands(work.in_flight, work.in_hand),
+        presence,
+        [(TASKS, window), *runs],
     )
 
 
@@ -275,7 +314,7 @@ def _command_loop(parts: Parts, relay: Relay, metadata: MetadataBackfill) -> Com
             backfill.service_name,
         ),
         Slots(backfill.concurrency, slot_limit(parts.sources.pacers, backfill.concurrency)),
-        lambda record, reason: send_dead_letter(parts.broker, readiness, record, reason),
+        lambda record, reason: send_dead_letter(parts.broker, readiness, record, reason, parts.dead_letters.note),
         readiness,
     )
 

@@ -67,7 +67,7 @@ class SourceClient:
         lease: Lease | None = None
         way = way_of(configuration)
         try:
-            async with self.pacers.of(way[0]).attempt() as attempt:
+            async with self.pacers.of(way[0]).attempt(way[1]) as attempt:
                 lease = await self._budget.lease()
                 url = source_url(configuration.uri, reference)
                 with self._noting(way), self._outages.noting(configuration):

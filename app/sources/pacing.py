@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -31,12 +32,14 @@ class SourceBusy(Exception):
 
 
 class Attempt:
-    """One running request. Call `answered()` when the headers of a document have arrived."""
+    """One running request of an OAuth client (None: without one). Call `answered()` when the headers of a document have
+    arrived."""
 
-    __slots__ = ("_pacer", "_started", "latency", "round")
+    __slots__ = ("_pacer", "_started", "client", "latency", "round")
 
-    def __init__(self, pacer: "Pacer") -> None:
+    def __init__(self, pacer: "Pacer", client: str | None) -> None:
         self._pacer = pacer
+        self.client = client
         self.asked()
 
     def asked(self) -> None:
@@ -47,6 +50,14 @@ class Attempt:
 
     def answered(self) -> None:
         self.latency = self._pacer.clock() - self._started
+
+
+@dataclass(frozen=True, slots=True)
+class LastFailure:
+    """Why the source gave no answer to an attempt, without its address, and how many seconds ago."""
+
+    cause: str
+    ago: float
 
 
 class Pacer:
@@ -65,6 +76,8 @@ class Pacer:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._cause = ""
+        self._failures: dict[str | None, tuple[str, float]] = {}
+        """The last failure of each OAuth client: its cause, and when it came."""
 
     @property
     def limit(self) -> int:
@@ -75,8 +88,19 @@ class Pacer:
     def waiting(self) -> int:
         return len(self._waiting)
 
+    @property
+    def rest(self) -> float:
+        """Seconds for which the source is not asked; 0 when it may be asked now."""
+        return max(0.0, self.congestion.retry_at - self.clock())
+
+    def last_failure(self, client: str | None) -> LastFailure | None:
+        """The last failure of an attempt with this client that was no answer about a record. It stays known when later
+        attempts succeed."""
+        known = self._failures.get(client)
+        return None if known is None else LastFailure(known[0], self.clock() - known[1])
+
     @asynccontextmanager
-    async def attempt(self) -> AsyncIterator[Attempt]:
+    async def attempt(self, client: str | None = None) -> AsyncIterator[Attempt]:
         """One request, counted from admission to the end of the block; learns from how the block ends.
 
         Raises `SourceBusy` when the wait is, or turns out to be, longer than the patience.
@@ -85,7 +109,7 @@ class Pacer:
             await self._wait()
         else:
             self.in_flight += 1
-        attempt = Attempt(self)
+        attempt = Attempt(self, client)
         try:
             yield attempt
             self.congestion.answered(attempt.round, self.clock(), attempt.latency)
@@ -103,6 +127,7 @@ class Pacer:
     def _learn(self, attempt: Attempt, failure: TransientFailure) -> None:
         now = self.clock()
         self._cause = failure.cause
+        self._failures[attempt.client] = (failure.cause, now)
         if failure.throttled:
             self.congestion.throttled(attempt.round, now, failure.retry_after)
         elif failure.unreachable:

@@ -144,6 +144,12 @@ UNAVAILABLE = Gauge(
     "pas_component_unavailable", "1 while work waits for this part, else 0.", ["component"], registry=REGISTRY
 )
 
+CONFIGURATION_WELL = Gauge(
+    "pas_configuration_well",
+    "1 while the file of the archive types is in force as it is, 0 while a change of it could not be taken over.",
+    registry=REGISTRY,
+)
+
 HTTP_REQUESTS = Histogram(
     "pas_http_request_seconds",
     "Requests answered, by method, route template and status; a stream counts until its end.",

@@ -179,6 +179,48 @@ ARCHIVE_TYPES: dict[str, Any] = {
     "next": None,
 }
 
+SYSTEM: dict[str, Any] = {
+    "components": [
+        {"name": "database", "well": True, "since": "2026-05-08T06:00:02.017Z", "reason": None},
+        {
+            "name": "broker",
+            "well": False,
+            "since": "2026-05-08T07:20:11.402Z",
+            "reason": "missing topic: psf-createartifact; create it, or set create-topics",
+        },
+        {"name": "objectstore", "well": True, "since": "2026-05-08T06:00:02.310Z", "reason": None},
+        {"name": "issuer", "well": True, "since": "2026-05-08T06:00:02.120Z", "reason": None},
+    ],
+    "sources": [
+        {
+            "name": "JmeDecreeDocumentCreatedEvent",
+            "client": "documents",
+            "limit": 1,
+            "inFlight": 0,
+            "restUntil": "2026-05-08T07:27:04.000Z",
+            "lastFailure": "connection refused",
+            "lastFailureAt": "2026-05-08T07:26:37.900Z",
+        }
+    ],
+    "work": {"inFlight": 64, "inHand": 936, "due": 1000, "waitingJobs": 1},
+    "deadLetters": {"count": 2, "lastAt": "2026-05-07T13:05:44.220Z"},
+    "configuration": {
+        "well": False,
+        "reason": "config/archive-types.yml: archiveTypes[0] (JmeDecreeDocumentCreatedEvent): topic: is missing",
+        "since": "2026-05-08T07:02:00.511Z",
+    },
+    "release": "1.0.0",
+    "database": {"version": "0007", "size": 734003200},
+    "processes": [
+        {
+            "id": "0e0c2f6a-54a1-4f7c-9e6b-0a4a9c0f6d11",
+            "startedAt": "2026-05-08T06:00:01.000Z",
+            "seenAt": "2026-05-08T07:26:31.770Z",
+            "release": "1.0.0",
+        }
+    ],
+}
+
 COLUMN: dict[str, Any] = {
     "messageType": "JmeDecreeDocumentCreatedEvent",
     "configId": None,

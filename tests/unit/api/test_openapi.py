@@ -23,6 +23,8 @@ from app.api.jobs.reference_rows import ReferencePage
 from app.api.runs import endpoints as metadata_backfills
 from app.api.runs.models import RunErrorPage, RunView
 from app.api.shapes import examples
+from app.api.system import endpoints as system
+from app.api.system.models import SystemView
 from app.domain.readiness import Readiness
 
 WITHOUT_BODY = ("put /api/jobs/{job_id} 200", "get /api/jobs/{job_id}/events 204")
@@ -42,6 +44,7 @@ def document() -> dict[str, Any]:
         artifacts,
         metadata_backfills,
         preflight,
+        system,
         well_known,
     ):
         app.include_router(each.router)
@@ -90,6 +93,7 @@ def test_every_body_of_a_request_has_schema_and_example(document: dict[str, Any]
         (ArtifactView, examples.ARTIFACT),
         (ArchiveTypesView, examples.ARCHIVE_TYPES),
         (ColumnView, examples.COLUMN),
+        (SystemView, examples.SYSTEM),
     ],
 )
 def test_examples_are_what_they_stand_for(model: type[BaseModel], example: dict[str, Any]) -> None:

@@ -24,10 +24,12 @@ async def test_records_that_come_during_a_look_up_are_looked_up_after_it() -> No
         await desk.until(lambda: not desk.consumer.forced)
         await desk.turns()
         assert desk.dispatcher.looked_up == [[1, 2]]
+        assert (desk.loop.in_hand, desk.loop.in_flight) == (5, 0), "those that are looked up count too"
         desk.dispatcher.release(1)
         await desk.until(lambda: desk.consumer.committed == {FIRST: 3, SECOND: 13})
     assert desk.dispatcher.most_at_once == 1
     assert desk.dispatcher.looked_up == [[1, 2], [10, 11, 12]]
+    assert (desk.loop.in_hand, desk.loop.in_flight) == (0, 0)
 
 
 async def test_a_look_up_that_fails_ends_the_loop_also_where_records_came_meanwhile() -> None:

@@ -5,6 +5,8 @@ import hashlib
 from collections.abc import Sequence
 from typing import cast
 
+import pytest
+
 from app.broker import Broker, Message, MessageRejected, Partition, Record
 from app.domain.errors import Unavailable
 from app.domain.readiness import Readiness
@@ -12,13 +14,16 @@ from app.messaging.dead_letters import KEPT, as_dead_letter, send_dead_letter
 from tests.unit.messaging import fakes
 from tests.unit.messaging.fakes import until
 
+COUNTED: list[str] = []
+"""Where nobody looks what is counted."""
+
 RECORD = Record(Partition("commands", 3), 41, b"key", b"\xff\x00value", [("traceparent", b"00-x")])
 
 
 class FakeBroker:
     """Answers sends with what it is told, in order, then takes everything."""
 
-    def __init__(self, answers: Sequence[Exception] = ()) -> None:
+    def __init__(self, answers: Sequence[BaseException] = ()) -> None:
         self._answers = answers if isinstance(answers, list) else list(answers)
         self.sent: list[Message] = []
 
@@ -29,7 +34,7 @@ class FakeBroker:
 
 
 async def send(broker: FakeBroker, record: Record) -> Message:
-    await send_dead_letter(broker, Readiness(()), record, "not a command")  # type: ignore[arg-type]
+    await send_dead_letter(broker, Readiness(()), record, "not a command", COUNTED.append)  # type: ignore[arg-type]
     [message] = broker.sent
     return message
 
@@ -44,6 +49,16 @@ async def test_a_dead_letter_is_the_record_with_where_it_came_from() -> None:
         ("dlq-partition", b"3"),
         ("dlq-offset", b"41"),
     ]
+
+
+async def test_a_dead_letter_is_counted_once_it_was_acknowledged() -> None:
+    counted: list[str] = []
+    broker = FakeBroker([Unavailable("broker", "away"), asyncio.CancelledError()])
+    with pytest.raises(asyncio.CancelledError):
+        await send_dead_letter(cast("Broker", broker), Readiness(()), RECORD, "not a command", counted.append)
+    assert counted == []
+    await send_dead_letter(cast("Broker", broker), Readiness(()), RECORD, "not a command", counted.append)
+    assert counted == ["commands-dlq"]
 
 
 async def test_a_tombstone_stays_a_tombstone() -> None:
@@ -82,7 +97,9 @@ async def test_a_topic_that_refuses_even_what_was_shortened_is_named_until_it_ta
 
     letter = Record(Partition("commands", 0), 7, b"k", b"v" * 100_000, ())
     broker = fakes.FakeBroker(topic)
-    sending = asyncio.create_task(send_dead_letter(cast("Broker", broker), readiness, letter, "not a command"))
+    sending = asyncio.create_task(
+        send_dead_letter(cast("Broker", broker), readiness, letter, "not a command", COUNTED.append)
+    )
     await until(lambda: asked[0] > 10)
     assert not sending.done()
     assert readiness.problems == {"topic commands-dlq": "set its max.message.bytes to 131072 or more"}
@@ -110,7 +127,9 @@ async def test_a_record_of_which_nothing_can_be_cut_waits_as_it_is() -> None:
             raise MessageRejected(message.topic, "too large")
 
     broker = fakes.FakeBroker(topic)
-    sending = asyncio.create_task(send_dead_letter(cast("Broker", broker), Readiness(()), RECORD, "not a command"))
+    sending = asyncio.create_task(
+        send_dead_letter(cast("Broker", broker), Readiness(()), RECORD, "not a command", COUNTED.append)
+    )
     await until(lambda: len(tried) > 4)
     small[0] = False
     await asyncio.wait_for(sending, 10)
@@ -120,6 +139,6 @@ async def test_a_record_of_which_nothing_can_be_cut_waits_as_it_is() -> None:
 async def test_an_outage_behind_a_refusal_is_named_too_and_both_end() -> None:
     answers: list[Exception] = [MessageRejected("commands-dlq", "too large"), Unavailable("broker", "away")]
     readiness = Readiness(())
-    await send_dead_letter(cast("Broker", FakeBroker(answers)), readiness, RECORD, "not a command")
+    await send_dead_letter(cast("Broker", FakeBroker(answers)), readiness, RECORD, "not a command", COUNTED.append)
     assert answers == []
     assert readiness.problems == {}

@@ -9,6 +9,7 @@ from typing_extensions import override
 from app.catalog.archive_types import Catalog, load_archive_types
 from app.catalog.live import LiveCatalog
 from app.domain.errors import Unavailable
+from app.domain.readiness import Readiness
 from app.metadata.definitions import Definitions
 from app.process.reload import Reload, digest
 
@@ -48,7 +49,8 @@ class Place:
         self.applied = Applied()
         seen = digest(self.file)
         self.live = LiveCatalog(self.load())
-        self.reload = Reload(self.file, seen, self.load, self.live, self.applied)
+        self.readiness = Readiness(())
+        self.reload = Reload(self.file, seen, self.load, self.live, self.applied, self.readiness)
 
     def write(self, *keys: str) -> None:
         self.file.write_text(ENTRY + "".join(f"      - {{key: {key}, path: x}}\n" for key in keys))
@@ -60,6 +62,10 @@ class Place:
         for _ in range(times):
             await self.reload.look()
         return self.applied.keys
+
+    def refused_for(self) -> str:
+        """What the state of the service says; empty where the file is in force."""
+        return self.readiness.configuration.reason or ""
 
     def keys(self) -> list[str]:
         return [path.key for path in self.live.now.configurations[0].metadata_extraction_paths]
@@ -119,16 +125,37 @@ async def test_what_is_invalid_is_refused_with_its_place_and_the_former_stays(
     ]
     assert len(errors) >= 1
     assert said in errors[0]
+    assert said in place.refused_for()
     place.write("a", "b")
     assert await place.look() == [["a", "b"]]
+    assert place.refused_for() == ""
 
 
 async def test_a_file_that_is_away_is_refused_and_taken_over_when_it_is_back(place: Place) -> None:
     place.file.unlink()
     assert await place.look(3) == []
     assert place.keys() == ["a"]
+    assert place.refused_for()
     place.write("b")
     assert await place.look() == [["b"]]
+    assert place.refused_for() == ""
+
+
+async def test_a_file_that_was_refused_and_is_as_before_again_is_in_force(place: Place) -> None:
+    place.file.write_text("archiveTypes: [")
+    await place.look()
+    assert "not valid YAML" in place.refused_for()
+    place.write("a")
+    assert await place.look() == [["a"]]
+    assert place.refused_for() == ""
+
+
+async def test_of_many_mistakes_the_first_are_told(place: Place) -> None:
+    place.file.write_text("archiveTypes:\n" + "  - {messageType: M, topic: t, uri: u, wrong: x}\n" * 4)
+    await place.look()
+    told = place.refused_for().split("; and ")
+    assert told[0].count("archiveTypes[") == 5
+    assert told[1].endswith(" more, which the log names")
 
 
 async def test_what_the_reader_runs_into_ends_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,6 +165,7 @@ async def test_what_the_reader_runs_into_ends_nothing(place: Place, monkeypatch:
     monkeypatch.setattr(place.reload, "_load", crash)
     place.write("b")
     assert await place.look(3) == []
+    assert place.refused_for() == "taking the file over failed unexpectedly (RecursionError); the log has more"
 
 
 async def test_a_change_during_an_outage_of_the_database_is_applied_afterwards(place: Place) -> None:
@@ -160,6 +188,7 @@ async def test_what_cannot_be_applied_is_refused_and_the_former_stays_in_force(
     await place.look()
     assert place.keys() == ["a"]
     assert "not taken over, the former ones stay in force" in caplog.text
+    assert place.refused_for() == "taking the file over failed unexpectedly (ValueError); the log has more"
     place.applied.broken = False
     place.write("a", "c")
     assert await place.look() == [["a", "c"]]

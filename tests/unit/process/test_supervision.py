@@ -57,6 +57,13 @@ class Part:
             self.log.append(f"{self.name} is cancelled")
             raise
 
+    async def end(self) -> None:
+        self.log.append(f"{self.name} are brought to an end")
+        if self.breaks is not None:
+            raise self.breaks
+        if self.lingers:
+            await asyncio.Event().wait()
+
 
 class World:
     def __init__(self, shutdown_timeout: float = 20) -> None:
@@ -65,7 +72,7 @@ class World:
         self.relay, self.work, self.reload, self.keys = (
             Part(self.log, name) for name in ("relay", "work", "reload", "keys")
         )
-        self.failures, self.telling = Part([], "failures"), Part([], "events")
+        self.failures, self.telling, self.rows = (Part([], name) for name in ("failures", "events", "rows"))
         self.readiness = Readiness((DATABASE, BROKER, OBJECT_STORE))
         watch = Watch(
             self.readiness,
@@ -82,6 +89,7 @@ class World:
             cast("Any", self.work),
             cast("Any", self.reload),
             cast("Any", self.failures),
+            [cast("Any", self.rows)],
             shutdown_timeout,
             relays_forget=True,
         )
@@ -123,6 +131,42 @@ async def test_failures_are_counted_from_when_the_database_was_seen_until_the_st
         world.away.clear()
         await until(lambda: world.failures.log == ["failures begins"])
     assert world.failures.log == ["failures begins", "failures is cancelled"]
+
+
+async def test_rows_of_the_process_are_kept_from_when_the_database_was_seen_and_ended_after_the_work() -> None:
+    world = World()
+    world.rows.log = world.log
+    world.away[DATABASE] = Unavailable("database", "away")
+    async with world.running():
+        await until(lambda: world.begun() == {"keys"})
+        world.away.clear()
+        await until(lambda: "rows begins" in world.log)
+        await until(lambda: "work begins" in world.log)
+    assert world.log[-1] == "rows are brought to an end"
+    assert {"rows is cancelled", "work ends"} <= set(world.log)
+
+
+@pytest.mark.parametrize("failure", [Unavailable("database", "away"), None], ids=["away", "hangs"])
+async def test_a_database_that_is_away_at_the_end_holds_up_no_stop(
+    failure: Exception | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervision, "LAST_ROWS", 0.01)
+    world = World()
+    async with world.running() as task:
+        await until(lambda: len(world.begun()) == 4)
+        world.rows.breaks, world.rows.lingers = failure, failure is None
+    assert task.exception() is None
+    assert world.rows.log[-1] == "rows are brought to an end"
+
+
+async def test_a_process_that_breaks_leaves_its_rows() -> None:
+    world = World()
+    world.work.breaks = ZeroDivisionError("a bug")
+    async with world.running() as task:
+        await until(lambda: len(world.begun()) == 4)
+        world.work.break_now.set()
+        await asyncio.wait({task})
+    assert "rows are brought to an end" not in world.rows.log
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from app.domain.errors import NoArchiveData, PermanentFailure, TransientFailure
 from app.sources.congestion import LONGEST_PAUSE
-from app.sources.pacing import Pacer, SourceBusy, SourcePacers, backoff, source_key
+from app.sources.pacing import LastFailure, Pacer, SourceBusy, SourcePacers, backoff, source_key
 from tests.unit.sources.virtual import at_once, now
 
 
@@ -53,6 +53,38 @@ def test_requests_beyond_the_limit_wait_in_their_order() -> None:
         return order
 
     assert at_once(story()) == list(range(10))
+
+
+def test_the_last_failure_of_each_client_is_known_with_its_age_also_when_the_source_is_back() -> None:
+    async def story() -> None:
+        gate = pacer()
+        assert (gate.last_failure(None), gate.rest) == (None, 0)
+        for cause in ("HTTP 500", "read timed out after 5s"):
+            with pytest.raises(TransientFailure):
+                async with gate.attempt("one"):
+                    raise TransientFailure(cause)
+        with pytest.raises(PermanentFailure):
+            async with gate.attempt():
+                raise PermanentFailure("Failed reading artifact from source service: HTTP 404")
+        await asyncio.sleep(3)
+        async with gate.attempt("one"):
+            pass
+        assert gate.last_failure("one") == LastFailure("read timed out after 5s", 3)
+        assert gate.last_failure(None) is None, "what is wrong with a record is no failure of its source"
+
+    at_once(story())
+
+
+def test_a_rest_is_told_until_it_is_over() -> None:
+    async def story() -> None:
+        gate = pacer()
+        with pytest.raises(TransientFailure):
+            await ask(gate, 0, TransientFailure("HTTP 503", throttled=True, retry_after=10))
+        assert gate.rest == pytest.approx(10)
+        await asyncio.sleep(12)
+        assert gate.rest == 0
+
+    at_once(story())
 
 
 def test_who_waits_longer_than_5_s_is_put_back() -> None:

@@ -1,0 +1,1 @@
+"""The endpoint of the service itself, and how it is shown."""

@@ -1,0 +1,111 @@
+"""The state of the service: what this process knows itself, and what the database knows of all processes."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from app.catalog.live import LiveCatalog
+from app.db import dead_letters, dialect, due, jobs, occupancy, processes
+from app.db.database import Database
+from app.db.outbox import Outbox
+from app.domain.archive_types import ArchiveTypeConfiguration
+from app.domain.errors import Unavailable
+from app.domain.readiness import Readiness
+from app.domain.system import Hands, ProcessSeen, Recorded, SourceState, SystemState
+from app.sources.pacing import SourcePacers
+from app.sources.patience import Way, way_of
+from app.system.processes import Presence
+
+IN_TIME = 3.0
+"""Seconds that the database gets to tell what it knows: who asks may be looking for what is wrong with it."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """`outboxes` are those that are relayed, each with the window of its owners."""
+
+    database: Database
+    readiness: Readiness
+    catalog: LiveCatalog
+    pacers: SourcePacers
+    hands: Callable[[], Hands]
+    presence: Presence
+    outboxes: Sequence[tuple[Outbox, int]]
+
+    async def now(self) -> SystemState:
+        """Answers without the database too."""
+        recorded = await self._recorded()
+        return SystemState(
+            components=self.readiness.conditions,
+            sources=sources_of(self.catalog.now.configurations, self.pacers),
+            hands=self.hands(),
+            recorded=recorded,
+            configuration=self.readiness.configuration,
+            release=self.presence.release,
+            processes=self._with_this([] if recorded is None else recorded.processes),
+        )
+
+    def _with_this(self, others: Sequence[ProcessSeen]) -> Sequence[ProcessSeen]:
+        """The row of this process may be missing: not written yet, or the database is away."""
+        if any(each.id == self.presence.id for each in others):
+            return others
+        return sorted([*others, self.presence.seen_now()], key=lambda each: (each.started_at, each.id))
+
+    async def _recorded(self) -> Recorded | None:
+        try:
+            async with asyncio.timeout(IN_TIME):
+                return await self._read()
+        except (Unavailable, TimeoutError) as away:
+            log.debug("the database does not tell what it knows of the service: %s", away)
+            return None
+
+    async def _read(self) -> Recorded:
+        size = await self._size()
+        async with self.database.reading() as connection:
+            now = datetime.now(UTC)
+            counts = [await due.count_due(connection, box, now, window) for box, window in self.outboxes]
+            return Recorded(
+                due=sum(counts),
+                waiting_jobs=await jobs.count_waiting(connection),
+                dead_letters=await dead_letters.total(connection),
+                version=await occupancy.revision(connection),
+                size=size,
+                processes=await processes.running(connection),
+            )
+
+    async def _size(self) -> int | None:
+        """None where the database's role may not ask for it."""
+        try:
+            async with self.database.reading() as connection:
+                return await dialect.size(connection)
+        except Unavailable as refused:
+            log.debug("the database does not tell its size: %s", refused)
+            return None
+
+
+def sources_of(configurations: Sequence[ArchiveTypeConfiguration], pacers: SourcePacers) -> list[SourceState]:
+    """Each source with each OAuth client, in the order of the configurations."""
+    named: dict[Way, list[str]] = {}
+    for each in configurations:
+        if each.is_remote_data:
+            named.setdefault(way_of(each), []).append(each.name)
+    return [_source(", ".join(names), way, pacers) for way, names in named.items()]
+
+
+def _source(name: str, way: Way, pacers: SourcePacers) -> SourceState:
+    address, client = way
+    pacer, now = pacers.of(address), datetime.now(UTC)
+    failure = pacer.last_failure(client)
+    return SourceState(
+        name=name,
+        client=client,
+        limit=pacer.limit,
+        in_flight=pacer.in_flight,
+        rest_until=now + timedelta(seconds=pacer.rest) if pacer.rest else None,
+        last_failure=None if failure is None else failure.cause,
+        last_failure_at=None if failure is None else now - timedelta(seconds=failure.ago),
+    )

@@ -1,0 +1,5 @@
+"""A database of the service, migrated and empty."""
+
+from tests.unit.metadata.runs.conftest import database
+
+__all__ = ["database"]
