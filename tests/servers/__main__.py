@@ -98,7 +98,8 @@ def _say(line: str) -> None:
 
 
 def addresses(broker: Kafka, database: Postgres, store: SeaweedFS, issuer: Oidc) -> dict[str, str]:
-    """Settings of the service, for what config/application.yml says otherwise, as environment variables, and the client with all roles for the command line."""
+    """Environment variables: settings of the service in the place of those of config/application.yml, and the client
+    with all roles for the command line."""
     connection = "JEAP_PROCESSARCHIVE_OBJECTSTORAGE_CONNECTION_"
     server = "JEAP_SECURITY_OAUTH2_RESOURCESERVER_ISSUERS_0_"
     return {
