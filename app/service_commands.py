@@ -165,6 +165,7 @@ async def _read_back(settings: Settings, options: argparse.Namespace) -> int:
             max_bytes_per_second=options.max_bytes_per_second,
             stored=options.only != "unknown",
             unknown=options.only != "stored",
+            resume=options.resume,
         )
         about = fingerprint([archive.name, *what.buckets, what.job_id, what.since, options.only])
         return await verify(
@@ -172,9 +173,8 @@ async def _read_back(settings: Settings, options: argparse.Namespace) -> int:
             archive.objects,
             what,
             StateFile(options.state or Path(f".pas-verify-{about}.json"), about),
-            resume=options.resume,
-            report=Report(sys.stdout, as_json=options.json),
-            err=sys.stderr,
+            Report(sys.stdout, as_json=options.json),
+            sys.stderr,
         )
 
 

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any, Protocol, TypeVar
 
@@ -96,7 +96,7 @@ class LargeDocuments:
     async def metadata(
         self, document: bytes, content_type: str, schema: SchemaName, paths: Sequence[KeyedPath], *, checked: bool
     ) -> dict[str, MetadataValue]:
-        work = partial(_metadata, document, content_type, schema, tuple(paths), checked)
+        work = _Extraction(document, content_type, schema, tuple(paths), checked)
         found: dict[str, MetadataValue] = await self._lanes[Lane.LARGE].run(work, None, None)
         return found
 
@@ -105,16 +105,18 @@ class LargeDocuments:
             line.close()
 
 
-def _metadata(
-    document: bytes,
-    content_type: str,
-    schema: SchemaName,
-    paths: Sequence[KeyedPath],
-    checked: bool,
-    documents: Documents,
-    told: Callable[[], None],  # noqa: ARG001 - a Work
-) -> dict[str, MetadataValue]:
-    return documents.metadata(document, content_type, schema, paths, checked=checked)
+@dataclass(frozen=True, slots=True)
+class _Extraction:
+    """Work that goes to a worker: the values at the paths of a document."""
+
+    document: bytes
+    content_type: str
+    schema: SchemaName
+    paths: Sequence[KeyedPath]
+    checked: bool
+
+    def __call__(self, documents: Documents, _told: Callable[[], None]) -> dict[str, MetadataValue]:
+        return documents.metadata(self.document, self.content_type, self.schema, self.paths, checked=self.checked)
 
 
 class _Line:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 
@@ -81,3 +82,15 @@ class BatchResult:
     updated: int
     nulls: int
     failed: int
+
+
+class Starter(NamedTuple):
+    """Who starts or controls a run, and the trace that it belongs to."""
+
+    name: str | None
+    ext_id: str | None
+    traceparent: str | None = None
+
+
+NOBODY = Starter(None, None)
+"""Who starts the runs that come by themselves."""

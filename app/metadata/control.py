@@ -17,10 +17,10 @@ from app.domain.archive_types import ExtractionPath
 from app.domain.errors import Unavailable
 from app.domain.extraction import KeyedPath, MetadataValue, compile_paths
 from app.domain.readiness import OBJECT_STORE
-from app.domain.runs import Mode, Run, RunState
+from app.domain.runs import NOBODY, Mode, Run, RunState, Starter
 from app.metadata.definitions import RunOptions, new_run
 from app.metadata.extract import Extractor, Unreadable
-from app.metadata.wanted import Starter, WantedRun, resolve
+from app.metadata.wanted import WantedRun, resolve
 from app.telemetry import metrics
 
 SAMPLE = 10
@@ -117,7 +117,7 @@ class RunControl:
         """The effect that such a run would have; nothing is written. Raises Misfit."""
         async with self._database.reading() as connection:
             applied, keys = await resolve(connection, wanted)
-            run = self._new_run(applied, keys, wanted.mode, Starter(None, None))
+            run = self._new_run(applied, keys, wanted.mode, NOBODY)
             total = await runs.count(connection, run)
             sample = await samples.sample(connection, run, SAMPLE)
         paths = compile_paths(ExtractionPath(key.key, key.path) for key in applied.keys if key.key in keys)
@@ -170,16 +170,7 @@ class RunControl:
         return run
 
     def _new_run(self, applied: AppliedDefinition, keys: tuple[str, ...], mode: Mode, by: Starter) -> Run:
-        return new_run(
-            applied,
-            keys,
-            mode,
-            datetime.now(UTC),
-            all_versions=self._options.all_versions,
-            name=by.name,
-            ext_id=by.ext_id,
-            traceparent=by.traceparent,
-        )
+        return new_run(applied, keys, mode, datetime.now(UTC), by, all_versions=self._options.all_versions)
 
     async def _try(
         self, sampled: SampledArtifact, paths: Sequence[KeyedPath], since: dict[str, int], mode: Mode

@@ -15,7 +15,7 @@ from app.db.definitions import AppliedDefinition
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.definitions import NOTHING, Definition, change, extracts_the_same
 from app.domain.extraction import compile_paths
-from app.domain.runs import Mode, Run, RunState
+from app.domain.runs import NOBODY, Mode, Run, RunState, Starter
 from app.telemetry import metrics
 
 log = logging.getLogger(__name__)
@@ -181,11 +181,9 @@ def new_run(
     keys: tuple[str, ...],
     mode: Mode,
     now: datetime,
+    by: Starter = NOBODY,
     *,
     all_versions: bool,
-    name: str | None = None,
-    ext_id: str | None = None,
-    traceparent: str | None = None,
 ) -> Run:
     """A new run; its counts follow from its batches."""
     return Run(
@@ -203,9 +201,9 @@ def new_run(
         last_settled=None,
         paused_at=None,
         paused_seconds=0,
-        started_by_name=name,
-        started_by_ext_id=ext_id,
-        traceparent=traceparent,
+        started_by_name=by.name,
+        started_by_ext_id=by.ext_id,
+        traceparent=by.traceparent,
         total=0,
         batches=0,
         open=0,

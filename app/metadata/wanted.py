@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -24,14 +23,6 @@ class WantedRun:
     config_id: str | None
     keys: tuple[str, ...]
     mode: Mode
-
-
-class Starter(NamedTuple):
-    """Who starts or controls a run, and the trace that it belongs to."""
-
-    name: str | None
-    ext_id: str | None
-    traceparent: str | None = None
 
 
 class Misfit(Exception):

@@ -12,7 +12,7 @@ from app.domain.errors import Unavailable
 from app.objectstore import ObjectStore
 from app.verify.findings import Report
 from app.verify.progress import Progress, StateFile
-from app.verify.run import NoSuchJob, Options, Verification
+from app.verify.run import NoSuchJob, Options, Steering, Verification
 
 SAVE_EVERY = 2.0
 """Seconds between two looks whether there is progress to keep: what a SIGKILL lets be read again."""
@@ -35,8 +35,6 @@ async def verify(
     objects: ObjectStore,
     options: Options,
     state: StateFile,
-    *,
-    resume: bool,
     report: Report,
     err: TextIO,
 ) -> int:
@@ -46,13 +44,14 @@ async def verify(
         err.write(f"pas: {text}\n")
         err.flush()
 
-    progress = state.load() if resume else None
-    if resume:
+    progress = state.load() if options.resume else None
+    if options.resume:
         note("begins at the start: no progress was kept" if progress is None else f"goes on from {state.path}")
     progress = progress or Progress()
     state.begin(progress)
     stop = asyncio.Event()
-    verification = Verification(database, objects, options, progress, report, lambda: state.save(progress), stop, note)
+    steering = Steering(lambda: state.save(progress), stop, note)
+    verification = Verification(database, objects, options, progress, report, steering)
     with _signals(stop) as received:
         ticking = asyncio.create_task(_tick(verification, progress, state, note))
         try:

@@ -21,7 +21,7 @@ from app.verify.known import KnownVersions
 from app.verify.progress import DamagedSchema, Progress
 from app.verify.read_back import Reader, ReadVersion, UnreadableVersion
 from app.verify.read_rate import ReadRate
-from app.verify.unknown import UnknownVersions, whole_keys
+from app.verify.unknown import Scope, UnknownVersions, whole_keys
 
 CONCURRENCY = 8
 """Objects read at once."""
@@ -44,6 +44,7 @@ class Options:
     max_bytes_per_second: int | None = None
     stored: bool = True
     unknown: bool = True
+    resume: bool = False
     systems: tuple[str, ...] = ()
     """`<system>/<type>` of the registry: below them nothing may lie that no task knows."""
 
@@ -52,9 +53,21 @@ class NoSuchJob(ValueError):
     pass
 
 
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """What the caller of a verification has a hand in.
+
+    `save` keeps the progress: it is called after each finding, and from time to time by the caller. `stop` ends the
+    verification, `note` tells people something that is no finding.
+    """
+
+    save: Callable[[], None]
+    stop: asyncio.Event
+    note: Callable[[str], None]
+
+
 class Verification:
-    """Continues after `progress` and updates it; `save` is called after each finding, and from time to time by the
-    caller."""
+    """Continues after `progress` and updates it."""
 
     def __init__(
         self,
@@ -63,18 +76,16 @@ class Verification:
         options: Options,
         progress: Progress,
         report: Report,
-        save: Callable[[], None],
-        stop: asyncio.Event,
-        note: Callable[[str], None],
+        steering: Steering,
     ) -> None:
         self._database = database
         self._objects = objects
         self._options = options
         self._progress = progress
         self._report = report
-        self._save = save
-        self._stop = stop
-        self._note = note
+        self._save = steering.save
+        self._stop = steering.stop
+        self._note = steering.note
         self.bytes_read = 0
         """Now, not with what went before an interruption; for the progress lines."""
 
@@ -184,10 +195,8 @@ class Verification:
                 self._objects,
                 known,
                 began,
-                concurrency=CONCURRENCY,
-                systems=options.systems,
-                job_id=options.job_id,
-                since=options.since,
+                CONCURRENCY,
+                Scope(options.systems, options.job_id, options.since),
             )
             for bucket in await self._buckets(known.buckets):
                 if progress.bucket is None or bucket >= progress.bucket:

@@ -33,11 +33,21 @@ def _below(systems: Collection[str]) -> re.Pattern[str]:
     return re.compile(rf"(?:[0-9]{{4}}(?:[0-9]{{2}}){{0,2}}/)?(?:{'|'.join(map(re.escape, sorted(systems)))})/")
 
 
-class UnknownVersions:
-    """`job_id` and `since` leave out objects that belong to another job, or were stored before.
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The objects that are looked at.
 
-    Below `systems` (`PSF/OsvRecord`), after one of our prefixes, no other objects may be stored.
+    `job_id` and `since` leave out objects that belong to another job, or were stored before. Below `systems`
+    (`PSF/OsvRecord`), after one of our prefixes, no other objects may be stored.
     """
+
+    systems: Collection[str] = ()
+    job_id: UUID | None = None
+    since: datetime | None = None
+
+
+class UnknownVersions:
+    """The versions in the store that no task knows; `began`: when the verification began."""
 
     def __init__(
         self,
@@ -45,20 +55,17 @@ class UnknownVersions:
         objects: ObjectStore,
         known: KnownVersions,
         began: datetime,
-        *,
         concurrency: int,
-        systems: Collection[str] = (),
-        job_id: UUID | None = None,
-        since: datetime | None = None,
+        scope: Scope,
     ) -> None:
         self._database = database
-        self._below = _below(systems)
+        self._below = _below(scope.systems)
         self._objects = objects
         self._known = known
         self._began = began
         self._concurrency = concurrency
-        self._job_id = job_id
-        self._since = since
+        self._job_id = scope.job_id
+        self._since = scope.since
 
     async def judge(
         self, batch: Sequence[ListedVersion], stop: asyncio.Event

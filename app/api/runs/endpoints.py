@@ -25,9 +25,9 @@ from app.api.runs.models import (
 from app.api.shapes.cursors import Cursor, Limit, read_number_cursor, read_started_cursor, started_cursor
 from app.api.shapes.examples import DRY_RUN, RUN, RUN_ERRORS, page, shown
 from app.api.shapes.ids import InPath, read_id
-from app.domain.runs import Run
+from app.domain.runs import Run, Starter
 from app.metadata.control import ImpossibleForRun, RunControl, UnknownRun
-from app.metadata.wanted import Misfit, Starter
+from app.metadata.wanted import Misfit
 
 router = APIRouter(prefix="/api/metadata-backfills", tags=["metadata runs"])
 

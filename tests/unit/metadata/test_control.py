@@ -11,11 +11,11 @@ import pytest
 
 from app.db.database import Database
 from app.domain.errors import Unavailable
-from app.domain.runs import Mode, Run, RunState
+from app.domain.runs import Mode, Run, RunState, Starter
 from app.metadata import control
 from app.metadata.control import ImpossibleForRun, RunControl, TriedArtifact, UnknownRun, estimated_end
 from app.metadata.extract import Extractor
-from app.metadata.wanted import Misfit, Starter, WantedRun
+from app.metadata.wanted import Misfit, WantedRun
 from tests.support.core import opened_core
 from tests.support.metadata import (
     ENABLED,

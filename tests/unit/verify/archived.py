@@ -119,7 +119,7 @@ class Archived:
         artifact = describe(document, task, kind, Target(self.bucket), schema_version_id)
         return await store(self.objects, artifact, task, locks=self.locks)
 
-    async def verify(self, *, resume: bool = False, as_json: bool = True, **changes: Any) -> Outcomes:
+    async def verify(self, *, as_json: bool = True, **changes: Any) -> Outcomes:
         mode = "COMPLIANCE" if self.locks else None
         options = Options(**{"buckets": (self.bucket,), "lock_mode": mode, **changes})
         out, err = io.StringIO(), io.StringIO()
@@ -129,9 +129,8 @@ class Archived:
             self.objects,
             options,
             StateFile(self.state, about),
-            resume=resume,
-            report=Report(out, as_json=as_json),
-            err=err,
+            Report(out, as_json=as_json),
+            err,
         )
         return Outcomes(code, out.getvalue(), err.getvalue())
 
