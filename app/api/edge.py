@@ -18,6 +18,7 @@ from app.jobs.archive_types import ArchiveTypes
 from app.jobs.control import JobControl
 from app.jobs.failures import FailedReferences
 from app.jobs.merged_report import MergedReports
+from app.jobs.plans import Plans
 from app.jobs.references import References
 from app.jobs.report import Reports
 from app.jobs.retry import Retries
@@ -41,6 +42,7 @@ class Edge:
     failed: FailedReferences
     references: References
     preflights: Preflights
+    plans: Plans
     archive_types: ArchiveTypes
     artifacts: Artifacts
     contents: Contents

@@ -5,13 +5,14 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 from app.archiver.describe import Target, bucket_of, describe
+from app.archiver.sample import SampledReference, Verdict
 from app.archiver.schema_files import refuse_other_content
 from app.catalog.registry import Registry
-from app.domain.archive_types import ArchiveTypeConfiguration, SchemaName
+from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.artifacts import ArchiveTask, Artifact, Document
 from app.domain.errors import (
     STEP_READ,
@@ -21,18 +22,22 @@ from app.domain.errors import (
     Unavailable,
     task_message,
 )
+from app.domain.forecast import Answer, Forecast, Price, forecast
 from app.domain.jobs import Reference, TaskId
 from app.objectstore import ObjectRejected, ObjectStore
 from app.sources.http import SourceClient
-from app.sources.pacing import SourceBusy
+from app.sources.pacing import SourceBusy, source_key
 
 log = logging.getLogger(__name__)
 
-SAMPLE = 5
-"""References of the sample: the first, the last, and some between."""
+AT_ONCE = 5
+"""References of a sample that are asked for at once: a preflight must not be what makes a source slow."""
 
 SAMPLE_PATIENCE = 20.0
 """Seconds for each reference of the sample: a person waits for the answer."""
+
+PATIENCE = 60.0
+"""Seconds for the whole sample."""
 
 STORE_PATIENCE = 5.0
 """Seconds for a request to the object store."""
@@ -40,35 +45,6 @@ STORE_PATIENCE = 5.0
 _NO_JOB = UUID(int=0)
 _SCHEMA_VERSION_ID = "x" * 36
 """Stands for the version id of the schema file, which is not stored here: the size of user metadata is checked."""
-
-
-class Verdict(StrEnum):
-    WOULD_SUCCEED = "would-succeed"
-    WOULD_FAIL = "would-fail"
-    NO_DATA = "no-data"
-    """The source has nothing yet: the task would stay open."""
-    NOT_SURE = "not-sure"
-    """The source did not answer, failed in a way that may pass, or asked for a pause."""
-
-
-@dataclass(frozen=True, slots=True)
-class SampledReference:
-    """The expected outcome of one reference.
-
-    `message` is the message of the failed task. `bucket` and the fields after it are set for a document that would be
-    stored. `present`: an object with the same content is in the store already.
-    """
-
-    reference: Reference
-    verdict: Verdict
-    message: str | None = None
-    bucket: str | None = None
-    key: str | None = None
-    schema: SchemaName | None = None
-    content_type: str | None = None
-    size: int | None = None
-    retention_days: int | None = None
-    present: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +59,7 @@ class BucketLook:
 class Preflight:
     sample: Sequence[SampledReference]
     buckets: Sequence[BucketLook]
+    forecast: Forecast
 
     @property
     def ok(self) -> bool:
@@ -91,37 +68,86 @@ class Preflight:
         )
 
 
-def places(total: int) -> list[int]:
-    """The positions of the sample, evenly spread over the references."""
-    if total <= SAMPLE:
-        return list(range(total))
-    return [round(number * (total - 1) / (SAMPLE - 1)) for number in range(SAMPLE)]
+class Asked(NamedTuple):
+    """What the references of the sample are asked for with. `attempts` are those that a task would have."""
+
+    configuration: ArchiveTypeConfiguration
+    attempts: int
+    traceparent: str
+
+
+class _Clock:
+    """Starts when the request for a reference goes out, after all waits."""
+
+    def __init__(self) -> None:
+        self._now = asyncio.get_running_loop().time
+        self._started: float | None = None
+
+    async def start(self) -> None:
+        self._started = self._now()
+
+    def seconds(self) -> float | None:
+        return None if self._started is None else self._now() - self._started
 
 
 class Preflights:
-    """`locks` says whether objects are locked."""
+    """`locks` says whether objects are locked; `price` is that of storage, where it is known."""
 
     def __init__(
-        self, target: Target, sources: SourceClient, registry: Registry, objects: ObjectStore, *, locks: bool
+        self,
+        target: Target,
+        sources: SourceClient,
+        registry: Registry,
+        objects: ObjectStore,
+        *,
+        locks: bool,
+        price: Price | None = None,
     ) -> None:
         self._target = target
         self._sources = sources
         self._registry = registry
         self._objects = objects
         self._locks = locks
+        self._price = price
 
-    async def look(
-        self, configuration: ArchiveTypeConfiguration, sample: Sequence[Reference], attempts: int, traceparent: str
-    ) -> Preflight:
-        """Asks the source once for each reference, however many `attempts` a task would have."""
-        found = await asyncio.gather(*(self._try(configuration, each, attempts, traceparent) for each in sample))
+    async def look(self, asked: Asked, sample: Sequence[Reference], total: int) -> Preflight:
+        """Asks the source once for each reference of the sample; `total` is the number of references of the job."""
+        turns = asyncio.Semaphore(AT_ONCE)
+        now = asyncio.get_running_loop().time
+        end = now() + PATIENCE
+
+        async def in_turn(reference: Reference) -> SampledReference:
+            async with turns:
+                patience = min(SAMPLE_PATIENCE, end - now())
+                if patience <= 0:
+                    text = f"not asked for: the others took {PATIENCE:.0f} s"
+                    return SampledReference(reference, Verdict.NOT_SURE, text)
+                return await self._try(asked, reference, patience)
+
+        found = await asyncio.gather(*map(in_turn, sample))
         wanted = dict.fromkeys([self._target.bucket, *(each.bucket for each in found if each.bucket)])
-        buckets = await asyncio.gather(*(self._examine(bucket) for bucket in wanted))
-        return Preflight(found, buckets)
+        buckets = await asyncio.gather(*map(self._examine, wanted))
+        return Preflight(found, buckets, self._forecast(asked.configuration, found, total))
 
-    async def _try(
-        self, configuration: ArchiveTypeConfiguration, reference: Reference, attempts: int, traceparent: str
-    ) -> SampledReference:
+    def _forecast(
+        self, configuration: ArchiveTypeConfiguration, found: Sequence[SampledReference], total: int
+    ) -> Forecast:
+        answers = [
+            Answer(each.size or 0, each.seconds, each.retention_days) for each in found if each.seconds is not None
+        ]
+        pace = self._sources.pacers.of(source_key(configuration.uri or "")).pace
+        return forecast(answers, total, pace, self._price, datetime.now(UTC))
+
+    async def _try(self, asked: Asked, reference: Reference, patience: float) -> SampledReference:
+        clock = _Clock()
+        found = await self._outcome(asked, reference, patience, clock)
+        if found.verdict is Verdict.NOT_SURE or found.seconds is not None:
+            return found
+        return replace(found, seconds=clock.seconds())
+
+    async def _outcome(self, asked: Asked, reference: Reference, patience: float, clock: _Clock) -> SampledReference:
+        """Sets `seconds` only where the object store did not answer: then without its part."""
+        configuration = asked.configuration
         task = ArchiveTask(
             id=TaskId(_NO_JOB, 0),
             reference=reference,
@@ -129,22 +155,25 @@ class Preflights:
             config_id=configuration.id,
             job_started=datetime.now(UTC),
             attempts=0,
-            max_attempts=attempts,
+            max_attempts=asked.attempts,
             idempotence_id="",
-            traceparent=traceparent,
+            traceparent=asked.traceparent,
         )
         try:
-            async with asyncio.timeout(SAMPLE_PATIENCE):
-                artifact, size = await self._described(configuration, task, traceparent)
-            return self._would_succeed(reference, artifact, size, await self._present(artifact))
+            async with asyncio.timeout(patience):
+                artifact, size = await self._described(asked, task, clock)
+            seconds = clock.seconds()
+            present = await self._present(artifact)
+            found = self._would_succeed(reference, artifact, size, present)
+            return replace(found, seconds=seconds) if present is None else found
         except TimeoutError:
-            return SampledReference(reference, Verdict.NOT_SURE, f"no answer within {SAMPLE_PATIENCE:.0f} s")
+            return SampledReference(reference, Verdict.NOT_SURE, f"no answer within {patience:.0f} s")
         except NoArchiveData:
             return SampledReference(reference, Verdict.NO_DATA, "the source has no archive data")
         except PermanentFailure as failure:
             return SampledReference(reference, Verdict.WOULD_FAIL, failure.message)
         except TransientFailure as failure:
-            if attempts == 1 and not failure.spares:
+            if asked.attempts == 1 and not failure.spares:
                 message = task_message(STEP_READ, f"{failure.cause} (1 attempt)")
                 return SampledReference(reference, Verdict.WOULD_FAIL, message)
             return SampledReference(reference, Verdict.NOT_SURE, f"would be tried again: {failure.cause}")
@@ -156,11 +185,10 @@ class Preflights:
             log.exception("unexpected error in a preflight")
             return SampledReference(reference, Verdict.NOT_SURE, "internal error; the log has it")
 
-    async def _described(
-        self, configuration: ArchiveTypeConfiguration, task: ArchiveTask, traceparent: str
-    ) -> tuple[Artifact, int]:
+    async def _described(self, asked: Asked, task: ArchiveTask, clock: _Clock) -> tuple[Artifact, int]:
         """The artifact without its content, and the size of the content."""
-        async with self._sources.fetching(configuration, task.reference, traceparent) as document:
+        fetching = self._sources.fetching(asked.configuration, task.reference, asked.traceparent, clock.start)
+        async with fetching as document:
             await self._registry.check_async(document.content, document.content_type, document.schema)
             artifact = await asyncio.to_thread(self._artifact, document, task)
             return replace(artifact, content=b""), len(document.content)

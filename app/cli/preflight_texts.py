@@ -1,11 +1,12 @@
 """A preflight in words: what would become of the sample, what is probably not meant, what it will take."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from app.cli.client import mistake_lines
 from app.cli.job_texts import duration, number
 from app.cli.options import Format
-from app.cli.show import Column, Row, cell, column, rows, thing
+from app.cli.show import Column, Row, column, rows, thing
 from app.cli.streams import say
 
 
@@ -52,7 +53,7 @@ def show_preflight(found: Row, output: Format) -> None:
         say("\nProbably not meant:")
         for line in mistake_lines(tuple(found["warnings"])):
             say(line)
-    if lines := forecast_lines(found.get("forecast")):
+    if lines := forecast_lines(found.get("forecast"), found["sample"]):
         say()
         for line in lines:
             say(line)
@@ -61,20 +62,38 @@ def show_preflight(found: Row, output: Format) -> None:
     say("\nIt would go well." if found["ok"] else "\nSomething would fail: see above.")
 
 
-def forecast_lines(forecast: Any) -> list[str]:
+def forecast_lines(forecast: Any, sample: Sequence[Row]) -> list[str]:
+    """Where archive types of the sample are locked until different days, the day of each."""
     if not isinstance(forecast, dict):
         return []
     lines = []
     if spread := forecast.get("bytes"):
         lines.append(f"Size       {_spread(spread, size)}")
     if spread := forecast.get("seconds"):
-        lines.append(f"Time       {_spread(spread, lambda value: duration(float(value)))}")
+        lines.append(f"Time       {_spread(spread, _time)}")
     if until := forecast.get("lockedUntil"):
-        lines.append(f"Locked     until {until}: nothing of it can be deleted before")
+        lines.append(f"Locked     until {until}: nothing of it can be deleted before{_by_type(sample)}")
     if cost := forecast.get("cost"):
-        lines.append(f"Cost       {cell(cost.get('amount'))} {cost.get('currency') or ''}".rstrip())
+        lines.append(f"Cost       {_amount(cost.get('amount'))} {cost.get('currency') or ''}".rstrip())
     return lines
 
 
-def _spread(spread: Row, text: Any) -> str:
-    return f"{text(spread['likely'])} (from {text(spread['low'])} to {text(spread['high'])})"
+def _by_type(sample: Sequence[Row]) -> str:
+    days = {f"{row.get('system')} {row.get('schema')}": row["lockedUntil"] for row in sample if row.get("lockedUntil")}
+    if len(set(days.values())) < 2:
+        return ""
+    return f" ({', '.join(f'{name} {day}' for name, day in sorted(days.items()))})"
+
+
+def _amount(amount: Any) -> str:
+    value = float(amount)
+    return "less than 0.01" if 0 < value < 0.01 else f"{value:,.2f}"
+
+
+def _time(seconds: Any) -> str:
+    return duration(float(seconds)) if float(seconds) >= 1 else "less than 1 s"
+
+
+def _spread(spread: Row, text: Callable[[Any], str]) -> str:
+    low, likely, high = (text(spread[each]) for each in ("low", "likely", "high"))
+    return likely if low == likely == high else f"{likely} (from {low} to {high})"

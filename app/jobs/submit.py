@@ -91,15 +91,25 @@ class Submissions:
         self._catalog = catalog
         self._on_new = on_new
 
-    async def submit(self, job_id: UUID, content: SubmittedContent, by: Submitter) -> Accepted:
+    async def submit(
+        self,
+        job_id: UUID,
+        content: SubmittedContent,
+        by: Submitter,
+        approve: Callable[[ArchiveTypeConfiguration], None] | None = None,
+    ) -> Accepted:
         """Stores the job and its tasks in one transaction.
 
+        `approve` is called before with the configuration of a new job; what it raises refuses the job.
         Raises DifferentContent; DoesNotFit, only for a new job, as a repeated submission is not checked against the
         configuration again; Unavailable.
         """
         if (known := await self._find(job_id)) is not None:
             return _repeated(known, content)
-        job = _new_job(job_id, content, self.fitting(content), by)
+        configuration = self.fitting(content)
+        if approve is not None:
+            approve(configuration)
+        job = _new_job(job_id, content, configuration, by)
         if not await self._insert(job, content.references, by):
             known = await self._find(job_id)  # a twin won the race
             if known is None:

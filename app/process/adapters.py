@@ -12,7 +12,10 @@ from app.archiver.describe import Target
 from app.broker import Broker
 from app.broker.embedded import EmbeddedBroker
 from app.broker.kafka import KafkaBroker, KafkaOptions
+from app.domain.archive_types import ArchiveDataType
+from app.domain.forecast import Price
 from app.domain.jobs import FailureThreshold
+from app.domain.plans import Terms
 from app.messaging.dead_letters import dead_letter_topic
 from app.messaging.owed import BackfillMetadataCommands, CreateArtifactCommands
 from app.metadata.definitions import RunOptions
@@ -70,6 +73,25 @@ def target(settings: Settings) -> Target:
         allowed_buckets=frozenset(storage.allowed_buckets),
         allowed_prefixes=frozenset(prefix.strip("/") for prefix in storage.allowed_prefixes),
     )
+
+
+def terms(settings: Settings, types: tuple[ArchiveDataType, ...]) -> Terms:
+    """How and where is archived, as plans have it."""
+    store, where = settings.object_storage, target(settings)
+    return Terms(
+        types=types,
+        bucket=where.bucket,
+        prefix_mode=where.prefix_mode,
+        allowed_buckets=where.allowed_buckets,
+        allowed_prefixes=where.allowed_prefixes,
+        lock_mode=store.object_lock_mode if store.object_lock_enabled else None,
+    )
+
+
+def price(settings: Settings) -> Price | None:
+    """Of storage; None where the settings say none."""
+    amount, currency = settings.forecast.price_per_gib_month, settings.forecast.currency
+    return None if amount is None or currency is None else Price(amount, currency)
 
 
 def open_broker(settings: Settings) -> Broker:

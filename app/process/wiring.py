@@ -32,6 +32,7 @@ from app.jobs.archive_types import ArchiveTypes
 from app.jobs.control import JobControl
 from app.jobs.failures import FailedReferences
 from app.jobs.merged_report import MergedReports
+from app.jobs.plans import Plans
 from app.jobs.references import References
 from app.jobs.report import Reports
 from app.jobs.retry import Retries
@@ -175,6 +176,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
                 failed=failed,
                 references=References(database),
                 preflights=_preflights(parts),
+                plans=Plans(adapters.terms(settings, registry.types())),
                 archive_types=ArchiveTypes(database, live, registry),
                 artifacts=Artifacts(database, lambda: live.now.configurations),
                 contents=Contents(objects),
@@ -210,8 +212,14 @@ def _probes(parts: Parts, key_sets: KeySets, prepare_database: Callable[[], Awai
 
 
 def _preflights(parts: Parts) -> Preflights:
-    locks = parts.settings.object_storage.object_lock_enabled
-    return Preflights(adapters.target(parts.settings), parts.sources, parts.registry, parts.objects, locks=locks)
+    return Preflights(
+        adapters.target(parts.settings),
+        parts.sources,
+        parts.registry,
+        parts.objects,
+        locks=parts.settings.object_storage.object_lock_enabled,
+        price=adapters.price(parts.settings),
+    )
 
 
 def _metadata(parts: Parts, run_relay: Relay) -> MetadataBackfill:

@@ -34,6 +34,11 @@ def contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         missing, other = ("access-key", "secret-key") if connection.access_key is None else ("secret-key", "access-key")
         group = archive + "objectstorage.connection."
         yield group + missing, f"missing, while {group}{other} is given"
+    if (settings.forecast.price_per_gib_month is None) != (settings.forecast.currency is None):
+        missing, other = ("currency", "price-per-gib-month")
+        if settings.forecast.currency is not None:
+            missing, other = other, missing
+        yield f"{archive}forecast.{missing}", f"missing, while {archive}forecast.{other} is given"
     for client, oauth in settings.oauth_clients.items():
         group = f"jeap.security.oauth2.client.{client}."
         for name, given in (

@@ -254,6 +254,20 @@ class MetadataBackfillSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ForecastSettings:
+    """What a forecast needs to know of money; both or none."""
+
+    price_per_gib_month: float | None = setting(
+        "price-per-gib-month",
+        values.price,
+        None,
+        "price of 1 GiB stored for a month; with it and the currency a preflight forecasts the cost",
+        shown="none",
+    )
+    currency: str | None = setting("currency", values.currency, None, "currency of the price, like CHF", shown="none")
+
+
+@dataclass(frozen=True, slots=True)
 class Kafka:
     bootstrap_servers: str = setting(
         "bootstrap-servers",
@@ -378,6 +392,7 @@ class Settings:
     metadata_backfill: MetadataBackfillSettings = group(
         MetadataBackfillSettings, "jeap.processarchive.metadata-backfill"
     )
+    forecast: ForecastSettings = group(ForecastSettings, "jeap.processarchive.forecast")
     kafka: Kafka = group(Kafka, "jeap.messaging.kafka")
     resource_server: ResourceServer = group(ResourceServer, "jeap.security.oauth2.resourceserver")
     cli_client_id: str | None = setting(

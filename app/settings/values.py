@@ -109,6 +109,23 @@ def share(value: str) -> float:
     return number
 
 
+def price(value: str) -> float:
+    """An amount of money, 0 or more."""
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= 1e9:
+        raise ValueError("must be a number from 0 to 1,000,000,000, for example 0.025")
+    return number
+
+
+def currency(value: str) -> str:
+    if not 1 <= len(value.strip()) <= 20:
+        raise ValueError("must be a text of 1 to 20 characters, for example CHF")
+    return value.strip()
+
+
 def duration(value: str) -> float:
     """Seconds, above 0; a unit is required so that nobody has to guess it."""
     found = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)\s*(ms|s|m|h|d)", value.strip())

@@ -60,6 +60,11 @@ class Congestion:
     def limit(self) -> int:
         return int(self._limit)
 
+    @property
+    def expected(self) -> int:
+        """Requests at once that the source will soon take: as many as before it refused some or became slow."""
+        return int(max(self._limit, self._threshold))
+
     def answered(self, round: int, now: float, latency: float | None = None) -> None:
         """The source answered with a result.
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 from app.domain.errors import NoArchiveData, PermanentFailure, TransientFailure
+from app.domain.forecast import Pace
 from app.sources.congestion import Congestion
 from app.telemetry import metrics
 
@@ -83,6 +84,13 @@ class Pacer:
     def limit(self) -> int:
         """Requests that the source can take at the same time, at least 1."""
         return self.congestion.limit
+
+    @property
+    def pace(self) -> Pace:
+        """What it lets through now, and is expected to."""
+        congestion = self.congestion
+        rest = max(0.0, congestion.retry_at - self.clock())
+        return Pace(congestion.limit, congestion.expected, congestion.slots, rest)
 
     @property
     def waiting(self) -> int:

@@ -5,6 +5,7 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -39,8 +40,8 @@ def service(started: Service, source: Source) -> Service:
     return started
 
 
-def preflight(service: Service, references: list[Reference], message: Message = OSV) -> dict[str, Any]:
-    answer = service.api("POST", "/api/preflight", content=submission(message, references), headers=YAML_TYPE)
+def preflight(service: Service, references: list[Reference], message: Message = OSV, query: str = "") -> dict[str, Any]:
+    answer = service.api("POST", f"/api/preflight{query}", content=submission(message, references), headers=YAML_TYPE)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
 
@@ -66,6 +67,49 @@ def test_a_job_that_would_succeed_is_said_to_and_nothing_is_written(
     service.wait_completed(job_id)
     assert first["key"] in {version.key for version in versions_in(archive.s3, archive.bucket)}
     assert preflight(service, unversioned("doc-0"))["sample"][0]["present"] is True
+
+
+def test_a_large_sample_of_a_large_job_has_its_forecast_and_warnings(service: Service, source: Source) -> None:
+    source.script(delay_ms=50)
+    ids = [*(f"doc-{number}" for number in range(9_999)), "doc-17 "]
+    said = preflight(service, unversioned(*ids), query="?sample=50")
+    assert (len(said["sample"]), len(source.counts)) == (50, 50)
+    assert [(each["path"], each["line"]) for each in said["warnings"]] == [
+        ("archiveDataReferences[9999].id", 10_003)
+    ] * 2
+    assert "is like 'doc-17' of archiveDataReferences[17]" in said["warnings"][1]["message"]
+    forecast = said["forecast"]
+    assert forecast["references"] == 10_000
+    sizes = [each["size"] for each in said["sample"]]
+    assert forecast["bytes"]["likely"] == pytest.approx(sum(sizes) / 50 * 10_000, abs=1)
+    assert forecast["seconds"]["likely"] >= 10_000 / 64 * 0.05
+    days = (date.fromisoformat(forecast["lockedUntil"]) - datetime.now(UTC).date()).days
+    assert days in (90, 91)
+
+
+def test_a_submission_is_held_to_its_plan_also_after_a_restart_with_other_settings(
+    make_archive: MakeArchive, source: Source
+) -> None:
+    source.clear()
+    archive = make_archive()
+    body = submission(OSV, unversioned("a", "b"))
+    job_id = uuid4()
+    with archive.service() as service:
+        plan = preflight(service, unversioned("b", "a"))["plan"]
+    mode = "jeap.processarchive.objectstorage.object-lock-mode"
+    archive.configure({mode: "GOVERNANCE"})
+    with archive.service() as service:
+        with_plan = {**YAML_TYPE, "Pas-Plan": plan}
+        refused = service.api("PUT", f"/api/jobs/{job_id}", content=body, headers=with_plan)
+        assert (refused.status_code, refused.headers["content-type"]) == (412, "application/problem+json")
+        [changed] = refused.json()["errors"]
+        assert changed["message"] == "was made with another lock mode: now GOVERNANCE"
+        assert archive.query("SELECT * FROM backfill_job") == []
+    archive.configure({})
+    with archive.service() as service:
+        assert service.api("PUT", f"/api/jobs/{job_id}", content=body, headers=with_plan).status_code == 200
+        service.wait_completed(job_id)
+        assert preflight(service, unversioned("a", "b"))["plan"] == plan
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from app.domain.archive_types import ArchiveTypeConfiguration, SchemaName
 from app.domain.artifacts import Document
 from app.domain.jobs import Reference
+from app.sources.pacing import SourcePacers
 from app.sources.patience import Absence
 
 SCHEMA = SchemaName("PEER", "Doc", 1)
@@ -30,6 +31,7 @@ class ScriptedSource:
 
     def __init__(self) -> None:
         self.asked: list[Reference] = []
+        self.pacers = SourcePacers(64)
         self.absent: Absence | None = None
         self.in_hand = 0
         self.turn: Callable[[], Awaitable[None]] | None = None

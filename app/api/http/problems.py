@@ -198,6 +198,7 @@ _MEANINGS = {
     406: "There is no format that may be sent",
     408: "The body came too slowly",
     409: "Contradicts what is there",
+    412: "Not what the plan says any more: `errors` say what has changed",
     413: "Too large",
     415: "Media type not accepted",
     503: "A part of the service cannot be reached; the same request can be sent again",
@@ -209,6 +210,8 @@ def _documented(status: int) -> dict[str, Any]:
     example = {"type": "about:blank", "title": _phrase(status), "status": status}
     if status == 400:
         example["errors"] = [{"path": "archiveDataReferences[3].id", "line": 9, "message": "is missing"}]
+    if status == 412:
+        example["errors"] = [{"path": "Pas-Plan", "message": "was made with other schemas in the registry"}]
     answer: dict[str, Any] = {
         "description": _MEANINGS.get(status, _phrase(status)),
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example}},

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from app.api.edge import MayReadJobs, MayWriteJobs, TheEdge
@@ -12,9 +12,12 @@ from app.api.http.problems import ApiProblem, responses
 from app.api.http.request_trace import request_span
 from app.api.jobs.submitters import submitter_of
 from app.api.jobs.yaml_report import report_head, report_tasks
+from app.api.shapes.examples import PLAN
 from app.api.shapes.ids import JobId, unknown
 from app.api.submission.read import IN_ONE_LINE, MEDIA_TYPES, REQUEST_BODY, read_submission, unfit
+from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.jobs import JobResult, JobState, TaskState
+from app.jobs.plans import HEADER, PlanChanged
 from app.jobs.submit import DifferentContent, DoesNotFit
 
 router = APIRouter(prefix="/api/jobs", tags=["backfill jobs"])
@@ -34,6 +37,8 @@ archiveDataReferences:
     version: 1
     state: succeeded
 """
+
+PLAN_CHANGED = "What would happen is not what the plan says; nothing was stored. Make a new preflight."
 
 _WORD = {"type": "string"}
 _TIME = {"type": "string", "format": "date-time"}
@@ -88,11 +93,24 @@ REPORT_SCHEMA: dict[str, Any] = {
             "description": "Accepted, or the same job was submitted before with the same content.",
             "headers": {"Location": {"description": "the report", "schema": {"type": "string"}}},
         },
-        **responses(400, 401, 403, 408, 409, 413, 415, 503),
+        **responses(400, 401, 403, 408, 409, 412, 413, 415, 503),
     },
     openapi_extra={"requestBody": REQUEST_BODY},
 )
-async def submit(request: Request, edge: TheEdge, caller: MayWriteJobs, job_id: JobId) -> Response:
+async def submit(
+    request: Request,
+    edge: TheEdge,
+    caller: MayWriteJobs,
+    job_id: JobId,
+    plan: Annotated[
+        str | None,
+        Header(
+            alias=HEADER,
+            description="`plan` of a preflight: a new job is accepted only if that is still what would happen",
+            examples=[PLAN],
+        ),
+    ] = None,
+) -> Response:
     """Stores the job and a task for each reference; the commands follow as soon as broker and window allow.
 
     Idempotent: the same content again is 200 and starts nothing, other content is 409.
@@ -101,10 +119,18 @@ async def submit(request: Request, edge: TheEdge, caller: MayWriteJobs, job_id: 
         with request_span(request, "PUT /api/jobs/{job_id}") as span:
             span.set("pas.job_id", str(job_id))
             content = await read_submission(edge.yaml_reader, edge.submissions, body, edge.max_references)
+
+            def approve(configuration: ArchiveTypeConfiguration) -> None:
+                if plan is not None:  # several headers are no plan
+                    given = ", ".join(request.headers.getlist(HEADER))
+                    edge.plans.check(given, content.content_hash, configuration)
+
             try:
-                await edge.submissions.submit(job_id, content, submitter_of(caller, span.traceparent))
+                await edge.submissions.submit(job_id, content, submitter_of(caller, span.traceparent), approve)
             except DoesNotFit as error:
                 raise unfit(error) from error
+            except PlanChanged as error:
+                raise ApiProblem(412, PLAN_CHANGED, errors=error.mistakes) from error
             except DifferentContent as error:
                 raise ApiProblem(409, f"Job {job_id} exists with different content; nothing was changed.") from error
     return Response(headers={"Location": f"{request.scope.get('root_path', '')}/api/jobs/{job_id}/report"})

@@ -228,6 +228,8 @@ COLUMN: dict[str, Any] = {
     "active": True,
 }
 
+PLAN = "1.GaSNUX1LqJNYtJ1RDRyBRw.0PZ9hcKkXm_W.Hx2uYcP0r4bq.Z1oTq7sVd-3E.k9QmW4nB8xLa.Vt6yJp0eR2Ci"
+
 PREFLIGHT: dict[str, Any] = {
     "ok": False,
     "message": "JmeDecreeDocumentCreatedEvent",
@@ -248,10 +250,42 @@ PREFLIGHT: dict[str, Any] = {
             "bucket": None,
             "key": None,
             "retentionDays": None,
+            "lockedUntil": None,
             "present": None,
-        }
+        },
+        {
+            "referenceId": "DOC-2024-002 ",
+            "version": 1,
+            "verdict": "would-succeed",
+            "message": None,
+            "system": "JME",
+            "schema": "DecreeDocument",
+            "schemaVersion": 2,
+            "contentType": "avro/binary",
+            "size": 2048,
+            "bucket": "archive",
+            "key": "JME/DecreeDocument/68/688d…/v1",
+            "retentionDays": 3650,
+            "lockedUntil": "2036-05-05",
+            "present": False,
+        },
     ],
     "buckets": [{"bucket": "archive", "problem": None}],
+    "warnings": [
+        {
+            "path": "archiveDataReferences[999].id",
+            "line": 2002,
+            "message": "'DOC-2024-002 ' has blanks around it; they belong to the id",
+        }
+    ],
+    "plan": PLAN,
+    "forecast": {
+        "references": 1000,
+        "bytes": {"low": 2048, "likely": 1024000, "high": 6140928},
+        "lockedUntil": "2036-05-05",
+        "seconds": {"low": 1.0, "likely": 1.5, "high": 12.5},
+        "cost": {"amount": 0.00286, "currency": "CHF"},
+    },
 }
 
 

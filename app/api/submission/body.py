@@ -6,6 +6,7 @@ from itertools import islice
 
 from _ruamel_yaml import YAMLError
 
+from app.api.submission.doubts import doubts
 from app.api.submission.events import REFERENCES, Stop, Walk, line, line_of, syntax_mistake
 from app.api.submission.scalars import (
     BLOCK,
@@ -25,7 +26,8 @@ class Parsed:
     """A body as far as it could be read; fields with a mistake are None.
 
     `lines` has the line of each top-level key. `too_many`: the body has more references than allowed, and reading
-    stopped there. `content_hash` is `domain.identity.content_hash`, set when there are no mistakes.
+    stopped there. `content_hash` is `domain.identity.content_hash`, set when there are no mistakes. `warnings` are the
+    ids that are probably not meant, where they were asked for and there are no mistakes.
     """
 
     message: str | None = None
@@ -38,6 +40,7 @@ class Parsed:
     mistakes: tuple[Mistake, ...] = ()
     too_many: bool = False
     content_hash: bytes | None = None
+    warnings: tuple[Mistake, ...] = ()
 
     def version_mistakes(self, versioned: bool) -> tuple[Mistake, ...]:
         """References whose version is missing (`versioned`) or too much; some more than are ever listed."""
@@ -95,8 +98,11 @@ def _duplicates(columns: ReferenceColumns) -> Iterator[Mistake]:
                 yield Mistake(f"{REFERENCES}[{place}]", columns.lines[place], text)
 
 
-def parse_submission(body: bytes, max_references: int) -> Parsed:
-    """Reads a body; never raises for what is in it. About 8 s for a million references: see `YamlReader`."""
+def parse_submission(body: bytes, max_references: int, *, warn: bool = False) -> Parsed:
+    """Reads a body; never raises for what is in it. About 8 s for a million references: see `YamlReader`.
+
+    `warn` asks for warnings.
+    """
     if refused := _refused_at_once(body):
         return Parsed(mistakes=(refused,))
     try:
@@ -134,4 +140,8 @@ def parse_submission(body: bytes, max_references: int) -> Parsed:
         return parsed
     if parsed.message is None or parsed.topic is None:
         raise AssertionError("a body without mistakes has a message and a topic")
-    return replace(parsed, content_hash=content_hash(parsed.message, parsed.topic, parsed.config_id, columns.keys))
+    return replace(
+        parsed,
+        content_hash=content_hash(parsed.message, parsed.topic, parsed.config_id, columns.keys),
+        warnings=doubts(columns) if warn else (),
+    )

@@ -61,13 +61,15 @@ REQUEST_BODY: dict[str, Any] = {
 }
 
 
-async def read_submission(reader: YamlReader, submissions: Submissions, body: bytearray, max_references: int) -> Parsed:
-    """A body without mistakes.
+async def read_submission(
+    reader: YamlReader, submissions: Submissions, body: bytearray, max_references: int, *, warn: bool = False
+) -> Parsed:
+    """A body without mistakes, with warnings where `warn` asks for them.
 
     Raises ApiProblem 400 with every mistake, also those against the configuration; 413 for too many references; 503.
     """
     try:
-        content = await reader.read(body, max_references)
+        content = await reader.read(body, max_references, warn=warn)
     except ReadingFailed as error:
         raise try_later("The body could not be read now; send the same again.") from error
     if content.too_many:

@@ -36,7 +36,7 @@ class YamlReader:
         self._running: set[asyncio.subprocess.Process] = set()
         self._closed = False
 
-    async def read(self, body: bytearray, max_references: int) -> Parsed:
+    async def read(self, body: bytearray, max_references: int, *, warn: bool = False) -> Parsed:
         """As `parse_submission`; a body that takes too long is a mistake. Raises ReadingFailed.
 
         `body` is emptied as soon as the process has it, so that a large body is not in memory twice for longer than
@@ -45,16 +45,17 @@ class YamlReader:
         if len(body) <= self._inline:
             async with self._turn:  # up to 40 ms each: the event loop turns between two of them
                 await asyncio.sleep(0)
-                return parse_submission(bytes(body), max_references)
+                return parse_submission(bytes(body), max_references, warn=warn)
         async with self._slots:
             if self._closed:
                 raise ReadingFailed("the service is stopping")
-            return await self._read_apart(body, max_references)
+            return await self._read_apart(body, max_references, warn=warn)
 
-    async def _read_apart(self, body: bytearray, max_references: int) -> Parsed:
+    async def _read_apart(self, body: bytearray, max_references: int, *, warn: bool) -> Parsed:
+        arguments = map(str, (max_references, len(body), int(warn)))
         try:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-c", _WORKER, str(max_references), str(len(body))),
+                *(sys.executable, "-P", "-c", _WORKER, *arguments),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
@@ -127,6 +128,7 @@ async def _received(process: asyncio.subprocess.Process) -> Parsed:
     return Parsed(
         references=ReferenceColumns(blocks, versions, lines),
         mistakes=tuple(Mistake(*each) for each in head.pop("mistakes")),
+        warnings=tuple(Mistake(*each) for each in head.pop("warnings")),
         content_hash=None if hash_ is None else bytes.fromhex(hash_),
         **head,
     )
@@ -140,7 +142,8 @@ def _write(parsed: Parsed, pipe: BinaryIO) -> None:
         "config_id": parsed.config_id,
         "num_of_retry": parsed.num_of_retry,
         "lines": dict(parsed.lines),
-        "mistakes": [(each.path, each.line, each.message) for each in parsed.mistakes],
+        "mistakes": parsed.mistakes,
+        "warnings": parsed.warnings,
         "too_many": parsed.too_many,
         "content_hash": None if parsed.content_hash is None else parsed.content_hash.hex(),
         "count": len(columns),
@@ -168,8 +171,8 @@ def _environment() -> dict[str, str]:
 
 
 def read_from_stdin() -> None:
-    """The process for one body: bytes on stdin, the result on stdout. Arguments: max_references and size."""
-    max_references, size = map(int, sys.argv[1:3])
+    """The process for one body: bytes on stdin, the result on stdout. Arguments: max_references, size, warn."""
+    max_references, size, warn = map(int, sys.argv[1:4])
     os.nice(NICE)
     memory = 256 * 1024 * 1024 + 4 * size
     with suppress(OSError, ValueError):  # not every system has this limit
@@ -177,7 +180,7 @@ def read_from_stdin() -> None:
     body = sys.stdin.buffer.read(size)
     if len(body) < size:
         return
-    parsed = parse_submission(body, max_references)
+    parsed = parse_submission(body, max_references, warn=bool(warn))
     del body
     if parsed.too_many:  # nobody will look at the references then
         parsed = replace(parsed, references=ReferenceColumns())

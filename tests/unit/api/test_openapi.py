@@ -18,7 +18,7 @@ from app.api.jobs import failures, preflight, references
 from app.api.jobs import submit_and_report as jobs
 from app.api.jobs.failures import FailuresView
 from app.api.jobs.models import JobView
-from app.api.jobs.preflight import PreflightView
+from app.api.jobs.preflight_views import PreflightView
 from app.api.jobs.reference_rows import ReferencePage
 from app.api.runs import endpoints as metadata_backfills
 from app.api.runs.models import RunErrorPage, RunView

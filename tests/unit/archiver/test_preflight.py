@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from app.archiver import preflight
 from app.archiver.describe import Target
-from app.archiver.preflight import BucketLook, Preflight, Preflights, SampledReference, Verdict, places
+from app.archiver.preflight import Asked, BucketLook, Preflight, Preflights
+from app.archiver.sample import SampledReference, Verdict
 from app.domain.errors import NoArchiveData, PermanentFailure, TransientFailure, Unavailable
+from app.domain.forecast import Price
 from app.domain.jobs import Reference
 from app.objectstore import ObjectRejected
 from app.sources.pacing import SourceBusy
@@ -26,11 +29,19 @@ def objects(core: Core) -> Any:
 
 
 async def look(
-    core: Core, objects: Any, *references: str, attempts: int = 4, locks: bool = True, target: Target | None = None
+    core: Core,
+    objects: Any,
+    *references: str,
+    attempts: int = 4,
+    total: int | None = None,
+    locks: bool = True,
+    target: Target | None = None,
+    price: Price | None = None,
 ) -> Preflight:
     source: Any = core.source
-    preflights = Preflights(target or Target(BUCKET), source, core.registry, objects, locks=locks)
-    return await preflights.look(configuration(), [Reference(each) for each in references], attempts, "")
+    preflights = Preflights(target or Target(BUCKET), source, core.registry, objects, locks=locks, price=price)
+    sample = [Reference(each) for each in references]
+    return await preflights.look(Asked(configuration(), attempts, ""), sample, total or len(sample))
 
 
 async def verdict(core: Core, objects: Any, answer: Any, *, attempts: int = 4) -> tuple[Verdict, str | None]:
@@ -38,14 +49,6 @@ async def verdict(core: Core, objects: Any, answer: Any, *, attempts: int = 4) -
     found = await look(core, objects, "doc", attempts=attempts)
     assert found.ok is (found.sample[0].verdict is Verdict.WOULD_SUCCEED)
     return found.sample[0].verdict, found.sample[0].message
-
-
-@pytest.mark.parametrize(
-    ("total", "expected"),
-    [(0, []), (1, [0]), (5, [0, 1, 2, 3, 4]), (6, [0, 1, 2, 4, 5]), (1_000_001, [0, 250_000, 500_000, 750_000, 10**6])],
-)
-def test_the_sample_has_the_first_the_last_and_some_between(total: int, expected: list[int]) -> None:
-    assert places(total) == expected
 
 
 async def test_what_would_succeed_is_described_and_nothing_is_written(core: Core, objects: Any) -> None:
@@ -62,7 +65,8 @@ async def test_what_would_succeed_is_described_and_nothing_is_written(core: Core
 
 
 async def test_without_locks_there_is_no_retention(core: Core, objects: Any) -> None:
-    assert (await look(core, objects, "doc", locks=False)).sample[0].retention_days is None
+    found = await look(core, objects, "doc", locks=False)
+    assert (found.sample[0].retention_days, found.forecast.locked_until) == (None, None)
 
 
 async def test_the_key_is_that_under_which_the_task_stores_it(core: Core, objects: Any) -> None:
@@ -131,6 +135,71 @@ async def test_where_the_store_does_not_say_presence_is_not_known(core: Core, ob
     objects.before("head", error)
     (sampled,) = (await look(core, objects, "doc")).sample
     assert (sampled.verdict, sampled.present) == (Verdict.WOULD_SUCCEED, None)
+
+
+async def test_a_forecast_is_made_of_the_sample_for_all_references(core: Core, objects: Any) -> None:
+    core.source.answers("none", NoArchiveData())
+    core.source.answers("away", TransientFailure("HTTP 500"))
+    found = await look(core, objects, "doc", "none", "away", total=1000, price=Price(10**9, "CHF"))
+    forecast = found.forecast
+    assert forecast.references == 1000
+    assert forecast.bytes is not None
+    assert forecast.bytes.likely == 16 / 2 * 1000  # "away" tells nothing
+    assert forecast.locked_until == forecast.day_after(90) == (forecast.ends + timedelta(days=90)).date()
+    assert forecast.cost is not None
+    assert forecast.cost.currency == "CHF"
+    assert forecast.seconds is not None
+    assert [each.seconds is None for each in found.sample] == [False, False, True]
+
+
+async def test_time_that_a_request_waits_for_its_turn_is_not_that_of_the_source(core: Core, objects: Any) -> None:
+    async def turn() -> None:
+        await asyncio.sleep(0.5)
+
+    core.source.turn = turn
+    (sampled,) = (await look(core, objects, "doc")).sample
+    assert sampled.seconds is not None
+    assert sampled.seconds < 0.5
+
+
+async def test_a_store_that_does_not_answer_does_not_make_the_forecast_longer(core: Core, objects: Any) -> None:
+    objects.before("head", lambda: wait_and_fail(0.5))
+    (sampled,) = (await look(core, objects, "doc")).sample
+    assert sampled.seconds is not None
+    assert sampled.seconds < 0.5
+
+
+async def wait_and_fail(seconds: float) -> None:
+    await asyncio.sleep(seconds)
+    raise Unavailable("objectstore", "away")
+
+
+async def test_a_large_sample_is_asked_for_five_at_a_time(core: Core, objects: Any) -> None:
+    waiting = most = 0
+
+    async def turn() -> None:
+        nonlocal waiting, most
+        waiting += 1
+        most = max(most, waiting)
+        await asyncio.sleep(0.001)
+        waiting -= 1
+
+    core.source.turn = turn
+    found = await look(core, objects, *(f"doc-{number}" for number in range(50)))
+    assert (len(found.sample), found.ok, most) == (50, True, 5)
+
+
+async def test_a_slow_sample_ends_after_a_minute(core: Core, objects: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "PATIENCE", 0.2)
+    monkeypatch.setattr(preflight, "AT_ONCE", 1)
+    core.source.answers("slow", asyncio.Event().wait)
+    found = await look(core, objects, "doc", "slow", "late")
+    said = [(each.verdict, each.message) for each in found.sample]
+    assert said == [
+        (Verdict.WOULD_SUCCEED, None),
+        (Verdict.NOT_SURE, "no answer within 0 s"),
+        (Verdict.NOT_SURE, "not asked for: the others took 0 s"),
+    ]
 
 
 async def never() -> None:

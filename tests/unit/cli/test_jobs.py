@@ -180,7 +180,7 @@ def test_a_preflight_says_plan_forecast_and_what_is_probably_not_meant(fake: Fak
             "bytes": {"low": 1000, "likely": 12000000, "high": 20000000},
             "seconds": {"low": 10, "likely": 125, "high": 7300},
             "lockedUntil": "2026-08-06",
-            "cost": {"amount": 1, "currency": "CHF"},
+            "cost": {"amount": 1234.5, "currency": "CHF"},
         },
     }
     fake.says("POST", "/api/preflight", answer)
@@ -195,10 +195,38 @@ def test_a_preflight_says_plan_forecast_and_what_is_probably_not_meant(fake: Fak
         "11.4 MiB (from 1,000 B to 19.1 MiB)",
         "2 min 05 s (from 10 s to 2 h 01 min)",
         "2026-08-06",
-        "1 CHF",
+        "until 2026-08-06: nothing of it can be deleted before\n",
+        "1,234.50 CHF",
         "Plan abc123",
         "It would go well.",
     ):
         assert said in done.out
     fake.says("POST", "/api/preflight", {**answer, "ok": False})
     assert fake.run("jobs", "preflight", "--file", str(file)).code == 1
+
+
+def test_a_forecast_says_no_more_than_is_known(fake: Fake, tmp_path: Path) -> None:
+    file = tmp_path / "job.yml"
+    file.write_text("message: M\n")
+    documents = [
+        {"referenceId": "A", "verdict": "would-succeed", "system": "PSF", "schema": name, "lockedUntil": day}
+        for name, day in (("Osv", "2026-08-06"), ("Decree", "2036-05-05"), ("Osv", "2026-08-06"))
+    ]
+    forecast = {
+        "references": 3,
+        "bytes": {"low": 3000, "likely": 3000, "high": 3000},
+        "seconds": {"low": 0.1, "likely": 0.2, "high": 7.5},
+        "lockedUntil": "2036-05-05",
+        "cost": {"amount": 0.0000021, "currency": "CHF"},
+    }
+    answer = {"ok": True, "message": "M", "references": 3, "sample": documents, "buckets": [], "forecast": forecast}
+    fake.says("POST", "/api/preflight", answer)
+    said = fake.run("jobs", "preflight", "--file", str(file)).out
+    assert "Size       2.9 KiB\n" in said
+    assert "Time       less than 1 s (from less than 1 s to 8 s)\n" in said
+    assert "before (PSF Decree 2036-05-05, PSF Osv 2026-08-06)\n" in said
+    assert "Cost       less than 0.01 CHF\n" in said
+    unknown = {"references": 3, "bytes": None, "seconds": None, "lockedUntil": None, "cost": None}
+    fake.says("POST", "/api/preflight", {**answer, "forecast": unknown})
+    said = fake.run("jobs", "preflight", "--file", str(file)).out
+    assert not any(word in said for word in ("Size ", "Time ", "Locked", "Cost"))

@@ -57,6 +57,22 @@ def test_the_target_has_all_buckets_and_prefixes_without_slashes() -> None:
     assert target.prefix_mode == "NONE"
 
 
+def test_the_terms_of_plans_are_those_of_the_settings() -> None:
+    store = "jeap.processarchive.objectstorage"
+    terms = adapters.terms(load(f"{store}.storage.prefix-mode: DAY\n{store}.storage.allowed-buckets: other\n"), ())
+    assert (terms.bucket, terms.prefix_mode, terms.allowed_buckets) == ("archive", "DAY", {"other"})
+    assert terms.lock_mode == "COMPLIANCE"
+    assert adapters.terms(load(f"{store}.object-lock-mode: governance\n"), ()).lock_mode == "GOVERNANCE"
+    assert adapters.terms(load(f"{store}.object-lock-enabled: false\n"), ()).lock_mode is None
+
+
+def test_a_price_is_amount_and_currency() -> None:
+    assert adapters.price(load()) is None
+    group = "jeap.processarchive.forecast"
+    assert adapters.price(load(f"{group}.price-per-gib-month: 2.5e-3\n{group}.currency: CHF\n")) == (0.0025, "CHF")
+    assert adapters.price(load(f"{group}.price-per-gib-month: 0\n{group}.currency: CHF\n")) == (0, "CHF")
+
+
 async def test_the_embedded_mode_has_files_in_the_place_of_servers() -> None:
     embedded = load(embedded=Path("data"))
     assert isinstance(adapters.open_broker(embedded), EmbeddedBroker)

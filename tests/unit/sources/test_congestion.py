@@ -164,6 +164,16 @@ def test_a_source_that_is_back_gets_half_quickly_and_all_in_the_end() -> None:
     assert source.limit == 64
 
 
+def test_what_is_expected_of_a_source_is_what_it_took_before() -> None:
+    unknown = Congestion(64)
+    assert (unknown.limit, unknown.expected) == (8, 64)
+    source = Source()
+    source.burst("throttled", 1)
+    assert (source.limit, source.state.expected) == (32, 32)
+    source.burst("refused", 64)
+    assert (source.limit, source.state.expected) == (1, 16)
+
+
 def test_pauses_begin_anew_after_a_recovery() -> None:
     source = Source()
     source.burst("refused", 64)

@@ -56,7 +56,7 @@ async def test_too_many_references_are_refused_with_the_limit(tmp_path: Path) ->
 async def test_a_body_that_could_not_be_read_now_is_to_be_sent_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fails(*_: object) -> Parsed:
+    async def fails(*_: object, **__: object) -> Parsed:
         raise ReadingFailed("out of memory")
 
     monkeypatch.setattr(YamlReader, "read", fails)

@@ -33,6 +33,14 @@ async def test_mistakes_and_limits_of_a_large_body_come_back(reader: YamlReader)
     assert (await reader.read(bytearray(BODY + b"- id: DOC-1\n  version: 1\n"), 5000)).mistakes[0].line == 3004
 
 
+async def test_warnings_of_a_large_body_come_back_to_who_asks(reader: YamlReader) -> None:
+    body = BODY + b'- id: "DOC-1 "\n  version: 1\n'
+    asked = await reader.read(bytearray(body), 5000, warn=True)
+    assert asked == parse_submission(body, 5000, warn=True)
+    assert [warning.line for warning in asked.warnings] == [3004, 3004]
+    assert (await reader.read(bytearray(body), 5000)).warnings == ()
+
+
 async def test_a_small_body_needs_no_process(reader: YamlReader, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(yaml_reader, "_WORKER", "raise SystemExit(1)")
     assert (await reader.read(bytearray(b"message: M\n"), 10)).message == "M"
