@@ -192,7 +192,7 @@ async def test_a_large_sample_is_asked_for_five_at_a_time(core: Core, objects: A
 async def test_a_slow_sample_ends_after_a_minute(core: Core, objects: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "PATIENCE", 0.2)
     monkeypatch.setattr(preflight, "AT_ONCE", 1)
-    core.source.answers("slow", asyncio.Event().wait)
+    core.source.answers("slow", never)
     found = await look(core, objects, "doc", "slow", "late")
     said = [(each.verdict, each.message) for each in found.sample]
     assert said == [

@@ -21,7 +21,7 @@ from app.archiver.preflight import Preflights
 from app.domain.plans import Terms
 from app.jobs.control import JobControl
 from app.jobs.plans import Plans
-from tests.support.core import BUCKET, MESSAGE, TOPIC, Core, opened_core
+from tests.support.core import BUCKET, HISTORY, MESSAGE, TOPIC, Core, opened_core
 from tests.support.edge import edge_with
 from tests.support.scripted_source import document
 from tests.unit.api.issuer import AUDIENCE, ISSUER, NOW, Clock, FakeJwks, token
@@ -80,7 +80,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
             app,
             authenticator=Authenticator(ResourceServerOptions("psf", AUDIENCE), sets, lambda: NOW),
             submissions=core.submissions,
-            job_control=JobControl(core.database, core.on_due),
+            job_control=JobControl(core.database, HISTORY, core.on_due),
             preflights=Preflights(Target(BUCKET), source, core.registry, core.objects, locks=True),
             plans=plans,
             yaml_reader=reader,
