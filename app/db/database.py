@@ -40,7 +40,7 @@ _POOLED = {"26000", "42P05"}
 class PoolerNotNamed(Unavailable):
     """A pooler in transaction mode gives each transaction another session, and the URL does not say so."""
 
-    told = "cannot be used as it is"
+    public_reason = "cannot be used as it is"
 
     def __init__(self) -> None:
         super().__init__(

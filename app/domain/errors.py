@@ -58,7 +58,7 @@ class Unavailable(Exception):
     `component` is the word used by /health/ready and the log: `database`, `broker`, `objectstore`, `issuer`.
     """
 
-    told = "cannot be reached at the moment"
+    public_reason = "cannot be reached at the moment"
     """What callers read about the component; the reason is for operators."""
 
     def __init__(self, component: str, reason: str) -> None:
@@ -70,7 +70,7 @@ class Unavailable(Exception):
 class NotPrepared(Unavailable):
     """The component is available, and the tables or other things that the service needs in it are being made."""
 
-    told = "is being prepared"
+    public_reason = "is being prepared"
 
 
 class InvalidMessage(Exception):

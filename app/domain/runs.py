@@ -65,7 +65,7 @@ class Run:
         return round(self.processed / max(seconds, 0.001), 3)
 
     @property
-    def told(self) -> str:
+    def progress_text(self) -> str:
         """The counts of the run in words, for the log."""
         return (
             f"{self.processed} of {self.total} processed, {self.updated} updated, {self.nulls} nulls, "

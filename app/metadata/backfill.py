@@ -162,10 +162,10 @@ class MetadataBackfill:
             log.warning("metadata of artifact %d: %s", artifact_id, message, extra=about)
         if run.state is RunState.COMPLETED and run.completed is not None:
             seconds = (run.completed - run.started).total_seconds()
-            log.info("metadata backfill completed: %s, %.3f s", run.told, seconds, extra=about)
+            log.info("metadata backfill completed: %s, %.3f s", run.progress_text, seconds, extra=about)
             metrics.METADATA_RUNS_OPEN.dec()
         elif row.id.position % PROGRESS_EVERY == 0:
-            log.info("metadata backfill: %s", run.told, extra=about)
+            log.info("metadata backfill: %s", run.progress_text, extra=about)
 
 
 def _parts(covered: Sequence[Covered]) -> Iterator[list[Covered]]:

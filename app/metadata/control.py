@@ -166,7 +166,7 @@ class RunControl:
 
         run = await self._database.run(work)
         seconds = (now - run.started).total_seconds()
-        log.info("metadata backfill %s: %s, %.3f s", what, run.told, seconds, extra={"run_id": str(run_id)})
+        log.info("metadata backfill %s: %s, %.3f s", what, run.progress_text, seconds, extra={"run_id": str(run_id)})
         return run
 
     def _new_run(self, applied: AppliedDefinition, keys: tuple[str, ...], mode: Mode, by: Starter) -> Run:

@@ -170,7 +170,7 @@ async def _supersede(connection: AsyncConnection, archive_type: str, now: dateti
         await runs.end(connection, run.id, RunState.SUPERSEDED, now)
         seconds = (now - run.started).total_seconds()
         text = "metadata backfill superseded by a newer definition: %s, %.3f s"
-        log.info(text, run.told, seconds, extra={"run_id": str(run.id)})
+        log.info(text, run.progress_text, seconds, extra={"run_id": str(run.id)})
         if run.mode is Mode.AUTOMATIC:
             owed += run.keys
     return owed

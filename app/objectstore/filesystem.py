@@ -62,19 +62,21 @@ class FilesystemObjectStore:
         return await self._run(lambda: self._put(upload))
 
     async def head(self, bucket: str, key: str, version_id: str | None = None) -> ObjectVersion | None:
-        said = await self._run(lambda: self._said(bucket, key, version_id))
-        return None if said is None else layout.object_version(said)
+        description = await self._run(lambda: self._description_of(bucket, key, version_id))
+        return None if description is None else layout.object_version(description)
 
     async def versions(self, bucket: str, key: str) -> Sequence[ObjectVersion]:
         found = await self._run(lambda: layout.read_versions(self._directory(bucket, key), key))
-        return [layout.object_version(said) for said in found]
+        return [layout.object_version(description) for description in found]
 
     async def list_versions(self, bucket: str, after: str | None = None) -> AsyncIterator[Sequence[ListedVersion]]:
         directory = self._directory(bucket, "x").parent
         await self._run(lambda: self._need(bucket))
         behind = () if after is None else self._directory(bucket, after).relative_to(directory).parts
         found = layout.walk_versions(directory, behind)
-        while page := await self._run(lambda: [layout.listed_version(said) for said in islice(found, PAGE)]):
+        while page := await self._run(
+            lambda: [layout.listed_version(description) for description in islice(found, PAGE)]
+        ):
             yield page
 
     async def lengthen_lock(self, bucket: str, key: str, version_id: str, until: datetime) -> None:
@@ -83,10 +85,10 @@ class FilesystemObjectStore:
             await self._run(lambda: self._lengthen(bucket, key, version_id, until))
 
     async def read(self, bucket: str, key: str, version_id: str | None) -> AsyncIterator[bytes]:
-        said = await self._run(lambda: self._said(bucket, key, version_id))
-        if said is None:
+        description = await self._run(lambda: self._description_of(bucket, key, version_id))
+        if description is None:
             raise FileNotFoundError(f"{bucket}/{key}")
-        path = self._directory(bucket, key) / said["version_id"]
+        path = self._directory(bucket, key) / description["version_id"]
         file = await self._run(lambda: path.open("rb") if path.exists() else None)
         if file is None:
             raise FileNotFoundError(f"{bucket}/{key}")
@@ -137,7 +139,7 @@ class FilesystemObjectStore:
         # Some file systems take names that differ in case for the same.
         return self._locks[hash(str(directory).casefold()) % LOCKS]
 
-    def _said(self, bucket: str, key: str, version_id: str | None) -> dict[str, Any] | None:
+    def _description_of(self, bucket: str, key: str, version_id: str | None) -> dict[str, Any] | None:
         directory = self._directory(bucket, key)
         if version_id is not None:
             return layout.read_version(directory, key, version_id)
@@ -157,9 +159,9 @@ class FilesystemObjectStore:
                     "the key is taken" if upload.if_match is None else "another version is current"
                 )
             version_id = layout.new_version_id(None if present is None else present["version_id"])
-            said = self._describe(upload, version_id)
-            layout.write_version(directory, upload.content, said)
-        return layout.object_version(said)
+            description = self._describe(upload, version_id)
+            layout.write_version(directory, upload.content, description)
+        return layout.object_version(description)
 
     def _describe(self, upload: Upload, version_id: str) -> dict[str, Any]:
         now = datetime.now(UTC)
@@ -183,12 +185,12 @@ class FilesystemObjectStore:
     def _lengthen(self, bucket: str, key: str, version_id: str, until: datetime) -> None:
         directory = self._directory(bucket, key)
         with self._lock(directory):
-            said = layout.read_version(directory, key, version_id)
-            if said is None:
+            description = layout.read_version(directory, key, version_id)
+            if description is None:
                 raise PreconditionFailed(f"version {version_id} is gone")
-            present = said["retain_until"]
+            present = description["retain_until"]
             if present is None or datetime.fromisoformat(present) < until:
-                layout.write_said(directory, {**said, "retain_until": until.astimezone(UTC).isoformat()})
+                layout.write_description(directory, {**description, "retain_until": until.astimezone(UTC).isoformat()})
 
     def _need(self, bucket: str) -> Path:
         directory = self._directory(bucket, "x").parent

@@ -54,7 +54,11 @@ def read_versions(directory: Path, key: str) -> list[dict[str, Any]]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     ids = sorted((found[1] for found in map(_VERSION_FILE.fullmatch, names) if found), reverse=True)
-    return [said for said in (read_version(directory, key, version_id) for version_id in ids) if said is not None]
+    return [
+        description
+        for description in (read_version(directory, key, version_id) for version_id in ids)
+        if description is not None
+    ]
 
 
 def read_version(directory: Path, key: str, version_id: str) -> dict[str, Any] | None:
@@ -62,20 +66,22 @@ def read_version(directory: Path, key: str, version_id: str) -> dict[str, Any] |
     keys."""
     if not re.fullmatch(r"[0-9a-f]{32}", version_id):
         return None
-    said = _read_said(directory, version_id)
-    return said if said is not None and said.get("key") == key else None
+    description = _read_description(directory, version_id)
+    return description if description is not None and description.get("key") == key else None
 
 
-def _read_said(directory: Path, version_id: str) -> dict[str, Any] | None:
+def _read_description(directory: Path, version_id: str) -> dict[str, Any] | None:
     try:
-        said: dict[str, Any] = json.loads((directory / f"{version_id}.json").read_bytes())
+        description: dict[str, Any] = json.loads((directory / f"{version_id}.json").read_bytes())
         size = (directory / version_id).stat().st_size
-        whole = object_version(said).size == size and _is_aware(said["last_modified"], said["retain_until"])
+        whole = object_version(description).size == size and _is_aware(
+            description["last_modified"], description["retain_until"]
+        )
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
     except (ValueError, KeyError, TypeError, AttributeError):  # somebody else wrote that
         return None
-    return said if whole else None
+    return description if whole else None
 
 
 def _is_aware(*moments: str | None) -> bool:
@@ -83,7 +89,7 @@ def _is_aware(*moments: str | None) -> bool:
 
 
 def walk_versions(directory: Path, behind: tuple[str, ...] | None = None) -> Iterator[dict[str, Any]]:
-    """What is said of each complete version in the tree: names in order, a directory before those in it, newest first.
+    """The description of each complete version in the tree: names in order, a directory before those in it, newest first.
 
     `behind` are the names that lead to a directory: it goes on after that one's own versions. What vanishes meanwhile
     is passed over.
@@ -102,28 +108,28 @@ def walk_versions(directory: Path, behind: tuple[str, ...] | None = None) -> Ite
 def _said_in(directory: Path, version_ids: Iterable[str]) -> Iterator[dict[str, Any]]:
     """The descriptions of complete versions, whatever their key is."""
     for version_id in version_ids:
-        said = _read_said(directory, version_id)
-        if said is not None:
-            yield said
+        description = _read_description(directory, version_id)
+        if description is not None:
+            yield description
 
 
-def write_version(directory: Path, content: bytes, said: dict[str, Any]) -> None:
+def write_version(directory: Path, content: bytes, description: dict[str, Any]) -> None:
     """Writes both files of a version; they are on disk when this returns. The rename of the `.json` completes the
     version."""
-    version_id = said["version_id"]
+    version_id = description["version_id"]
     data = directory / version_id
     try:
         write_durably(data, content)
-        write_said(directory, said)
+        write_description(directory, description)
     except BaseException:
         data.unlink(missing_ok=True)
         raise
 
 
-def write_said(directory: Path, said: dict[str, Any]) -> None:
+def write_description(directory: Path, description: dict[str, Any]) -> None:
     """Replaces the `.json` of a version in one step."""
-    target = directory / f"{said['version_id']}.json"
-    replace_durably(target, json.dumps(said, indent=1).encode())
+    target = directory / f"{description['version_id']}.json"
+    replace_durably(target, json.dumps(description, indent=1).encode())
 
 
 def replace_durably(target: Path, content: bytes) -> None:
@@ -173,20 +179,22 @@ def remove_leftovers(directory: Path) -> None:
             (directory / name).unlink(missing_ok=True)
 
 
-def listed_version(said: dict[str, Any]) -> ListedVersion:
-    modified = datetime.fromisoformat(said["last_modified"])
-    return ListedVersion(said["bucket"], said["key"], said["version_id"], said["size"], modified)
+def listed_version(description: dict[str, Any]) -> ListedVersion:
+    modified = datetime.fromisoformat(description["last_modified"])
+    return ListedVersion(
+        description["bucket"], description["key"], description["version_id"], description["size"], modified
+    )
 
 
-def object_version(said: dict[str, Any]) -> ObjectVersion:
-    until = said["retain_until"]
+def object_version(description: dict[str, Any]) -> ObjectVersion:
+    until = description["retain_until"]
     return ObjectVersion(
-        bucket=said["bucket"],
-        key=said["key"],
-        version_id=said["version_id"],
-        etag=said["etag"],
-        size=said["size"],
-        user_metadata=dict(said["user_metadata"]),
-        last_modified=datetime.fromisoformat(said["last_modified"]),
+        bucket=description["bucket"],
+        key=description["key"],
+        version_id=description["version_id"],
+        etag=description["etag"],
+        size=description["size"],
+        user_metadata=dict(description["user_metadata"]),
+        last_modified=datetime.fromisoformat(description["last_modified"]),
         retain_until=None if until is None else datetime.fromisoformat(until),
     )

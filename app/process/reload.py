@@ -20,8 +20,8 @@ completely."""
 SWEEP_EVERY = 30.0
 """Seconds between two checks for artifacts that a process with an older definition archived."""
 
-TOLD = 5
-"""Mistakes of a refused file that are told where there is room for one text; the log has all."""
+SHOWN = 5
+"""Mistakes of a refused file that are shown where there is room for one text; the log has all."""
 
 NOT_TAKEN = "taking the file over failed unexpectedly"
 
@@ -94,7 +94,7 @@ class Reload:
         except CatalogError as error:
             for mistake in error.mistakes:
                 log.error("archive types not taken over, the former ones stay in force: %s", mistake)
-            self._readiness.configuration_refused(_told(error.mistakes))
+            self._readiness.configuration_refused(_mistakes_text(error.mistakes))
             return
         except Exception as error:  # whatever a file makes the reader run into
             self._refused_for(error)
@@ -110,11 +110,11 @@ class Reload:
         self._readiness.configuration_refused(f"{NOT_TAKEN} ({name}); the log has more")
 
 
-def _told(mistakes: Sequence[str]) -> str:
+def _mistakes_text(mistakes: Sequence[str]) -> str:
     """The mistakes as one text; of many the first ones."""
-    more = len(mistakes) - TOLD
-    told = "; ".join(mistakes[:TOLD])
-    return f"{told}; and {more} more, which the log names" if more > 0 else told
+    more = len(mistakes) - SHOWN
+    text = "; ".join(mistakes[:SHOWN])
+    return f"{text}; and {more} more, which the log names" if more > 0 else text
 
 
 def digest(path: Path) -> bytes:

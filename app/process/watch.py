@@ -31,21 +31,21 @@ class Watch:
     def __init__(
         self,
         readiness: Readiness,
-        looks: Mapping[str, Probe],
+        probes: Mapping[str, Probe],
         *,
         refusal: type[Exception] | tuple[()] = (),
         soon: float = SOON,
     ) -> None:
         self._readiness = readiness
         self._refusal = refusal
-        self._looks = looks
+        self._probes = probes
         self._soon = soon
-        self._seen = {component: asyncio.Event() for component in looks}
+        self._seen = {component: asyncio.Event() for component in probes}
 
     async def run(self) -> None:
         """Runs until it is cancelled. Raises the refusal of a probe."""
         async with asyncio.TaskGroup() as tasks:
-            for component, look in self._looks.items():
+            for component, look in self._probes.items():
                 tasks.create_task(self._watch(component, look))
 
     async def seen(self, stop: asyncio.Event, *components: str) -> bool:
@@ -73,9 +73,9 @@ class Watch:
                     await look()
             except Unavailable as outage:
                 if outage.component == component:  # another one is named by its own loop
-                    self._ill(component, outage.reason)
+                    self._failed(component, outage.reason)
             except TimeoutError:
-                self._ill(component, f"no answer within {LOOK:.0f} s")
+                self._failed(component, f"no answer within {LOOK:.0f} s")
             except self._refusal:
                 raise
             except Exception as error:  # ours or a library's: no reason to end what may work again in two seconds
@@ -89,6 +89,6 @@ class Watch:
             is_well = self._seen[component].is_set() and component not in self._readiness.problems
             await asyncio.sleep(LATER if is_well else self._soon)
 
-    def _ill(self, component: str, reason: str) -> None:
+    def _failed(self, component: str, reason: str) -> None:
         if self._readiness.probe_failed(component, reason):
             log.warning("%s is not as it should be: %s", component, reason)

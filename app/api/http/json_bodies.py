@@ -8,7 +8,7 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
 from app.api.http.bodies import read_body
-from app.api.http.problems import MAX_ERRORS, ApiProblem, field_path, said
+from app.api.http.problems import MAX_ERRORS, ApiProblem, field_path, plain_message
 from app.domain.mistakes import Mistake
 
 M = TypeVar("M", bound=BaseModel)
@@ -31,12 +31,13 @@ def _read(body: bytes, model: type[M], example: str) -> M:
     except ValidationError as error:
         found = error.errors()[:MAX_ERRORS]
         mistakes = [
-            Mistake(field_path(("body", *each["loc"])), None, _said(each, body, model, example)) for each in found
+            Mistake(field_path(("body", *each["loc"])), None, _plain_message(each, body, model, example))
+            for each in found
         ]
         raise ApiProblem(400, "The body has mistakes.", errors=mistakes) from None
 
 
-def _said(error: Any, body: bytes, model: type[BaseModel], example: str) -> str:
+def _plain_message(error: Any, body: bytes, model: type[BaseModel], example: str) -> str:
     match error["type"]:
         case "extra_forbidden":
             known = ", ".join(field.alias or name for name, field in model.model_fields.items())
@@ -46,6 +47,6 @@ def _said(error: Any, body: bytes, model: type[BaseModel], example: str) -> str:
         case "json_invalid" if not body.strip():
             return f"Invalid JSON: it is empty; send a body like {example}"
         case "json_invalid" | "model_type":
-            return f"{said(error['msg'])}; send a body like {example}"
+            return f"{plain_message(error['msg'])}; send a body like {example}"
         case _:
-            return said(error["msg"])
+            return plain_message(error["msg"])

@@ -119,11 +119,13 @@ def _allowed(request: Request) -> str:
 
 async def _validation_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    mistakes = [Mistake(field_path(each["loc"]), None, said(each["msg"])) for each in error.errors()[:MAX_ERRORS]]
+    mistakes = [
+        Mistake(field_path(each["loc"]), None, plain_message(each["msg"])) for each in error.errors()[:MAX_ERRORS]
+    ]
     return problem(400, None, "The request is not valid.", mistakes)
 
 
-def said(message: str) -> str:
+def plain_message(message: str) -> str:
     """The text of our own check, without the word that pydantic puts before it."""
     return message.removeprefix("Value error, ")
 
@@ -131,7 +133,7 @@ def said(message: str) -> str:
 async def _unavailable(request: Request, error: Exception) -> Response:
     assert isinstance(error, Unavailable)  # noqa: S101
     log.warning("%s %s answered with 503: %s", request.method, request.url.path, error)
-    detail = f"The {error.component} {error.told}; the same request can be sent again."
+    detail = f"The {error.component} {error.public_reason}; the same request can be sent again."
     return answer_with(try_later(detail))
 
 

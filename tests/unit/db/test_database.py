@@ -59,7 +59,7 @@ async def test_an_outage_has_what_happened_as_its_cause(tmp_path: Path) -> None:
 async def test_a_table_that_is_missing_is_a_database_that_is_not_prepared(database: Database) -> None:
     with pytest.raises(NotPrepared, match="`pas migrate` is to be run") as caught:
         await database.run(lambda c: c.execute(text("SELECT * FROM backfill_job")))
-    assert caught.value.told == "is being prepared"
+    assert caught.value.public_reason == "is being prepared"
 
 
 async def test_a_closed_database_says_why_until_it_is_opened_and_can_be_looked_at(database: Database) -> None:

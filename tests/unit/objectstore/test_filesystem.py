@@ -176,7 +176,7 @@ async def killed_before(step: str, root: Path) -> None:
 async def test_a_crash_between_content_and_commit_leaves_no_version(
     store: FilesystemObjectStore, tmp_path: Path
 ) -> None:
-    await killed_before("write_said", tmp_path)
+    await killed_before("write_description", tmp_path)
     (tmp_path / BUCKET / KEY / f".{'a' * 32}.json.tmp").write_bytes(b"{")
     assert len(files_under(tmp_path)) == 2
     assert await store.head(BUCKET, KEY) is None
