@@ -89,7 +89,7 @@ def _is_aware(*moments: str | None) -> bool:
 
 
 def walk_versions(directory: Path, behind: tuple[str, ...] | None = None) -> Iterator[dict[str, Any]]:
-    """The description of each complete version in the tree: names in order, a directory before those in it, newest first.
+    """The descriptions of all complete versions: names in order, a directory before those in it, newest first.
 
     `behind` are the names that lead to a directory: it goes on after that one's own versions. What vanishes meanwhile
     is passed over.
