@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ScalarSelect, and_, case, or_, select, text, update
+from sqlalchemy import ColumnElement, ScalarSelect, and_, case, literal_column, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import jobs
@@ -13,7 +13,7 @@ from app.db.tables import OUTSTANDING, WAITING, job, task
 from app.domain.jobs import JobState
 from app.domain.waiting import Waiting
 
-GOES_ON: ColumnElement[bool] = and_(job.c.state == JobState.OPEN, job.c.paused.is_(False))
+GOES_ON: ColumnElement[bool] = and_(job.c.state == literal_column(f"'{JobState.OPEN}'"), job.c.paused.is_(False))
 """Jobs that are neither completed nor paused: only these may wait for something."""
 
 

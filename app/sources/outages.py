@@ -15,11 +15,12 @@ from app.sources.patience import BREAK, Absence, Unreached, Way, way_of
 
 log = logging.getLogger(__name__)
 
-REFUSING = 10.0
+REFUSING = 5.0
 """Seconds of nothing but 429 and 503 that are an outage: for less a source only asks for fewer requests."""
 
 SOON = 2.0
-"""Seconds without an answer after which one failed connection is an outage: a job may have one reference only."""
+"""Seconds without an answer after which one failed connection is an outage: a job may have one reference only, and a
+connection takes seconds to fail."""
 
 QUIET = 60.0
 """Seconds between two warnings of one source: one that comes and goes is not told each time."""
@@ -57,6 +58,8 @@ class _State:
     """That of the last failure."""
     rest_until: float = float("-inf")
     """The end of the pause that the source asked for."""
+    spares: bool = False
+    """Whether the last failure says nothing of its record: then this record will be asked for again."""
     gone_at: float | None = None
     told: bool = False
     warned_at: float = float("-inf")
@@ -113,7 +116,8 @@ class Outages:
         state, now = self._states.get(way), self.clock()
         if state is None or not state.failures or _is_forgotten(state, now):
             return None
-        if state.gone_at is None and state.unreached.since is not None and now - state.since >= SOON:
+        enough = SOON if state.unreached.since is not None else REFUSING
+        if state.gone_at is None and state.spares and now - state.since >= enough:
             self._gone(state, next(reversed(state.met.values())))
         if state.gone_at is None or state.since_at is None:
             return None
@@ -137,6 +141,7 @@ class Outages:
         if not state.failures:
             state.since, state.since_at = now, self._now()
         state.failures += 1
+        state.spares = failure.spares
         state.last, state.cause = now, failure.cause
         state.met[configuration.name] = configuration
         rest = min(failure.retry_after or 0.0, LONGEST_ASKED_PAUSE)

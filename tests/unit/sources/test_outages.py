@@ -233,6 +233,17 @@ def test_a_source_that_asks_for_a_long_pause_is_away_at_once_until_the_pause_is_
 def test_a_source_that_asks_for_a_short_pause_is_not_away(world: World) -> None:
     world.ask(TransientFailure("HTTP 429", throttled=True, spares=True, retry_after=2))
     assert world.away() == []
+    world.now += 2
+    world.ask()
+    world.now += REFUSING
+    assert world.away() == []
+
+
+def test_a_source_that_asks_one_reference_for_short_pauses_again_and_again_is_away(world: World) -> None:
+    for _ in range(2):
+        world.ask(TransientFailure("HTTP 429", throttled=True, spares=True, retry_after=3))
+        world.now += 3
+    assert world.away() == [("DecreeCreated",)]
 
 
 def test_nobody_knows_of_a_source_that_was_not_asked_for_long(world: World) -> None:
