@@ -13,7 +13,6 @@ from app.domain.waiting import Waiting, WaitingFor
 from app.sources.outages import Outage, Outages
 from app.sources.pacing import SourcePacers
 from app.sources.patience import way_of
-from app.sources.states import state_of
 
 SETTLED = 1.0
 """Seconds for which nothing got through to a component before jobs wait for it: one refused call is repeated sooner."""
@@ -97,8 +96,9 @@ class Away:
         way = way_of(configuration)
         for outage in self.sources:
             if outage.way == way:
-                rest_until = state_of(self._pacers, self._outages, way).rest_until
-                waiting = Waiting(WaitingFor.SOURCE, configuration.name, outage.since, outage.reason, rest_until)
+                rest = self._pacers.of(outage.source).rest
+                next_try = datetime.now(UTC) + timedelta(seconds=rest) if rest else None
+                waiting = Waiting(WaitingFor.SOURCE, configuration.name, outage.since, outage.reason, next_try)
                 return Fact(waiting, outage.last)
         return None
 

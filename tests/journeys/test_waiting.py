@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from typing_extensions import override
 
 from tests.servers.source import Source
 from tests.support.archive_types import OSV, unversioned
@@ -39,6 +40,7 @@ class Follower(threading.Thread):
         self._headers = {"Authorization": f"Bearer {service.token()}"}
         self.start()
 
+    @override
     def run(self) -> None:
         with httpx.stream("GET", self._url, headers=self._headers, timeout=60) as answer:
             for line in answer.iter_lines():

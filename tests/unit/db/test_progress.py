@@ -10,7 +10,7 @@ from app.db import jobs, progress, tasks
 from app.db.database import Database
 from app.db.tables import job_progress
 from app.domain.jobs import TaskId, TaskState
-from app.domain.tasks import NoData, Outcome, PutBack
+from app.domain.tasks import NoData, Outcome, PutBack, Settlement
 from tests.support.rows import NOW, insert_job, publish
 
 START = NOW.replace(second=30, microsecond=0)
@@ -33,7 +33,7 @@ async def slots(database: Database) -> int:
 
 async def test_outcomes_count_where_they_changed_a_task_and_nothing_else_does(database: Database) -> None:
     one, other = await insert_job(database, 5), await insert_job(database, 1)
-    answers = [
+    answers: list[Settlement] = [
         Outcome(TaskId(one, 0), TaskState.SUCCEEDED),
         Outcome(TaskId(one, 1), TaskState.FAILED, "HTTP 404", "a" * 32),
         NoData(TaskId(one, 2), "a" * 32),
@@ -48,7 +48,7 @@ async def test_outcomes_count_where_they_changed_a_task_and_nothing_else_does(da
 async def test_what_was_cancelled_has_not_been_done(database: Database) -> None:
     job_id = await insert_job(database, 3)
     await publish(database)
-    await database.run(lambda c: jobs.cancel(c, job_id, "cancelled by Dora", None, NOW))
+    await database.run(lambda c: jobs.cancel(c, job_id, jobs.Cancel("Dora", NOW, "cancelled by Dora", None)))
     assert await lately(database, job_id, NOW) is None
 
 

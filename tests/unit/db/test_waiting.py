@@ -9,7 +9,7 @@ import pytest
 from app.db import jobs, tasks, waiting
 from app.db.database import Database
 from app.domain.jobs import FailureThreshold, TaskId, TaskState
-from app.domain.tasks import NoData, Outcome
+from app.domain.tasks import NoData, Outcome, Settlement
 from app.domain.waiting import Waiting, WaitingFor
 from tests.support.rows import NOW, change_job, insert_job, publish
 
@@ -73,7 +73,7 @@ async def test_what_stops_a_job_clears_what_it_waited_for(database: Database, ho
     if how == "pause":
         await database.run(lambda c: jobs.pause(c, found, "Dora", NOW))
     elif how == "cancel":
-        await database.run(lambda c: jobs.cancel(c, job_id, "cancelled by Dora", None, NOW))
+        await database.run(lambda c: jobs.cancel(c, job_id, jobs.Cancel("Dora", NOW, "cancelled by Dora", None)))
     else:
         await database.run(lambda c: tasks.settle(c, [failed], NOW, FailureThreshold(0.5, 1)))
     assert await of(database, job_id) is None
@@ -91,7 +91,7 @@ async def test_a_job_has_work_until_all_that_is_open_was_answered_without_data(d
     job_id, fresh = await insert_job(database, 2), await insert_job(database, 1)
     await publish(database)
     assert {each.has_work for each in (await open_jobs(database)).values()} == {True}
-    answers = [Outcome(TaskId(job_id, 0), TaskState.SUCCEEDED), NoData(TaskId(job_id, 1), "t")]
+    answers: list[Settlement] = [Outcome(TaskId(job_id, 0), TaskState.SUCCEEDED), NoData(TaskId(job_id, 1), "t")]
     await database.run(lambda c: tasks.settle(c, answers, NOW))
     found = await open_jobs(database)
     assert (found[job_id].has_work, found[fresh].has_work) == (False, True)

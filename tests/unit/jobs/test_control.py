@@ -205,7 +205,7 @@ async def test_nothing_is_estimated_while_a_job_waits(core: Core) -> None:
     view = await steer(core, "view", job_id)
     assert (view.job.waiting, view.estimated_end) == (what, None)
     assert view.rate
-    assert (await JobControl(core.database, core.on_due).page(None, 1, None, None))[0][0].job.waiting == what
+    assert (await JobControl(core.database, HISTORY, core.on_due).page(None, 1, JobFilter()))[0][0].job.waiting == what
 
 
 async def test_a_completed_job_has_the_rate_of_its_whole_run_without_the_pauses(core: Core) -> None:

@@ -20,11 +20,12 @@ from app.jobs import waiting as module
 from app.jobs.away import Away
 from app.jobs.control import JobControl
 from app.jobs.waiting import WaitingJobs
-from app.sources.outages import IN_A_ROW, Outages
+from app.sources.congestion import IN_A_ROW
+from app.sources.outages import Outages
 from app.sources.pacing import SourcePacers
 from app.sources.patience import way_of
 from app.telemetry import metrics
-from tests.support.core import MESSAGE, Core, configuration
+from tests.support.core import HISTORY, MESSAGE, Core, configuration
 from tests.support.rows import change_job, publish
 
 REFUSED = TransientFailure("connection refused", unreachable=True, away=True)
@@ -79,7 +80,7 @@ def two(core: Core) -> Node:
 
 
 async def of(core: Core, job_id: UUID) -> Waiting | None:
-    return (await JobControl(core.database, core.on_due).view(job_id)).job.waiting
+    return (await JobControl(core.database, HISTORY, core.on_due).view(job_id)).job.waiting
 
 
 async def reason(core: Core, job_id: UUID) -> str | None:
@@ -231,7 +232,7 @@ async def test_a_job_that_is_submitted_during_an_outage_waits_too(core: Core, on
 
 async def test_a_paused_job_waits_for_nothing_and_a_resumed_one_says_it_again(core: Core, one: Node) -> None:
     job_id = await core.submit("a")
-    control = JobControl(core.database, core.on_due)
+    control = JobControl(core.database, HISTORY, core.on_due)
     await one.ask(REFUSED, IN_A_ROW)
     await one.look()
     assert (await control.pause(job_id, "Dora")).job.waiting is None
