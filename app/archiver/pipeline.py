@@ -195,9 +195,11 @@ class Archiver:
         assert data_type is not None  # noqa: S101 # an unknown schema does not pass the check
         target = self._options.target
         bucket = bucket_of(document, target)
-        schema_version_id = await through_outages(
-            self._readiness, OBJECT_STORE, lambda: self._schema_files.ensure(bucket, data_type)
-        )
+        schema_version_id = self._schema_files.known(bucket, data_type)
+        if schema_version_id is None:
+            schema_version_id = await through_outages(
+                self._readiness, OBJECT_STORE, lambda: self._schema_files.ensure(bucket, data_type)
+            )
         if len(document.content) > HASH_IN_THREAD:
             return await asyncio.to_thread(describe, document, task, data_type, target, schema_version_id)
         return describe(document, task, data_type, target, schema_version_id)

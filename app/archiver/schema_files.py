@@ -16,6 +16,10 @@ class SchemaFiles:
         self._known: dict[tuple[str, SchemaName], str] = {}
         self._lock = asyncio.Lock()
 
+    def known(self, bucket: str, data_type: ArchiveDataType) -> str | None:
+        """The version id where the schema object was stored or found before: then nothing is asked."""
+        return self._known.get((bucket, data_type.schema))
+
     async def ensure(self, bucket: str, data_type: ArchiveDataType) -> str:
         """The version id of the schema object. Raises PermanentFailure when an object of that name has other content,
         Unavailable."""

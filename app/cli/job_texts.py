@@ -32,7 +32,8 @@ def waiting(job: Row) -> str:
     found = job.get("waiting")
     if not isinstance(found, dict):
         return ""
-    text = f"{found.get('for')} {found.get('name') or ''}".strip()
+    what, name = found.get("for"), found.get("name")
+    text = str(what) if name in (None, what) else f"{what} {name}"
     if found.get("since"):
         text += f" since {moment(found['since'])}"
     if found.get("reason"):

@@ -155,7 +155,7 @@ async def count_waiting(connection: AsyncConnection) -> int:
 
 async def pause(connection: AsyncConnection, of: Job, who: str, now: datetime) -> None:
     """Stops publishing commands of the job. The caller holds its row, as for `resume`."""
-    values = {"paused": True, "paused_at": now, "paused_by": who}
+    values = {"paused": True, "paused_at": now, "paused_by": who, "waiting_for": None}
     await connection.execute(update(job).where(job.c.id == of.id).values(**values))
 
 
@@ -217,6 +217,7 @@ async def cancel(connection: AsyncConnection, job_id: UUID, cancelled: Cancel) -
         "held_until": None,
         "cancelled_by": cancelled.by,
         "cancelled_at": now,
+        "waiting_for": None,
     }
     if of.open == count:
         values |= {"state": JobState.COMPLETED, "completed": now}
@@ -296,11 +297,11 @@ def as_job(row: Row[tuple[object, ...]]) -> Job:
         kind=JobKind(values["kind"]),
         cancelled_by=values["cancelled_by"],
         cancelled_at=values["cancelled_at"],
-        waiting=_waiting(values),
+        waiting=waiting_of(values),
     )
 
 
-def _waiting(values: RowMapping) -> Waiting | None:
+def waiting_of(values: RowMapping) -> Waiting | None:
     """What the columns of a job row say that it waits for."""
     if values["waiting_for"] is None:
         return None

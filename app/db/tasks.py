@@ -1,5 +1,6 @@
 """Queries on the tasks that commands name: look up, note where the object lies, settle outcomes. None commits."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -20,6 +21,8 @@ from sqlalchemy import (
     case,
     false,
     func,
+    null,
+    or_,
     select,
     true,
     update,
@@ -27,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from app.db import artifacts, causes, dialect
+from app.db import artifacts, causes, dialect, progress
 from app.db.tables import UtcDateTime, job, task
 from app.domain.artifacts import StoredArtifact
 from app.domain.causes import cause_id, cause_of
@@ -176,6 +179,7 @@ async def settle(
     completed, paused = await _change_jobs(connection, changed, holds, now, threshold or NEVER)
     failed = [(task_id.job_id, cause, now) for task_id, _, cause in changed if cause is not None]
     await causes.count(connection, causes.summed(failed))  # behind the jobs, whose rows are held now
+    await progress.count(connection, Counter(task_id.job_id for task_id, _, _ in changed), now)
     return SettledTasks(done | back, completed, paused)
 
 
@@ -292,6 +296,7 @@ def _counting() -> ReturningUpdate[Any]:
             paused=case((left == 0, false()), (too_many, true()), else_=job.c.paused),
             paused_at=case((too_many, NOW), else_=job.c.paused_at),
             paused_by=case((too_many, BY_FAILURES), else_=job.c.paused_by),
+            waiting_for=case((or_(left == 0, too_many), null()), else_=job.c.waiting_for),
         )
         .returning(job.c.open, job.c.paused_at)
     )

@@ -1,6 +1,6 @@
 """The state behind /health/ready: for each component whether it was seen, whether it has a problem, and since when."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import monotonic
@@ -59,20 +59,43 @@ class Readiness:
         self._well: dict[str, datetime] = {}
         """Since when each other one is well again."""
         self._configuration = Condition(CONFIGURATION, started, None)
+        self._failed: dict[str, float] = {}
+        self._worked: dict[str, float] = {}
+        self.sources_away: Mapping[str, str] = {}
+        """Source → reason; their jobs say so too (`app.jobs.waiting`)."""
         self.stopping = False
 
     def work_goes_on(self, component: str) -> bool:
         """Work succeeded; returns True when this is news."""
+        self.got_through(component)
         if self._by_work.pop(component, None) is None:
             return False
         self._note_since(component)
         return True
 
+    def got_through(self, component: str) -> None:
+        """The component has done something for work; what it refuses at the same time stays named."""
+        self._worked[component] = monotonic()
+
+    def worked_at(self, component: str) -> float:
+        """When work last got through, in seconds of the monotonic clock."""
+        return self._worked.get(component, float("-inf"))
+
+    def failed_at(self, component: str) -> float:
+        """When work or a probe last failed."""
+        return self._failed.get(component, float("-inf"))
+
+    def outage(self, component: str) -> str | None:
+        """The reason why the component is away; None also while it was not looked at yet."""
+        said = self._by_work.get(component)
+        return self._by_watch.get(component) if said is None else said[0]
+
     def work_waits(self, component: str, reason: str) -> bool:
         """Work waits; returns True when this is news."""
         self._forget_unwatched()
         known = self._by_work.get(component)
-        self._by_work[component] = (reason, monotonic())
+        self._failed[component] = now = monotonic()
+        self._by_work[component] = (reason, now)
         self._note_since(component)
         return known is None or known[0] != reason
 
@@ -91,6 +114,7 @@ class Readiness:
         """A probe of the watch failed; returns True when this is news."""
         news = self._by_watch.get(component) != reason
         self._by_watch[component] = reason
+        self._failed[component] = monotonic()
         self._note_since(component)
         return news
 
@@ -137,9 +161,11 @@ class Readiness:
 
     @property
     def problems(self) -> dict[str, str]:
-        """Component → reason, for each component with a problem; also for a configuration that was refused."""
+        """Component → reason, for each component with a problem; also for a configuration that was refused and for
+        sources that are away (`source <archive type>`)."""
         refused = {} if self._configuration.reason is None else {CONFIGURATION: self._configuration.reason}
-        return {**self._component_problems(), **refused}
+        sources = {f"source {name}": reason for name, reason in self.sources_away.items()}
+        return {**self._component_problems(), **refused, **sources}
 
     def _component_problems(self) -> dict[str, str]:
         self._forget_unwatched()

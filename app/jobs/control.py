@@ -2,16 +2,17 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db import job_history, jobs
+from app.db import job_history, jobs, progress
 from app.db.database import Database
 from app.db.job_history import JobHistory
 from app.domain.jobs import Action, Job, JobChange, JobFilter, JobState
+from app.domain.waiting import Waiting
 from app.telemetry import metrics, traces
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ class ImpossibleForJob(Exception):
 class JobStatus:
     """A job, with figures computed from its counters, what was done to it, and the jobs that retry what failed in it.
 
-    `rate` is in references per second, without the pauses.
+    `rate` is in references per second: of the last minute, or of the whole run without its pauses once it is completed.
     """
 
     job: Job
@@ -165,30 +166,45 @@ async def _running(connection: AsyncConnection, job_id: UUID) -> Job:
 
 async def _views(connection: AsyncConnection, found: Sequence[Job]) -> list[JobStatus]:
     """The jobs as people see them, in the same order."""
-    ids = [job.id for job in found]
+    now, ids = datetime.now(UTC), [job.id for job in found]
     without_data = await jobs.count_without_data(connection, ids)
     actions = await job_history.actions(connection, ids)
     retries = await job_history.retries(connection, ids)
+    running = [job.id for job in found if job.state is JobState.OPEN]
+    lately = await progress.of_last_minute(connection, running, now)
     views = []
     for job in found:
         count, last = without_data.get(job.id, (0, None))
-        rate = _rate(job)
-        end = _estimated_end(job, job.open - count, rate)
-        views.append(JobStatus(job, count, last, rate, end, actions.get(job.id, ()), retries.get(job.id, ())))
+        shown = replace(job, waiting=_waiting(job, now))
+        rate = _rate(job, lately.get(job.id, 0.0), now)
+        end = _estimated_end(shown, job.open - count, rate, now)
+        views.append(JobStatus(shown, count, last, rate, end, actions.get(job.id, ()), retries.get(job.id, ())))
     return views
 
 
-def _rate(job: Job) -> float | None:
+def _waiting(job: Job, now: datetime) -> Waiting | None:
+    """A try that is past is not the next one: the row is renewed a little later."""
+    found = job.waiting
+    if found is None or job.state is JobState.COMPLETED or job.paused:  # an older release ends and pauses jobs as is
+        return None
+    return replace(found, next_try=None) if found.next_try is not None and found.next_try <= now else found
+
+
+def _rate(job: Job, lately: float, now: datetime) -> float | None:
+    """None where nothing was done yet; 0 where nothing was done in the last minute."""
     done = job.succeeded + job.failed - job.cancelled
     if not done or job.last_settled is None:
         return None
+    if job.state is JobState.OPEN:
+        seconds = min((now - job.started).total_seconds(), progress.MINUTE)
+        return round(lately / max(seconds, 0.001), 3)
     seconds = (job.last_settled - job.started).total_seconds() - job.paused_seconds
     return round(done / max(seconds, 0.001), 3)
 
 
-def _estimated_end(job: Job, to_do: int, rate: float | None) -> datetime | None:
-    """None when there is no estimate: the job has not begun, is completed or paused, or has only tasks without data
-    left."""
-    if job.state is not JobState.OPEN or job.paused or not rate or to_do <= 0:
+def _estimated_end(job: Job, to_do: int, rate: float | None, now: datetime) -> datetime | None:
+    """None when there is no estimate: nothing was done in the last minute; the job waits, is completed or paused, or
+    has only tasks without data left."""
+    if job.state is not JobState.OPEN or job.paused or job.waiting is not None or not rate or to_do <= 0:
         return None
-    return datetime.now(UTC) + timedelta(seconds=to_do / rate)
+    return now + timedelta(seconds=to_do / rate)

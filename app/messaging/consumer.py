@@ -152,6 +152,8 @@ class CommandLoop:
             note_outage(self._readiness, outage)
             await asyncio.sleep(POLL_TIMEOUT)
             return
+        if records:
+            self._readiness.got_through(BROKER)
         for record in records:
             offsets = self._offsets_of(record.partition)
             offsets.take(record)

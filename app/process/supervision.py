@@ -11,6 +11,7 @@ from app.api.auth.callers import KeySets
 from app.domain.errors import Unavailable
 from app.domain.readiness import BROKER, DATABASE, OBJECT_STORE
 from app.jobs.failures import FailedReferences
+from app.jobs.waiting import WaitingJobs
 from app.messaging.consumer import LAST_COMMIT, LEAVE, CommandLoop
 from app.messaging.job_events import JobEventRelay
 from app.messaging.relay import Relay
@@ -54,6 +55,7 @@ class Supervision:
     reload: Reload
     failed: FailedReferences
     upkeep: Sequence[Upkeep]
+    waiting: WaitingJobs
     shutdown_timeout: float
     relays_forget: bool
 
@@ -73,6 +75,7 @@ class Supervision:
             asyncio.create_task(self._reloading(stop)),
             asyncio.create_task(self._counting(stop)),
             *(asyncio.create_task(self._keeping_up(each, stop)) for each in self.upkeep),
+            asyncio.create_task(self._saying(stop)),
         ]
         try:
             await asyncio.wait({stopping, *begun, *always}, return_when=asyncio.FIRST_COMPLETED)
@@ -121,6 +124,10 @@ class Supervision:
             async with asyncio.timeout(LAST_ROWS):
                 for each in self.upkeep:
                     await each.end()
+
+    async def _saying(self, stop: asyncio.Event) -> None:
+        if await self.watch.seen(stop, DATABASE):
+            await self.waiting.run()
 
     async def _keeping_keys(self, stop: asyncio.Event) -> None:
         await self.key_sets.run()

@@ -29,6 +29,7 @@ from app.db.outbox import BATCHES, TASKS
 from app.domain.readiness import COMPONENTS, Readiness
 from app.domain.system import Hands
 from app.jobs.archive_types import ArchiveTypes
+from app.jobs.away import Away
 from app.jobs.control import JobControl
 from app.jobs.failures import FailedReferences
 from app.jobs.merged_report import MergedReports
@@ -37,6 +38,7 @@ from app.jobs.references import References
 from app.jobs.report import Reports
 from app.jobs.retry import Retries
 from app.jobs.submit import Submissions
+from app.jobs.waiting import WaitingJobs
 from app.messaging.backfill_metadata import BackfillMetadataHandler
 from app.messaging.consumer import CommandLoop
 from app.messaging.create_artifact import CreateArtifactHandler
@@ -162,6 +164,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             reload,
             failed,
             [dead_letters, presence],
+            _waiting_jobs(parts),
             settings.shutdown_timeout,
             relays_forget=settings.embedded,
         )
@@ -220,6 +223,12 @@ def _preflights(parts: Parts) -> Preflights:
         locks=parts.settings.object_storage.object_lock_enabled,
         price=adapters.price(parts.settings),
     )
+
+
+def _waiting_jobs(parts: Parts) -> WaitingJobs:
+    sources, readiness = parts.sources, parts.readiness
+    away = Away(readiness, parts.catalog, sources.pacers, sources.outages)
+    return WaitingJobs(parts.database, readiness, away)
 
 
 def _metadata(parts: Parts, run_relay: Relay) -> MetadataBackfill:

@@ -1,8 +1,8 @@
 """One attempt to fetch a record from its source: admitted by the pacer; headers and body become a `Document`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
 from yarl import URL
@@ -17,7 +17,7 @@ from app.sources.memory import ByteBudget, Lease
 from app.sources.oauth import OAuthClientOptions, TokenCache
 from app.sources.outages import Outages
 from app.sources.pacing import Attempt, SourcePacers
-from app.sources.patience import Absence, Absences, Way, way_of
+from app.sources.patience import Absence, way_of
 from app.sources.statuses import Unauthorized, check_status
 from app.sources.token_answers import Token
 from app.sources.transport import HttpOptions, failure_of, http_session, seconds, source_url
@@ -39,8 +39,7 @@ class SourceClient:
         budget: ByteBudget,
     ) -> None:
         self.pacers = pacers
-        self.absences = Absences()
-        self._outages = Outages()
+        self.outages = Outages()
         self._options = options
         self._session = session
         self._tokens = tokens
@@ -65,12 +64,12 @@ class SourceClient:
         if configuration.uri is None:
             raise ValueError(f"{configuration.message_type} has no uri")
         lease: Lease | None = None
-        way = way_of(configuration)
+        source, client = way_of(configuration)
         try:
-            async with self.pacers.of(way[0]).attempt(way[1]) as attempt:
+            async with self.pacers.of(source).attempt(client) as attempt:
                 lease = await self._budget.lease()
                 url = source_url(configuration.uri, reference)
-                with self._noting(way), self._outages.noting(configuration):
+                with self.outages.noting(configuration):
                     headers = {"traceparent": traceparent}
                     document = await self._fetch(configuration, url, headers, lease, attempt, confirm)
             yield document
@@ -81,24 +80,7 @@ class SourceClient:
     def absence(self, configuration: ArchiveTypeConfiguration) -> Absence | None:
         """How long the source of this configuration could not be reached; None when it was reached at the last
         attempt."""
-        return self.absences.of(way_of(configuration))
-
-    @contextmanager
-    def _noting(self, way: Way) -> Iterator[None]:
-        """Records whether the source was reached."""
-        try:
-            yield
-        except TransientFailure as failure:
-            if failure.away:
-                self.absences.gone(way, failure.cause)
-            else:
-                self.absences.back(way)
-            raise
-        except (NoArchiveData, PermanentFailure):
-            self.absences.back(way)
-            raise
-        else:
-            self.absences.back(way)
+        return self.outages.absence(way_of(configuration))
 
     async def _fetch(
         self,

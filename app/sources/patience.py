@@ -1,7 +1,5 @@
-"""How long a source could not be reached without a break: kept in one place, so that it can be stored elsewhere."""
+"""For how long a source could not be reached without a break, and the ways that lead to a source."""
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.domain.archive_types import ArchiveTypeConfiguration
@@ -28,31 +26,28 @@ class Absence:
     seconds: float
 
 
-class Absences:
-    """`clock` gives seconds and never goes back."""
+@dataclass(slots=True)
+class Unreached:
+    """Counts how long a source was not reached. Every answer ends it, an error too. Times are seconds of one clock."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._since: dict[Way, tuple[float, float, str]] = {}
+    since: float | None = None
+    last: float = 0.0
+    cause: str = ""
 
-    def gone(self, way: Way, cause: str) -> None:
+    def failed(self, now: float, cause: str) -> None:
         """An attempt could not reach the source."""
-        now = self._clock()
-        known = self.of(way)
-        self._since[way] = (now if known is None else now - known.seconds, now, cause)
+        if self.absence(now) is None:
+            self.since = now
+        self.last, self.cause = now, cause
 
-    def back(self, way: Way) -> None:
-        """The source answered, with whatever status."""
-        self._since.pop(way, None)
+    def reached(self) -> None:
+        self.since = None
 
-    def of(self, way: Way) -> Absence | None:
+    def absence(self, now: float) -> Absence | None:
         """None when the source was reached at the last attempt, or nobody has tried for long."""
-        known = self._since.get(way)
-        if known is None:
+        if self.since is None or now - self.last > BREAK:
             return None
-        since, last, cause = known
-        now = self._clock()
-        return None if now - last > BREAK else Absence(cause, now - since)
+        return Absence(self.cause, now - self.since)
 
 
 def duration_text(seconds: float) -> str:

@@ -30,6 +30,12 @@ JOBS_SUBMITTED = Counter("pas_jobs_submitted", "Jobs accepted for the first time
 JOBS_COMPLETED = Counter(
     "pas_jobs_completed", "Jobs whose last task was recorded, by result.", ["result"], registry=REGISTRY
 )
+JOBS_WAITING = Gauge(
+    "pas_jobs_waiting",
+    "Jobs of all processes that wait, by what they wait for, as last seen by this process.",
+    ["for"],
+    registry=REGISTRY,
+)
 REFERENCES_SUBMITTED = Counter("pas_references_submitted", "References (tasks) of accepted jobs.", registry=REGISTRY)
 
 _TASKS = Counter("pas_tasks", "Tasks that a command led to an end or back, by outcome.", ["outcome"], registry=REGISTRY)
@@ -87,6 +93,12 @@ FETCH_PERMANENT = _FETCHES.labels("permanent")
 RETRIES = Counter("pas_fetch_retries", "Fetches tried again after a transient failure.", registry=REGISTRY)
 SOURCE_LIMIT = Gauge(
     "pas_source_concurrency_limit", "Requests that pacing allows a source at a time.", ["source"], registry=REGISTRY
+)
+SOURCE_UNAVAILABLE = Gauge(
+    "pas_source_unavailable",
+    "1 while the source does not answer this process, else 0, by archive type and OAuth client; once it was away.",
+    ["archive_type", "client"],
+    registry=REGISTRY,
 )
 
 UNASKED_ANSWERS = Counter(

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import event, text
 
-from app.db import causes, clock_repair, failures, jobs, migrations, outbox, references, reports, tasks
+from app.db import causes, clock_repair, failures, jobs, migrations, outbox, references, reports, tasks, waiting
 from app.db.database import Database
 from app.domain.artifacts import ArchivedArtifact
 from app.domain.identity import reference_key
@@ -134,6 +134,8 @@ async def test_no_hot_statement_scans_tasks_or_artifacts(url: str, large: UUID) 
                 await outbox.count_outstanding(connection, box)
                 await jobs.find(connection, large)
                 await jobs.count_without_data(connection, [large])
+                await waiting.open_jobs(connection, only_waiting=True)
+                assert len(await waiting.open_jobs(connection, only_waiting=False)) == 5
                 await reports.page(connection, large, after=-1, limit=1000, state=None)
         assert plans.explained >= 15
         assert plans.scans == []

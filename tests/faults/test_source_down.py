@@ -78,11 +78,15 @@ def test_a_source_that_is_down_costs_no_task_and_leaves_others_their_pace(two: T
         failing.kill()
         try:
             during = pace(service, good, scale.source_outage)
+            waits = {job_id: service.job(job_id)["waiting"] for job_id in (bad, good)}
+            health = service.ready()
         finally:
             failing.start()
         print(f"references of the other source in a second: {before:.0f} before, {during:.0f} during")  # noqa: T201
         assert during > before / 2
-        assert service.ready() == (200, {"status": "ready", "problems": {}})
+        assert waits[bad]["name"] == OSV.name
+        assert waits[good] is None
+        assert health == (200, {"status": "ready", "problems": {f"source {OSV.name}": waits[bad]["reason"]}})
         service.wait("completed", lambda: service.job(bad)["state"] == "completed", 180)
         assert service.job(bad)["counts"]["failed"] == 0
         assert service.job(good)["counts"]["failed"] == 0

@@ -51,7 +51,10 @@ LOCATION = {"Location": {"description": "the new job", "schema": {"type": "strin
 @router.get(
     "",
     summary="List jobs",
-    responses={200: shown("A page of jobs.", page(examples.JOB)), **responses(400, 401, 403, 503)},
+    responses={
+        200: shown("A page of jobs.", page(examples.WAITING_JOB, examples.JOB)),
+        **responses(400, 401, 403, 503),
+    },
 )
 async def list_jobs(
     _caller: MayReadJobs,
@@ -68,7 +71,8 @@ async def list_jobs(
 
 @router.get("/{job_id}", summary="Look at a job", responses={200: SHOWN, **responses(400, 401, 403, 404, 503)})
 async def look(_caller: MayReadJobs, edge: TheEdge, job_id: JobId) -> JobView:
-    """Counts, rate and estimated end while it runs; `noDataYet` are open references whose source had no data."""
+    """Counts, rate and estimated end while it runs, what it waits for; `noDataYet` are open references whose source had
+    no data."""
     return await _shown(job_id, edge.job_control.view(job_id))
 
 

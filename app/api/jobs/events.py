@@ -7,8 +7,9 @@ from app.jobs import control
 
 
 def _news(view: control.JobStatus) -> tuple[object, ...]:
-    """The part that must differ for a new event: the estimated end changes all the time."""
-    return view.job, view.without_data, view.without_data_at, tuple(view.actions), tuple(view.retries)
+    """The part that must differ for a new event: rate and estimated end change all the time, but that the rate is 0."""
+    actions, retries = tuple(view.actions), tuple(view.retries)
+    return view.job, view.without_data, view.without_data_at, actions, retries, view.rate == 0
 
 
 JOB: Followed[control.JobStatus] = Followed(

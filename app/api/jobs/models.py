@@ -9,6 +9,7 @@ from pydantic.alias_generators import to_camel
 from app.api.shapes.ids import EXAMPLE_ID, canonical
 from app.api.shapes.moments import Moment
 from app.domain.jobs import BY_FAILURES, JobChange, JobKind, JobResult, JobState
+from app.domain.waiting import Waiting, WaitingFor
 from app.jobs import control
 
 
@@ -30,6 +31,33 @@ class ActionView(BaseModel):
     what: JobChange
     by: Annotated[str, Field(description=f"who did it; `{BY_FAILURES}`: the job itself")]
     at: Moment
+
+
+class WaitingView(BaseModel):
+    """What a job waits for."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+    for_: Annotated[WaitingFor, Field(alias="for")]
+    name: Annotated[
+        str,
+        Field(
+            description="of a source the archive type, `<message>/<config id>` where it has an id, else the component"
+        ),
+    ]
+    since: Annotated[Moment, Field(description="when it went")]
+    reason: Annotated[str, Field(description="what happened at the last try")]
+    next_try: Annotated[Moment | None, Field(description="null where nobody knows: within seconds, then")]
+
+    @classmethod
+    def of(cls, waiting: Waiting) -> "WaitingView":
+        return cls(
+            for_=waiting.for_,
+            name=waiting.name,
+            since=waiting.since,
+            reason=waiting.reason,
+            next_try=waiting.next_try,
+        )
 
 
 class JobView(BaseModel):
@@ -56,8 +84,18 @@ class JobView(BaseModel):
     retry_of: Annotated[UUID | None, Field(description="the job whose failed references these are")]
     retries: Annotated[list[UUID], Field(description="the jobs that retry what failed in it, the first one first")]
     counts: JobCounts
-    rate: Annotated[float | None, Field(description="references finished per second since the start")]
-    estimated_end: Moment | None
+    waiting: Annotated[WaitingView | None, Field(description="null while it goes on, is paused or is completed")]
+    rate: Annotated[
+        float | None,
+        Field(
+            description="references finished per second in the last minute; of the whole run once the job is "
+            "completed; null while nothing was done"
+        ),
+    ]
+    estimated_end: Annotated[
+        Moment | None,
+        Field(description="null while it waits or is paused, and where nothing was done in the last minute"),
+    ]
     started: Moment
     completed: Moment | None
     started_by_name: str | None
@@ -93,6 +131,7 @@ class JobView(BaseModel):
                 failed=job.failed,
                 no_data_yet=view.without_data,
             ),
+            waiting=None if job.waiting is None else WaitingView.of(job.waiting),
             rate=view.rate,
             estimated_end=view.estimated_end,
             started=job.started,

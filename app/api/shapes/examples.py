@@ -23,6 +23,7 @@ JOB: dict[str, Any] = {
     "retryOf": None,
     "retries": [],
     "counts": {"total": 1000, "open": 400, "succeeded": 598, "failed": 2, "noDataYet": 1},
+    "waiting": None,
     "rate": 120.5,
     "estimatedEnd": "2026-05-08T07:26:45.511Z",
     "started": "2026-05-08T07:26:37.123Z",
@@ -31,6 +32,19 @@ JOB: dict[str, Any] = {
     "startedByExtId": "287365",
     "traceId": "4bf92f3577b34da6a3ce929d0e0e4736",
     "noDataAt": "2026-05-08T07:26:40.010Z",
+}
+
+WAITING_JOB: dict[str, Any] = {
+    **JOB,
+    "waiting": {
+        "for": "source",
+        "name": "JmeDecreeDocumentCreatedEvent",
+        "since": "2026-05-08T07:26:39.017Z",
+        "reason": "connection refused (OAuth client documents)",
+        "nextTry": "2026-05-08T07:27:09.411Z",
+    },
+    "rate": 9.983,
+    "estimatedEnd": None,
 }
 
 REFERENCE: dict[str, Any] = {

@@ -15,8 +15,9 @@ from app.domain.artifacts import ArchiveTask, Document
 from app.domain.errors import PermanentFailure, TransientFailure
 from app.domain.jobs import Reference, TaskId
 from app.sources.http import SourceClient
+from app.sources.outages import Outages
 from app.sources.pacing import SLOT_PATIENCE, SourceBusy
-from app.sources.patience import Absence, Absences, way_of
+from app.sources.patience import Absence, way_of
 from tests.unit.sources.virtual import at_once, now
 
 READ = "Failed reading artifact from source service: "
@@ -32,23 +33,20 @@ class Client:
     def __init__(self, ends: Iterator[Exception | None]) -> None:
         self.ends = ends
         self.tries = 0
-        self.absences = Absences(lambda: asyncio.get_running_loop().time())
+        self.outages = Outages(lambda: asyncio.get_running_loop().time())
 
     @asynccontextmanager
     async def fetching(self, configuration: Any, reference: Any, traceparent: str, confirm: Any) -> AsyncIterator[Any]:
         await confirm()
         self.tries += 1
         end = next(self.ends)
-        if isinstance(end, TransientFailure) and end.away:
-            self.absences.gone(way_of(configuration), end.cause)
-        elif not isinstance(end, SourceBusy):
-            self.absences.back(way_of(configuration))
-        if end is not None:
-            raise end
+        with self.outages.noting(configuration):
+            if end is not None:
+                raise end
         yield FOUND
 
     def absence(self, configuration: ArchiveTypeConfiguration) -> Absence | None:
-        return self.absences.of(way_of(configuration))
+        return self.outages.absence(way_of(configuration))
 
 
 def refused() -> TransientFailure:

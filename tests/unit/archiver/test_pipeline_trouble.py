@@ -257,3 +257,19 @@ async def test_an_answer_that_can_never_be_recorded_is_raised(core: Core) -> Non
     with pytest.raises(ValueError, match="always"):
         await process.run(work)
     assert (await core.task(job_id)).state == TaskState.OPEN
+
+
+async def test_a_schema_that_is_known_does_not_show_that_the_store_is_reached(core: Core) -> None:
+    """Jobs wait for a store that takes nothing, although the schemas beside the data are all there."""
+    process = core.process()
+    await process.archive(await core.submit("first"))
+    before = process.readiness.worked_at(OBJECT_STORE)
+    looked: list[float] = []
+
+    async def look() -> None:
+        looked.append(process.readiness.worked_at(OBJECT_STORE))
+
+    process.objects.before("put", look)
+    await process.archive(await core.submit("second"))
+    assert looked == [before]
+    assert process.readiness.worked_at(OBJECT_STORE) > before

@@ -82,3 +82,10 @@ async def test_a_put_that_failed_is_tried_again_by_the_next_task(core: Core, obj
     first, second = await asyncio.gather(files.ensure(BUCKET, TYPE), files.ensure(BUCKET, TYPE), return_exceptions=True)
     assert isinstance(first, Unavailable)
     assert isinstance(second, str)
+
+
+async def test_what_was_put_or_found_is_known_without_asking(objects: Any) -> None:
+    files = SchemaFiles(objects)
+    assert files.known(BUCKET, TYPE) is None
+    assert await files.ensure(BUCKET, TYPE) == files.known(BUCKET, TYPE)
+    assert files.known("other", TYPE) is None

@@ -74,6 +74,11 @@ def test_the_bar_says_what_is_waited_for_and_promises_no_end() -> None:
     assert "ends in" not in shown
 
 
+def test_a_component_is_named_once() -> None:
+    waiting = {"for": "broker", "name": "broker", "since": None, "reason": "no broker answers", "nextTry": None}
+    assert "waits for broker: no broker answers" in drawn(at(500, waiting=waiting))
+
+
 def test_what_others_wrote_cannot_steer_the_terminal() -> None:
     failures = {"causes": [{"cause": "evil \x1b[2J [red]x[/red] \u202e", "count": 1}], "others": 0}
     shown = drawn(at(1), failures)

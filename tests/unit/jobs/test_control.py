@@ -5,10 +5,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import update
 
+from app.db import waiting
+from app.db.tables import job_progress
 from app.domain.errors import NoArchiveData, PermanentFailure
 from app.domain.jobs import FailureThreshold, JobFilter, JobKind, JobResult, JobState, TaskId, TaskState
-from app.domain.waiting import WaitingFor
+from app.domain.waiting import Waiting, WaitingFor
 from app.jobs.control import ImpossibleForJob, JobControl, JobStatus, UnknownJob
 from app.sources.pacing import SourceBusy
 from tests.support.core import DORA, HISTORY, Core
@@ -182,8 +185,32 @@ async def test_nothing_is_estimated_before_anything_is_done_and_after_the_end(co
     assert view.estimated_end is None
 
 
-async def test_pauses_count_towards_no_rate(core: Core) -> None:
+async def test_the_rate_is_that_of_the_last_minute_and_0_once_nothing_moves(core: Core) -> None:
     job_id = await half_done(core)
+    now = datetime.now(UTC)
+    await change_job(core.database, job_id, started=now - timedelta(hours=1), succeeded=5001, total=5004)
+    view = await steer(core, "view", job_id)
+    assert view.rate == pytest.approx(2 / 60, abs=0.001)
+    assert view.estimated_end is not None
+    assert 25 < (view.estimated_end - now).total_seconds() < 40
+    await core.database.run(lambda c: c.execute(update(job_progress).values(slot=job_progress.c.slot - 20)))
+    view = await steer(core, "view", job_id)
+    assert (view.rate, view.estimated_end) == (0, None)
+
+
+async def test_nothing_is_estimated_while_a_job_waits(core: Core) -> None:
+    job_id = await half_done(core)
+    what = Waiting(WaitingFor.SOURCE, "DocCreated", datetime.now(UTC), "connection refused", None)
+    await core.database.run(lambda c: waiting.begin(c, [job_id], what))
+    view = await steer(core, "view", job_id)
+    assert (view.job.waiting, view.estimated_end) == (what, None)
+    assert view.rate
+    assert (await JobControl(core.database, HISTORY, core.on_due).page(None, 1, JobFilter()))[0][0].job.waiting == what
+
+
+async def test_a_completed_job_has_the_rate_of_its_whole_run_without_the_pauses(core: Core) -> None:
+    job_id = await half_done(core)
+    await steer(core, "cancel", job_id)
     now = datetime.now(UTC)
     times = {"started": now - timedelta(seconds=120), "last_settled": now, "paused_seconds": 100.0}
     await change_job(core.database, job_id, **times)

@@ -289,3 +289,13 @@ class TestStop:
         desk = Desk(Silent(), lambda _: Acknowledged())
         async with running(desk):
             await desk.turns(5)
+
+
+async def test_commands_that_were_read_show_that_the_broker_is_reached_before_any_is_done() -> None:
+    works = Works(1)
+    desk = Desk(FakeConsumer(records(1)), works)
+    async with running(desk):
+        await desk.until(lambda: works.begun() == [1])
+        assert desk.readiness.worked_at(BROKER) > float("-inf")
+        assert desk.consumer.committed == {}
+        works[1].end.set()

@@ -90,6 +90,7 @@ class World:
             cast("Any", self.reload),
             cast("Any", self.failures),
             [cast("Any", self.rows)],
+            cast("Any", Part([], "waiting jobs")),
             shutdown_timeout,
             relays_forget=True,
         )

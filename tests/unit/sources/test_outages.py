@@ -3,20 +3,24 @@
 import asyncio
 import logging
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.errors import NoArchiveData, PermanentFailure, TransientFailure
 from app.domain.jobs import Reference
-from app.sources.outages import QUIET, REFUSING, Outages
+from app.sources.outages import QUIET, REFUSING, SOON, Outages
+from app.sources.patience import BREAK, way_of
 from tests.unit.sources.server import TRACEPARENT, Request, answer, document, serving, sources
 
 DECREE = ArchiveTypeConfiguration("DecreeCreated", "t", "https://source.example/decrees/{id}", "decree-client")
 TAX = ArchiveTypeConfiguration("TaxAssessed", "t", "https://source.example/tax/{id}", "tax-client")
 OPEN = ArchiveTypeConfiguration("Opened", "t", "https://open.example/{id}", id="two")
 REFUSED = TransientFailure("connection refused", unreachable=True)
+GONE = TransientFailure("connection refused", unreachable=True, away=True)
 BUSY = TransientFailure("HTTP 503", throttled=True)
+START = datetime(2026, 5, 8, 7, 26, 37, tzinfo=UTC)
 
 
 class World:
@@ -25,7 +29,7 @@ class World:
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG)
         self.now = 1_000.0
-        self.outages = Outages(lambda: self.now)
+        self.outages = Outages(lambda: self.now, lambda: START + timedelta(seconds=self.now - 1_000))
         self._caplog = caplog
 
     def ask(self, end: Exception | None = None, of: ArchiveTypeConfiguration = DECREE, takes: float = 0.0) -> None:
@@ -36,6 +40,9 @@ class World:
                     raise end
         except Exception as raised:
             assert raised is end  # noqa: PT017 # passed on as it is
+
+    def away(self) -> list[tuple[str, ...]]:
+        return [outage.names for outage in self.outages.away()]
 
     def said(self) -> list[tuple[str, str]]:
         return [(record.levelname, record.getMessage()) for record in self._caplog.records]
@@ -167,6 +174,95 @@ def test_how_long_it_was_away_is_easy_to_read(world: World, seconds: float, told
     world.now += seconds
     world.ask()
     assert f"is back after {told} (" in world.said()[-1][1]
+
+
+def test_what_the_warning_says_can_be_asked_for_until_the_line_at_the_end(world: World) -> None:
+    assert world.outages.away() == []
+    for _ in range(4):
+        world.ask(REFUSED)
+        world.now += 1
+    [outage] = world.outages.away()
+    assert outage.way == way_of(DECREE)
+    assert (outage.since, outage.last) == (START, 1_003.0)
+    assert outage.reason == "connection refused (OAuth client decree-client)"
+    world.ask()
+    assert world.outages.away() == []
+
+
+def test_the_client_is_named_once_in_the_reason(world: World) -> None:
+    cause = "token request of OAuth client decree-client refused: HTTP 401"
+    for _ in range(3):
+        world.ask(TransientFailure(cause, unreachable=True, away=True))
+    for _ in range(3):
+        world.ask(GONE, OPEN)
+    assert [outage.reason for outage in world.outages.away()] == [cause, "connection refused"]
+
+
+def test_all_archive_types_that_met_it_are_named(world: World) -> None:
+    other = ArchiveTypeConfiguration("DecreeRevised", "t", "https://source.example/revised/{id}", "decree-client")
+    for of in (DECREE, other, DECREE):
+        world.ask(REFUSED, of)
+    assert world.away() == [("DecreeCreated", "DecreeRevised")]
+
+
+def test_one_connection_that_failed_is_an_outage_once_nothing_was_answered_for_two_seconds(world: World) -> None:
+    world.ask(GONE)
+    assert (world.away(), world.said()) == ([], [])
+    world.now += SOON
+    assert world.away() == [("DecreeCreated",)]
+    assert world.levels() == ["WARNING"]
+    world.ask()
+    assert (world.away(), world.levels()) == ([], ["WARNING", "INFO"])
+
+
+def test_one_record_that_gives_an_error_is_no_outage_however_long_ago(world: World) -> None:
+    world.ask(TransientFailure("HTTP 500", unreachable=True))
+    world.now += BREAK
+    assert world.away() == []
+
+
+def test_a_source_that_asks_for_a_long_pause_is_away_at_once_until_the_pause_is_long_over(world: World) -> None:
+    world.ask(TransientFailure("HTTP 429", throttled=True, spares=True, retry_after=600))
+    assert world.away() == [("DecreeCreated",)]
+    world.now += 600 + BREAK
+    assert world.away() == [("DecreeCreated",)]
+    world.now += 1
+    assert world.away() == []
+
+
+def test_a_source_that_asks_for_a_short_pause_is_not_away(world: World) -> None:
+    world.ask(TransientFailure("HTTP 429", throttled=True, spares=True, retry_after=2))
+    assert world.away() == []
+    world.now += 2
+    world.ask()
+    world.now += REFUSING
+    assert world.away() == []
+
+
+def test_a_source_that_asks_one_reference_for_short_pauses_again_and_again_is_away(world: World) -> None:
+    for _ in range(2):
+        world.ask(TransientFailure("HTTP 429", throttled=True, spares=True, retry_after=3))
+        world.now += 3
+    assert world.away() == [("DecreeCreated",)]
+
+
+def test_nobody_knows_of_a_source_that_was_not_asked_for_long(world: World) -> None:
+    for _ in range(3):
+        world.ask(GONE)
+    world.now += BREAK + 1
+    assert world.away() == []
+    for _ in range(3):
+        world.ask(GONE)
+    assert world.outages.away()[0].since == START + timedelta(seconds=BREAK + 1)
+    assert world.levels() == ["WARNING", "WARNING"]
+
+
+def test_an_answer_counts_from_when_it_was_asked_for(world: World) -> None:
+    way = way_of(DECREE)
+    assert not world.outages.answered_since(way, float("-inf"))
+    world.ask(takes=5)
+    assert world.outages.answered_since(way, 999)
+    assert not world.outages.answered_since(way, 1_000)
 
 
 async def test_requests_to_a_source_are_noted(caplog: pytest.LogCaptureFixture) -> None:

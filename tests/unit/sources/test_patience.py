@@ -1,10 +1,17 @@
 """Since when a source is away: without a break, and for each way to it."""
 
+from contextlib import suppress
+
 import pytest
 
-from app.sources.patience import BREAK, Absence, Absences, duration_text
+from app.domain.archive_types import ArchiveTypeConfiguration
+from app.domain.errors import PermanentFailure, TransientFailure
+from app.sources.outages import Outages
+from app.sources.patience import BREAK, Absence, duration_text, way_of
 
-WAY = ("https://source:443", "client")
+ONE = ArchiveTypeConfiguration("Decree", "t", "https://source/{id}", "client")
+OTHER = ArchiveTypeConfiguration("Tax", "t", "https://source/tax/{id}", "other")
+WAY = way_of(ONE)
 
 
 class Clock:
@@ -19,43 +26,65 @@ def clock() -> Clock:
     return Clock()
 
 
+class Absences(Outages):
+    def gone(self, cause: str) -> None:
+        self._ask(ONE, TransientFailure(cause, unreachable=True, away=True))
+
+    def back(self, of: ArchiveTypeConfiguration = ONE, answer: Exception | None = None) -> None:
+        self._ask(of, answer)
+
+    def _ask(self, of: ArchiveTypeConfiguration, end: Exception | None) -> None:
+        with suppress(TransientFailure, PermanentFailure), self.noting(of):
+            if end is not None:
+                raise end
+
+
 @pytest.fixture
 def absences(clock: Clock) -> Absences:
     return Absences(clock)
 
 
 def test_an_absence_counts_from_its_first_failure_and_tells_the_last_cause(absences: Absences, clock: Clock) -> None:
-    assert absences.of(WAY) is None
-    absences.gone(WAY, "connection refused")
+    assert absences.absence(WAY) is None
+    absences.gone("connection refused")
     for _ in range(10):
         clock.now += 30
-        absences.gone(WAY, "connect timed out after 5s")
-    assert absences.of(WAY) == Absence("connect timed out after 5s", 300)
+        absences.gone("connect timed out after 5s")
+    assert absences.absence(WAY) == Absence("connect timed out after 5s", 300)
 
 
-def test_any_answer_ends_it(absences: Absences, clock: Clock) -> None:
-    absences.gone(WAY, "connection refused")
-    absences.back(WAY)
-    assert absences.of(WAY) is None
+ANSWERS = [
+    None,
+    PermanentFailure("HTTP 404"),
+    TransientFailure("HTTP 500", unreachable=True),
+    TransientFailure("HTTP 408"),
+]
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_any_answer_ends_it(absences: Absences, clock: Clock, answer: Exception | None) -> None:
+    absences.gone("connection refused")
+    absences.back(answer=answer)
+    assert absences.absence(WAY) is None
     clock.now += 30
-    absences.gone(WAY, "connection refused")
-    assert absences.of(WAY) == Absence("connection refused", 0)
+    absences.gone("connection refused")
+    assert absences.absence(WAY) == Absence("connection refused", 0)
 
 
 def test_nobody_knows_of_a_time_in_which_nobody_tried(absences: Absences, clock: Clock) -> None:
-    absences.gone(WAY, "connection refused")
+    absences.gone("connection refused")
     clock.now += BREAK
-    assert absences.of(WAY) == Absence("connection refused", BREAK)
+    assert absences.absence(WAY) == Absence("connection refused", BREAK)
     clock.now += 1
-    assert absences.of(WAY) is None
-    absences.gone(WAY, "connection refused")
-    assert absences.of(WAY) == Absence("connection refused", 0)
+    assert absences.absence(WAY) is None
+    absences.gone("connection refused")
+    assert absences.absence(WAY) == Absence("connection refused", 0)
 
 
 def test_a_client_whose_token_is_refused_is_away_while_another_is_served(absences: Absences) -> None:
-    absences.gone(WAY, "token request of OAuth client client refused: HTTP 401")
-    absences.back((WAY[0], "other"))
-    assert absences.of(WAY) is not None
+    absences.gone("token request of OAuth client client refused: HTTP 401")
+    absences.back(OTHER)
+    assert absences.absence(WAY) is not None
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from app.api.jobs import events
 from app.domain.errors import Unavailable
 from app.domain.jobs import Job, JobState
 from app.domain.readiness import Readiness
+from app.domain.waiting import Waiting, WaitingFor
 from app.jobs.control import JobStatus
 from tests.support.rows import new_job
 
@@ -88,6 +90,39 @@ async def test_a_job_that_stands_still_is_said_to_be_there_until_the_token_ends(
     text = await read(streams.answer(events.JOB, view(), looks(view()), None, time.time() + 0.2))
     assert text.count("id: open") == 1
     assert text.count(": still here\n\n") >= 2
+
+
+async def test_what_a_job_waits_for_is_an_event_and_so_is_that_it_stands_still_and_that_it_goes_on(
+    streams: EventStreams,
+) -> None:
+    since = datetime(2026, 5, 8, 7, 26, 37, tzinfo=UTC)
+    waiting = Waiting(WaitingFor.SOURCE, "M/c", since, "connection refused", since + timedelta(seconds=30))
+    still = replace(view(waiting=waiting), rate=0.0)
+    look = looks(
+        replace(view(), rate=12.0),  # a rate that only changes is no news
+        replace(view(waiting=waiting), rate=12.0),
+        replace(view(waiting=waiting), rate=0.1),
+        still,
+        still,
+        replace(view(), rate=0.5),
+        view(state=JobState.COMPLETED),
+    )
+    text = await read(streams.answer(events.JOB, view(), look, None, NEVER))
+    seen = [json.loads(line.removeprefix("data: ")) for line in text.splitlines() if line.startswith("data: ")]
+    assert [(each["waiting"] is not None, each["rate"]) for each in seen] == [
+        (False, None),
+        (True, 12.0),
+        (True, 0.0),
+        (False, 0.5),
+        (False, None),
+    ]
+    assert seen[1]["waiting"] == {
+        "for": "source",
+        "name": "M/c",
+        "since": "2026-05-08T07:26:37.000Z",
+        "reason": "connection refused",
+        "nextTry": "2026-05-08T07:27:07.000Z",
+    }
 
 
 async def test_who_knows_that_the_job_has_ended_is_told_not_to_ask_again(streams: EventStreams) -> None:

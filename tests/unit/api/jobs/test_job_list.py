@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.support.rows import change_job, insert_job
+from tests.support.rows import NOW, change_job, insert_job
 from tests.unit.api.job_app import JobApp, failed, succeeded
 
 
@@ -21,7 +21,8 @@ async def three(api: JobApp) -> list[UUID]:
     done, failing, waits = [await insert_job(api.database, 1) for _ in range(3)]
     await api.settle(succeeded(done, 0), failed(failing, 0))
     await change_job(api.database, failing, name="decrees", started_by_ext_id="0042", started_by_subject="dora")
-    await change_job(api.database, waits, waiting_for="broker", waiting_name="broker", waiting_reason="it is away")
+    away = {"waiting_for": "broker", "waiting_name": "broker", "waiting_since": NOW, "waiting_reason": "it is away"}
+    await change_job(api.database, waits, **away)
     return [done, failing, waits]
 
 

@@ -1,0 +1,3 @@
+"""How many tasks ended in the last minute."""
+
+from tests.unit.db.test_progress import *

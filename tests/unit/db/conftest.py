@@ -1,0 +1,5 @@
+"""The database for the tests of queries."""
+
+from tests.unit.metadata.runs.conftest import database
+
+__all__ = ["database"]
