@@ -10,6 +10,8 @@ from typing import Any
 
 import jsonschema_rs
 
+from app.catalog.pattern_groups import GROUP_START, capturing_groups, group_name, referred_groups
+
 BACKTRACK_LIMIT = 50_000
 """Steps of a pattern with look-around or back-references on one text, about 0.5 ms; more fails the document.
 
@@ -53,10 +55,6 @@ _NO_EDGE = f"(?:(?<={_WORD})(?={_WORD})|(?<!{_WORD})(?!{_WORD}))"
 _QUANTIFIER = re.compile(r"\{(\d+)(?:(,)(\d*))?\}")
 _PROPERTY = re.compile(r"\{[^}]*\}")
 _REFERENCE = re.compile(r"<([^>]+)>")
-_GROUP_NAME = re.compile(r"\(\?<([^=!>][^>]*)>")
-_NUMBERED = re.compile(r"\\([1-9][0-9]*)")
-_NAMED = re.compile(r"\\k<([^>]+)>")
-_NAME_ESCAPE = re.compile(r"\\u(?:\{([0-9A-Fa-f]{1,8})\}|([0-9A-Fa-f]{4}))")
 _GOES_BACK = re.compile(r"\(\?<?[=!]|\\k<|\\[1-9]")
 _META = frozenset("\\^$.|?*+()[]{}")
 _CONTROLS = {"f": "\\x0c", "n": "\\n", "r": "\\r", "t": "\\t", "v": "\\x0b"}
@@ -118,8 +116,10 @@ class _Translation:
         self.short = short
         self.place = 0
         self.bounded = _GOES_BACK.search(pattern) is not None
-        self.groups, self.named = _groups(pattern)
-        self.places = {number: 2 * place + 1 for place, number in enumerate(sorted(_referred(pattern, self.named)))}
+        self.groups, self.named = capturing_groups(pattern)
+        self.places = {
+            number: 2 * place + 1 for place, number in enumerate(sorted(referred_groups(pattern, self.named)))
+        }
         self.group = 0
 
     def run(self) -> str:
@@ -150,7 +150,7 @@ class _Translation:
     def _parenthesis(self) -> str:
         """Only groups that are referred to are groups of the engine: it goes back over others more easily, and knows
         neither all names nor the same one twice. `()` behind the parenthesis says whether the group took part."""
-        named = _GROUP_NAME.match(self.pattern, self.place - 1)
+        named = GROUP_START.match(self.pattern, self.place - 1)
         if named:
             self.place = named.end()
         elif self.pattern.startswith("?:", self.place):
@@ -184,9 +184,9 @@ class _Translation:
         if char in ("p", "P") and (found := _PROPERTY.match(self.pattern, self.place)):
             self.place = found.end()
             return f"\\{char}{found[0]}"
-        if char == "k" and (found := _REFERENCE.match(self.pattern, self.place)) and _name(found[1]) in self.named:
+        if char == "k" and (found := _REFERENCE.match(self.pattern, self.place)) and group_name(found[1]) in self.named:
             self.place = found.end()
-            return self._reference(self.named[_name(found[1])])
+            return self._reference(self.named[group_name(found[1])])
         if char.isdigit() and char != "0" and char.isascii():
             number = char
             while self.place < len(self.pattern) and self.pattern[self.place] in "0123456789":
@@ -300,49 +300,6 @@ def _range(first: int, last: int) -> str:
 def _member_text(code: int) -> str:
     char = chr(code) if code < 0xD800 else ""
     return char if char.isalnum() else f"\\u{{{code:x}}}"
-
-
-def _groups(pattern: str) -> tuple[list[str | None], dict[str, int]]:
-    """The name of each capturing group, None for one without; and the numbers, from 1, of those that have names."""
-    groups: list[str | None] = []
-    for place in _outside_classes(pattern):
-        if pattern[place] == "(":
-            named = _GROUP_NAME.match(pattern, place)
-            if named:
-                groups.append(_name(named[1]))
-            elif pattern[place + 1 : place + 2] != "?":
-                groups.append(None)
-    return groups, {name: number for number, name in reversed([*enumerate(groups, 1)]) if name is not None}
-
-
-def _referred(pattern: str, named: Mapping[str, int]) -> set[int]:
-    """The numbers of the groups that are referred to."""
-    found: set[int] = set()
-    for place in _outside_classes(pattern):
-        if number := _NUMBERED.match(pattern, place):
-            found.add(int(number[1][:9]))
-        elif (name := _NAMED.match(pattern, place)) and _name(name[1]) in named:
-            found.add(named[_name(name[1])])
-    return found
-
-
-def _outside_classes(pattern: str) -> Iterator[int]:
-    """The place of each character outside of classes, and of the backslash of each escape."""
-    place, in_class = 0, False
-    while place < len(pattern):
-        char = pattern[place]
-        if char == "[":
-            in_class = True
-        elif char == "]":
-            in_class = False
-        elif not in_class:
-            yield place
-        place += 2 if char == "\\" else 1
-
-
-def _name(text: str) -> str:
-    """The name of a group, which may be written with escapes."""
-    return _NAME_ESCAPE.sub(lambda found: chr(min(int(found[1] or found[2], 16), 0x10FFFF)), text)
 
 
 _MAPS = ("properties", "$defs", "definitions", "dependentSchemas", "dependencies")

@@ -124,7 +124,9 @@ def parse_strict(content: bytes, *, exact: bool = False) -> Any:
     except UnicodeDecodeError:
         raise ValueError("not UTF-8") from None
     except UnicodeEncodeError:
-        raise ValueError("a text has half of a surrogate pair, it has no UTF-8 (in a pattern, write \\\\ud800)") from None
+        raise ValueError(
+            "a text has half of a surrogate pair, it has no UTF-8 (in a pattern, write \\\\ud800)"
+        ) from None
     except json.JSONDecodeError as error:
         raise ValueError(f"not valid JSON: {error.msg} (line {error.lineno})") from None
     except RecursionError:

@@ -131,7 +131,11 @@ KINDS: dict[str, tuple[Any, dict[str, Any], list[Any], list[Any]]] = {
         ["x"],
     ),
     "the schema names itself by its file in draft-07": (
-        {**D7, "$ref": "Thing_v1.schema.json#/definitions/x", "definitions": {"x": PATH_TO_NUMBER, **NUMBER["definitions"]}},
+        {
+            **D7,
+            "$ref": "Thing_v1.schema.json#/definitions/x",
+            "definitions": {"x": PATH_TO_NUMBER, **NUMBER["definitions"]},
+        },
         {},
         [1],
         ["x", 10],

@@ -112,7 +112,21 @@ def test_what_was_accepted_before_still_is(pattern: str) -> None:
 
 @pytest.mark.parametrize(
     "pattern",
-    ["(", "[a", r"\u{110000}", "[z-a]", r"\p{Nope}", "x{2,1}", r"\k<none>(?<n>a)", r"(a)\2", r"(a)\1\2", r"(a)\1\3", r"[\udfff-\ud800]", "(?<n>a", "*"],
+    [
+        "(",
+        "[a",
+        r"\u{110000}",
+        "[z-a]",
+        r"\p{Nope}",
+        "x{2,1}",
+        r"\k<none>(?<n>a)",
+        r"(a)\2",
+        r"(a)\1\2",
+        r"(a)\1\3",
+        r"[\udfff-\ud800]",
+        "(?<n>a",
+        "*",
+    ],
 )
 def test_what_is_no_pattern_is_refused(pattern: str) -> None:
     with pytest.raises(WrongPattern, match="is not a pattern of ECMA-262"):
