@@ -10,13 +10,13 @@ import jsonschema_rs
 from app.catalog.patterns import BOUNDED, with_engine_patterns
 from app.catalog.schema_graph import STRUCTURE, Retrieve, TooIntricate, is_old, read_graph
 
-NOWHERE = "registry:///"
+NOWHERE = "https://elsewhere.invalid/some/folder/schema"
 """The place of a stored schema for whoever reads it: references that need another one do not stand alone."""
 
 
 def bundle(schema: Any, base_uri: str, retrieve: Retrieve) -> Any:
     """The schema with everything it refers to embedded under `$defs` (`definitions` before 2019-09), each with its
-    `$id`; the schema itself where it refers to nothing outside.
+    `$id`; the schema itself where it needs neither others nor its place.
 
     What is stored never changes, so the first form that stands alone is taken, and it is the oldest. Raises ValueError
     where none does.
@@ -29,7 +29,7 @@ def bundle(schema: Any, base_uri: str, retrieve: Retrieve) -> Any:
         return document
 
     _compile(schema, base_uri, recorded)
-    if not found:
+    if not found and _problem(schema) is None:
         return schema
     _refuse_parts_of_other_dialects(schema, base_uri, found)
     plain = _embedded(schema, base_uri, {uri: each for uri, each in found.items() if isinstance(each, dict)}, None)
@@ -44,8 +44,8 @@ def bundle(schema: Any, base_uri: str, retrieve: Retrieve) -> Any:
     problem = _problem(careful)
     if problem is not None:
         raise ValueError(
-            f"cannot be stored in one piece with what it refers to ({', '.join(sorted(found))}): {problem}; use one "
-            "dialect ($schema) for all of them, and no $id beside a $ref"
+            f"cannot be stored in one piece with what it refers to ({', '.join(sorted(found)) or 'itself'}): "
+            f"{problem}; use one dialect ($schema) for all of them, and no $id beside a $ref"
         )
     return careful
 
@@ -80,7 +80,17 @@ def _embedded(schema: dict[str, Any], base_uri: str, files: Mapping[str, Any], o
         uri: {**document, (name if own is None else _id_name(_dialect(document) or dialect)): uri}
         for uri, document in sorted(files.items())
     }
-    return {**schema, name: own or schema.get(name, base_uri), container: {**schema.get(container, {}), **embedded}}
+    bundled = {**schema, name: own or schema.get(name, base_uri)}
+    if embedded:
+        there = schema.get(container, {})
+        bundled[container] = {**there, **{_free(uri, there): each for uri, each in embedded.items()}}
+    return bundled
+
+
+def _free(key: str, there: Mapping[str, Any]) -> str:
+    while key in there:
+        key += "_"
+    return key
 
 
 def _careful(document: Any, dialect: str | None) -> dict[str, Any]:
@@ -116,7 +126,7 @@ def _problem(bundled: Any) -> str | None:
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
         return str(error.message).split("\n")[0][:300]
     except TooIntricate as error:
-        return str(error)[:300]
+        return None if error.__cause__ is None else str(error)[:300]  # no more than too large to be looked at
     return None
 
 

@@ -168,8 +168,12 @@ def _unmarked(value: Any, mark: str) -> Any:
 
 
 def _why(document: bytes, error: orjson.JSONDecodeError) -> str:
+    if not document:
+        return "not valid JSON: it is empty"
     if document.startswith(b"\xef\xbb\xbf"):
         return "not valid JSON: it starts with a byte order mark (U+FEFF), send it without"
+    if document.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in document[:2]:
+        return "not valid JSON: not UTF-8, it looks like UTF-16 or UTF-32"
     try:
         text = document.decode()
     except UnicodeDecodeError as wrong:

@@ -10,6 +10,8 @@ from typing import Any
 
 import jsonschema_rs
 
+from app.catalog.pattern_groups import GROUP_START, capturing_groups, group_name, referred_groups
+
 BACKTRACK_LIMIT = 50_000
 """Steps of a pattern with look-around or back-references on one text, about 0.5 ms; more fails the document.
 
@@ -53,10 +55,10 @@ _NO_EDGE = f"(?:(?<={_WORD})(?={_WORD})|(?<!{_WORD})(?!{_WORD}))"
 _QUANTIFIER = re.compile(r"\{(\d+)(?:(,)(\d*))?\}")
 _PROPERTY = re.compile(r"\{[^}]*\}")
 _REFERENCE = re.compile(r"<([^>]+)>")
-_GROUP_NAME = re.compile(r"\(\?<([^=!>][^>]*)>")
 _GOES_BACK = re.compile(r"\(\?<?[=!]|\\k<|\\[1-9]")
 _META = frozenset("\\^$.|?*+()[]{}")
 _CONTROLS = {"f": "\\x0c", "n": "\\n", "r": "\\r", "t": "\\t", "v": "\\x0b"}
+_CONTROL_CODES = {"f": 0x0C, "n": 0x0A, "r": 0x0D, "t": 0x09, "v": 0x0B}
 
 
 class WrongPattern(Exception):
@@ -114,7 +116,11 @@ class _Translation:
         self.short = short
         self.place = 0
         self.bounded = _GOES_BACK.search(pattern) is not None
-        self.groups = list(_groups(pattern))
+        self.groups, self.named = capturing_groups(pattern)
+        self.places = {
+            number: 2 * place + 1 for place, number in enumerate(sorted(referred_groups(pattern, self.named)))
+        }
+        self.group = 0
 
     def run(self) -> str:
         out: list[str] = []
@@ -132,11 +138,7 @@ class _Translation:
         if char == ".":
             return _NO_LINE_END
         if char == "(":
-            named = _GROUP_NAME.match(self.pattern, self.place - 1)
-            if named:  # names that the engines do not know, and the same one twice, are allowed
-                self.place = named.end()
-                return "("
-            return char
+            return self._parenthesis()
         if char == "{":
             found = _QUANTIFIER.match(self.pattern, self.place - 1)
             if not found:
@@ -144,6 +146,32 @@ class _Translation:
             self.place = found.end()
             return _shortened(found) if self.short else found[0]
         return f"\\{char}" if char in "}]" else char
+
+    def _parenthesis(self) -> str:
+        """Only groups that are referred to are groups of the engine: it goes back over others more easily, and knows
+        neither all names nor the same one twice. `()` behind the parenthesis says whether the group took part."""
+        named = GROUP_START.match(self.pattern, self.place - 1)
+        if named:
+            self.place = named.end()
+        elif self.pattern.startswith("?:", self.place):
+            self.place += 2
+            return "(?:" + self._nothing()
+        elif self.pattern.startswith("?", self.place):
+            return "("
+        self.group += 1
+        return "(()" if self.group in self.places else "(?:" + self._nothing()
+
+    def _nothing(self) -> str:
+        """What takes nothing, for a group that may hold nothing but look-around: the engine repeats only what may take
+        something."""
+        return "a{0}" if self.bounded and self.pattern.startswith((")", "(?"), self.place) else ""
+
+    def _reference(self, number: int) -> str:
+        """What a group took; nothing where it took no part."""
+        place = self.places.get(number)
+        if place is None or number > len(self.groups):
+            return f"(?:\\{number + 2 * len(self.places)})"  # no such group: the engine says so
+        return f"(?:\\{place}|(?!\\{place + 1}))"
 
     def _escape(self) -> str:
         char = self._take()
@@ -156,14 +184,14 @@ class _Translation:
         if char in ("p", "P") and (found := _PROPERTY.match(self.pattern, self.place)):
             self.place = found.end()
             return f"\\{char}{found[0]}"
-        if char == "k" and (found := _REFERENCE.match(self.pattern, self.place)) and found[1] in self.groups:
+        if char == "k" and (found := _REFERENCE.match(self.pattern, self.place)) and group_name(found[1]) in self.named:
             self.place = found.end()
-            return f"(?:\\{self.groups.index(found[1]) + 1})"
+            return self._reference(self.named[group_name(found[1])])
         if char.isdigit() and char != "0" and char.isascii():
             number = char
             while self.place < len(self.pattern) and self.pattern[self.place] in "0123456789":
                 number += self._take()
-            return f"(?:\\{number})"
+            return self._reference(int(number[:9]))
         code = self._code(char)
         if code is not None:
             return _NOTHING if 0xD800 <= code <= 0xDFFF else f"\\u{{{code:x}}}"
@@ -206,7 +234,7 @@ class _Translation:
         return char
 
     def _class(self) -> str:
-        """A class; brackets, `&&`, `--` and `~~` inside are only characters."""
+        """A class; brackets, `&&`, `--` and `~~` inside are only characters. Half a surrogate pair is no character."""
         start = self.place
         negated = self.pattern[self.place : self.place + 1] == "^"
         self.place += negated
@@ -216,16 +244,16 @@ class _Translation:
             if (
                 self.pattern[self.place : self.place + 1] == "-"
                 and self.pattern[self.place + 1 : self.place + 2] not in ("]", "")
-                and first[1]
+                and isinstance(first, int)
             ):
                 after = self.place
                 self.place += 1
                 last = self._member()
-                if last[1]:
-                    out.append(f"{first[0]}-{last[0]}")
+                if isinstance(last, int):
+                    out.append(_range(first, last))
                     continue
                 self.place = after
-            out.append(first[0])
+            out.append(first if isinstance(first, str) else _range(first, first))
         if self.place >= len(self.pattern):  # not closed: the engine says so
             self.place = start
             return "["
@@ -235,45 +263,43 @@ class _Translation:
             return _ANYTHING if negated else _NOTHING
         return f"[{'^' if negated else ''}{inside}]"
 
-    def _member(self) -> tuple[str, bool]:
-        """One member of a class, and whether it is a single character, which can begin or end a range."""
+    def _member(self) -> str | int:
+        """One member of a class: a character, which can begin or end a range, or text for the engine."""
         char = self._take()
         if char != "\\":
-            return (f"\\{char}" if char in "[]\\^-&~" else char), True
+            return ord(char)
         char = self._take()
         if char in _CLASSES:
-            return _CLASSES[char], False
+            return _CLASSES[char]
         if char == "b":
-            return "\\x08", True
+            return 8
         if char in ("p", "P") and (found := _PROPERTY.match(self.pattern, self.place)):
             self.place = found.end()
-            return f"\\{char}{found[0]}", False
+            return f"\\{char}{found[0]}"
         code = self._code(char)
         if code is not None:
-            return ("", False) if 0xD800 <= code <= 0xDFFF else (f"\\u{{{code:x}}}", True)
-        if char in ("-", "&", "~"):
-            return f"\\{char}", True
-        return self._literal(char), True
+            return code
+        if char in _CONTROL_CODES:
+            return _CONTROL_CODES[char]
+        return ord(char) if char and not char.isalnum() else f"\\{char}"
 
 
-def _groups(pattern: str) -> Iterator[str | None]:
-    """The name of each capturing group, None for one without."""
-    place, in_class = 0, False
-    while place < len(pattern):
-        char = pattern[place]
-        if char == "\\":
-            place += 1
-        elif char == "[":
-            in_class = True
-        elif char == "]":
-            in_class = False
-        elif char == "(" and not in_class:
-            named = _GROUP_NAME.match(pattern, place)
-            if named:
-                yield named[1]
-            elif pattern[place + 1 : place + 2] != "?":
-                yield None
-        place += 1
+def _range(first: int, last: int) -> str:
+    """The characters from one to the other, for a class; surrogates are none."""
+    if first > last:
+        return f"{_member_text(first)}-{_member_text(last)}"  # the engine refuses it
+    if 0xD800 <= first <= 0xDFFF:
+        first = 0xE000
+    if 0xD800 <= last <= 0xDFFF:
+        last = 0xD7FF
+    if first > last:
+        return ""
+    return _member_text(first) if first == last else f"{_member_text(first)}-{_member_text(last)}"
+
+
+def _member_text(code: int) -> str:
+    char = chr(code) if code < 0xD800 else ""
+    return char if char.isalnum() else f"\\u{{{code:x}}}"
 
 
 _MAPS = ("properties", "$defs", "definitions", "dependentSchemas", "dependencies")

@@ -120,7 +120,7 @@ class _Reader:
         return self._resource(found)
 
     def read(self) -> Graph:
-        self._place(self.schema, self.root)
+        self._place_found(self.schema, self.root)
         while self.left:
             place, resolver = self.left.pop()
             node = self.nodes[place]
@@ -135,6 +135,10 @@ class _Reader:
         """The place of the node of this subschema; a new node is filled later."""
         if isinstance(schema, dict) and any(name in schema for name in ("$id", "id")):
             resolver = resolver.in_subresource(self._resource(schema))
+        return self._place_found(schema, resolver)
+
+    def _place_found(self, schema: Any, resolver: Any) -> int:
+        """The same for what a reference leads to: its resolver starts from its name already."""
         key = (id(schema), resolver._base_uri)  # two of them when a file is reached under two names
         if key not in self.places:
             if len(self.nodes) >= MAX_NODES:
@@ -148,7 +152,7 @@ class _Reader:
         schema = node.schema
         if isinstance(schema.get("$ref"), str):
             found = resolver.lookup(schema["$ref"])
-            node.same.append(("$ref", 0, self._place(found.contents, found.resolver)))
+            node.same.append(("$ref", 0, self._place_found(found.contents, found.resolver)))
             if is_old(self.dialect):
                 return
         for keyword, anchor in (("$dynamicRef", "$dynamicAnchor"), ("$recursiveRef", "$recursiveAnchor")):
@@ -159,12 +163,13 @@ class _Reader:
 
     def _add_dynamic(self, node: Node, keyword: str, anchor: str, reference: str, resolver: Any) -> None:
         found = resolver.lookup(reference)
-        targets = {self._place(found.contents, found.resolver)}
+        targets = {self._place_found(found.contents, found.resolver)}
         name: Any = reference.rpartition("#")[2] if keyword == "$dynamicRef" else True
         for document in self.documents:
             for each in _dicts(document):
                 if each.get(anchor) == name:
-                    targets.add(self._place(each, self.root if document is self.schema else found.resolver))
+                    place = self._place_found if each is self.schema else self._place
+                    targets.add(place(each, self.root if document is self.schema else found.resolver))
         self.exact = self.exact and len(targets) == 1
         node.same.extend((keyword, number, target) for number, target in enumerate(sorted(targets)))
 

@@ -117,9 +117,16 @@ def parse_strict(content: bytes, *, exact: bool = False) -> Any:
     fraction = _fraction if exact else float
     try:
         text = content.decode("utf-8-sig")
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse, parse_float=fraction)
+        found = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse, parse_float=fraction)
+        if _HALF_PAIR.search(text):
+            json.dumps(found, ensure_ascii=False, default=str).encode()
+        return found
     except UnicodeDecodeError:
         raise ValueError("not UTF-8") from None
+    except UnicodeEncodeError:
+        raise ValueError(
+            "a text has half of a surrogate pair, it has no UTF-8 (in a pattern, write \\\\ud800)"
+        ) from None
     except json.JSONDecodeError as error:
         raise ValueError(f"not valid JSON: {error.msg} (line {error.lineno})") from None
     except RecursionError:
@@ -141,6 +148,9 @@ def _fraction(token: str) -> Any:
     except NotKept as problem:
         raise ValueError(str(problem)) from None
 
+
+_HALF_PAIR = re.compile(r"\\u[Dd][89A-Fa-f]")
+"""Of a text that may have one."""
 
 _DECIMAL = re.compile(r'"\\u0000decimal:([^"]*)"')
 

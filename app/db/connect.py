@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import re
 import ssl
 from typing import Any
 
@@ -88,7 +89,11 @@ class _Connector:
         address = {"port": PORT, "password": "", **address}
         if "user" not in address:
             address["user"] = _account()
-        connection = await self._encrypted(address)
+        try:
+            connection = await self._encrypted(address)
+        except asyncpg.FeatureNotSupportedError as error:  # no way between UTF8, which we ask for, and its encoding
+            names = [name for name in re.findall(r"\b[A-Z][A-Z0-9_]+\b", str(error)) if name != "UTF8"]
+            raise Unusable(wrong_encoding(names[-1]) if names else str(error)) from error
         try:
             await self._begin(connection)
         except BaseException:

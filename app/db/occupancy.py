@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import dialect
 from app.db.connect import Unusable
+from app.db.metadata_tables import artifact
 
 VERSION_TABLE = "pas_alembic_version"
 """Names the migration that the tables are at. A name of our own: others use alembic too."""
@@ -93,7 +94,8 @@ async def _has_former_tables(connection: AsyncConnection) -> bool:
 
 
 async def _others(connection: AsyncConnection) -> list[str]:
-    """Tables of other software in our schema; those of extensions and of SQLite itself do not count."""
+    """Tables of other software in our schema, and whatever has the name of a table of ours; those of extensions and of
+    SQLite itself do not count."""
     if dialect.is_postgresql(connection):
         path = text("SELECT current_schema(), current_setting('search_path')")
         schema, search_path = (await connection.execute(path)).one()
@@ -104,13 +106,19 @@ async def _others(connection: AsyncConnection) -> list[str]:
             )
         statement = text(
             "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-            "WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p', 'f') "
+            "WHERE n.nspname = current_schema() AND (c.relkind IN ('r', 'p', 'f') OR c.relname = ANY(:ours)) "
             "AND NOT EXISTS (SELECT FROM pg_depend d "
-            "WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') ORDER BY 1"
+            "WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') "
+            "UNION SELECT t.typname FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace "
+            "WHERE n.nspname = current_schema() AND t.typname = ANY(:ours)"
         )
+        found = await connection.execute(statement, {"ours": [*artifact.metadata.tables]})
     else:
-        statement = text("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite@_%' ESCAPE '@'")
-    names = sorted((await connection.execute(statement)).scalars())
+        statement = text(
+            "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite@_%' ESCAPE '@'"
+        )
+        found = await connection.execute(statement)
+    names = sorted(found.scalars())
     return [name for name in names if name != VERSION_TABLE]
 
 

@@ -12,6 +12,8 @@ from typing_extensions import override
 from app.telemetry.environment_checks import (
     Check,
     at_most_one,
+    certificates,
+    directories,
     file,
     header_pairs,
     http_url,
@@ -143,6 +145,9 @@ _CHECKS: Mapping[str, Check] = {
     "AWS_SHARED_CREDENTIALS_FILE": ini_file,
     "AWS_PROFILE": lambda _value: None,  # beside the files: below
     "AWS_DEFAULT_PROFILE": lambda _value: None,
+    # OpenSSL: without a word it trusts nobody then, or those that the other variable or the system names
+    "SSL_CERT_FILE": certificates,
+    "SSL_CERT_DIR": directories,
     # ssl of Python: notes the keys of all connections there
     "SSLKEYLOGFILE": writable,
     # ruamel.yaml

@@ -63,6 +63,18 @@ def file(value: str) -> Problem:
         return f"the file cannot be read: {getattr(error, 'strerror', None) or 'no path'}"
 
 
+def certificates(value: str) -> Problem:
+    problem = file(value)
+    if problem is not None:
+        return problem
+    return None if b"-----BEGIN " in Path(value).read_bytes() else "the file has no certificate in PEM"
+
+
+def directories(value: str) -> Problem:
+    """Divided as in PATH; one is enough."""
+    return None if any(Path(each).is_dir() for each in value.split(os.pathsep) if each) else "no such directory"
+
+
 def writable(value: str) -> Problem:
     path = Path(value)
     there = path if path.exists() else path.parent

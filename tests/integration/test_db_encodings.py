@@ -23,7 +23,7 @@ from tests.support.rows import insert_job, keys_of, new_job, task_row
 from tests.support.service import pas
 from tests.unit.metadata.archived import open_archived
 
-FOREIGN = ("SQL_ASCII", "LATIN1", "WIN1252", "EUC_JP")
+FOREIGN = ("SQL_ASCII", "LATIN1", "WIN1252", "EUC_JP", "MULE_INTERNAL")
 TEXTS = ["日本", "Müller", "Ł", "😀", "'\\x", "ΑΩ"]
 """Letters of many encodings, and what a string literal could trip over."""
 

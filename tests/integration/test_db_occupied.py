@@ -59,6 +59,28 @@ async def versions(database: Database, table: str) -> list[str]:
         return list((await connection.execute(text(f"SELECT version_num FROM {table}"))).scalars())
 
 
+@pytest.mark.parametrize(
+    "thing",
+    [
+        "VIEW backfill_job AS SELECT 1 AS id",
+        "MATERIALIZED VIEW artifact AS SELECT 1 AS id",
+        "SEQUENCE backfill_task",
+        "TYPE backfill_job AS ENUM ('a')",
+        "DOMAIN artifact AS text",
+    ],
+)
+async def test_whatever_has_the_name_of_a_table_of_ours_is_refused(postgres: Postgres, thing: str) -> None:
+    database = Database(postgres.create_database(f"o-{uuid4()}"))
+    try:
+        await execute(database, f"CREATE {thing}")
+        name = thing.removeprefix("MATERIALIZED ").split()[1]
+        for refused in (migrations.migrate(database), migrations.standing(database)):
+            with pytest.raises(Unusable, match=rf"not of this service \({name}\)"):
+                await refused
+    finally:
+        await database.close()
+
+
 @pytest.mark.parametrize("revision", ["0001", "0005", "4f3c2a1b0d9e"])
 async def test_somebody_elses_migrations_are_refused_before_anything_is_made(empty: Database, revision: str) -> None:
     foreign = [statement.format(revision=revision) for statement in FOREIGN]

@@ -39,6 +39,8 @@ UNUSABLE = {
     "AWS_ENDPOINT_URL_S3": ["s3.example"],
     "AWS_PROFILE": ["missing"],
     "AWS_DEFAULT_PROFILE": ["missing"],
+    "SSL_CERT_FILE": ["/nowhere/ca.pem", "/", "/proc/self/status"],
+    "SSL_CERT_DIR": ["/nowhere", "/nowhere:/proc/self/status", ":"],
     "SSLKEYLOGFILE": ["/nowhere/keys"],
     "RUAMEL_DEBUG": ["yes"],
 }
@@ -82,6 +84,7 @@ USABLE = {
     "AWS_MAX_ATTEMPTS": "3",
     "AWS_CONFIG_FILE": "/nowhere/config",
     "AWS_REGION": "nowhere",
+    "SSL_CERT_DIR": "/nowhere:/",
     "TZ": "Nonsense",
     "LANG": "xx_YY",
     "NO_COLOR": "1",
@@ -108,6 +111,12 @@ def test_a_queue_that_is_smaller_than_a_batch_is_passed_over_with_it() -> None:
         "OTEL_BSP_MAX_QUEUE_SIZE",
     ]
     assert environ == {}
+
+
+def test_authorities_that_can_be_read_stay(tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_text("Our authority\n-----BEGIN CERTIFICATE-----\n")
+    assert pass_over({"SSL_CERT_FILE": str(file)}) == []
 
 
 @pytest.mark.parametrize("where", ["config", "credentials", "home"])

@@ -25,6 +25,7 @@ NUMBER = {"definitions": {"number": {"type": "integer", "maximum": 9}}}
 REFERENCE = {"$ref": "#/definitions/number", "type": "string"}
 """Before 2019-09 nothing counts beside a `$ref`."""
 PATH = {"properties": {"a": {"$ref": "../_common/a.schema.json"}}}
+PATH_TO_NUMBER = {"properties": {"a": {"$ref": "#/definitions/number"}}}
 
 KINDS: dict[str, tuple[Any, dict[str, Any], list[Any], list[Any]]] = {
     "draft-07, the root is a $ref": ({**D7, **PATH}, {"a": {**D7, **REFERENCE, **NUMBER}}, [1], ["x", 10]),
@@ -120,6 +121,54 @@ KINDS: dict[str, tuple[Any, dict[str, Any], list[Any], list[Any]]] = {
     "the schema is a $ref in 2020-12": (
         {"$ref": "../_common/a.schema.json"},
         {"a": {"properties": {"a": {"type": "integer"}}}},
+        [1],
+        ["x"],
+    ),
+    "the schema names itself by its file": (
+        {"properties": {"a": {"$ref": "Thing_v1.schema.json#/$defs/x"}}, "$defs": {"x": {"type": "integer"}}},
+        {},
+        [1],
+        ["x"],
+    ),
+    "the schema names itself by its file in draft-07": (
+        {
+            **D7,
+            "$ref": "Thing_v1.schema.json#/definitions/x",
+            "definitions": {"x": PATH_TO_NUMBER, **NUMBER["definitions"]},
+        },
+        {},
+        [1],
+        ["x", 10],
+    ),
+    "the schema names itself by its path in draft-04": (
+        {**D4, "properties": {"a": {"$ref": "../thing/Thing_v1.schema.json#/definitions/number"}}, **NUMBER},
+        {},
+        [1],
+        ["x"],
+    ),
+    "a $ref at the root that would be right at the top of the registry": (
+        {**D7, "$ref": "../../_top/x.schema.json#/$defs/x"},
+        {"../../_top/x": {**D7, "$defs": {"x": PATH_TO_NUMBER}, **NUMBER}},
+        [1],
+        ["x", 10],
+    ),
+    "a name of its own inside, relative to that of the schema": (
+        {
+            "$id": "https://example.org/a/thing",
+            "$defs": {"x": {"$id": "b/c", "$ref": "d"}},
+            "properties": {"a": {"$ref": "b/c"}},
+        },
+        {"a": {"$id": "https://example.org/a/b/d", "type": "integer"}},
+        [1],
+        ["x"],
+    ),
+    "a definition that has the name of a file already": (
+        {
+            "$defs": {"registry:///sys/_common/a.schema.json": {"type": "object"}},
+            **PATH,
+            "$ref": "#/$defs/registry:~1~1~1sys~1_common~1a.schema.json",
+        },
+        {"a": {"type": "integer"}},
         [1],
         ["x"],
     ),

@@ -88,7 +88,11 @@ def test_no_rule_shows_a_value(document: bytes) -> None:
 @pytest.mark.parametrize(
     ("document", "said"),
     [
-        (b"", "not valid JSON: nothing but blanks"),
+        (b"", "not valid JSON: it is empty"),
+        (b" \n", "not valid JSON: nothing but blanks"),
+        ('{"a":1}'.encode("utf-16"), "not valid JSON: not UTF-8, it looks like UTF-16 or UTF-32"),
+        ('{"a":1}'.encode("utf-16-be"), "not valid JSON: not UTF-8, it looks like UTF-16 or UTF-32"),
+        ('{"a":1}'.encode("utf-16-le"), "not valid JSON: not UTF-8, it looks like UTF-16 or UTF-32"),
         (b"[NaN]", "not valid JSON: NaN is no number of JSON (line 1, column 2)"),
         (b"[\n-Infinity]", "not valid JSON: Infinity is no number of JSON (line 2, column 2)"),
         (b"{'a':1}", "not valid JSON (line 1, column 2)"),

@@ -59,6 +59,20 @@ ANY = [
     (r"^(x)(?<n>a|b)\k<n>\1$", "xaax", "xabx"),
     (r"^(?=.*\d)(?=.*[a-z]).{8,}$", "abcdefg1", "abcdefg١"),
     (r"(?<!a|bc)d", "xd", "bcd"),
+    (r"^(['\"])?[a-z]+\1$", "foo", "'foo"),
+    (r"^(['\"])?[a-z]+\1$", "'foo'", "'foo\""),
+    (r"^(?:(?<k>x)|y)(z)\k<k>\2$", "yzz", "xzz"),
+    (r"^(?:(?<k>x)|y)(z)\k<k>\2$", "xzxz", "xzyz"),
+    (r"^\1(a)$", "a", "aa"),
+    (r"^(?<\u0061b>x)\k<ab>$", "xx", "xy"),
+    (r"^([a-z])([0-9])(?:\1|\2)$", "a1a", "a1b"),
+    (r"(?<!(a\b-|b))c", "xc", "a-c"),
+    (r"^(?:(?=a))*a(?:)*(?:(?!b))?$", "a", "b"),
+    (r"^[\ud800-\udfff]$", None, "-"),
+    (r"^[^\ud800-\udfff]$", "-", None),
+    (r"^[\0-\ud800\udc00-\uffff]$", "\uffff", "\U0001f600"),
+    (r"^[\u0000-\udbff]$", "\ud7ff", "\ue000"),
+    (r"^(?:[\ud800-\udbff][\udc00-\udfff]|-)$", "-", "--"),
 ]
 
 
@@ -98,7 +112,21 @@ def test_what_was_accepted_before_still_is(pattern: str) -> None:
 
 @pytest.mark.parametrize(
     "pattern",
-    ["(", "[a", r"\u{110000}", "[z-a]", r"\p{Nope}", "x{2,1}", r"\k<none>(?<n>a)", r"(a)\2", "(?<n>a", "*"],
+    [
+        "(",
+        "[a",
+        r"\u{110000}",
+        "[z-a]",
+        r"\p{Nope}",
+        "x{2,1}",
+        r"\k<none>(?<n>a)",
+        r"(a)\2",
+        r"(a)\1\2",
+        r"(a)\1\3",
+        r"[\udfff-\ud800]",
+        "(?<n>a",
+        "*",
+    ],
 )
 def test_what_is_no_pattern_is_refused(pattern: str) -> None:
     with pytest.raises(WrongPattern, match="is not a pattern of ECMA-262"):

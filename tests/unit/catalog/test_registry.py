@@ -191,6 +191,16 @@ def test_all_mistakes_are_reported_at_once_with_file_and_key(tmp_path: Path) -> 
     assert len(found) == 15
 
 
+@pytest.mark.parametrize("key", ["description", "referenceIdType"])
+def test_half_a_surrogate_pair_is_refused_in_a_descriptor(tmp_path: Path, key: str) -> None:
+    assert "Thing.json: a text has half of a surrogate pair" in mistakes(thing(tmp_path, {}, **{key: "a\ud800"}))[0]
+
+
+@pytest.mark.parametrize("schema", [{"pattern": "[\udfff]"}, {"properties": {"\ud800": {}}}, {"title": "\udc00x"}])
+def test_half_a_surrogate_pair_is_refused_in_a_schema(tmp_path: Path, schema: Any) -> None:
+    assert "Thing_v1.schema.json: a text has half of a surrogate pair" in mistakes(thing(tmp_path, schema))[0]
+
+
 @pytest.mark.parametrize("days", [0, -1, 36_501, 1.5, "90", True, None])
 def test_retention_is_a_number_of_whole_days(tmp_path: Path, days: Any) -> None:
     assert "expirationDays" in mistakes(thing(tmp_path, {}, expirationDays=days))[0]

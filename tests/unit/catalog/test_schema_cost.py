@@ -104,6 +104,19 @@ ENDLESS: dict[str, Any] = {
 }
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$id": "x/y.json", "properties": {"a": {"$ref": "y.json#/$defs/x"}}, "$defs": {"x": {"type": "null"}}},
+        {"$defs": {"x": {"$id": "b/c.json", "$ref": "c.json#/$defs/y", "$defs": {"y": {}}}}, "$ref": "b/c.json"},
+    ],
+    ids=["of the schema", "of a definition"],
+)
+def test_a_relative_name_is_joined_once(schema: Any) -> None:
+    assert not compile_json_schema(schema, BASE, nothing).costly
+    assert read_graph(schema, BASE, nothing).exact
+
+
 @pytest.mark.parametrize("schema", COSTLY.values(), ids=COSTLY)
 def test_a_schema_that_multiplies_with_the_depth_is_costly(schema: Any) -> None:
     assert compile_json_schema(schema, BASE, nothing).costly
