@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from app.catalog.avro import compile_avro
-from app.catalog.avro_values import compile_avro_values
+from app.avro.check import compile_avro
+from app.avro.values import compile_avro_values
 from app.catalog.bundles import NOWHERE, bundle
 from app.catalog.json_documents import NotKept, number
 from app.catalog.json_schema import compile_json_schema

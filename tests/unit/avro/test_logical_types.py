@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from fastavro import parse_schema, schemaless_writer
 
-from app.catalog.avro import compile_avro
-from app.catalog.avro_logical import _most_digits
-from app.catalog.avro_values import compile_avro_values
+from app.avro.check import compile_avro
+from app.avro.logical_types import _most_digits
+from app.avro.values import compile_avro_values
 
 WRONG: dict[str, dict[str, Any]] = {
     "scale above precision": {"type": "bytes", "precision": 2, "scale": 3},

@@ -11,7 +11,7 @@ from typing import Any
 from fastavro import parse_schema
 from fastavro.schema import SchemaParseException, UnknownType
 
-from app.catalog.avro_logical import without_wrong_logical_types
+from app.avro.logical_types import without_wrong_logical_types
 
 Walk = Callable[[bytes, int, int], int]
 """(document, position, depth left) → position behind the value. Raises AvroMismatch."""

@@ -17,7 +17,7 @@ from fastavro import parse_schema, schemaless_reader
 from fastavro.read import LOGICAL_READERS
 from fastavro.schema import SchemaParseException, UnknownType
 
-from app.catalog.avro import PRIMITIVES, Compiler, read_types
+from app.avro.check import PRIMITIVES, Compiler, read_types
 
 EPOCH = datetime(1970, 1, 1)
 """Of UTC, or of a local time whose zone nobody knows."""

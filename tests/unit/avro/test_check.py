@@ -10,7 +10,7 @@ from typing import Any
 import fastavro
 import pytest
 
-from app.catalog.avro import compile_avro
+from app.avro.check import compile_avro
 
 SCHEMA = {
     "type": "record",

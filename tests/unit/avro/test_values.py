@@ -12,13 +12,13 @@ from typing import Any
 import fastavro
 import pytest
 
-from app.catalog.avro import compile_avro
-from app.catalog.avro_values import compile_avro_values
+from app.avro.check import compile_avro
+from app.avro.values import compile_avro_values
 from app.catalog.registry import Registry, load_registry
 from app.domain.archive_types import SchemaName
 from app.domain.extraction import extract, metadata_value
 from app.domain.paths import parse_path
-from tests.unit.catalog.test_avro import SCHEMA, encode, random_doc
+from tests.unit.avro.test_check import SCHEMA, encode, random_doc
 
 REGISTRY = Path(__file__).parents[3] / "contracts" / "archive-types"
 
