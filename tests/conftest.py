@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import pytest
 
-from tests.servers import Kafka, Oidc, Postgres, SeaweedFS, ServerUnavailable
+from tests.servers import Kafka, Oidc, Postgres, Registry, SeaweedFS, ServerUnavailable
 from tests.servers.process import ServerProcess
 
 S = TypeVar("S", bound=ServerProcess)
@@ -34,6 +34,12 @@ def s3() -> Iterator[SeaweedFS]:
 @pytest.fixture(scope="session")
 def oidc() -> Iterator[Oidc]:
     with running(Oidc()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def registry() -> Iterator[Registry]:
+    with running(Registry()) as server:
         yield server
 
 

@@ -6,11 +6,11 @@ from uuid import uuid4
 
 from app.archiver.fetch import PutBackTask
 from app.broker import Broker, Message, MessageRejected
-from app.broker.codec import encode
+from app.broker.encoding import JSON, Encoder
 from app.broker.messages import archived_artifact_event, event_key
 from app.domain.artifacts import ArchiveTask, StoredArtifact
 from app.domain.errors import STEP_ANNOUNCE, task_message
-from app.domain.readiness import BROKER, Readiness
+from app.domain.readiness import BROKER, SCHEMA_REGISTRY, Readiness
 from app.outages import note_outage, through_outages
 from app.telemetry import metrics, traces
 
@@ -25,6 +25,8 @@ class EventOptions:
     topic: str
     system: str
     service: str
+    key: Encoder = JSON
+    value: Encoder = JSON
 
 
 async def announce(
@@ -49,8 +51,12 @@ async def announce(
             datetime.now(UTC),
             uuid4(),
         )
+        for encoder in (options.key, options.value):
+            if not encoder.is_ready:
+                await through_outages(readiness, SCHEMA_REGISTRY, encoder.prepare)
         headers = [("traceparent", span.traceparent.encode())]
-        message = Message(options.topic, event_key(task.id.job_id), encode(event), headers)
+        key = options.key.encode(event_key(task.id.job_id))
+        message = Message(options.topic, key, options.value.encode(event), headers)
 
         async def send() -> None:
             try:

@@ -40,6 +40,11 @@ def compile_avro(root: Any, type_name: str) -> Callable[[bytes], str | None]:
     Raises ValueError with the reason when the schema is not valid or has no such record.
     """
     name, named = read_types(root, type_name)
+    return compile_check(name, named)
+
+
+def compile_check(name: str, named: Mapping[str, Any]) -> Callable[[bytes], str | None]:
+    """As `compile_avro`, for the record with this full name among parsed types."""
     walk = Compiler(named).compile(name)
 
     def check(document: bytes) -> str | None:
@@ -55,17 +60,22 @@ def compile_avro(root: Any, type_name: str) -> Callable[[bytes], str | None]:
 def read_types(root: Any, type_name: str) -> tuple[str, dict[str, Any]]:
     """The full name of the record named like the type, and all named types. Raises ValueError like `compile_avro`."""
     named: dict[str, Any] = {}
-    try:
-        for each in _types(without_wrong_logical_types(root)):
-            parse_schema(each, named_schemas=named)
-    except (SchemaParseException, UnknownType) as error:
-        raise ValueError(f"not a valid Avro schema: {error}") from error
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"not a valid Avro schema ({type(error).__name__}: {error})") from error
+    for each in _types(root):
+        parse_types(each, named)
     found = [name for name, schema in named.items() if name.rpartition(".")[2] == type_name and _is_record(schema)]
     if len(found) != 1:
         raise ValueError(f"has {'no' if not found else 'more than one'} record named {type_name}")
     return found[0], named
+
+
+def parse_types(schema: Any, named: dict[str, Any]) -> Any:
+    """The parsed schema. Its named types are added to `named`; it may use those that are there. Raises ValueError."""
+    try:
+        return parse_schema(without_wrong_logical_types(schema), named_schemas=named)
+    except (SchemaParseException, UnknownType) as error:
+        raise ValueError(f"not a valid Avro schema: {error}") from error
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"not a valid Avro schema ({type(error).__name__}: {error})") from error
 
 
 def _types(root: Any) -> list[Any]:

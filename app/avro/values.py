@@ -37,14 +37,9 @@ def compile_avro_values(root: Any, type_name: str) -> Callable[[bytes], Any] | N
     None where the schema has arrays of items that take no bytes (nulls): a document of 32 MiB could hold billions.
     For all others the values take at most some 60 times the memory of the document.
     """
-    name, named = read_types(root, type_name)
-    copy = _Copy(named)
-    try:
-        schema = parse_schema(copy.of(name))
-    except (SchemaParseException, UnknownType, KeyError, TypeError, ValueError):
+    schema = schema_of_values(*read_types(root, type_name))
+    if schema is None:
         return None  # documents can be checked and archived all the same
-    if copy.empty_items:
-        return None
 
     def read(document: bytes) -> Any:
         return schemaless_reader(io.BytesIO(document), schema, None)
@@ -52,11 +47,25 @@ def compile_avro_values(root: Any, type_name: str) -> Callable[[bytes], Any] | N
     return read
 
 
+def schema_of_values(name: str, named: Mapping[str, Any], *, logical: bool = True) -> Any:
+    """What fastavro reads such values with, of the record with this full name; None as `compile_avro_values`.
+
+    Without `logical`, dates, times and timestamps stay the numbers that they are.
+    """
+    copy = _Copy(named, logical=logical)
+    try:
+        schema = parse_schema(copy.of(name))
+    except (SchemaParseException, UnknownType, KeyError, TypeError, ValueError):
+        return None
+    return None if copy.empty_items else schema
+
+
 class _Copy:
     """A schema in one piece, with new names (no namespaces), without defaults, with our logical types."""
 
-    def __init__(self, named: Mapping[str, Any]) -> None:
+    def __init__(self, named: Mapping[str, Any], *, logical: bool) -> None:
         self.named = named
+        self.logical = logical
         self.names: dict[str, str] = {}
         self.compiler = Compiler(named)
         self.empty_items = False
@@ -65,7 +74,7 @@ class _Copy:
         if isinstance(schema, list):
             return [self.of(each) for each in schema]
         if isinstance(schema, str):
-            return _with_reader({"type": schema}) if schema in PRIMITIVES else self._of_named(schema)
+            return self._with_reader({"type": schema}) if schema in PRIMITIVES else self._of_named(schema)
         kind = schema["type"]
         if isinstance(kind, dict | list):
             return self.of(kind)
@@ -78,7 +87,7 @@ class _Copy:
             case "map":
                 return {"type": "map", "values": self.of(schema["values"])}
             case _:
-                return _with_reader(schema) if kind in PRIMITIVES else self.of(kind)
+                return self._with_reader(schema) if kind in PRIMITIVES else self.of(kind)
 
     def _of_named(self, name: str) -> Any:
         if name in self.names:
@@ -89,10 +98,15 @@ class _Copy:
             case "enum":
                 return {"type": "enum", "name": new, "symbols": schema["symbols"]}
             case "fixed":
-                return {**_with_reader(schema), "name": new, "size": schema["size"]}
+                return {**self._with_reader(schema), "name": new, "size": schema["size"]}
             case _:
                 fields = [{"name": field["name"], "type": self.of(field["type"])} for field in schema["fields"]]
                 return {"type": "record", "name": new, "fields": fields}
+
+    def _with_reader(self, schema: Mapping[str, Any]) -> dict[str, Any]:
+        if not self.logical and schema["type"] in ("int", "long"):
+            return {"type": schema["type"]}
+        return _with_reader(schema)
 
 
 def _with_reader(schema: Mapping[str, Any]) -> dict[str, Any]:

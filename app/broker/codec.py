@@ -1,21 +1,19 @@
-"""Encodes and decodes records. Reads JSON and Confluent-framed Avro; refused records become dead letters."""
+"""JSON in and out, and what is read in either encoding, whatever is set; refused records become dead letters."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from io import BytesIO
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
-import fastavro
 import orjson
 
-from app import shipped
-from app.broker.messages import COMMAND_TYPE, RUN_COMMAND_TYPE
+from app.avro.writers_schema import NotOfSchema
+from app.broker.framing import FRAME, MAGIC, NO_REGISTRY, Schemas, schema_of
+from app.broker.messages import COMMAND_TYPE
 from app.domain.errors import InvalidMessage
+from app.domain.exact_json import read_json
 from app.domain.jobs import Reference
-
-CONTRACTS = shipped.FILES / "contracts" / "messages"
 
 MAX_COMMAND_BYTES = 64 * 1024
 """A command with the longest id in the costliest escaping has 13 KiB; parsing more would only feed an attacker."""
@@ -24,8 +22,6 @@ MAX_VERSION = 2**31 - 1
 """An Avro int, as in the contract."""
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_FRAME = 5
-"""Magic byte 0 and the four bytes of a schema id, which is not looked up: the reader's schema is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +44,44 @@ def encode(message: Mapping[str, Any]) -> bytes:
     return orjson.dumps(message)
 
 
-def decode(value: bytes | None) -> Mapping[str, Any]:
-    """The record of a value, its fields unchecked: JSON object, or Avro of a known type. Raises InvalidMessage."""
+def decode(value: bytes | None, schemas: Schemas = NO_REGISTRY) -> Mapping[str, Any]:
+    """A command, its fields unchecked: a JSON object, or a record in framed Avro.
+
+    Raises InvalidMessage, and SchemaNeeded where the schema of the record has to be found first.
+    """
     if value is None:
         raise InvalidMessage("tombstone: the record has no value")
     if len(value) > MAX_COMMAND_BYTES:
         raise InvalidMessage(f"value of {len(value)} bytes, a command has at most {MAX_COMMAND_BYTES}")
-    if value[:1] == b"\0":
-        return _from_avro(value)
+    if value[:1] == MAGIC:
+        try:
+            return schema_of(value, schemas).fields(value, FRAME)
+        except NotOfSchema as error:
+            raise InvalidMessage(f"framed Avro, but {error}") from None
     try:
         record = orjson.loads(value)
     except orjson.JSONDecodeError as error:
         raise InvalidMessage(f"neither JSON nor framed Avro: {error.msg}") from None
+    if type(record) is not dict:
+        raise InvalidMessage("not a JSON object")
+    return record
+
+
+def decode_values(value: bytes, schemas: Schemas) -> Mapping[str, Any]:
+    """A message of anybody with its values as paths see them. Raises InvalidMessage, SchemaNeeded.
+
+    In Avro, moments and dates are texts in ISO format, decimals are Decimals, bytes are base64; in JSON, a number that
+    a double would change is a Decimal.
+    """
+    if value[:1] == MAGIC:
+        try:
+            return schema_of(value, schemas).values(value, FRAME)
+        except NotOfSchema as error:
+            raise InvalidMessage(f"framed Avro, but {error}") from None
+    try:
+        record = read_json(value)
+    except ValueError:
+        raise InvalidMessage("neither JSON nor framed Avro") from None
     if type(record) is not dict:
         raise InvalidMessage("not a JSON object")
     return record
@@ -136,45 +158,3 @@ def _version(data: Mapping[str, Any]) -> int | None:
     if not 1 <= version <= MAX_VERSION:
         raise InvalidMessage("references.archiveData.referenceVersion is out of range")
     return version
-
-
-def _without_logical_types(schema: Any) -> Any:
-    """Longs stay longs, as in JSON; converting a crafted timestamp beyond the year 9999 would fail, too."""
-    if isinstance(schema, list):
-        return [_without_logical_types(item) for item in schema]
-    if isinstance(schema, dict):
-        return {key: _without_logical_types(item) for key, item in schema.items() if key != "logicalType"}
-    return schema
-
-
-def _schema_of(name: str) -> Any:
-    return _without_logical_types(orjson.loads((CONTRACTS / f"{name}.avsc").read_bytes()))
-
-
-_AVRO = {name: fastavro.parse_schema(_schema_of(name)) for name in (COMMAND_TYPE, RUN_COMMAND_TYPE)}
-
-_BEGINNING = fastavro.parse_schema(
-    {"type": "record", "name": "Beginning", "fields": _schema_of(COMMAND_TYPE)["fields"][:2]}
-)
-"""Identity and type, with which each command begins: they tell which one it is."""
-
-
-def _from_avro(value: bytes) -> Mapping[str, Any]:
-    name = _avro(value, _BEGINNING, "command")[0]["type"]["name"]
-    if name not in _AVRO:
-        raise InvalidMessage(f"unknown message type {name[:100]!r}")
-    record, end = _avro(value, _AVRO[name], name)
-    if end != len(value):
-        raise InvalidMessage(f"framed Avro with {len(value) - end} bytes after a {name}")
-    return record
-
-
-def _avro(value: bytes, schema: Any, what: str) -> tuple[Mapping[str, Any], int]:
-    """A record behind the frame, and where it ends."""
-    body = BytesIO(value)
-    body.seek(_FRAME)
-    try:
-        record = fastavro.schemaless_reader(body, schema, None)
-    except Exception as error:  # fastavro raises whatever the bytes make it run into
-        raise InvalidMessage(f"framed Avro, but not a {what}: {type(error).__name__}") from None
-    return cast("Mapping[str, Any]", record), body.tell()

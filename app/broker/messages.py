@@ -20,6 +20,7 @@ RUN_COMMAND_TYPE = "BackfillMetadataCommand"
 RUN_COMMAND_TYPE_VERSION = "1.0.0"
 EVENT_TYPE = "SharedArchivedArtifactVersionCreatedEvent"
 EVENT_TYPE_VERSION = "2.0.2"
+EVENT_KEY_TYPE = "ProcessIdMessageKey"
 DOMAIN_EVENT_VERSION = "1.3.0"
 JOB_EVENT_TYPE = "BackfillJobStateChangedEvent"
 JOB_EVENT_TYPE_VERSION = "1.0.0"
@@ -182,9 +183,9 @@ def job_state_changed_key(job_id: UUID) -> bytes:
     return str(job_id).encode()
 
 
-def event_key(job_id: UUID) -> bytes:
-    """Kafka key of an event, a `ProcessIdMessageKey`: `{"processId":"<job id>"}`."""
-    return b'{"processId":"%s"}' % str(job_id).encode()
+def event_key(job_id: UUID) -> Json:
+    """Kafka key of an event, a `ProcessIdMessageKey`."""
+    return {"processId": str(job_id)}
 
 
 def epoch_millis(moment: datetime) -> int:

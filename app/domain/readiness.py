@@ -9,6 +9,7 @@ DATABASE = "database"
 BROKER = "broker"
 OBJECT_STORE = "objectstore"
 ISSUER = "issuer"
+SCHEMA_REGISTRY = "schema-registry"
 COMPONENTS = (DATABASE, BROKER, OBJECT_STORE, ISSUER)
 
 CONFIGURATION = "configuration"
@@ -43,12 +44,21 @@ class Condition:
 class Readiness:
     """Components by name. The service is ready once each was seen, while the database is available, and until it stops.
 
+    `optional` ones are watched and named as the others, but the service is ready without them.
+
     Work and the watch test the same components in different ways: a bucket can answer the watch and refuse every
     object. So each of the two clears only its own reports.
     """
 
-    def __init__(self, components: Iterable[str], now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._components = tuple(components)
+    def __init__(
+        self,
+        components: Iterable[str],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        optional: Iterable[str] = (),
+    ) -> None:
+        self._required = tuple(components)
+        self._components = (*self._required, *optional)
         self._now = now
         self._seen: set[str] = set()
         self._by_work: dict[str, tuple[str, float]] = {}
@@ -175,5 +185,5 @@ class Readiness:
 
     @property
     def ready(self) -> bool:
-        everything_seen = all(name in self._seen for name in self._components)
+        everything_seen = all(name in self._seen for name in self._required)
         return everything_seen and DATABASE not in self.problems and not self.stopping

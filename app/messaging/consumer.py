@@ -5,7 +5,6 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Sequence
 from time import monotonic
-from typing import NamedTuple
 
 from typing_extensions import override
 
@@ -13,9 +12,10 @@ from app.broker import Consumer, Partition, Record
 from app.domain.errors import Unavailable
 from app.domain.readiness import BROKER, Readiness
 from app.messaging.dead_letters import DeadLetterWork, SendDeadLetter
-from app.messaging.dispatch import Acknowledged, DeadLetter, Dispatcher
+from app.messaging.dispatch import Acknowledged, DeadLetter, Dispatcher, Undecoded
 from app.messaging.offsets import Offsets
 from app.messaging.slots import Slots
+from app.messaging.undecoded import FindSchema, Taken, WaitingForSchemas
 from app.messaging.work import Free, PuttingBack, Work
 from app.outages import note_available, note_outage
 
@@ -75,18 +75,11 @@ class Settling(Work):
         return self._offsets.revoked
 
 
-class _Taken(NamedTuple):
-    """A polled record, and the offsets of its partition at the time of the poll: a later assignment has new ones."""
-
-    record: Record
-    offsets: Offsets
-
-
 class CommandLoop:
     """One member of the consumer group.
 
     The mutable state: the offsets of each assigned partition; the polled records that wait for their look-up; the
-    look-up that runs; and, in the slots, all accepted work.
+    look-up that runs; the records that wait for a schema; and, in the slots, all accepted work.
     """
 
     def __init__(
@@ -96,14 +89,17 @@ class CommandLoop:
         slots: Slots,
         send_dead_letter: SendDeadLetter,
         readiness: Readiness,
+        find_schema: FindSchema | None = None,
     ) -> None:
+        """`find_schema` is needed where records may be `Undecoded`."""
         self._consumer = consumer
         self._dispatcher = dispatcher
         self._slots = slots
         self._send_dead_letter = send_dead_letter
         self._readiness = readiness
         self._offsets: dict[Partition, Offsets] = {}
-        self._polled: list[_Taken] = []
+        self._polled: list[Taken] = []
+        self._undecoded = WaitingForSchemas(find_schema, self._polled_again)
         self._look_up: asyncio.Task[None] | None = None
         self._looked_up = 0
         """Records of the look-up that runs."""
@@ -124,13 +120,15 @@ class CommandLoop:
         """Handles commands until `stop`. Then it starts no more work, gives running work `shutdown_timeout` seconds,
         commits and leaves the group.
 
-        Committing and leaving take up to `LAST_COMMIT` and `LEAVE` seconds more. Raises the exception of a look-up.
+        Committing and leaving take up to `LAST_COMMIT` and `LEAVE` seconds more. Raises the exception of a look-up, of
+        tasks or of a schema.
         """
         await self._consumer.start(self._revoked)
         try:
             while not stop.is_set():
                 await self._wait_for_look_up()
-                self._hold_back(self._look_up is not None or self._slots.in_hand >= IN_HAND)
+                self._undecoded.check()
+                self._hold_back(self._look_up is not None or self._slots.in_hand + len(self._undecoded) >= IN_HAND)
                 await self._poll()
                 self._begin_look_up()
                 await self._make_room()
@@ -139,6 +137,7 @@ class CommandLoop:
         finally:
             if self._look_up is not None:
                 self._look_up.cancel()
+            self._undecoded.cancel()
             await self._slots.stop(shutdown_timeout)
             await _within(LAST_COMMIT, self._commit())
             await _within(LEAVE, self._consumer.stop())
@@ -157,7 +156,7 @@ class CommandLoop:
         for record in records:
             offsets = self._offsets_of(record.partition)
             offsets.take(record)
-            self._polled.append(_Taken(record, offsets))
+            self._polled.append(Taken(record, offsets))
 
     def _begin_look_up(self) -> None:
         """Starts a look-up; only one runs at a time.
@@ -169,6 +168,10 @@ class CommandLoop:
             polled, self._polled = self._polled, []
             self._looked_up = len(polled)
             self._look_up = asyncio.create_task(self._receive(polled))
+
+    def _polled_again(self, taken: Sequence[Taken]) -> None:
+        """The schema of these records was found, or found to be unknown: they are looked up like polled ones."""
+        self._polled += [each for each in taken if not each.offsets.revoked]
 
     async def _wait_for_look_up(self) -> None:
         """Waits a short time for the running look-up. Raises the exception of the look-up."""
@@ -194,7 +197,7 @@ class CommandLoop:
             self._consumer.resume(assigned)
         self._paused = full
 
-    async def _receive(self, polled: Sequence[_Taken]) -> None:
+    async def _receive(self, polled: Sequence[Taken]) -> None:
         """Looks all polled commands up at once and hands their work to the slots."""
         taken = [each for each in polled if not each.offsets.revoked]
         answers = await self._dispatcher.receive([each.record for each in taken]) if taken else []
@@ -204,6 +207,9 @@ class CommandLoop:
                 continue
             if isinstance(answer, Acknowledged):
                 offsets.settle(record)
+                continue
+            if isinstance(answer, Undecoded):
+                self._undecoded.add(answer.schema_id, Taken(record, offsets))
                 continue
             if isinstance(answer, DeadLetter):
                 answer = DeadLetterWork(record, answer.reason, self._send_dead_letter)
@@ -246,6 +252,7 @@ class CommandLoop:
         for offsets in gone:
             offsets.revoked = True  # nothing of it is looked up or started any more
         self._polled = [each for each in self._polled if not each.offsets.revoked]
+        self._undecoded.forget_revoked()
         await self._slots.drain(lambda work: work.is_void, SETTLE_ON_REVOKE)
         await self._commit_offsets({o.partition: o.due for o in gone if o.due is not None})
         for offsets in gone:

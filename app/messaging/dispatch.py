@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from app.broker import Record
 from app.broker.codec import decode, message_type
+from app.broker.framing import NO_REGISTRY, SchemaNeeded, Schemas
 from app.domain.errors import InvalidMessage
 from app.messaging.work import Work
 
@@ -35,6 +36,13 @@ class DeadLetter:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Undecoded:
+    """The record cannot be decoded yet: the schema that it was written with has to be found first."""
+
+    schema_id: int
+
+
 Answer = Acknowledged | DeadLetter | Work
 
 
@@ -46,25 +54,28 @@ class Handler(Protocol):
 class Dispatcher:
     """`handlers` by message type name (`type.name`); `service` is the name of this service in the target header."""
 
-    def __init__(self, handlers: Mapping[str, Handler], service: str) -> None:
+    def __init__(self, handlers: Mapping[str, Handler], service: str, schemas: Schemas = NO_REGISTRY) -> None:
         self._handlers = handlers
         self._service = service.encode()
+        self._schemas = schemas
 
-    async def receive(self, records: Sequence[Record]) -> list[Answer]:
-        """One answer for each record, in order."""
-        answers: list[Answer | None] = [None] * len(records)
+    async def receive(self, records: Sequence[Record]) -> list[Answer | Undecoded]:
+        """One answer for each record, in order. It waits for the database only, never for the schema registry."""
+        answers: list[Answer | Undecoded | None] = [None] * len(records)
         by_type: dict[str, list[tuple[int, Received]]] = {}
         for place, record in enumerate(records):
             if self._is_for_another(record):
                 answers[place] = Acknowledged()
                 continue
             try:
-                message = decode(record.value)
+                message = decode(record.value, self._schemas)
                 name = message_type(message)
                 if name not in self._handlers:
                     raise InvalidMessage(f"unknown message type {name[:100]!r}")
             except InvalidMessage as invalid:
                 answers[place] = DeadLetter(str(invalid))
+            except SchemaNeeded as needed:
+                answers[place] = Undecoded(needed.schema_id)
             else:
                 by_type.setdefault(name, []).append((place, Received(message, _traceparent(record))))
         for name, messages in by_type.items():

@@ -8,7 +8,7 @@ from uuid import uuid4
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.broker import Message
-from app.broker.codec import encode
+from app.broker.encoding import JSON, Encoder
 from app.broker.messages import backfill_metadata_command, command_key, create_artifact_command, run_key
 from app.db import commands
 from app.db.commands import OwedTask
@@ -32,6 +32,10 @@ class Commands(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def encoder(self) -> Encoder:
+        """Is prepared before commands are loaded: nothing waits for a registry while a transaction is open."""
+
     async def load(self, connection: AsyncConnection, items: Sequence[ItemId]) -> list[Owed]: ...
 
 
@@ -41,7 +45,8 @@ class CreateArtifactCommands:
     box = TASKS
     name = "CreateArtifactCommand"
 
-    def __init__(self, topic: str, system: str, service: str) -> None:
+    def __init__(self, topic: str, system: str, service: str, encoder: Encoder = JSON) -> None:
+        self.encoder = encoder
         self._topic = topic
         self._system = system
         self._service = service
@@ -55,7 +60,9 @@ class CreateArtifactCommands:
         command = create_artifact_command(
             job_id, reference, each.message, each.topic, self._system, self._service, now, uuid4()
         )
-        return Owed(each.id, Message(self._topic, command_key(reference), encode(command)), each.traceparent)
+        return Owed(
+            each.id, Message(self._topic, command_key(reference), self.encoder.encode(command)), each.traceparent
+        )
 
 
 class BackfillMetadataCommands:
@@ -64,7 +71,8 @@ class BackfillMetadataCommands:
     box = BATCHES
     name = "BackfillMetadataCommand"
 
-    def __init__(self, topic: str, system: str, service: str) -> None:
+    def __init__(self, topic: str, system: str, service: str, encoder: Encoder = JSON) -> None:
+        self.encoder = encoder
         self._topic = topic
         self._system = system
         self._service = service
@@ -75,6 +83,6 @@ class BackfillMetadataCommands:
         owed = []
         for item in items:
             command = backfill_metadata_command(item.owner_id, item.position, self._system, self._service, now, uuid4())
-            sent = Message(self._topic, run_key(item.owner_id, item.position), encode(command))
+            sent = Message(self._topic, run_key(item.owner_id, item.position), self.encoder.encode(command))
             owed.append(Owed(item, sent, traces.get(item.owner_id)))
         return owed

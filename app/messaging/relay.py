@@ -13,7 +13,7 @@ from app.broker import Broker, MessageRejected
 from app.db import clock_repair, outbox
 from app.db.database import Database
 from app.domain.errors import Unavailable
-from app.domain.readiness import BROKER, DATABASE, Readiness
+from app.domain.readiness import BROKER, DATABASE, SCHEMA_REGISTRY, Readiness
 from app.messaging.owed import Commands, Owed
 from app.outages import note_available, note_outage
 from app.telemetry import metrics, traces
@@ -129,11 +129,15 @@ class Relay:
     async def publish_once(self) -> int:
         """Makes one claim and sends it; returns how many commands were sent.
 
-        When the broker is unavailable, the unsent commands are released and Unavailable is raised. A command that its
-        topic refuses keeps its lease: it is tried again when the lease ends. Until then it counts in the window of its
-        job, so that a job whose commands are all refused is not tried without pause.
+        When the broker is unavailable, the unsent commands are released and Unavailable is raised. While the schema
+        registry is unavailable and the id of their schema not known yet, nothing is claimed and Unavailable is raised.
+        A command that its topic refuses keeps its lease: it is tried again when the lease ends. Until then it counts in
+        the window of its job, so that a job whose commands are all refused is not tried without pause.
         """
         self._settled = 0
+        if not self._commands.encoder.is_ready:
+            await self._commands.encoder.prepare()
+            note_available(self._readiness, SCHEMA_REGISTRY)
         box = self._commands.box
         now = self._now()
         lease = now + LEASE

@@ -11,7 +11,10 @@ from app.archiver.announce import EventOptions
 from app.archiver.describe import Target
 from app.broker import Broker
 from app.broker.embedded import EmbeddedBroker
+from app.broker.encoding import JSON, Encoding
 from app.broker.kafka import KafkaBroker, KafkaOptions
+from app.broker.messages import COMMAND_TYPE, EVENT_KEY_TYPE, EVENT_TYPE, RUN_COMMAND_TYPE
+from app.broker.registry import RegistryHttp, RegistryOptions, SchemaRegistry
 from app.domain.archive_types import ArchiveDataType
 from app.domain.forecast import Price
 from app.domain.jobs import FailureThreshold
@@ -28,14 +31,42 @@ from app.sources.oauth import OAuthClientOptions
 from app.sources.transport import HttpOptions
 
 
-def commands(settings: Settings) -> CreateArtifactCommands:
-    backfill = settings.backfill
-    return CreateArtifactCommands(backfill.topic, backfill.system_name, backfill.service_name)
+@asynccontextmanager
+async def open_registry(settings: Settings) -> AsyncIterator[SchemaRegistry | None]:
+    """The schema registry, where one is named; connects to nothing yet."""
+    kafka = settings.kafka
+    if kafka.schema_registry_url is None:
+        yield None
+        return
+    password = kafka.schema_registry_password
+    options = RegistryOptions(
+        kafka.schema_registry_url,
+        kafka.schema_registry_username,
+        None if password is None else password.get_secret_value(),
+    )
+    http = RegistryHttp(options, trusted(kafka.schema_registry_ca))
+    registry = SchemaRegistry(http, auto_register=kafka.auto_register_schema)
+    try:
+        yield registry
+    finally:
+        await registry.close()
 
 
-def run_commands(settings: Settings) -> BackfillMetadataCommands:
+def encoding_of(settings: Settings, registry: SchemaRegistry | None) -> Encoding:
+    return Encoding(registry if settings.kafka.encoding == "avro" else None)
+
+
+def commands(settings: Settings, encoding: Encoding) -> CreateArtifactCommands:
     backfill = settings.backfill
-    return BackfillMetadataCommands(backfill.topic, backfill.system_name, backfill.service_name)
+    encoder = encoding.of(backfill.topic, COMMAND_TYPE)
+    return CreateArtifactCommands(backfill.topic, backfill.system_name, backfill.service_name, encoder)
+
+
+def run_commands(settings: Settings, encoding: Encoding) -> BackfillMetadataCommands:
+    backfill = settings.backfill
+    # a schema that nobody needs is neither registered nor missed
+    encoder = encoding.of(backfill.topic, RUN_COMMAND_TYPE) if settings.metadata_backfill.enabled else JSON
+    return BackfillMetadataCommands(backfill.topic, backfill.system_name, backfill.service_name, encoder)
 
 
 def run_options(settings: Settings) -> RunOptions:
@@ -55,13 +86,16 @@ def topics_of(settings: Settings) -> Sequence[str]:
     return [topic, dead_letter_topic(topic), *dict.fromkeys(events)]
 
 
-def events(settings: Settings) -> EventOptions | None:
+def events(settings: Settings, encoding: Encoding) -> EventOptions | None:
     if not settings.archived_artifact.enabled:
         return None
+    topic = settings.archived_artifact.event_topic
     return EventOptions(
-        topic=settings.archived_artifact.event_topic,
+        topic=topic,
         system=settings.archived_artifact.system_name,
         service=settings.kafka.service_name or settings.backfill.service_name,
+        key=encoding.of(topic, EVENT_KEY_TYPE),
+        value=encoding.of(topic, EVENT_TYPE),
     )
 
 

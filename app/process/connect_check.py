@@ -12,13 +12,14 @@ from typing_extensions import override
 
 from app.api.auth.callers import KeySets
 from app.broker import Broker
+from app.broker.registry import SchemaRegistry
 from app.catalog.registry import Registry
 from app.db.database import Database
 from app.domain.errors import PermanentFailure, TransientFailure, Unavailable
 from app.domain.readiness import BROKER, DATABASE, ISSUER, Readiness
 from app.objectstore import ObjectStore
 from app.process import adapters
-from app.process.probes import Probes, StartRefused, check_database
+from app.process.probes import Probes, StartRefused, check_database, probe_of_schemas
 from app.process.watch import Probe
 from app.settings.model import Settings
 from app.sources.oauth import TokenCache
@@ -71,13 +72,14 @@ async def _tried(what: str, look: Probe) -> TriedServers:
 
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[Mapping[str, Probe]]:
-    """The connections to try, by name. For a further server, such as a schema registry, add one entry."""
+    """The connections to try, by name. For a further server add one entry."""
     careful = _that_makes_nothing(settings)
     tries: dict[str, Probe] = {}
     async with AsyncExitStack() as stack:
         database = Database(settings.datasource.url.get_secret_value(), pool_size=1)
         stack.push_async_callback(_close, database.close)
         objects = await stack.enter_async_context(adapters.open_object_store(careful))
+        registry = await stack.enter_async_context(adapters.open_registry(careful))
         broker = adapters.open_broker(careful)
         stack.push_async_callback(_close, broker.close)
 
@@ -98,6 +100,8 @@ async def _opened(settings: Settings) -> AsyncIterator[Mapping[str, Probe]]:
         topics = adapters.topics_of(settings)
         tries[DATABASE] = found[DATABASE]
         tries[f"topics {', '.join(topics)}"] = _topics(settings, broker, topics, found[BROKER])
+        if registry is not None:
+            tries[f"schema registry {settings.kafka.schema_registry_url}"] = _schemas(settings, registry)
         for bucket in adapters.target(settings).buckets:
             tries[f"object store, {bucket}"] = _bucket(settings, objects, bucket)
         for issuer in settings.resource_server.issuers:
@@ -120,7 +124,7 @@ def _that_makes_nothing(settings: Settings) -> Settings:
     store = settings.object_storage
     return dataclasses.replace(
         settings,
-        kafka=dataclasses.replace(settings.kafka, create_topics=False),
+        kafka=dataclasses.replace(settings.kafka, create_topics=False, auto_register_schema=False),
         object_storage=dataclasses.replace(store, storage=dataclasses.replace(store.storage, create_bucket=False)),
     )
 
@@ -143,6 +147,15 @@ def _topics(settings: Settings, broker: Broker, topics: Sequence[str], look: Pro
             await asyncio.sleep(AGAIN)
 
     return try_topics
+
+
+def _schemas(settings: Settings, registry: SchemaRegistry) -> Probe:
+    encoding = adapters.encoding_of(settings, registry)
+    for make in (adapters.commands, adapters.run_commands, adapters.events):
+        make(settings, encoding)
+    look = probe_of_schemas(registry, encoding)
+    # the service registers what is missing
+    return registry.ping if settings.kafka.auto_register_schema else look
 
 
 def _bucket(settings: Settings, objects: ObjectStore, bucket: str) -> Probe:

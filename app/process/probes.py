@@ -1,4 +1,4 @@
-"""Probes of what the service needs from others: database, topics, buckets, keys."""
+"""Probes of what the service needs from others: database, topics, buckets, keys, schemas of messages."""
 
 import asyncio
 import logging
@@ -9,12 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.api.auth.callers import KeySets
 from app.broker import Broker
+from app.broker.encoding import Encoding
+from app.broker.registry import SchemaRegistry
 from app.catalog.registry import Registry
 from app.db import dialect, migrations
 from app.db.connect import Unusable
 from app.db.database import Database, PoolerNotNamed
 from app.domain.errors import NotPrepared, Unavailable
-from app.domain.readiness import BROKER, DATABASE, ISSUER, OBJECT_STORE, Readiness
+from app.domain.readiness import BROKER, DATABASE, ISSUER, OBJECT_STORE, SCHEMA_REGISTRY, Readiness
 from app.objectstore import ObjectStore
 from app.process.watch import Probe
 
@@ -38,15 +40,20 @@ class Probes:
     key_sets: KeySets
     readiness: Readiness
     prepare_database: Callable[[], Awaitable[None]]
+    schemas: Probe | None = None
+    """The probe of the schema registry, where there is one."""
 
     def by_component(self) -> dict[str, Probe]:
         """Each returns where the component is as it should be, and raises Unavailable where not."""
-        return {
+        probes: dict[str, Probe] = {
             DATABASE: self.look_at_database,
             BROKER: self.look_at_topics,
             OBJECT_STORE: self.look_at_buckets,
             ISSUER: self.look_at_keys,
         }
+        if self.schemas is not None:
+            probes[SCHEMA_REGISTRY] = self.schemas
+        return probes
 
     async def look_at_database(self) -> None:
         if self.readiness.has_seen(DATABASE):
@@ -82,6 +89,16 @@ class Probes:
         reason = keys.reason() or keys.problem()
         if reason is not None:
             raise Unavailable(ISSUER, reason)
+
+
+def probe_of_schemas(registry: SchemaRegistry, encoding: Encoding) -> Probe:
+    """The registry answers, and has the schemas of what is published; where that is allowed, they are registered."""
+
+    async def look_at_schemas() -> None:
+        await registry.ping()
+        await encoding.prepare()
+
+    return look_at_schemas
 
 
 OLDER = "the database is older than this release: run `pas migrate`, or start with --migrate"

@@ -20,13 +20,16 @@ from app.archiver.preflight import Preflights
 from app.archiver.records import Records
 from app.archiver.resolve import source_of
 from app.broker import Broker
+from app.broker.encoding import Encoding
+from app.broker.framing import NO_REGISTRY, Schemas
 from app.broker.messages import COMMAND_TYPE, RUN_COMMAND_TYPE
+from app.broker.registry import SchemaRegistry
 from app.catalog.live import LiveCatalog
 from app.catalog.registry import Registry, load_registry
 from app.db.database import Database
 from app.db.job_history import JobHistory
 from app.db.outbox import BATCHES, TASKS
-from app.domain.readiness import COMPONENTS, Readiness
+from app.domain.readiness import COMPONENTS, SCHEMA_REGISTRY, Readiness
 from app.domain.system import Hands
 from app.jobs.archive_types import ArchiveTypes
 from app.jobs.away import Away
@@ -48,6 +51,7 @@ from app.messaging.job_events import JobEventRelay
 from app.messaging.relay import Relay, RelayOptions
 from app.messaging.slot_policy import slot_limit
 from app.messaging.slots import Slots
+from app.messaging.undecoded import find_schema
 from app.metadata.backfill import MetadataBackfill
 from app.metadata.content import Contents
 from app.metadata.control import RunControl
@@ -57,7 +61,7 @@ from app.metadata.search import Artifacts
 from app.objectstore import ObjectStore
 from app.process import adapters
 from app.process.check_config import load_catalog
-from app.process.probes import Probes, StartRefused, check_database, refuse_unusable
+from app.process.probes import Probes, StartRefused, check_database, probe_of_schemas, refuse_unusable
 from app.process.reload import Reload, digest
 from app.process.supervision import Supervision
 from app.process.watch import Probe, Watch
@@ -100,6 +104,8 @@ class Parts:
     extractor: Extractor
     history: JobHistory
     dead_letters: DeadLetterCounts
+    schemas: SchemaRegistry | None
+    encoding: Encoding
 
 
 @asynccontextmanager
@@ -110,10 +116,12 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
     """
     seen = digest(settings.archive_types_location)
     catalog, registry = load_catalog(settings)
-    readiness = Readiness(COMPONENTS)
     live = LiveCatalog(catalog)
     async with AsyncExitStack() as stack:
         stack.callback(registry.close)
+        schemas = await stack.enter_async_context(adapters.open_registry(settings))
+        encoding = adapters.encoding_of(settings, schemas)
+        readiness = Readiness(COMPONENTS, optional=() if schemas is None else (SCHEMA_REGISTRY,))
         database = Database(settings.datasource.url.get_secret_value())
         stack.push_async_callback(database.close)
         await refuse_unusable(database, migrate=migrate)
@@ -125,7 +133,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
         stack.push_async_callback(yaml_reader.close)
         budget = ByteBudget(settings.backfill.max_bytes_in_flight)
         sources = await stack.enter_async_context(_sources(settings, budget))
-        run_relay = _run_relay(settings, database, broker, readiness)
+        run_relay = _run_relay(settings, database, broker, readiness, encoding)
         definitions = Definitions(database, adapters.run_options(settings), run_relay.wake)
         extractor = Extractor(objects, registry, readiness, budget, definitions.of)
         history = JobHistory(tells=bool(settings.backfill.event_topic))
@@ -142,6 +150,8 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             extractor,
             history,
             dead_letters,
+            schemas,
+            encoding,
         )
         relay = _relay(parts)
         work = _command_loop(parts, relay, _metadata(parts, run_relay))
@@ -211,6 +221,7 @@ def _probes(parts: Parts, key_sets: KeySets, prepare_database: Callable[[], Awai
         key_sets,
         parts.readiness,
         prepare_database,
+        None if parts.schemas is None else probe_of_schemas(parts.schemas, parts.encoding),
     ).by_component()
 
 
@@ -304,7 +315,9 @@ def _command_loop(parts: Parts, relay: Relay, metadata: MetadataBackfill) -> Com
     records = Records(parts.database, readiness, parts.history, relay.settled, adapters.failure_threshold(settings))
     archiver = Archiver(
         ArchiverOptions(
-            adapters.target(settings), settings.object_storage.object_lock_enabled, adapters.events(settings)
+            adapters.target(settings),
+            settings.object_storage.object_lock_enabled,
+            adapters.events(settings, parts.encoding),
         ),
         parts.catalog,
         parts.registry,
@@ -321,6 +334,7 @@ def _command_loop(parts: Parts, relay: Relay, metadata: MetadataBackfill) -> Com
         lambda row: source_of(parts.catalog.now, row.message, row.config_id),
         backfill.max_attempts,
     )
+    schemas: Schemas = parts.schemas or NO_REGISTRY
     return CommandLoop(
         parts.broker.consumer([backfill.topic], backfill.service_name),
         Dispatcher(
@@ -329,17 +343,20 @@ def _command_loop(parts: Parts, relay: Relay, metadata: MetadataBackfill) -> Com
                 RUN_COMMAND_TYPE: BackfillMetadataHandler(parts.database, readiness, metadata),
             },
             backfill.service_name,
+            schemas,
         ),
         Slots(backfill.concurrency, slot_limit(parts.sources.pacers, backfill.concurrency)),
         lambda record, reason: send_dead_letter(parts.broker, readiness, record, reason, parts.dead_letters.note),
         readiness,
+        lambda schema_id: find_schema(schemas, readiness, schema_id),
     )
 
 
 def _relay(parts: Parts) -> Relay:
     backfill = parts.settings.backfill
     options = RelayOptions(backfill.window, backfill.redelivery_after)
-    return Relay(parts.database, parts.broker, parts.readiness, adapters.commands(parts.settings), options)
+    commands = adapters.commands(parts.settings, parts.encoding)
+    return Relay(parts.database, parts.broker, parts.readiness, commands, options)
 
 
 def _job_events(parts: Parts) -> JobEventRelay | None:
@@ -350,7 +367,9 @@ def _job_events(parts: Parts) -> JobEventRelay | None:
     return JobEventRelay(parts.database, parts.broker, parts.readiness, backfill.event_topic, publisher)
 
 
-def _run_relay(settings: Settings, database: Database, broker: Broker, readiness: Readiness) -> Relay:
+def _run_relay(
+    settings: Settings, database: Database, broker: Broker, readiness: Readiness, encoding: Encoding
+) -> Relay:
     backfill = settings.backfill
     options = RelayOptions(min(backfill.window, BATCHES_OUT), backfill.redelivery_after)
-    return Relay(database, broker, readiness, adapters.run_commands(settings), options)
+    return Relay(database, broker, readiness, adapters.run_commands(settings, encoding), options)

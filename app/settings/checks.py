@@ -1,5 +1,6 @@
 """Finds missing settings, and settings that contradict each other."""
 
+import ssl
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,8 +19,6 @@ def contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
             archive + "metadata-backfill.enabled",
             "needs jeap.processarchive.backfill.enabled, which is false; switch both on or this one off",
         )
-    if settings.kafka.encoding == "avro":
-        yield "jeap.messaging.kafka.encoding", "avro is not built yet; use json"
     if settings.http.timeout > settings.http.total_timeout:
         yield archive + "http.timeout", f"must not be longer than {archive}http.total-timeout"
     if settings.http.max_response_size > backfill.max_bytes_in_flight:
@@ -28,6 +27,7 @@ def contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
             f"must not be larger than {archive}backfill.max-bytes-in-flight, or such a document would wait for ever",
         )
     yield from _kafka_contradictions(settings.kafka)
+    yield from _registry_contradictions(settings.kafka)
     yield from _database_files(settings.datasource.url.get_secret_value())
     connection = settings.object_storage.connection
     if (connection.access_key is None) != (connection.secret_key is None):
@@ -135,6 +135,38 @@ def _kafka_contradictions(kafka: Kafka) -> Iterator[tuple[str, str]]:
     if (kafka.ssl_cert_file is None) != (kafka.ssl_key_file is None):
         missing, other = ("cert", "key") if kafka.ssl_cert_file is None else ("key", "cert")
         yield f"{group}ssl-{missing}-file", f"missing, while {group}ssl-{other}-file is given"
+
+
+def _registry_contradictions(kafka: Kafka) -> Iterator[tuple[str, str]]:
+    group = "jeap.messaging.kafka."
+    url, ca = kafka.schema_registry_url, kafka.schema_registry_ca
+    if url is None:
+        if kafka.encoding == "avro":
+            yield group + "schema-registry-url", f"missing; required while {group}encoding is avro"
+        for name, given in (
+            ("username", kafka.schema_registry_username),
+            ("password", kafka.schema_registry_password),
+            ("ca", ca),
+        ):
+            if given is not None:
+                yield f"{group}schema-registry-{name}", f"given, but {group}schema-registry-url is not"
+        return
+    if (kafka.schema_registry_username is None) != (kafka.schema_registry_password is None):
+        missing, other = ("username", "password")[:: 1 if kafka.schema_registry_username is None else -1]
+        yield f"{group}schema-registry-{missing}", f"missing, while {group}schema-registry-{other} is given"
+    if "?" in url:
+        yield group + "schema-registry-url", "must not have a query (?)"
+    if ca is None:
+        return
+    if not url.startswith("https"):
+        yield group + "schema-registry-ca", f"given, but {group}schema-registry-url is not https"
+    elif not ca.is_file():
+        yield group + "schema-registry-ca", f"no such file: {ca}"
+    else:
+        try:
+            ssl.create_default_context(cafile=ca)
+        except (OSError, ValueError):
+            yield group + "schema-registry-ca", f"no PEM file of certificates: {ca}"
 
 
 def _issuer_contradictions(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -68,7 +68,7 @@ _REPLACED = (
     "jeap.processarchive.objectstorage.storage.bucket",
     "server.address",
 )
-_KEPT = {"jeap.messaging.kafka." + name for name in ("system-name", "service-name", "encoding", "create-topics")}
+_KEPT = {"jeap.messaging.kafka." + name for name in ("system-name", "service-name", "create-topics")}
 
 
 def _is_replaced(name: str) -> bool:
@@ -78,7 +78,8 @@ def _is_replaced(name: str) -> bool:
 def embedded_overrides(settings: Settings, data_dir: Path) -> tuple[Settings, list[str]]:
     """The settings of embedded mode on 127.0.0.1, and the names of the given properties that they replace.
 
-    Replaced are Kafka connection, datasource, object store connection, bucket and issuers.
+    Replaced are Kafka connection with encoding and schema registry, datasource, object store connection, bucket and
+    issuers.
     """
     data_dir = data_dir.resolve()
     replaced = sorted(filter(_is_replaced, settings.given))
@@ -90,7 +91,6 @@ def embedded_overrides(settings: Settings, data_dir: Path) -> tuple[Settings, li
         kafka=Kafka(
             system_name=old.system_name,
             service_name=old.service_name,
-            encoding=old.encoding,
             create_topics=old.create_topics,
         ),
         datasource=Datasource(SecretStr(f"sqlite:///{data_dir / 'pas.sqlite'}")),

@@ -307,8 +307,27 @@ class Kafka:
         "encoding",
         values.choice("json", "avro"),
         "json",
-        "encoding of what is published: `json` (`avro` is not built yet)",
+        "encoding of what is published, `json` or `avro`; both are read whatever is set",
         shown="`json`",
+    )
+    schema_registry_url: str | None = setting(
+        "schema-registry-url", values.http_url, None, "schema registry (Confluent's REST API); required with `avro`"
+    )
+    schema_registry_username: str | None = setting(
+        "schema-registry-username", values.text, None, "user for basic authentication"
+    )
+    schema_registry_password: SecretStr | None = setting(
+        "schema-registry-password", values.secret, None, "password for basic authentication (secret)"
+    )
+    schema_registry_ca: Path | None = setting(
+        "schema-registry-ca", values.path, None, "PEM file of the authorities trusted for it", shown="system's"
+    )
+    auto_register_schema: bool = setting(
+        "auto-register-schema",
+        values.boolean,
+        True,
+        "register schemas of messages that the registry does not have; `false`: work waits until they are there",
+        shown="`true`",
     )
 
 

@@ -6,6 +6,7 @@ from tests.servers.oauth import DEFAULT_CLIENTS, Client, Oidc
 from tests.servers.pgbouncer import PgBouncer
 from tests.servers.postgres import Postgres
 from tests.servers.process import ServerFailed
+from tests.servers.registry import Registry
 from tests.servers.seaweedfs import SeaweedFS
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Oidc",
     "PgBouncer",
     "Postgres",
+    "Registry",
     "SeaweedFS",
     "ServerFailed",
     "ServerUnavailable",

@@ -19,11 +19,19 @@ from tests.servers import (
     oauth,
     pgbouncer,
     postgres,
+    registry,
     seaweedfs,
 )
 from tests.servers.process import ServerProcess
 
-SERVERS = {"kafka": kafka, "postgres": postgres, "s3": seaweedfs, "oidc": oauth, "pgbouncer": pgbouncer}
+SERVERS = {
+    "kafka": kafka,
+    "postgres": postgres,
+    "s3": seaweedfs,
+    "oidc": oauth,
+    "pgbouncer": pgbouncer,
+    "registry": registry,
+}
 
 
 def main() -> int:

@@ -68,7 +68,7 @@ def built(reference: Reference) -> list[tuple[str, dict[str, Any]]]:
         NOW,
         uuid4(),
     )
-    key = json.loads(messages.event_key(JOB))
+    key = messages.event_key(JOB)
     batch = messages.backfill_metadata_command(JOB, 2**31 - 1, "SYS", "pas", NOW, uuid4())
     return list(zip(NAMES, [command, event, key, batch], strict=True))
 
@@ -118,6 +118,8 @@ def shape_of_avro(kind: Any) -> Any:
             return {f["name"] + ("?" if "default" in f else ""): shape_of_avro(f["type"]) for f in kind["fields"]}
         case {"type": "array"}:
             return [shape_of_avro(kind["items"])]
+        case {"type": "string", "avro.java.string": "String"}:
+            return "string"
         case {"type": "long"} | "long" | "int":
             return "integer"
         case list():

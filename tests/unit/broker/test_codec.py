@@ -11,6 +11,7 @@ import fastavro
 import pytest
 
 from app.broker import codec, messages
+from app.broker.framing import CONTRACTS
 from app.domain.errors import InvalidMessage
 from app.domain.jobs import Reference
 from tests.unit.broker.golden import commands, value_of
@@ -130,7 +131,7 @@ def test_fields_that_make_no_command_are_named(change: Change, reason: str) -> N
 def test_another_type_in_avro_is_an_unknown_type() -> None:
     other = command()
     other["type"]["name"] = "OtherCommand"
-    schema = json.loads((codec.CONTRACTS / "CreateArtifactCommand.avsc").read_text())
+    schema = json.loads((CONTRACTS / "CreateArtifactCommand.avsc").read_text())
     body = BytesIO()
     fastavro.schemaless_writer(body, schema, other)
     with pytest.raises(InvalidMessage, match="unknown message type 'OtherCommand'"):

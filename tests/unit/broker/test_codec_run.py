@@ -11,6 +11,7 @@ import fastavro
 import pytest
 
 from app.broker import codec, messages
+from app.broker.framing import CONTRACTS
 from app.domain.errors import InvalidMessage
 
 RUN = UUID("4f1c9b8e-2d53-4c0e-9a57-6a3b6f0c7d21")
@@ -22,7 +23,7 @@ def command() -> dict[str, Any]:
 
 
 def avro(message: dict[str, Any]) -> bytes:
-    schema = json.loads((codec.CONTRACTS / "BackfillMetadataCommand.avsc").read_text())
+    schema = json.loads((CONTRACTS / "BackfillMetadataCommand.avsc").read_text())
     body = BytesIO()
     fastavro.schemaless_writer(body, schema, message)
     return FRAME + body.getvalue()

@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from app.broker import messages
+from app.broker.codec import encode
 from app.domain.artifacts import StoredArtifact
 from app.domain.identity import hash_of_text
 from app.domain.jobs import Reference
@@ -82,7 +83,7 @@ def test_the_key_of_a_command_is_the_reference_id() -> None:
 
 def test_the_key_of_an_event_names_the_job() -> None:
     job = UUID("99999999-9999-4999-8999-999999999999")
-    assert messages.event_key(job) == b'{"processId":"99999999-9999-4999-8999-999999999999"}'
+    assert encode(messages.event_key(job)) == b'{"processId":"99999999-9999-4999-8999-999999999999"}'
 
 
 @pytest.mark.parametrize("millis", [0, 1, 294, 999, 1_795_332_517_294, 1_795_332_517_999])

@@ -1,0 +1,89 @@
+"""How our messages are encoded: as JSON, or as framed Avro under the id that the schema registry gave their schema."""
+
+from collections.abc import Mapping
+from io import BytesIO
+from typing import Any, Protocol
+
+import fastavro
+import orjson
+
+from app.broker.codec import encode
+from app.broker.framing import MAGIC, contract, without_logical_types
+from app.broker.registry import SchemaRegistry
+
+
+class Encoder(Protocol):
+    """Encodes the messages of one type for one topic. `prepare` comes before the first `encode`."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether `prepare` has nothing to do any more."""
+
+    async def prepare(self) -> None:
+        """Returns once messages can be encoded. Raises Unavailable."""
+
+    def encode(self, message: Mapping[str, Any]) -> bytes: ...
+
+
+class JsonEncoder:
+    """Compact UTF-8 JSON."""
+
+    is_ready = True
+
+    async def prepare(self) -> None: ...
+
+    def encode(self, message: Mapping[str, Any]) -> bytes:
+        return encode(message)
+
+
+JSON = JsonEncoder()
+
+
+class AvroEncoder:
+    """The subject is `<topic>-<full name of the record>`, as in the Java service, so that both share ids."""
+
+    def __init__(self, registry: SchemaRegistry, topic: str, record: str) -> None:
+        """`record` names a schema of contracts/messages."""
+        self._registry = registry
+        self._registered = contract(record)
+        schema = orjson.loads(self._registered)
+        self.subject = f"{topic}-{schema['namespace']}.{schema['name']}"
+        self._schema = fastavro.parse_schema(without_logical_types(schema))
+        self._frame: bytes | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        return self._frame is not None
+
+    async def prepare(self) -> None:
+        if self._frame is None:
+            found = await self._registry.id_of(self.subject, self._registered)
+            self._frame = MAGIC + found.to_bytes(4, "big")
+
+    def encode(self, message: Mapping[str, Any]) -> bytes:
+        assert self._frame is not None  # noqa: S101 - `prepare` comes first
+        out = BytesIO()
+        out.write(self._frame)
+        fastavro.schemaless_writer(out, self._schema, message)
+        return out.getvalue()
+
+
+class Encoding:
+    """Makes the encoders, and remembers them. Without a registry messages are JSON."""
+
+    def __init__(self, registry: SchemaRegistry | None = None) -> None:
+        self._registry = registry
+        self._made: list[Encoder] = []
+
+    def of(self, topic: str, record: str) -> Encoder:
+        """The encoder of the messages `record` on a topic; a key has one of its own."""
+        if self._registry is None:
+            return JSON
+        encoder = AvroEncoder(self._registry, topic, record)
+        self._made.append(encoder)
+        return encoder
+
+    async def prepare(self) -> None:
+        """Prepares all encoders that were made. Raises Unavailable."""
+        for encoder in self._made:
+            await encoder.prepare()

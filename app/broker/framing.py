@@ -1,0 +1,121 @@
+"""Confluent's frame around Avro (0, the id of the writer's schema in four bytes, the record), and who knows schemas."""
+
+from io import BytesIO
+from typing import Any, Protocol, cast
+
+import fastavro
+import orjson
+
+from app import shipped
+from app.avro.writers_schema import NotOfSchema
+from app.broker.messages import COMMAND_TYPE, RUN_COMMAND_TYPE
+from app.domain.errors import InvalidMessage
+
+CONTRACTS = shipped.FILES / "contracts" / "messages"
+
+MAGIC = b"\0"
+FRAME = 5
+"""Bytes before the record."""
+
+NO_REGISTRY_TEXT = "no schema registry is configured (jeap.messaging.kafka.schema-registry-url)"
+
+
+class SchemaNeeded(Exception):
+    """The schema with this id has to be found before the record can be decoded: `Schemas.find`."""
+
+    def __init__(self, schema_id: int) -> None:
+        super().__init__(f"schema {schema_id} is not known yet")
+        self.schema_id = schema_id
+
+
+class Schema(Protocol):
+    """The schema that a record was written with. Both raise NotOfSchema."""
+
+    def fields(self, message: bytes, start: int) -> dict[str, Any]:
+        """The fields, as our own messages have them: moments are numbers."""
+
+    def values(self, message: bytes, start: int) -> dict[str, Any]:
+        """The values, as paths see them: moments are texts in ISO format."""
+
+
+class Schemas(Protocol):
+    """The schemas of writers by id: those of a registry, or `NO_REGISTRY`."""
+
+    def known(self, schema_id: int) -> Schema | None:
+        """None where `find` has to be called first. Raises InvalidMessage."""
+
+    async def find(self, schema_id: int) -> Schema:
+        """Raises InvalidMessage, Unavailable."""
+
+
+def schema_of(value: bytes, schemas: Schemas) -> Schema:
+    """The schema of a framed record. Raises InvalidMessage, SchemaNeeded."""
+    if len(value) < FRAME:
+        raise InvalidMessage("framed Avro without the id of a schema")
+    schema_id = int.from_bytes(value[1:FRAME], "big")
+    schema = schemas.known(schema_id)
+    if schema is None:
+        raise SchemaNeeded(schema_id)
+    return schema
+
+
+def contract(record: str) -> bytes:
+    """The schema of one of our messages as it is registered: compact, in the order of the Java library."""
+    return orjson.dumps(orjson.loads((CONTRACTS / f"{record}.avsc").read_bytes()))
+
+
+def without_logical_types(schema: Any) -> Any:
+    """Longs stay longs, as in JSON; converting a crafted timestamp beyond the year 9999 would fail, too."""
+    if isinstance(schema, list):
+        return [without_logical_types(item) for item in schema]
+    if isinstance(schema, dict):
+        return {key: without_logical_types(item) for key, item in schema.items() if key != "logicalType"}
+    return schema
+
+
+def _schema_of(name: str) -> Any:
+    return without_logical_types(orjson.loads(contract(name)))
+
+
+_OURS = {name: fastavro.parse_schema(_schema_of(name)) for name in (COMMAND_TYPE, RUN_COMMAND_TYPE)}
+
+_BEGINNING = fastavro.parse_schema(
+    {"type": "record", "name": "Beginning", "fields": _schema_of(COMMAND_TYPE)["fields"][:2]}
+)
+"""Identity and type, with which each command begins: they tell which one it is."""
+
+
+class _OurSchemas:
+    """Where there is no registry, commands are taken for what they say they are, and read with our own schemas."""
+
+    def known(self, _schema_id: int) -> Schema:
+        return self
+
+    async def find(self, _schema_id: int) -> Schema:
+        return self
+
+    def fields(self, message: bytes, start: int) -> dict[str, Any]:
+        name = _read(message, start, _BEGINNING, "command")[0]["type"]["name"]
+        if name not in _OURS:
+            raise InvalidMessage(f"unknown message type {name[:100]!r}")
+        record, end = _read(message, start, _OURS[name], name)
+        if end != len(message):
+            raise NotOfSchema(f"{len(message) - end} bytes after a {name}; {NO_REGISTRY_TEXT}")
+        return record
+
+    def values(self, message: bytes, start: int) -> dict[str, Any]:
+        raise InvalidMessage(f"framed Avro, and {NO_REGISTRY_TEXT}")
+
+
+NO_REGISTRY: Schemas = _OurSchemas()
+
+
+def _read(message: bytes, start: int, schema: Any, what: str) -> tuple[dict[str, Any], int]:
+    """A record behind `start`, and where it ends."""
+    body = BytesIO(message)
+    body.seek(start)
+    try:
+        record = cast("dict[str, Any]", fastavro.schemaless_reader(body, schema, None))
+    except Exception as error:  # fastavro raises whatever the bytes make it run into
+        raise NotOfSchema(f"not a {what}: {type(error).__name__}; {NO_REGISTRY_TEXT}") from None
+    return record, body.tell()
