@@ -26,3 +26,9 @@ def _records(file: str, topic: str | None) -> list[dict[str, Any]]:
     records = json.loads((Path(__file__).parent / file).read_text())
     found: list[dict[str, Any]] = records[topic] if topic else next(iter(records.values()))
     return found
+
+
+def schemas_registered() -> dict[int, Any]:
+    """The schemas of commands, keys and events by the ids that the registry gave them."""
+    schemas = json.loads((Path(__file__).parent / "schemas-registered.json").read_text())
+    return {int(number): schema for number, schema in schemas.items()}
