@@ -9,13 +9,17 @@ from uuid import UUID
 import orjson
 import pytest
 
+from app import outages
 from app.archiver.announce import EventOptions, announce
 from app.broker import Message
+from app.broker.encoding import Encoding
+from app.broker.messages import EVENT_TYPE
 from app.domain.artifacts import ArchiveTask
 from app.domain.errors import Unavailable
 from app.domain.jobs import Reference, TaskId
 from app.domain.readiness import BROKER, Readiness
 from tests.support.rows import stored_artifact
+from tests.support.schema_registry import client_of, refused, schema_registry
 
 JOB = UUID("88dbb65f-9634-4685-bc86-17b72d715d3e")
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -59,6 +63,25 @@ async def test_an_event_says_where_the_artifact_lies_and_what_it_is_of() -> None
     }
     assert event["references"]["archivedArtifact"]["version"] is None
     assert event["payload"] == {"expiration": {"days": 90}, "metadata": [{"name": "name", "value": "ä"}]}
+
+
+async def test_an_event_waits_until_the_ids_of_its_schemas_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outages, "FIRST_PAUSE", 0.001)
+    broker, readiness = Sent(), Readiness(())
+    async with schema_registry() as fake:
+        fake.misbehave = lambda _request: refused(50002) if len(fake.requests) < 3 else None
+        encoding = Encoding(client_of(fake))
+        key, value = encoding.of("events", "ProcessIdMessageKey"), encoding.of("events", EVENT_TYPE)
+        options = replace(OPTIONS, key=key, value=value)
+        for _ in range(2):
+            await announce(cast("Any", broker), readiness, options, stored_artifact(), TASK, PARENT)
+        assert set(fake.subjects) == {
+            "events-ch.admin.bit.jeap.messagetype.shared.processid.ProcessIdMessageKey",
+            f"events-ch.admin.bit.jeap.event.shared.processarchive.archivedartifactversioncreated.{EVENT_TYPE}",
+        }
+    assert readiness.problems == {}
+    assert [message.key for message in broker.messages] == [b"\0\0\0\0\x01" + b"\x48" + str(JOB).encode()] * 2
+    assert all((message.value or b"").startswith(b"\0\0\0\0\x02") for message in broker.messages)
 
 
 async def test_an_event_belongs_to_the_trace_of_its_work_with_a_span_of_its_own() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from app.domain import readiness as module
-from app.domain.readiness import BROKER, DATABASE, UNWATCHED, Readiness, topic_named
+from app.domain.readiness import BROKER, DATABASE, SCHEMA_REGISTRY, UNWATCHED, Readiness, topic_named
 
 TOPIC = topic_named("commands")
 
@@ -29,6 +29,22 @@ def test_a_topic_has_a_problem_of_its_own_and_submissions_are_accepted() -> None
     assert readiness.ready
     readiness.work_goes_on(BROKER)
     assert TOPIC in readiness.problems, "other topics say nothing of this one"
+
+
+def test_an_optional_component_is_named_as_the_others_and_the_service_is_ready_without_it(now: list[float]) -> None:
+    readiness = Readiness((DATABASE, BROKER), (SCHEMA_REGISTRY,))
+    readiness.probe_succeeded(DATABASE)
+    readiness.probe_succeeded(BROKER)
+    assert readiness.ready
+    assert readiness.problems == {SCHEMA_REGISTRY: "not seen yet"}
+    readiness.probe_failed(SCHEMA_REGISTRY, "connection refused")
+    readiness.work_waits(SCHEMA_REGISTRY, "connection refused")
+    now[0] += UNWATCHED + 1
+    readiness.probe_failed(SCHEMA_REGISTRY, "HTTP 503")
+    assert readiness.problems == {SCHEMA_REGISTRY: "HTTP 503"}
+    assert readiness.ready
+    readiness.probe_succeeded(SCHEMA_REGISTRY)
+    assert readiness.problems == {}
 
 
 def test_the_problem_of_a_topic_is_forgotten_when_no_work_says_it_any_more(now: list[float]) -> None:

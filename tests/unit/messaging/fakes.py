@@ -10,8 +10,9 @@ from typing import Any, cast
 from app.broker import Message, Partition, Record
 from app.domain.readiness import BROKER, DATABASE, Readiness
 from app.messaging.consumer import CommandLoop
-from app.messaging.dispatch import Answer, Dispatcher
+from app.messaging.dispatch import Answer, Dispatcher, Undecoded
 from app.messaging.slots import Slots
+from app.messaging.undecoded import FindSchema
 
 FIRST, SECOND = Partition("commands", 0), Partition("commands", 1)
 
@@ -103,7 +104,7 @@ class FakeBroker:
 class FakeDispatcher:
     """Answers with `answer(record)`; a look-up whose first offset is in `held` waits until `release` is called."""
 
-    def __init__(self, answer: Callable[[Record], Answer]) -> None:
+    def __init__(self, answer: "Callable[[Record], Answer | Undecoded]") -> None:
         self.answer = answer
         self.held: dict[int, asyncio.Future[None]] = {}
         self.looked_up: list[list[int]] = []
@@ -119,7 +120,7 @@ class FakeDispatcher:
         else:
             self.held[offset].set_exception(error)
 
-    async def receive(self, polled: Sequence[Record]) -> list[Answer]:
+    async def receive(self, polled: Sequence[Record]) -> list[Answer | Undecoded]:
         first = polled[0].offset
         self.looked_up.append([each.offset for each in polled])
         self._at_once += 1
@@ -141,10 +142,11 @@ class Desk:
     def __init__(
         self,
         consumer: FakeConsumer,
-        answer: Callable[[Record], Answer],
+        answer: "Callable[[Record], Answer | Undecoded]",
         *,
         capacity: int = 100,
         limit: Callable[[str, bool], int] = lambda _lane, _others: 1000,
+        find_schema: FindSchema | None = None,
     ) -> None:
         self.consumer = consumer
         self.dispatcher = FakeDispatcher(answer)
@@ -154,7 +156,12 @@ class Desk:
         self.acknowledge_dead_letter: asyncio.Event | None = None
         self.stop = asyncio.Event()
         self.loop = CommandLoop(
-            consumer, cast("Dispatcher", self.dispatcher), self.slots, self._send_dead_letter, self.readiness
+            consumer,
+            cast("Dispatcher", self.dispatcher),
+            self.slots,
+            self._send_dead_letter,
+            self.readiness,
+            find_schema,
         )
         self.running: asyncio.Task[None] | None = None
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from app.broker import Partition, Record
-from app.messaging.dispatch import Acknowledged, Answer, DeadLetter, Dispatcher, Received
+from app.messaging.dispatch import Acknowledged, Answer, DeadLetter, Dispatcher, Received, Undecoded
+from tests.support.schema_registry import client_of, schema_registry
 
 PARTITION = Partition("commands", 0)
 
@@ -62,6 +63,20 @@ async def test_what_has_no_handler_is_a_dead_letter_and_its_neighbours_are_handl
     assert isinstance(answers[1], DeadLetter)
     assert reason in answers[1].reason
     assert len(answers[1].reason) < 200
+
+
+async def test_a_record_whose_schema_has_to_be_found_first_holds_nobody_up() -> None:
+    handler = Handler()
+    async with schema_registry() as fake:
+        schemas = client_of(fake)
+        framed = b"\0\0\0\0\x07" + b"x"
+        polled = [record(message("A", 1)), record(framed), record(message("A", 2))]
+        answers = await Dispatcher({"A": handler}, "pas", schemas).receive(polled)
+        assert answers == [DeadLetter("1"), Undecoded(7), DeadLetter("2")]
+        fake.add({"type": "record", "name": "R", "fields": []}, schema_id=7)
+        await schemas.find(7)
+        answers = await Dispatcher({"A": handler}, "pas", schemas).receive(polled)
+        assert answers[1] == DeadLetter("framed Avro, but 1 bytes after a R")
 
 
 async def test_a_record_for_another_service_is_passed_over_undecoded_and_one_for_ours_is_not() -> None:

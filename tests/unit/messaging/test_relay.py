@@ -1,6 +1,7 @@
 """The relay: claims, sends with no transaction open, marks; and what it does when the broker or the clock fails it."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ from app.db import tasks
 from app.db.database import Database
 from app.domain.errors import Unavailable
 from app.domain.jobs import TaskId, TaskState
-from app.domain.readiness import BROKER, DATABASE, Readiness
+from app.domain.readiness import BROKER, DATABASE, SCHEMA_REGISTRY, Readiness
 from app.domain.tasks import NoData, Outcome, PutBack, Settlement
 from app.messaging import relay as module
 from app.messaging.owed import BackfillMetadataCommands, Commands, CreateArtifactCommands
@@ -54,6 +55,23 @@ class Office:
         return [command["references"]["archiveData"]["referenceId"] for command in self.sent]
 
 
+class SlowEncoder:
+    """Is away until it is told otherwise."""
+
+    def __init__(self) -> None:
+        self.away = True
+        self.is_ready = False
+
+    async def prepare(self) -> None:
+        if self.away:
+            raise Unavailable(SCHEMA_REGISTRY, "away")
+        self.is_ready = True
+
+    def encode(self, _message: Mapping[str, Any]) -> bytes:
+        assert self.is_ready
+        return b"encoded"
+
+
 async def settle(database: Database, *answers: Settlement) -> None:
     await database.run(lambda c: tasks.settle(c, answers, NOW))
 
@@ -69,6 +87,23 @@ async def test_a_command_says_what_its_task_and_job_say_and_carries_a_trace(data
     [(name, value)] = message.headers
     assert name == "traceparent"
     assert len(value) == 55
+
+
+async def test_while_the_id_of_their_schema_is_not_known_no_commands_are_claimed(database: Database) -> None:
+    job_id = await insert_job(database, 3)
+    encoder = SlowEncoder()
+    office = Office(database, commands=CreateArtifactCommands("commands", "psf", "pas", encoder))
+    stop = asyncio.Event()
+    running = asyncio.create_task(office.relay.run(stop))
+    await until(lambda: office.readiness.problems.get(SCHEMA_REGISTRY) == "away")
+    row = await task_row(database, TaskId(job_id, 1))
+    assert (row["published_at"], row["claimed_until"]) == (None, None)
+    encoder.away = False
+    await until(lambda: len(office.broker.sent) == 3)
+    stop.set()
+    await running
+    assert SCHEMA_REGISTRY not in office.readiness.problems
+    assert {message.value for message in office.broker.sent} == {b"encoded"}
 
 
 async def test_what_was_sent_is_marked_and_not_sent_again(database: Database) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.broker.embedded import EmbeddedBroker
+from app.broker.encoding import JSON, Encoding
 from app.broker.kafka import KafkaBroker
 from app.domain.jobs import FailureThreshold
 from app.objectstore.filesystem import FilesystemObjectStore
@@ -31,16 +32,43 @@ def test_the_topics_are_those_of_commands_dead_letters_and_events() -> None:
     assert adapters.topics_of(load()) == ["commands", "commands-dlq", "events"]
     silent = load("jeap.processarchive.archivedartifact.enabled: false\n")
     assert adapters.topics_of(silent) == ["commands", "commands-dlq"]
-    assert adapters.events(silent) is None
+    assert adapters.events(silent, Encoding()) is None
 
 
 def test_events_are_signed_by_the_service_name_of_kafka_where_it_has_one() -> None:
-    events = adapters.events(load())
+    events = adapters.events(load(), Encoding())
     assert events is not None
     assert (events.topic, events.system, events.service) == ("events", "PSF", "pas")
-    named = adapters.events(load("jeap.messaging.kafka.service-name: archive\n"))
+    named = adapters.events(load("jeap.messaging.kafka.service-name: archive\n"), Encoding())
     assert named is not None
     assert named.service == "archive"
+
+
+AVRO = "jeap.messaging.kafka: {encoding: avro, schema-registry-url: 'http://127.0.0.1:1'}\n"
+
+
+async def test_messages_are_avro_where_that_is_set_and_only_what_is_sent_needs_a_schema() -> None:
+    settings = load(AVRO)
+    async with adapters.open_registry(settings) as registry:
+        assert registry is not None
+        encoding = adapters.encoding_of(settings, registry)
+        events = adapters.events(settings, encoding)
+        assert events is not None
+        assert not any(
+            each.is_ready for each in (adapters.commands(settings, encoding).encoder, events.key, events.value)
+        )
+        assert adapters.run_commands(settings, encoding).encoder is JSON, "no runs, no messages"
+        running = load(AVRO + "jeap.processarchive.metadata-backfill.enabled: true\n")
+        assert not adapters.run_commands(running, encoding).encoder.is_ready
+
+
+async def test_a_registry_may_serve_for_reading_only() -> None:
+    settings = load("jeap.messaging.kafka.schema-registry-url: http://127.0.0.1:1\n")
+    async with adapters.open_registry(settings) as registry:
+        assert registry is not None
+        assert adapters.commands(settings, adapters.encoding_of(settings, registry)).encoder is JSON
+    async with adapters.open_registry(load()) as registry:
+        assert registry is None
 
 
 def test_no_share_is_no_threshold() -> None:

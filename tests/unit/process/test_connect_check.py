@@ -18,6 +18,7 @@ from app.process.check_config import Checked
 from app.process.connect_check import TriedServers, connect
 from app.settings.load import load_settings
 from app.settings.model import Settings
+from tests.support.schema_registry import FakeRegistry, schema_registry
 
 SETTINGS = """
 jeap:
@@ -191,6 +192,27 @@ async def test_keys_of_one_issuer_are_not_those_of_another(
     found = await tried(settings)
     assert found["issuer https://one.example"] is None
     assert found["issuer https://two.example"]
+
+
+async def with_registry(
+    settings: Settings, broker: Broker, store: Store, **kafka: object
+) -> tuple[str | None, FakeRegistry]:
+    """What is said of the registry, and the registry as it was asked."""
+    async with schema_registry() as fake:
+        changed = dataclasses.replace(settings.kafka, schema_registry_url=fake.url, **kafka)  # type: ignore[arg-type]
+        found = await tried(dataclasses.replace(settings, kafka=changed))
+        return found[f"schema registry {fake.url}"], fake
+
+
+async def test_a_schema_registry_is_tried_and_gets_nothing(settings: Settings, broker: Broker, store: Store) -> None:
+    assert not any("schema registry" in what for what in await tried(settings))
+    problem, fake = await with_registry(settings, encoding="avro")
+    assert problem is None
+    assert fake.subjects == fake.compatibility == {}
+    for encoding, said in (("avro", "subject commands-ch.admin"), ("json", "None")):
+        problem, fake = await with_registry(settings, encoding=encoding, auto_register_schema=False)
+        assert str(problem).startswith(said)
+        assert fake.subjects == {}
 
 
 def test_secrets_that_a_reason_quotes_are_blotted_out() -> None:

@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
+from app.broker.encoding import Encoding
 from app.domain.errors import Unavailable
-from app.domain.readiness import DATABASE, OBJECT_STORE, Readiness
-from app.process.probes import Probes
+from app.domain.readiness import DATABASE, OBJECT_STORE, SCHEMA_REGISTRY, Readiness
+from app.process.probes import Probes, probe_of_schemas
 from app.process.watch import Probe
+from tests.support.schema_registry import client_of, refused, schema_registry
 
 
 class Away:
@@ -28,6 +30,36 @@ class Away:
 def look_at_buckets(away: Any) -> Probe:
     nothing: Any = SimpleNamespace()
     return Probes([], ["archive"], away, nothing, away, nothing, nothing, Readiness(()), nothing).look_at_buckets
+
+
+async def test_schemas_are_prepared_once_and_the_registry_is_looked_at_each_time() -> None:
+    async with schema_registry() as fake:
+        client = client_of(fake)
+        encoding = Encoding(client)
+        encoder = encoding.of("t", "ProcessIdMessageKey")
+        look = probe_of_schemas(client, encoding)
+        for _ in range(3):
+            await look()
+        assert encoder.is_ready
+        assert fake.requests.count("GET /schemas/types") == 3
+        assert len(fake.requests) == 6
+        fake.misbehave = lambda _request: refused(50301)
+        with pytest.raises(Unavailable) as caught:
+            await look()
+    assert caught.value.component == SCHEMA_REGISTRY
+
+
+def test_only_where_there_is_a_registry_it_is_looked_at() -> None:
+    nothing: Any = SimpleNamespace()
+
+    async def look() -> None: ...
+
+    def components(schemas: Probe | None) -> set[str]:
+        registry = Readiness(())
+        probes = Probes([], [], nothing, nothing, nothing, nothing, nothing, registry, nothing, schemas)
+        return set(probes.by_component())
+
+    assert components(look) - components(None) == {SCHEMA_REGISTRY}
 
 
 @pytest.mark.parametrize(("store_is_away", "told"), [(True, OBJECT_STORE), (False, DATABASE)])

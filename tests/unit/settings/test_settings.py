@@ -217,7 +217,17 @@ def test_a_single_issuer_can_be_named_as_authorization_server() -> None:
         ("jeap.processarchive.objectstorage.storage.allowed-prefixes: [/a]", "leading slash"),
         ("jeap.processarchive.objectstorage.connection.access-key: a", "secret-key: missing"),
         ("jeap.processarchive.objectstorage.connection.access-url: ftp://x", "http or https"),
-        ("jeap.messaging.kafka.encoding: avro", "not built yet"),
+        ("jeap.messaging.kafka.encoding: avro", "schema-registry-url: missing; required while"),
+        ("jeap.messaging.kafka.encoding: xml", "json, avro"),
+        ("jeap.messaging.kafka.schema-registry-username: a", "schema-registry-url is not"),
+        ("jeap.messaging.kafka.schema-registry-password: hunter2", "schema-registry-url is not"),
+        ("jeap.messaging.kafka: {schema-registry-url: 'http://r', schema-registry-username: a}", "password: missing"),
+        ("jeap.messaging.kafka: {schema-registry-url: 'http://r', schema-registry-password: a}", "username: missing"),
+        ("jeap.messaging.kafka.schema-registry-url: http://a:hunter2@r", "must not contain credentials"),
+        ("jeap.messaging.kafka.schema-registry-url: http://r/?a=b", "must not have a query"),
+        ("jeap.messaging.kafka: {schema-registry-url: 'http://r', schema-registry-ca: ca.pem}", "is not https"),
+        ("jeap.messaging.kafka: {schema-registry-url: 'https://r', schema-registry-ca: no.pem}", "no such file"),
+        ("jeap.messaging.kafka: {schema-registry-url: 'https://r', schema-registry-ca: application.yml}", "no PEM"),
         ("jeap.messaging.kafka.bootstrap-servers: kafka", "host:port"),
         ("jeap.messaging.kafka.username: a", "security-protocol is PLAINTEXT"),
         ("jeap.messaging.kafka: {security-protocol: SSL, ssl-ca-file: nowhere.pem}", "no such file"),
@@ -304,6 +314,18 @@ def test_embedded_replaces_connections_and_keeps_the_rest(tmp_path: Path) -> Non
         "jeap.security.oauth2.resourceserver.issuers[0].jwk-set-uri",
         "server.address",
     )
+
+
+def test_embedded_stays_json_and_says_so() -> None:
+    registry = "jeap.messaging.kafka: {encoding: avro, schema-registry-url: 'http://r', auto-register-schema: false}\n"
+    settings = load(COMPLETE + registry, embedded=Path("data"))
+    assert (settings.kafka.encoding, settings.kafka.schema_registry_url) == ("json", None)
+    assert [name for name in settings.replaced if "schema" in name or "encoding" in name] == [
+        "jeap.messaging.kafka.auto-register-schema",
+        "jeap.messaging.kafka.encoding",
+        "jeap.messaging.kafka.schema-registry-url",
+    ]
+    assert load(COMPLETE + "jeap.messaging.kafka.encoding: avro\n", embedded=Path("data")).embedded
 
 
 def test_embedded_does_not_mind_mistakes_in_what_it_replaces() -> None:
