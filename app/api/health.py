@@ -50,7 +50,7 @@ def health_routes(readiness: Readiness) -> APIRouter:
         "/metrics", summary="Metrics in the Prometheus text format", response_class=Response, responses=_METRICS
     )
     async def show_metrics() -> Response:
-        for component in COMPONENTS:
+        for component in (*COMPONENTS, *readiness.optional):
             metrics.UNAVAILABLE.labels(component).set(component in readiness.problems)
         metrics.CONFIGURATION_WELL.set(readiness.configuration.well)
         return Response(metrics.render(), media_type=metrics.CONTENT_TYPE)

@@ -55,7 +55,8 @@ class NoArchiveData(Exception):
 class Unavailable(Exception):
     """A component that every task needs refuses or is unavailable; the work waits, and no task fails because of it.
 
-    `component` is the word used by /health/ready and the log: `database`, `broker`, `objectstore`, `issuer`.
+    `component` is the word used by /health/ready and the log: `database`, `broker`, `objectstore`, `issuer`,
+    `schema-registry`.
     """
 
     public_reason = "cannot be reached at the moment"

@@ -58,7 +58,8 @@ class Readiness:
         optional: Iterable[str] = (),
     ) -> None:
         self._required = tuple(components)
-        self._components = (*self._required, *optional)
+        self.optional = tuple(optional)
+        self._components = (*self._required, *self.optional)
         self._now = now
         self._seen: set[str] = set()
         self._by_work: dict[str, tuple[str, float]] = {}

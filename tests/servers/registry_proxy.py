@@ -24,7 +24,7 @@ class RegistryProxy(InThread):
             self.refused += 1
             return Answer(status=401, headers={"WWW-Authenticate": "Basic"})
         self.passed += 1
-        headers = {"Content-Type": request.headers.get("content-type", "")}
+        headers = {name: value for name, value in request.headers.items() if name == "content-type"}
         try:
             answer = httpx.request(
                 request.method, self._target + request.target, content=request.body, headers=headers, timeout=10

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from app.broker import codec, messages
+from app.broker.encoding import AvroEncoder
 from app.domain.artifacts import StoredArtifact
 from app.domain.identity import command_idempotence_id, hash_of_text
 from app.domain.jobs import Reference
@@ -194,6 +195,17 @@ def test_the_asyncapi_document_names_sender_and_receiver_of_every_channel() -> N
     for channel in document["channels"].values():
         assert channel["x-sender"]
         assert channel["x-receiver"]
+
+
+def test_the_asyncapi_document_names_the_subjects_that_schemas_are_registered_under() -> None:
+    registry: Any = None  # nothing is asked while encoders are made
+    for name, message in asyncapi()["components"]["messages"].items():
+        if name == "DeadLetter":
+            assert "x-avro" not in message
+            continue
+        assert message["x-avro"]["subject"].replace("{topic}", "t") == AvroEncoder(registry, "t", name).subject
+    key = asyncapi()["components"]["messages"][messages.EVENT_TYPE]["bindings"]["kafka"]["x-avro-key"]
+    assert key["subject"].replace("{topic}", "t") == AvroEncoder(registry, "t", messages.EVENT_KEY_TYPE).subject
 
 
 def test_the_command_topic_carries_both_commands_in_both_directions() -> None:

@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.api.health import health_routes
-from app.domain.readiness import DATABASE, Readiness
+from app.domain.readiness import DATABASE, SCHEMA_REGISTRY, Readiness
 
 
 @pytest.fixture
@@ -45,3 +45,18 @@ async def test_a_refused_configuration_is_named_with_200_and_in_the_metrics(
     readiness.configuration_taken()
     assert (await client.get("/health/ready")).json()["problems"] == {}
     assert await metric(client) == "pas_configuration_well 1.0"
+
+
+async def test_an_optional_component_is_named_and_measured_and_the_service_is_ready() -> None:
+    readiness = Readiness((DATABASE,), optional=(SCHEMA_REGISTRY,))
+    app = FastAPI()
+    app.include_router(health_routes(readiness))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://pas") as client:
+        assert (await client.get("/health/ready")).status_code == 503
+        readiness.probe_succeeded(DATABASE)
+        readiness.probe_failed(SCHEMA_REGISTRY, "HTTP 503")
+        answer = await client.get("/health/ready")
+        assert (answer.status_code, answer.json()["problems"]) == (200, {SCHEMA_REGISTRY: "HTTP 503"})
+        assert 'pas_component_unavailable{component="schema-registry"} 1.0' in (await client.get("/metrics")).text
+        readiness.probe_succeeded(SCHEMA_REGISTRY)
+        assert 'pas_component_unavailable{component="schema-registry"} 0.0' in (await client.get("/metrics")).text

@@ -32,7 +32,7 @@ def test_a_topic_has_a_problem_of_its_own_and_submissions_are_accepted() -> None
 
 
 def test_an_optional_component_is_named_as_the_others_and_the_service_is_ready_without_it(now: list[float]) -> None:
-    readiness = Readiness((DATABASE, BROKER), (SCHEMA_REGISTRY,))
+    readiness = Readiness((DATABASE, BROKER), optional=(SCHEMA_REGISTRY,))
     readiness.probe_succeeded(DATABASE)
     readiness.probe_succeeded(BROKER)
     assert readiness.ready
