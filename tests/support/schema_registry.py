@@ -64,7 +64,8 @@ class FakeRegistry:
             case "PUT", "config", subject:
                 self.compatibility[subject] = body["compatibility"]
                 return well(body)
-        return Answer(status=404, body=b"<html>not here</html>")
+            case _:
+                return Answer(status=404, body=b"<html>not here</html>")
 
 
 def well(content: Any) -> Answer:

@@ -194,9 +194,7 @@ async def test_keys_of_one_issuer_are_not_those_of_another(
     assert found["issuer https://two.example"]
 
 
-async def with_registry(
-    settings: Settings, broker: Broker, store: Store, **kafka: object
-) -> tuple[str | None, FakeRegistry]:
+async def with_registry(settings: Settings, **kafka: object) -> tuple[str | None, FakeRegistry]:
     """What is said of the registry, and the registry as it was asked."""
     async with schema_registry() as fake:
         changed = dataclasses.replace(settings.kafka, schema_registry_url=fake.url, **kafka)  # type: ignore[arg-type]
@@ -208,7 +206,7 @@ async def test_a_schema_registry_is_tried_and_gets_nothing(settings: Settings, b
     assert not any("schema registry" in what for what in await tried(settings))
     problem, fake = await with_registry(settings, encoding="avro")
     assert problem is None
-    assert fake.subjects == fake.compatibility == {}
+    assert (fake.subjects, fake.compatibility) == ({}, {})
     for encoding, said in (("avro", "subject commands-ch.admin"), ("json", "None")):
         problem, fake = await with_registry(settings, encoding=encoding, auto_register_schema=False)
         assert str(problem).startswith(said)
