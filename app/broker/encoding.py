@@ -8,7 +8,7 @@ import fastavro
 import orjson
 
 from app.broker.codec import encode
-from app.broker.framing import MAGIC, contract, without_logical_types
+from app.broker.framing import MAGIC, contract, plain
 from app.broker.registry import SchemaRegistry
 
 
@@ -48,7 +48,7 @@ class AvroEncoder:
         self._registered = contract(record)
         schema = orjson.loads(self._registered)
         self.subject = f"{topic}-{schema['namespace']}.{schema['name']}"
-        self._schema = fastavro.parse_schema(without_logical_types(schema))
+        self._schema = fastavro.parse_schema(plain(schema))
         self._frame: bytes | None = None
 
     @property

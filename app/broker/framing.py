@@ -7,6 +7,7 @@ import fastavro
 import orjson
 
 from app import shipped
+from app.avro.check import PRIMITIVES
 from app.avro.writers_schema import NotOfSchema
 from app.broker.messages import COMMAND_TYPE, RUN_COMMAND_TYPE
 from app.domain.errors import InvalidMessage
@@ -64,17 +65,23 @@ def contract(record: str) -> bytes:
     return orjson.dumps(orjson.loads((CONTRACTS / f"{record}.avsc").read_bytes()))
 
 
-def without_logical_types(schema: Any) -> Any:
-    """Longs stay longs, as in JSON; converting a crafted timestamp beyond the year 9999 would fail, too."""
+def plain(schema: Any) -> Any:
+    """The schema with primitive types by their names alone, which fastavro handles faster.
+
+    Without logical types longs stay longs, as in JSON; converting a crafted timestamp beyond the year 9999 would fail,
+    too.
+    """
     if isinstance(schema, list):
-        return [without_logical_types(item) for item in schema]
+        return [plain(item) for item in schema]
     if isinstance(schema, dict):
-        return {key: without_logical_types(item) for key, item in schema.items() if key != "logicalType"}
+        if schema.get("type") in PRIMITIVES and "name" not in schema:
+            return schema["type"]
+        return {key: plain(item) for key, item in schema.items()}
     return schema
 
 
 def _schema_of(name: str) -> Any:
-    return without_logical_types(orjson.loads(contract(name)))
+    return plain(orjson.loads(contract(name)))
 
 
 _OURS = {name: fastavro.parse_schema(_schema_of(name)) for name in (COMMAND_TYPE, RUN_COMMAND_TYPE)}
