@@ -10,13 +10,13 @@ from uuid import uuid4
 import orjson
 
 from app.broker import Broker, Message
-from app.broker.codec import encode
+from app.broker.encoding import JSON, Encoder
 from app.broker.messages import job_state_changed_event, job_state_changed_key
 from app.db import job_events
 from app.db.database import Database
 from app.db.job_events import OwedEvent
 from app.domain.errors import Unavailable
-from app.domain.readiness import BROKER, Readiness
+from app.domain.readiness import BROKER, SCHEMA_REGISTRY, Readiness
 from app.outages import note_available, note_outage
 from app.telemetry import metrics, traces
 
@@ -34,13 +34,20 @@ class JobEventRelay:
     """`system` and `service` are the publisher named in the events."""
 
     def __init__(
-        self, database: Database, broker: Broker, readiness: Readiness, topic: str, publisher: tuple[str, str]
+        self,
+        database: Database,
+        broker: Broker,
+        readiness: Readiness,
+        topic: str,
+        publisher: tuple[str, str],
+        encoder: Encoder = JSON,
     ) -> None:
         self._database = database
         self._broker = broker
         self._readiness = readiness
         self._topic = topic
         self._system, self._service = publisher
+        self._encoder = encoder
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publishes until `stop`; outages only delay it."""
@@ -58,8 +65,12 @@ class JobEventRelay:
     async def publish_once(self) -> int:
         """Sends the oldest events; returns how many were claimed.
 
-        An event that could not be sent, and those of its job behind it, are owed still: Unavailable is raised.
+        An event that could not be sent, and those of its job behind it, are owed still: Unavailable is raised. It is
+        raised too, and nothing claimed, while the id of their schema is not known.
         """
+        if not self._encoder.is_ready:
+            await self._encoder.prepare()
+            note_available(self._readiness, SCHEMA_REGISTRY)
         now = datetime.now(UTC)
         owed = await self._database.run(lambda c: job_events.claim(c, now, now + LEASE, BATCH))
         if not owed:
@@ -88,7 +99,6 @@ class JobEventRelay:
                     orjson.loads(each.payload), each.id, self._system, self._service, each.at, uuid4()
                 )
                 headers = [("traceparent", span.traceparent.encode())]
-                await self._broker.send(
-                    Message(self._topic, job_state_changed_key(each.job_id), encode(event), headers)
-                )
+                value = self._encoder.encode(event)
+                await self._broker.send(Message(self._topic, job_state_changed_key(each.job_id), value, headers))
             sent.append(each.id)

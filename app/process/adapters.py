@@ -11,9 +11,9 @@ from app.archiver.announce import EventOptions
 from app.archiver.describe import Target
 from app.broker import Broker
 from app.broker.embedded import EmbeddedBroker
-from app.broker.encoding import JSON, Encoding
+from app.broker.encoding import JSON, Encoder, Encoding
 from app.broker.kafka import KafkaBroker, KafkaOptions
-from app.broker.messages import COMMAND_TYPE, EVENT_KEY_TYPE, EVENT_TYPE, RUN_COMMAND_TYPE
+from app.broker.messages import COMMAND_TYPE, EVENT_KEY_TYPE, EVENT_TYPE, JOB_EVENT_TYPE, RUN_COMMAND_TYPE
 from app.broker.registry import RegistryHttp, RegistryOptions, SchemaRegistry
 from app.domain.archive_types import ArchiveDataType
 from app.domain.forecast import Price
@@ -97,6 +97,11 @@ def events(settings: Settings, encoding: Encoding) -> EventOptions | None:
         key=encoding.of(topic, EVENT_KEY_TYPE),
         value=encoding.of(topic, EVENT_TYPE),
     )
+
+
+def job_event_encoder(settings: Settings, encoding: Encoding) -> Encoder:
+    topic = settings.backfill.event_topic
+    return encoding.of(topic, JOB_EVENT_TYPE) if topic else JSON
 
 
 def target(settings: Settings) -> Target:

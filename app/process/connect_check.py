@@ -151,7 +151,7 @@ def _topics(settings: Settings, broker: Broker, topics: Sequence[str], look: Pro
 
 def _schemas(settings: Settings, registry: SchemaRegistry) -> Probe:
     encoding = adapters.encoding_of(settings, registry)
-    for make in (adapters.commands, adapters.run_commands, adapters.events):
+    for make in (adapters.commands, adapters.run_commands, adapters.events, adapters.job_event_encoder):
         make(settings, encoding)
     look = probe_of_schemas(registry, encoding)
     # the service registers what is missing

@@ -364,7 +364,8 @@ def _job_events(parts: Parts) -> JobEventRelay | None:
     if not backfill.event_topic:
         return None
     publisher = (backfill.system_name, kafka.service_name or backfill.service_name)
-    return JobEventRelay(parts.database, parts.broker, parts.readiness, backfill.event_topic, publisher)
+    encoder = adapters.job_event_encoder(parts.settings, parts.encoding)
+    return JobEventRelay(parts.database, parts.broker, parts.readiness, backfill.event_topic, publisher, encoder)
 
 
 def _run_relay(

@@ -29,6 +29,7 @@ EVENT = (
     "ch.admin.bit.jeap.event.shared.processarchive.archivedartifactversioncreated."
     "SharedArchivedArtifactVersionCreatedEvent"
 )
+JOB_EVENT = "ch.admin.bit.jeap.processarchive.event.BackfillJobStateChangedEvent"
 KEY = "ch.admin.bit.jeap.messagetype.shared.processid.ProcessIdMessageKey"
 USER, PASSWORD = "pas", "secret:pässword"
 
@@ -65,10 +66,12 @@ def proxy(registry: Registry) -> Iterator[RegistryProxy]:
 
 @pytest.fixture(scope="module")
 def archive(make_archive: MakeArchive, registry: Registry, proxy: RegistryProxy) -> Archive:
-    """Its command topic was used by the Java service before; the registry wants a login."""
+    """Its command topic was used by the Java service before; the registry wants a login; jobs tell of themselves."""
     archive = make_archive()
+    archive.kafka.create_topic(f"{archive.events}-jobs")
     archive.configure(
         {
+            "jeap.processarchive.backfill.event-topic": f"{archive.events}-jobs",
             f"{KAFKA}encoding": "avro",
             f"{KAFKA}schema-registry-url": proxy.url,
             f"{KAFKA}schema-registry-username": USER,
@@ -91,7 +94,12 @@ def test_a_job_is_archived_with_commands_and_events_in_avro_and_ids_are_those_of
     job_id, references = uuid4(), [f"avro-{number}" for number in range(20)] + ["ä/ö ?&=+%", "😀"]
     service.submit(job_id, unversioned(*references))
     assert_all_succeeded(service.wait_completed(job_id), references)
-    subjects = {f"{archive.commands}-{COMMAND}", f"{archive.events}-{EVENT}", f"{archive.events}-{KEY}"}
+    subjects = {
+        f"{archive.commands}-{COMMAND}",
+        f"{archive.events}-{EVENT}",
+        f"{archive.events}-{KEY}",
+        f"{archive.events}-jobs-{JOB_EVENT}",
+    }
     assert subjects == {each for each in registry.subjects() if each.startswith((archive.commands, archive.events))}
     for subject in subjects - {f"{archive.commands}-{COMMAND}"}:
         assert registry.request("GET", f"/config/{subject}?defaultToGlobal=true") == {"compatibilityLevel": "NONE"}
@@ -111,6 +119,10 @@ def test_a_job_is_archived_with_commands_and_events_in_avro_and_ids_are_those_of
     assert all(key.value == {"processId": str(job_id)} for key, _ in events)
     assert {value.value["references"]["archivedArtifact"]["referenceId"] for _, value in events} == set(references)
     assert {json.dumps(value.schema) for _, value in events} == {json.dumps(schemas_registered()[3])}
+    service.wait("the job tells", lambda: len(read_topic(archive.kafka, f"{archive.events}-jobs")) == 2)
+    told = read_topic(archive.kafka, f"{archive.events}-jobs")
+    assert [Written(registry, record.value).value["payload"]["change"] for record in told] == ["submitted", "completed"]
+    assert {record.key for record in told} == {str(job_id).encode()}
     assert proxy.passed > 3
     assert proxy.refused == 0
     assert "ssword" not in service.log.read_text()

@@ -10,6 +10,8 @@ import orjson
 import pytest
 
 from app.broker import Broker, Message
+from app.broker.codec import decode
+from app.broker.encoding import AvroEncoder
 from app.db import job_events
 from app.db.job_history import JobHistory
 from app.domain.errors import PermanentFailure, Unavailable
@@ -20,6 +22,7 @@ from app.jobs.retry import Retries
 from app.messaging.job_events import JobEventRelay
 from tests.support.contracts import assert_fits
 from tests.support.core import DORA, HISTORY, Core, opened_core
+from tests.support.schema_registry import client_of, refused, schema_registry
 from tests.unit.messaging.fakes import FakeBroker
 
 
@@ -83,6 +86,30 @@ async def test_all_that_happens_to_a_job_is_told_in_order(core: Core, office: Of
         assert dict(message.headers)["traceparent"].startswith(b"00-0af7651916cd43dd8448eb211c80319c-")
     assert len({event["identity"]["idempotenceId"] for event in office.events}) == 5
     assert await office.relay.publish_once() == 0
+
+
+async def test_events_wait_until_the_id_of_their_schema_is_known_and_say_the_same_in_avro(
+    core: Core, office: Office
+) -> None:
+    job_id = await core.submit("a")
+    publisher = ("psf", "pas")
+    async with schema_registry() as fake:
+        schemas = client_of(fake)
+        fake.misbehave = lambda _request: refused(50002)
+        encoder = AvroEncoder(schemas, "job-events", "BackfillJobStateChangedEvent")
+        broker = cast("Broker", office.broker)
+        relay = JobEventRelay(core.database, broker, office.readiness, "job-events", publisher, encoder)
+        with pytest.raises(Unavailable, match="HTTP 500"):
+            await relay.publish_once()
+        assert office.broker.sent == []
+        fake.misbehave = lambda _request: None
+        assert await relay.publish_once() == 1
+        await schemas.find(1)
+        (message,) = office.broker.sent
+        event = decode(message.value, schemas)
+    assert message.key == str(job_id).encode()
+    assert event["payload"]["change"] == "submitted"
+    assert_fits("BackfillJobStateChangedEvent", event)
 
 
 async def test_an_event_tells_how_the_job_stood_then(core: Core, office: Office) -> None:

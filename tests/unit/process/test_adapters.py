@@ -58,6 +58,9 @@ async def test_messages_are_avro_where_that_is_set_and_only_what_is_sent_needs_a
             each.is_ready for each in (adapters.commands(settings, encoding).encoder, events.key, events.value)
         )
         assert adapters.run_commands(settings, encoding).encoder is JSON, "no runs, no messages"
+        assert adapters.job_event_encoder(settings, encoding) is JSON, "no topic, no messages"
+        told = load(AVRO + "jeap.processarchive.backfill.event-topic: jobs\n")
+        assert not adapters.job_event_encoder(told, encoding).is_ready
         running = load(AVRO + "jeap.processarchive.metadata-backfill.enabled: true\n")
         assert not adapters.run_commands(running, encoding).encoder.is_ready
 
