@@ -16,7 +16,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from botocore.exceptions import ClientError
 
-from tests.servers import DEFAULT_CLIENTS, Kafka, Oidc, Postgres, SeaweedFS
+from tests.servers import DEFAULT_CLIENTS, Kafka, Oidc, Postgres, Registry, SeaweedFS
 
 
 async def produce(kafka: Kafka, topic: str, *values: bytes) -> None:
@@ -43,6 +43,17 @@ async def test_kafka_takes_and_gives_messages_and_keeps_them_through_a_kill(kafk
     assert kafka.bootstrap == bootstrap
     await produce(kafka, topic, b"after")
     assert sorted(await consume(kafka, topic, 2)) == [b"after", b"before"]
+
+
+def test_the_registry_keeps_schemas_and_their_ids_through_a_stop_and_wants_them_compatible(registry: Registry) -> None:
+    schema = {"type": "record", "name": "R", "fields": [{"name": "a", "type": "string"}]}
+    subject = f"s-{uuid4()}"
+    schema_id = registry.register(subject, schema)
+    registry.restart()
+    assert registry.register(subject, schema) == schema_id
+    assert subject in registry.subjects()
+    with pytest.raises(httpx.HTTPStatusError, match="409"):
+        registry.register(subject, {**schema, "fields": [{"name": "b", "type": "int"}]})
 
 
 async def test_postgres_keeps_commits_through_a_kill(postgres: Postgres) -> None:

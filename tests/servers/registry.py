@@ -20,7 +20,7 @@ UNPACK = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:unpack-dependen
 
 
 class Registry(ServerProcess):
-    """Starts with global compatibility BACKWARD, as Confluent's does; what it holds survives a restart."""
+    """Starts with global compatibility BACKWARD, as Confluent's does; what it holds survives a stop, not a kill."""
 
     name = "registry"
     start_timeout = 180
