@@ -74,14 +74,21 @@ class Encoding:
     def __init__(self, registry: SchemaRegistry | None = None) -> None:
         self._registry = registry
         self._made: list[Encoder] = []
+        self._of_tasks: list[Encoder] = []
 
-    def of(self, topic: str, record: str) -> Encoder:
-        """The encoder of the messages `record` on a topic; a key has one of its own."""
+    def of(self, topic: str, record: str, *, of_tasks: bool = False) -> Encoder:
+        """The encoder of the messages `record` on a topic; a key has one of its own. `of_tasks`: tasks wait for it."""
         if self._registry is None:
             return JSON
         encoder = AvroEncoder(self._registry, topic, record)
         self._made.append(encoder)
+        if of_tasks:
+            self._of_tasks.append(encoder)
         return encoder
+
+    def holds_tasks(self) -> bool:
+        """Whether tasks wait until the messages about them can be encoded."""
+        return not all(encoder.is_ready for encoder in self._of_tasks)
 
     async def prepare(self) -> None:
         """Prepares all encoders that were made. Raises Unavailable."""

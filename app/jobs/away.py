@@ -1,6 +1,6 @@
-"""What this process knows to be away: broker, object store and sources, and whether work got through to them again."""
+"""What this process knows to be away: broker, schema registry, object store and sources, and whether work got through to them again."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -8,7 +8,7 @@ from time import monotonic
 from app.catalog.archive_types import ResolveError
 from app.catalog.live import LiveCatalog
 from app.domain.archive_types import ArchiveTypeConfiguration
-from app.domain.readiness import BROKER, OBJECT_STORE, Readiness
+from app.domain.readiness import BROKER, OBJECT_STORE, SCHEMA_REGISTRY, Readiness
 from app.domain.waiting import Waiting, WaitingFor
 from app.sources.outages import Outage, Outages
 from app.sources.pacing import SourcePacers
@@ -17,7 +17,11 @@ from app.sources.patience import way_of
 SETTLED = 1.0
 """Seconds for which nothing got through to a component before jobs wait for it: one refused call is repeated sooner."""
 
-COMPONENTS = {BROKER: WaitingFor.BROKER, OBJECT_STORE: WaitingFor.OBJECT_STORE}
+COMPONENTS = {
+    BROKER: WaitingFor.BROKER,
+    SCHEMA_REGISTRY: WaitingFor.SCHEMA_REGISTRY,
+    OBJECT_STORE: WaitingFor.OBJECT_STORE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +35,20 @@ class Fact:
 class Away:
     """The memory of this process; asks nobody. Call `look` before each round of questions."""
 
-    def __init__(self, readiness: Readiness, catalog: LiveCatalog, pacers: SourcePacers, outages: Outages) -> None:
+    def __init__(
+        self,
+        readiness: Readiness,
+        catalog: LiveCatalog,
+        pacers: SourcePacers,
+        outages: Outages,
+        registry_holds_tasks: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`registry_holds_tasks`: an outage of the schema registry alone holds up nothing whose schemas are known."""
         self._readiness = readiness
         self._catalog = catalog
         self._pacers = pacers
         self._outages = outages
+        self._registry_holds_tasks = registry_holds_tasks
         self._began: dict[str, float] = {}
         """Since when nothing gets through to a component that has a problem."""
         self._ended: dict[str, float] = {}
@@ -56,10 +69,11 @@ class Away:
 
     def fact(self, message: str, config_id: str | None) -> Fact | None:
         """What a job of this archive type waits for. Its source goes before the object store, which is asked after
-        it; without the broker nothing is asked."""
-        broker, store = self._components.get(BROKER), self._components.get(OBJECT_STORE)
-        if broker is not None or not self.sources:
-            return broker or store
+        it; without broker or schemas nothing is asked."""
+        messages = self._components.get(BROKER) or self._components.get(SCHEMA_REGISTRY)
+        store = self._components.get(OBJECT_STORE)
+        if messages is not None or not self.sources:
+            return messages or store
         return self._source(message, config_id) or store
 
     def has_got_through(self, message: str, config_id: str | None, waiting: Waiting, since: float) -> bool:
@@ -67,11 +81,15 @@ class Away:
         if waiting.for_ is WaitingFor.SOURCE:
             configuration = self._configuration(message, config_id)
             return configuration is not None and self._outages.answered_since(way_of(configuration), since)
+        if waiting.for_ is WaitingFor.SCHEMA_REGISTRY:
+            return not self._registry_holds_tasks()
         worked = self._readiness.worked_at(waiting.name)
         return max(worked, self._ended.get(waiting.name, worked)) > since
 
     def _component(self, name: str) -> Fact | None:
         reason, now = self._readiness.outage(name), monotonic()
+        if name == SCHEMA_REGISTRY and not self._registry_holds_tasks():
+            reason = None
         if reason is None:
             if self._began.pop(name, None) is not None:
                 self._ended[name] = now

@@ -48,6 +48,7 @@ class JobEventRelay:
         self._topic = topic
         self._system, self._service = publisher
         self._encoder = encoder
+        self._waits_for_schema = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publishes until `stop`; outages only delay it."""
@@ -69,7 +70,10 @@ class JobEventRelay:
         raised too, and nothing claimed, while the id of their schema is not known.
         """
         if not self._encoder.is_ready:
+            self._waits_for_schema = True
             await self._encoder.prepare()
+        if self._waits_for_schema:  # somebody else may have prepared it meanwhile
+            self._waits_for_schema = False
             note_available(self._readiness, SCHEMA_REGISTRY)
         now = datetime.now(UTC)
         owed = await self._database.run(lambda c: job_events.claim(c, now, now + LEASE, BATCH))

@@ -86,6 +86,7 @@ class Relay:
         """Whether the last claim was as large as a claim may be: more commands are due then. Otherwise all commands are
         published, or each window is full."""
         self._next_owing = 0.0
+        self._waits_for_schema = False
 
     def wake(self) -> None:
         self._woken.set()
@@ -135,9 +136,7 @@ class Relay:
         the window of its job, so that a job whose commands are all refused is not tried without pause.
         """
         self._settled = 0
-        if not self._commands.encoder.is_ready:
-            await self._commands.encoder.prepare()
-            note_available(self._readiness, SCHEMA_REGISTRY)
+        await self._prepare_encoder()
         box = self._commands.box
         now = self._now()
         lease = now + LEASE
@@ -165,6 +164,14 @@ class Relay:
             await self._database.run(lambda c: outbox.release(c, box, failed, lease))
             raise errors[0]
         return len(sent)
+
+    async def _prepare_encoder(self) -> None:
+        if not self._commands.encoder.is_ready:
+            self._waits_for_schema = True
+            await self._commands.encoder.prepare()
+        if self._waits_for_schema:  # somebody else may have prepared it meanwhile
+            self._waits_for_schema = False
+            note_available(self._readiness, SCHEMA_REGISTRY)
 
     async def look_at_clock(self) -> None:
         """When the time of day was set back, repairs the times in the outbox that would now hold work for too long."""

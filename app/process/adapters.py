@@ -58,7 +58,7 @@ def encoding_of(settings: Settings, registry: SchemaRegistry | None) -> Encoding
 
 def commands(settings: Settings, encoding: Encoding) -> CreateArtifactCommands:
     backfill = settings.backfill
-    encoder = encoding.of(backfill.topic, COMMAND_TYPE)
+    encoder = encoding.of(backfill.topic, COMMAND_TYPE, of_tasks=True)
     return CreateArtifactCommands(backfill.topic, backfill.system_name, backfill.service_name, encoder)
 
 
@@ -94,8 +94,8 @@ def events(settings: Settings, encoding: Encoding) -> EventOptions | None:
         topic=topic,
         system=settings.archived_artifact.system_name,
         service=settings.kafka.service_name or settings.backfill.service_name,
-        key=encoding.of(topic, EVENT_KEY_TYPE),
-        value=encoding.of(topic, EVENT_TYPE),
+        key=encoding.of(topic, EVENT_KEY_TYPE, of_tasks=True),
+        value=encoding.of(topic, EVENT_TYPE, of_tasks=True),
     )
 
 

@@ -238,7 +238,7 @@ def _preflights(parts: Parts) -> Preflights:
 
 def _waiting_jobs(parts: Parts) -> WaitingJobs:
     sources, readiness = parts.sources, parts.readiness
-    away = Away(readiness, parts.catalog, sources.pacers, sources.outages)
+    away = Away(readiness, parts.catalog, sources.pacers, sources.outages, parts.encoding.holds_tasks)
     return WaitingJobs(parts.database, readiness, away)
 
 

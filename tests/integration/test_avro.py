@@ -211,8 +211,10 @@ def test_a_registry_that_is_away_at_the_start_is_waited_for(make_archive: MakeAr
         service.submit(job_id, unversioned("a", "b"))
         service.wait("work waits", lambda: any("work waits" in each["message"] for each in service.logged()))
         assert read_topic(archive.kafka, archive.commands) == []
+        service.wait("the job says so", lambda: (service.job(job_id)["waiting"] or {}).get("for") == "schema-registry")
         registry.start()
         assert_all_succeeded(service.wait_completed(job_id), ["a", "b"])
+        assert service.job(job_id)["waiting"] is None
         service.wait("well", lambda: service.ready() == (200, {"status": "ready", "problems": {}}))
     finally:
         registry.start()

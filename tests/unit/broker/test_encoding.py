@@ -170,14 +170,19 @@ async def test_ids_are_shared_with_the_java_service_and_asked_for_once(
 
 async def test_the_encoders_are_ready_once_all_are(fake: FakeRegistry, client: SchemaRegistry) -> None:
     encoding = Encoding(client)
-    encoders = [encoding.of("new", "BackfillMetadataCommand"), encoding.of("new", "ProcessIdMessageKey")]
+    encoders = [
+        encoding.of("new", "BackfillMetadataCommand"),
+        encoding.of("new", "ProcessIdMessageKey", of_tasks=True),
+    ]
     fake.misbehave = lambda request: refused(50001) if "ProcessId" in request.target else None
     with pytest.raises(Unavailable, match="HTTP 500"):
         await encoding.prepare()
     assert [each.is_ready for each in encoders] == [True, False]
+    assert encoding.holds_tasks()
     fake.misbehave = lambda _request: None
     await encoding.prepare()
     assert encoders[1].is_ready
+    assert not encoding.holds_tasks()
 
 
 async def test_without_a_registry_messages_are_json() -> None:

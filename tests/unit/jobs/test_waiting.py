@@ -13,7 +13,7 @@ from app.catalog.archive_types import Catalog
 from app.db import waiting as rows
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.errors import NoArchiveData, PermanentFailure, TransientFailure, Unavailable
-from app.domain.readiness import BROKER, OBJECT_STORE, Readiness
+from app.domain.readiness import BROKER, OBJECT_STORE, SCHEMA_REGISTRY, Readiness
 from app.domain.waiting import Waiting, WaitingFor
 from app.jobs import away as away_module
 from app.jobs import waiting as module
@@ -46,7 +46,8 @@ class Node:
         self.readiness = Readiness((BROKER, OBJECT_STORE))
         self.outages = Outages()
         self.pacers = SourcePacers(64)
-        self.away = Away(self.readiness, core.catalog, self.pacers, self.outages)
+        self.holds_tasks = True
+        self.away = Away(self.readiness, core.catalog, self.pacers, self.outages, lambda: self.holds_tasks)
         self.waiting = WaitingJobs(core.database, self.readiness, self.away)
 
     async def ask(
@@ -285,6 +286,40 @@ async def test_all_jobs_wait_for_a_component_until_work_gets_through(
     two.back(component)  # it has seen no outage
     await two.look()
     assert [await of(core, job_id) for job_id in ids] == [None, None]
+
+
+async def test_jobs_wait_for_the_schema_registry_only_where_their_messages_cannot_be_encoded(
+    core: Core, one: Node, two: Node
+) -> None:
+    job_id = await core.submit("a")
+    two.holds_tasks = False
+    two.readiness.probe_failed(SCHEMA_REGISTRY, "connection refused")
+    await two.look()
+    assert await of(core, job_id) is None, "what this process needs is known to it"
+    one.readiness.probe_failed(SCHEMA_REGISTRY, "subject a-b does not have our schema")
+    await one.look()
+    found = await of(core, job_id)
+    assert found is not None
+    assert (found.for_, found.name, found.reason) == (
+        WaitingFor.SCHEMA_REGISTRY,
+        SCHEMA_REGISTRY,
+        "subject a-b does not have our schema",
+    )
+    one.holds_tasks = False
+    await one.look()
+    assert await of(core, job_id) is None
+
+
+async def test_a_process_that_needs_no_registry_clears_what_was_written_before_its_start(
+    core: Core, one: Node, two: Node
+) -> None:
+    job_id = await core.submit("a")
+    one.gone(SCHEMA_REGISTRY)
+    await one.look()
+    assert await of(core, job_id) is not None
+    two.holds_tasks = False
+    await two.look()
+    assert await of(core, job_id) is None
 
 
 async def test_a_component_that_a_probe_misses_is_waited_for_until_the_probe_finds_it(core: Core, one: Node) -> None:

@@ -106,6 +106,19 @@ async def test_while_the_id_of_their_schema_is_not_known_no_commands_are_claimed
     assert {message.value for message in office.broker.sent} == {b"encoded"}
 
 
+async def test_a_relay_that_waited_for_a_schema_which_somebody_else_found_says_that_it_goes_on(
+    database: Database,
+) -> None:
+    encoder = SlowEncoder()
+    office = Office(database, commands=CreateArtifactCommands("commands", "psf", "pas", encoder))
+    with pytest.raises(Unavailable):
+        await office.relay.publish_once()
+    office.readiness.work_waits(SCHEMA_REGISTRY, "away")
+    encoder.is_ready = True
+    await office.relay.publish_once()
+    assert SCHEMA_REGISTRY not in office.readiness.problems
+
+
 async def test_what_was_sent_is_marked_and_not_sent_again(database: Database) -> None:
     job_id = await insert_job(database, 3)
     office = Office(database)
