@@ -1,4 +1,4 @@
-"""What this process knows to be away: broker, schema registry, object store and sources, and whether work got through to them again."""
+"""What this process knows to be away (broker, schema registry, object store, sources), and whether work got through."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
