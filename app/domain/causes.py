@@ -46,6 +46,13 @@ def cause_of(message: str | None) -> str:
     if message.startswith("cancelled by "):  # by a name, which may hold anything
         return message
     text = message
+    # What is left out may bring together what then is particular again. Each round leaves less to leave out.
+    while (common := _without_what_is_particular(text)) != text:
+        text = common
+    return text
+
+
+def _without_what_is_particular(text: str) -> str:
     for pattern, common in _PARTICULAR:
         text = pattern.sub(common, text)
     about = _SCHEMA.match(text)
