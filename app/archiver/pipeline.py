@@ -96,7 +96,7 @@ class Archiver:
         put back. `on_stored` is called once the task needs neither the source nor the store any more.
         """
         with (
-            traces.start("process CreateArtifactCommand", "consumer", task.traceparent) as span,
+            traces.start("process CreateArtifactCommand", "consumer", task.traceparent, trace_id=task.trace_id) as span,
             metrics.TASKS_IN_FLIGHT.track_inprogress(),
         ):
             try:

@@ -37,6 +37,15 @@ def reference_key(reference: Reference) -> bytes:
     return blake3(version + b":" + reference.id.encode()).digest()[:16]
 
 
+def trace_id_of(job_id: UUID, key: bytes) -> str:
+    """The trace of the reference with this `reference_key` in a job: 32 hex digits, never all zeros.
+
+    It is the same in every try, process and release: whoever needs it computes it.
+    """
+    digest = blake3(job_id.bytes + key).digest(16)
+    return f"{int.from_bytes(digest) or 1:032x}"
+
+
 def content_hash(message: str, topic: str, config_id: str | None, keys: bytes) -> bytes:
     """32 bytes equal for the same content of a job: order of the references and `num-of-retry` do not matter.
 
