@@ -14,6 +14,8 @@ from app.domain.jobs import Reference
 PREFIX_MODES = {"NONE": "", "DAY": "%Y%m%d/", "MONTH": "%Y%m/", "YEAR": "%Y/"}
 """`storage.prefix-mode` → strftime of the day (UTC) on which the job started."""
 
+_NO_TRACE, _INSTEAD = "0" * 32, "0" * 31 + "1"
+
 
 def command_idempotence_id(job_id: UUID, reference: Reference) -> str:
     """`<jobId>-<length of id in UTF-16 units>:<id>:v<version>`, or `…:none`, as the Java service makes it."""
@@ -42,8 +44,7 @@ def trace_id_of(job_id: UUID, key: bytes) -> str:
 
     It is the same in every try, process and release: whoever needs it computes it.
     """
-    digest = blake3(job_id.bytes + key).digest(16)
-    return f"{int.from_bytes(digest) or 1:032x}"
+    return blake3(job_id.bytes + key).hexdigest(16).replace(_NO_TRACE, _INSTEAD)
 
 
 def content_hash(message: str, topic: str, config_id: str | None, keys: bytes) -> bytes:

@@ -28,5 +28,5 @@ def test_each_reference_of_each_job_has_a_trace_of_its_own() -> None:
 
 
 def test_zeros_are_no_trace_id(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.domain.identity.blake3", lambda _: SimpleNamespace(digest=bytes))
+    monkeypatch.setattr("app.domain.identity.blake3", lambda _: SimpleNamespace(hexdigest=lambda length: "00" * length))
     assert trace_id_of(JOB, bytes(16)) == "0" * 31 + "1"
