@@ -95,7 +95,7 @@ async def test_the_spans_of_a_task_are_below_that_of_its_command(core: Core) -> 
     assert {trace_of_span(span) for span in spans.values()} == {trace(job_id, "doc")}
     process = spans.pop("process CreateArtifactCommand")
     assert (parent_of(process), linked_to(process)) == ("00f067aa0ba902b7", [])
-    assert process.attributes == {"job_id": str(job_id), "reference": "doc"}
+    assert process.attributes == {"pas.job_id": str(job_id), "pas.reference": "doc"}
     assert process.context is not None
     assert {parent_of(span) for span in spans.values()} == {f"{process.context.span_id:016x}"}
 
