@@ -12,7 +12,7 @@ from app.domain.identity import reference_key, trace_id_of
 from app.domain.jobs import Reference, TaskState
 from app.jobs.control import JobControl
 from app.messaging.create_artifact import ArchiveWork
-from tests.support.core import EVENTS, Core, Process
+from tests.support.core import EVENTS, HISTORY, Core, Process
 from tests.support.spans import exporting, linked_to, parent_of, trace_of_span
 
 OF_THE_JOB = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -56,7 +56,7 @@ async def test_each_try_has_the_same_trace_and_other_spans(core: Core) -> None:
     job_id = await core.submit("doc")
     core.source.answers("doc", NoArchiveData())
     await core.archive(job_id)
-    await JobControl(core.database, core.on_due).redrive(job_id)
+    await JobControl(core.database, HISTORY, core.on_due).redrive(job_id, "Dora")
     core.source.answers("doc", PermanentFailure("HTTP 404"))
     await core.archive(job_id)
     first, second = core.source.traceparents
@@ -80,7 +80,7 @@ async def test_a_reference_that_was_cancelled_while_its_source_was_asked_shows_t
 
 
 async def _cancel(core: Core, job_id: UUID) -> None:
-    await JobControl(core.database, core.on_due).cancel(job_id, "Dora")
+    await JobControl(core.database, HISTORY, core.on_due).cancel(job_id, "Dora")
 
 
 async def test_the_spans_of_a_task_are_below_that_of_its_command(core: Core) -> None:
