@@ -95,8 +95,10 @@ class Archiver:
         `still_wanted` is called just before the source is asked, maybe after a wait; when it returns False the task is
         put back. `on_stored` is called once the task needs neither the source nor the store any more.
         """
+        about = {"pas.job_id": str(task.id.job_id), "pas.reference": task.reference.id}
+        name = "process CreateArtifactCommand"
         with (
-            traces.start("process CreateArtifactCommand", "consumer", task.traceparent) as span,
+            traces.start(name, "consumer", task.traceparent, about, trace_id=task.trace_id) as span,
             metrics.TASKS_IN_FLIGHT.track_inprogress(),
         ):
             try:

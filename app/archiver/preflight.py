@@ -157,7 +157,7 @@ class Preflights:
             attempts=0,
             max_attempts=asked.attempts,
             idempotence_id="",
-            traceparent=asked.traceparent,
+            trace_id="",
         )
         try:
             async with asyncio.timeout(patience):

@@ -30,6 +30,14 @@ class Record:
         """What to commit once this record and all before it are settled."""
         return self.offset + 1
 
+    @property
+    def traceparent(self) -> str | None:
+        """The header of this name, unchecked."""
+        for name, value in self.headers:
+            if name == "traceparent":
+                return value.decode("ascii", "replace")
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Message:

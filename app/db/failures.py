@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.tables import failure_cause, task
 from app.domain.failures import Cause, Example, Failures
+from app.domain.identity import trace_id_of
 from app.domain.jobs import Reference
 
 EXAMPLES = 3
@@ -62,10 +63,20 @@ async def _examples(connection: AsyncConnection, job_id: UUID, positions: Sequen
     if not positions:
         return {}
     statement = select(
-        task.c.position, task.c.reference_id, task.c.reference_version, task.c.message, task.c.trace_id
+        task.c.position,
+        task.c.reference_key,
+        task.c.reference_id,
+        task.c.reference_version,
+        task.c.message,
+        task.c.trace_id,
     ).where(task.c.job_id == job_id, task.c.position.in_(positions))
     rows = await connection.execute(statement)
     return {
-        position: Example(position, Reference(id_, version), message, trace_id)
-        for position, id_, version, message, trace_id in rows
+        position: Example(position, Reference(id_, version), message, trace_id_of_failed(recorded, job_id, key))
+        for position, key, id_, version, message, recorded in rows
     }
+
+
+def trace_id_of_failed(recorded: str | None, job_id: UUID, key: UUID) -> str:
+    """The one that its source saw. A task that was cancelled may have none recorded: it is computed then."""
+    return recorded or trace_id_of(job_id, key.bytes)

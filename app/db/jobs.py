@@ -181,16 +181,17 @@ def _pardoned(succeeded: int, failed: int) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """By whom, when, and the message and trace id of the tasks that fail with it."""
+    """By whom, when, and the message of the tasks that fail with it."""
 
     by: str
     at: datetime
     message: str
-    trace_id: str | None
 
 
 async def cancel(connection: AsyncConnection, job_id: UUID, cancelled: Cancel) -> int | None:
     """Fails the open tasks without a stored object; returns how many. None when the job has ended.
+
+    Their trace ids are computed by who reads them (`failures.trace_id_of_failed`).
 
     Tasks with a stored object stay open and can only succeed; if there are none, the job ends here. A pause ends.
     """
@@ -200,7 +201,6 @@ async def cancel(connection: AsyncConnection, job_id: UUID, cancelled: Cancel) -
     failed = {
         "state": TaskState.FAILED,
         "message": cancelled.message,
-        "trace_id": cancelled.trace_id,
         "finished_at": now,
         "cause": cause_id(cause),
     }

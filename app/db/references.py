@@ -12,7 +12,7 @@ from sqlalchemy import Select, select, text, union
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import artifacts, dialect
-from app.db.failures import is_cause
+from app.db.failures import is_cause, trace_id_of_failed
 from app.db.metadata_tables import artifact
 from app.db.tables import FAILED, NO_DATA, OUTSTANDING, WAITING, failure_cause, task
 from app.db.tasks import from_json
@@ -31,6 +31,7 @@ _ATTEMPTS = re.compile(r"\((\d+) attempts?\)$")
 
 _ALL = select(
     task.c.position,
+    task.c.reference_key,
     task.c.reference_id,
     task.c.reference_version,
     task.c.state,
@@ -59,7 +60,7 @@ async def page(
     stored = {row.position: from_json(row.stored) for row in found if row.stored is not None}
     known = await _artifacts(connection, list(stored.values()))
     names = await _names(connection, job_id, {row.cause for row in found if row.cause is not None})
-    return [_status(row, stored.get(row.position), known, names) for row in found]
+    return [_status(job_id, row, stored.get(row.position), known, names) for row in found]
 
 
 async def _rows(connection: AsyncConnection, job_id: UUID, wanted: Wanted, after: int, limit: int) -> Sequence[Record]:
@@ -172,7 +173,9 @@ async def _names(connection: AsyncConnection, job_id: UUID, ids: set[int]) -> di
     return {row.id: row.cause for row in found}
 
 
-def _status(row: Record, stored: StoredArtifact | None, known: Known, names: dict[int, str]) -> ReferenceStatus:
+def _status(
+    job_id: UUID, row: Record, stored: StoredArtifact | None, known: Known, names: dict[int, str]
+) -> ReferenceStatus:
     failed = row.state == TaskState.FAILED
     return ReferenceStatus(
         position=row.position,
@@ -180,7 +183,7 @@ def _status(row: Record, stored: StoredArtifact | None, known: Known, names: dic
         state=TaskState(row.state),
         message=row.message,
         cause=names.get(row.cause) or cause_of(row.message) if failed else None,
-        trace_id=row.trace_id,
+        trace_id=trace_id_of_failed(row.trace_id, job_id, row.reference_key) if failed else row.trace_id,
         attempts=max(row.attempts, _attempts(row.message) if failed else 0),
         published_at=row.published_at,
         no_data_count=row.no_data_count,

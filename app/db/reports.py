@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.db.failures import trace_id_of_failed
 from app.db.jobs import as_job
 from app.db.tables import job, task
 from app.domain.jobs import Job, Reference, ReportedTask, TaskState
@@ -37,10 +38,12 @@ async def keyed_page(
     )
     if state is not None:
         statement = statement.where(task.c.state == state)
-    return [
-        (key, ReportedTask(position, Reference(reference_id, version), TaskState(found), message, trace_id))
-        for key, position, reference_id, version, found, message, trace_id in await connection.execute(statement)
-    ]
+    tasks = []
+    for key, position, reference_id, version, found, message, recorded in await connection.execute(statement):
+        trace_id = trace_id_of_failed(recorded, job_id, key) if found == TaskState.FAILED else recorded
+        reference = Reference(reference_id, version)
+        tasks.append((key, ReportedTask(position, reference, TaskState(found), message, trace_id)))
+    return tasks
 
 
 async def retries(connection: AsyncConnection, job_id: UUID) -> list[Job]:

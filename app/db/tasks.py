@@ -96,7 +96,6 @@ def _look_up(dialect_name: str) -> Select[Any]:
         job.c.num_of_retry,
         job.c.started,
         job.c.paused,
-        job.c.traceparent,
     ).where(
         task.c.job_id == wanted.c.job_id,
         task.c.reference_key == wanted.c.reference_key,

@@ -15,8 +15,9 @@ class ArchiveTask:
     """A task that a command asked for, with the fields of its job.
 
     `attempts` were used up before (a task that was put back keeps them); `max_attempts` is the total of the job.
-    `traceparent` is the W3C context of the command. `stored` is set when an earlier try noted the object: only the
-    announcement and the outcome are missing.
+    `trace_id` is that of the reference (`domain.identity.trace_id_of`), `traceparent` the header of the command, which
+    may be of another trace: a process of the release before sent that of the job. `stored` is set when an earlier try
+    noted the object: only the announcement and the outcome are missing.
     """
 
     id: TaskId
@@ -27,7 +28,8 @@ class ArchiveTask:
     attempts: int
     max_attempts: int
     idempotence_id: str
-    traceparent: str | None
+    trace_id: str
+    traceparent: str | None = None
     stored: "StoredArtifact | None" = None
 
 

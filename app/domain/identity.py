@@ -14,6 +14,8 @@ from app.domain.jobs import Reference
 PREFIX_MODES = {"NONE": "", "DAY": "%Y%m%d/", "MONTH": "%Y%m/", "YEAR": "%Y/"}
 """`storage.prefix-mode` → strftime of the day (UTC) on which the job started."""
 
+_NO_TRACE, _INSTEAD = "0" * 32, "0" * 31 + "1"
+
 
 def command_idempotence_id(job_id: UUID, reference: Reference) -> str:
     """`<jobId>-<length of id in UTF-16 units>:<id>:v<version>`, or `…:none`, as the Java service makes it."""
@@ -35,6 +37,14 @@ def reference_key(reference: Reference) -> bytes:
     """16 bytes that stand for a reference in the index of a job's tasks; an id may be too long for an index row."""
     version = b"" if reference.version is None else str(reference.version).encode()
     return blake3(version + b":" + reference.id.encode()).digest()[:16]
+
+
+def trace_id_of(job_id: UUID, key: bytes) -> str:
+    """The trace of the reference with this `reference_key` in a job: 32 hex digits, never all zeros.
+
+    It is the same in every try, process and release: whoever needs it computes it.
+    """
+    return blake3(job_id.bytes + key).hexdigest(16).replace(_NO_TRACE, _INSTEAD)
 
 
 def content_hash(message: str, topic: str, config_id: str | None, keys: bytes) -> bytes:

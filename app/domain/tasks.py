@@ -30,7 +30,6 @@ class TaskRow:
     num_of_retry: int | None
     job_started: datetime
     paused: bool
-    traceparent: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from app.db.database import Database
 from app.db.job_history import JobHistory
 from app.domain.jobs import Action, Job, JobChange, JobFilter, JobState
 from app.domain.waiting import Waiting
-from app.telemetry import metrics, traces
+from app.telemetry import metrics
 
 log = logging.getLogger(__name__)
 
@@ -122,11 +122,9 @@ class JobControl:
         message = " ".join(f"cancelled by {who}".split())
 
         async def work(connection: AsyncConnection) -> None:
-            context = traces.parse((await _known(connection, job_id)).traceparent)
-            trace_id = context.trace_id if context else None
+            await _known(connection, job_id)
             now = datetime.now(UTC)
-            cancelled = jobs.Cancel(who, now, message, trace_id)
-            if await jobs.cancel(connection, job_id, cancelled) is None:
+            if await jobs.cancel(connection, job_id, jobs.Cancel(who, now, message)) is None:
                 raise ImpossibleForJob("has ended")
             await self._history.record(connection, job_id, JobChange.CANCELLED, who, now)
             if (await _known(connection, job_id)).state is JobState.COMPLETED:

@@ -14,12 +14,12 @@ from app.archiver.records import Records
 from app.broker.codec import CreateArtifactCommandMessage, command_of
 from app.domain.artifacts import ArchiveTask
 from app.domain.errors import InvalidMessage
-from app.domain.identity import command_idempotence_id, reference_key
+from app.domain.identity import command_idempotence_id, reference_key, trace_id_of
 from app.domain.jobs import TaskState
 from app.domain.tasks import PutBack, TaskKey, TaskRow
 from app.messaging.dispatch import Acknowledged, Answer, DeadLetter, Received
 from app.messaging.work import Free, Work
-from app.telemetry import metrics, traces
+from app.telemetry import metrics
 
 STALE = 1.0
 """Seconds after which a waiting task is looked up again before it starts: it may have been paused or done meanwhile."""
@@ -107,7 +107,8 @@ class ArchiveWork(Work):
             attempts=row.attempts,
             max_attempts=most if row.num_of_retry is None else row.num_of_retry + 1,
             idempotence_id=command_idempotence_id(row.id.job_id, reference),
-            traceparent=command.traceparent if traces.parse(command.traceparent) else row.traceparent,
+            trace_id=trace_id_of(row.id.job_id, command.key.reference_key.bytes),
+            traceparent=command.traceparent,
             stored=row.stored,
         )
 

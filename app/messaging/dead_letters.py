@@ -11,7 +11,7 @@ from app.domain.readiness import BROKER, Readiness
 from app.messaging.slot_policy import DEAD_LETTERS
 from app.messaging.work import Free, Work
 from app.outages import through_outages
-from app.telemetry import metrics
+from app.telemetry import metrics, traces
 
 KEPT = 64 * 1024
 """Bytes that are kept of a key, value or header that is too large."""
@@ -67,11 +67,14 @@ async def send_dead_letter(
     await through_outages(readiness, BROKER, send)
     metrics.DEAD_LETTERS.inc()
     counted(whole.topic)
-    log.warning(
-        "a record went to the dead letter topic: %s",
-        reason,
-        extra={"topic": record.partition.topic, "partition": record.partition.number, "offset": record.offset},
-    )
+    about: dict[str, object] = {
+        "topic": record.partition.topic,
+        "partition": record.partition.number,
+        "offset": record.offset,
+    }
+    if (context := traces.parse(record.traceparent)) is not None:
+        about["trace_id"] = context.trace_id
+    log.warning("a record went to the dead letter topic: %s", reason, extra=about)
 
 
 def as_dead_letter(record: Record, reason: str, *, shorten: bool = False) -> Message:

@@ -77,7 +77,7 @@ class Dispatcher:
             except SchemaNeeded as needed:
                 answers[place] = Undecoded(needed.schema_id)
             else:
-                by_type.setdefault(name, []).append((place, Received(message, _traceparent(record))))
+                by_type.setdefault(name, []).append((place, Received(message, record.traceparent)))
         for name, messages in by_type.items():
             received = await self._handlers[name].receive([message for _, message in messages])
             for (place, _), answer in zip(messages, received, strict=True):
@@ -86,10 +86,3 @@ class Dispatcher:
 
     def _is_for_another(self, record: Record) -> bool:
         return any(name == TARGET_HEADER and value != self._service for name, value in record.headers)
-
-
-def _traceparent(record: Record) -> str | None:
-    for name, value in record.headers:
-        if name == "traceparent":
-            return value.decode("ascii", "replace")
-    return None

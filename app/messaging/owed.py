@@ -13,14 +13,19 @@ from app.broker.messages import backfill_metadata_command, command_key, create_a
 from app.db import commands
 from app.db.commands import OwedTask
 from app.db.outbox import BATCHES, TASKS, ItemId, Outbox
+from app.domain.identity import reference_key, trace_id_of
 
 
 class Owed(NamedTuple):
-    """One command to send, and the trace that it belongs to; the relay adds the `traceparent` header."""
+    """One command to send; the relay adds the `traceparent` header.
+
+    It belongs to the trace `trace_id`, which is linked to that of `traceparent`; None: it belongs to the latter.
+    """
 
     item: ItemId
     message: Message
     traceparent: str | None
+    trace_id: str | None = None
 
 
 class Commands(Protocol):
@@ -60,9 +65,8 @@ class CreateArtifactCommands:
         command = create_artifact_command(
             job_id, reference, each.message, each.topic, self._system, self._service, now, uuid4()
         )
-        return Owed(
-            each.id, Message(self._topic, command_key(reference), self.encoder.encode(command)), each.traceparent
-        )
+        message = Message(self._topic, command_key(reference), self.encoder.encode(command))
+        return Owed(each.id, message, each.traceparent, trace_id_of(job_id, reference_key(reference)))
 
 
 class BackfillMetadataCommands:

@@ -197,7 +197,8 @@ class Relay:
         return await self._commands.load(connection, items) if items else []
 
     async def _send(self, owed: Owed) -> None:
-        with traces.start(f"publish {self._commands.name}", "producer", owed.traceparent) as span:
+        name = f"publish {self._commands.name}"
+        with traces.start(name, "producer", owed.traceparent, trace_id=owed.trace_id) as span:
             headers = [("traceparent", span.traceparent.encode())]
             with metrics.SEND_COMMAND.time():
                 await self._broker.send(replace(owed.message, headers=headers))

@@ -2,7 +2,7 @@
 
 import random
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from os import environ
 from time import time_ns
@@ -19,11 +19,11 @@ from opentelemetry.sdk.environment_variables import (
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import Decision
+from opentelemetry.sdk.trace.sampling import Decision, ParentBased
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
     INVALID_SPAN,
-    NonRecordingSpan,
+    Link,
     SpanContext,
     SpanKind,
     Status,
@@ -70,6 +70,7 @@ class ExportedSpan:
         "_events",
         "_exporter",
         "_kind",
+        "_links",
         "_name",
         "_parent",
         "_start",
@@ -85,12 +86,14 @@ class ExportedSpan:
         context: SpanContext,
         parent: SpanContext | None,
         attributes: Mapping[str, Value] | None,
+        links: tuple[Link, ...],
     ) -> None:
         self._exporter = exporter
         self._name = name
         self._kind = kind
         self._context = context
         self._parent = parent
+        self._links = links
         self._attributes = dict(attributes) if attributes else {}
         self._events: list[Event] = []
         self._status = _UNSET
@@ -123,15 +126,21 @@ class ExportedSpan:
         if isinstance(error, Exception):
             self.record_error(error)
         if self._context.trace_flags & TraceFlags.SAMPLED:
-            self._exporter.ended(
-                self._name,
-                self._context,
-                self._parent,
-                self._attributes,
-                self._events,
-                self._kind,
-                self._status,
-                self._start,
+            self._exporter.processor.on_end(
+                ReadableSpan(
+                    name=self._name,
+                    context=self._context,
+                    parent=self._parent,
+                    resource=self._exporter.resource,
+                    attributes=self._attributes,
+                    events=self._events,
+                    links=self._links,
+                    kind=self._kind,
+                    status=self._status,
+                    start_time=self._start,
+                    end_time=time_ns(),
+                    instrumentation_scope=self._exporter.scope,
+                )
             )
 
 
@@ -140,25 +149,36 @@ class Exporter:
 
     def __init__(self, processor: SpanProcessor, service_name: str | None) -> None:
         """Without `service_name` the resource comes from the environment."""
-        self._resource = Resource.create({} if service_name is None else {SERVICE_NAME: service_name})
-        self._provider = TracerProvider(resource=self._resource)
+        self.resource = Resource.create({} if service_name is None else {SERVICE_NAME: service_name})
+        self.processor = processor
+        self.scope = InstrumentationScope("process-archive-service")
+        self._provider = TracerProvider(resource=self.resource)
         self._provider.add_span_processor(processor)
-        self._processor = processor
-        self._decisions: dict[tuple[int, bool], bool] = {}
-        self._scope = InstrumentationScope("process-archive-service")
+        self._sampler = self._provider.sampler
+        self._follows_parents = isinstance(self._sampler, ParentBased)
 
     def shutdown(self) -> None:
         self._provider.shutdown()
 
     def start(
-        self, name: str, kind: Kind, parent: TraceContext | None, attributes: Mapping[str, Value] | None
+        self,
+        name: str,
+        kind: Kind,
+        parent: TraceContext | None,
+        attributes: Mapping[str, Value] | None,
+        trace_id: str | None,
+        link: TraceContext | None,
     ) -> ExportedSpan:
         above = None if parent is None else _remote(parent)
-        trace_id = random.getrandbits(128) or 1 if above is None else above.trace_id
-        is_sampled = self._is_sampled(trace_id, above, name, kind, attributes)
+        links = () if link is None else _links(link)
+        if above is not None:
+            number = above.trace_id
+        else:
+            number = random.getrandbits(128) or 1 if trace_id is None else int(trace_id, 16)
+        is_sampled = self._is_sampled(number, above, name, kind, attributes, links)
         flags = _SAMPLED if is_sampled else _NOT_SAMPLED
-        context = SpanContext(trace_id, random.getrandbits(64) or 1, False, flags)
-        return ExportedSpan(self, name, _KINDS[kind], context, above, attributes)
+        context = SpanContext(number, random.getrandbits(64) or 1, False, flags)
+        return ExportedSpan(self, name, _KINDS[kind], context, above, attributes, links)
 
     def _is_sampled(
         self,
@@ -167,47 +187,16 @@ class Exporter:
         name: str,
         kind: Kind,
         attributes: Mapping[str, Value] | None,
+        links: tuple[Link, ...],
     ) -> bool:
-        """Asked once per trace and flag of the parent: all spans of a job are of one trace."""
-        asked = (trace_id, parent is not None and parent.trace_flags.sampled)
-        known = self._decisions.get(asked)
-        if known is None:
-            context = set_span_in_context(INVALID_SPAN if parent is None else NonRecordingSpan(parent))
-            found = self._provider.sampler.should_sample(context, trace_id, name, _KINDS[kind], attributes)
-            if len(self._decisions) >= _MOST_DECISIONS:
-                self._decisions.clear()
-            known = self._decisions[asked] = found.decision is Decision.RECORD_AND_SAMPLE
-        return known
-
-    def ended(
-        self,
-        name: str,
-        context: SpanContext,
-        parent: SpanContext | None,
-        attributes: Mapping[str, Value],
-        events: Sequence[Event],
-        kind: SpanKind,
-        status: Status,
-        start: int,
-    ) -> None:
-        self._processor.on_end(
-            ReadableSpan(
-                name=name,
-                context=context,
-                parent=parent,
-                resource=self._resource,
-                attributes=attributes,
-                events=events,
-                kind=kind,
-                status=status,
-                start_time=start,
-                end_time=time_ns(),
-                instrumentation_scope=self._scope,
-            )
-        )
+        """What the variables of OpenTelemetry name follows the parent, or does not look at it."""
+        if parent is not None and self._follows_parents:
+            return parent.trace_flags.sampled
+        found = self._sampler.should_sample(_NO_PARENT, trace_id, name, _KINDS[kind], attributes, links)
+        return found.decision is Decision.RECORD_AND_SAMPLE
 
 
-_MOST_DECISIONS = 1024
+_NO_PARENT = set_span_in_context(INVALID_SPAN)
 _UNSET = Status(StatusCode.UNSET)
 _SAMPLED, _NOT_SAMPLED = TraceFlags(TraceFlags.SAMPLED), TraceFlags(TraceFlags.DEFAULT)
 
@@ -216,3 +205,8 @@ _SAMPLED, _NOT_SAMPLED = TraceFlags(TraceFlags.SAMPLED), TraceFlags(TraceFlags.D
 def _remote(parent: TraceContext) -> SpanContext:
     flags = _SAMPLED if parent.sampled else _NOT_SAMPLED
     return SpanContext(int(parent.trace_id, 16), int(parent.span_id, 16), True, flags)
+
+
+@lru_cache(maxsize=1024)
+def _links(to: TraceContext) -> tuple[Link, ...]:
+    return (Link(_remote(to)),)

@@ -45,8 +45,15 @@ class Tracer(Protocol):
     """Begins spans and exports them when they have ended."""
 
     def start(
-        self, name: str, kind: Kind, parent: TraceContext | None, attributes: Mapping[str, Value] | None
-    ) -> Span: ...
+        self,
+        name: str,
+        kind: Kind,
+        parent: TraceContext | None,
+        attributes: Mapping[str, Value] | None,
+        trace_id: str | None,
+        link: TraceContext | None,
+    ) -> Span:
+        """`trace_id` is that of a span without parent; None: a new one."""
 
     def shutdown(self) -> None:
         """Exports pending spans; blocks for at most the timeout of the export."""

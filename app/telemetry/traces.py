@@ -33,18 +33,26 @@ def start(
     kind: Kind = "internal",
     parent: str | None = None,
     attributes: Mapping[str, Value] | None = None,
+    *,
+    trace_id: str | None = None,
 ) -> Span:
     """A span below `parent`, a `traceparent`; without one, or with an invalid one, it begins a new trace.
 
-    The sampled flag of the parent is kept; a new trace is sampled.
+    `trace_id` says which trace it belongs to, as 32 hex digits: when `parent` is of another one, the span is a first
+    one of its trace, with a link to `parent`.
+
+    The sampled flag of the parent is kept. A sampler decides about a first span; without one it is sampled.
     """
-    context = parse(parent)
+    above, link = parse(parent), None
+    if trace_id is not None and above is not None and above.trace_id != trace_id:
+        above, link = None, above
     if _exporter is not None:
-        return _exporter.start(name, kind, context, attributes)
-    if context is None:
-        return _IdsOnly(f"00-{random.getrandbits(128) or 1:032x}-{random.getrandbits(64) or 1:016x}-01")
-    flags = "01" if context.sampled else "00"
-    return _IdsOnly(f"00-{context.trace_id}-{random.getrandbits(64) or 1:016x}-{flags}")
+        return _exporter.start(name, kind, above, attributes, trace_id, link)
+    if above is None:
+        trace_id = trace_id or f"{random.getrandbits(128) or 1:032x}"
+        return _IdsOnly(f"00-{trace_id}-{random.getrandbits(64) or 1:016x}-01")
+    flags = "01" if above.sampled else "00"
+    return _IdsOnly(f"00-{above.trace_id}-{random.getrandbits(64) or 1:016x}-{flags}")
 
 
 def configure_traces(service_name: str, environment: Mapping[str, str] = os.environ) -> bool:

@@ -7,6 +7,8 @@ from uuid import UUID, uuid4
 
 import httpx
 
+from app.domain import jobs
+from app.domain.identity import reference_key, trace_id_of
 from tests.servers.source import Source
 from tests.support.archive import Archive
 from tests.support.archive_types import (
@@ -56,7 +58,7 @@ class Done:
     job_id: UUID
     message: Message
     trace_id: str
-    """Of the request that submitted it."""
+    """Of the request that submitted it; its references have others."""
     references: list[Reference]
     report: str
     view: Mapping[str, Any]
@@ -82,6 +84,14 @@ class MainJob:
     different: httpx.Response
     token_requests: int
     dead_letters: list[Record]
+
+
+def trace_of(job_id: UUID, reference: Reference) -> str:
+    return trace_id_of(job_id, reference_key(jobs.Reference(*reference)))
+
+
+def trace_of_request(seen: Mapping[str, Any]) -> str:
+    return str(seen["headers"]["traceparent"]).split("-")[1]
 
 
 def run_main_job(archive: Archive, source: Source) -> MainJob:
@@ -122,6 +132,7 @@ def run_main_job(archive: Archive, source: Source) -> MainJob:
 
     def done(job_id: UUID) -> Done:
         message, references, trace_id = submitted[job_id]
+        traces = {trace_of(job_id, reference) for reference in references}
         return Done(
             job_id,
             message,
@@ -131,7 +142,7 @@ def run_main_job(archive: Archive, source: Source) -> MainJob:
             views[job_id],
             [record for record in commands if record.json["processId"] == str(job_id)],
             [record for record in events if record.json["processId"] == str(job_id)],
-            [seen for seen in requests if trace_id in seen["headers"].get("traceparent", "")],
+            [seen for seen in requests if trace_of_request(seen) in traces],
             [(v, s) for v, s in objects if s.metadata.get("job-id") == str(job_id)],
         )
 

@@ -16,7 +16,7 @@ from app.domain.failures import Failures
 from app.domain.jobs import TaskId, TaskState
 from app.domain.tasks import NoData, Outcome
 from app.jobs.failures import FailedReferences, count_all
-from tests.support.rows import NOW, insert_job, job_row, stored_artifact, task_row
+from tests.support.rows import NOW, insert_job, job_row, stored_artifact, task_row, trace_of
 
 READ = "Failed reading artifact from source service: "
 
@@ -79,9 +79,11 @@ async def test_a_cancel_counts_what_it_failed_as_one_cause(database: Database) -
     job_id = await insert_job(database, 6)
     await settle(database, failed(job_id, 0), Outcome(TaskId(job_id, 1), TaskState.SUCCEEDED))
     await database.run(lambda c: tasks.note(c, [(TaskId(job_id, 2), stored_artifact())]))
-    cancelled = jobs.Cancel("Jo", NOW, "cancelled by Jo 'O' (2 attempts)", None)
+    cancelled = jobs.Cancel("Jo", NOW, "cancelled by Jo 'O' (2 attempts)")
     assert await database.run(lambda c: jobs.cancel(c, job_id, cancelled)) == 3
     assert await counts(database, job_id) == {READ + "HTTP 404": 1, "cancelled by Jo 'O' (2 attempts)": 3}
+    most, _ = (await by_cause(database, job_id)).causes
+    assert [each.trace_id for each in most.examples] == [trace_of(job_id, n) for n in (3, 4, 5)]
     nothing = await insert_job(database, 1)
     await settle(database, Outcome(TaskId(nothing, 0), TaskState.SUCCEEDED))
     assert await database.run(lambda c: jobs.cancel(c, nothing, cancelled)) is None
@@ -100,7 +102,7 @@ async def test_counters_are_exact_when_batches_and_cancels_of_several_jobs_meet(
 
     async def cancel() -> None:
         await asyncio.sleep(0.02)
-        await database.run(lambda c: jobs.cancel(c, job_ids[1], jobs.Cancel("John Doe", NOW, "cancelled by x", None)))
+        await database.run(lambda c: jobs.cancel(c, job_ids[1], jobs.Cancel("John Doe", NOW, "cancelled by x")))
 
     await asyncio.gather(*map(batch, batches), *map(batch, batches), cancel())
     for job_id in job_ids:

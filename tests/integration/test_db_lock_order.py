@@ -157,7 +157,7 @@ async def test_batches_that_count_causes_of_two_jobs_and_one_that_counts_afterwa
         lambda c: tasks.settle(c, [failed(high, 0, "a"), failed(low, 0, "b")], LATER),
         lambda c: tasks.settle(c, [failed(low, 1, "a"), failed(high, 1, "b")], LATER),
         lambda c: causes.count_uncounted(c, high, 10),
-        lambda c: jobs.cancel(c, low, jobs.Cancel("John Doe", LATER, "b", None)),
+        lambda c: jobs.cancel(c, low, jobs.Cancel("John Doe", LATER, "b")),
     )
     counted = select(failure_cause.c.job_id, failure_cause.c.cause, failure_cause.c.failed)
     async with database.reading() as connection:

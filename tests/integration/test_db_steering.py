@@ -8,13 +8,24 @@ from uuid import UUID
 
 import pytest
 
-from app.db import jobs, tasks
+from app.db import jobs, reports, tasks
 from app.db.database import Database, is_conflict
 from app.db.tasks import SettledTasks
 from app.domain.identity import content_hash
 from app.domain.jobs import BY_FAILURES, FailureThreshold, Job, JobFilter, JobState, Reference, TaskId, TaskState
 from app.domain.tasks import NoData, Outcome, PutBack
-from tests.support.rows import NOW, claim, insert_job, job_row, keys_of, new_job, publish, stored_artifact, task_row
+from tests.support.rows import (
+    NOW,
+    claim,
+    insert_job,
+    job_row,
+    keys_of,
+    new_job,
+    publish,
+    stored_artifact,
+    task_row,
+    trace_of,
+)
 
 HALF = FailureThreshold(share=0.5, min_tasks=4)
 
@@ -41,9 +52,7 @@ async def resume(database: Database, job_id: UUID, now: datetime = NOW) -> None:
 
 
 async def cancel(database: Database, job_id: UUID, now: datetime = NOW) -> int | None:
-    return await database.run(
-        lambda c: jobs.cancel(c, job_id, jobs.Cancel("John Doe", now, "cancelled by John Doe", "a" * 32))
-    )
+    return await database.run(lambda c: jobs.cancel(c, job_id, jobs.Cancel("John Doe", now, "cancelled by John Doe")))
 
 
 async def settle(
@@ -89,8 +98,11 @@ async def test_a_cancelled_job_ends_and_its_open_references_say_by_whom(database
     assert (row["completed"], row["paused"], row["paused_seconds"]) == (at(2), False, 1)
     assert (row["cancelled"], row["last_settled"]) == (3, NOW)  # they are no part of the rate
     task = await task_row(database, TaskId(job_id, 3))
-    assert (task["state"], task["message"], task["trace_id"]) == ("failed", "cancelled by John Doe", "a" * 32)
+    assert (task["state"], task["message"]) == ("failed", "cancelled by John Doe")
     assert task["finished_at"] == at(2)
+    async with database.reading() as connection:
+        reported = await reports.page(connection, job_id, -1, 10, TaskState.FAILED)
+    assert [each.trace_id for each in reported] == [trace_of(job_id, n) for n in (1, 2, 3)]
     assert await cancel(database, job_id) is None
     assert (await job_row(database, other))["open"] == 1
     assert {task_id.job_id for task_id in await claim(database)} <= {other}

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from blake3 import blake3
 
-from tests.integration.main_job import WITH_METADATA, Done, MainJob
+from tests.integration.main_job import WITH_METADATA, Done, MainJob, trace_of, trace_of_request
 from tests.integration.test_main_job_objects import Kind
 from tests.support.archive_types import Reference
 from tests.support.contracts import assert_fits
@@ -34,7 +34,7 @@ def test_one_command_per_reference_goes_to_the_topic_under_the_id_as_key(main_jo
             "topicName": job.message.topic,
         }
         assert command["commandVersion"] == "1.3.0"
-        assert trace_of(record) == job.trace_id
+        assert trace_of_record(record) == trace_of(job.job_id, (identifier, version))
     ids = {record.json["identity"]["id"] for record in job.commands}
     assert len(ids) == len(job.commands)
 
@@ -105,10 +105,13 @@ def test_events_carry_the_metadata_that_the_source_gave(main_job: MainJob) -> No
 
 
 def test_events_belong_to_the_trace_that_the_source_saw(kind: Kind) -> None:
-    assert {trace_of(record) for record in kind.job.events} == {kind.job.trace_id}
+    job = kind.job
+    found = {reference_of_event(record): trace_of_record(record) for record in job.events}
+    assert found == {reference: trace_of(job.job_id, reference) for reference in job.succeeded()}
+    assert set(found.values()) <= {trace_of_request(seen) for seen in job.requests}
 
 
-def trace_of(record: Record) -> str:
+def trace_of_record(record: Record) -> str:
     version, trace_id, _, _ = record.header("traceparent").split("-")
     assert version == "00"
     return trace_id

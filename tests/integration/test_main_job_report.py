@@ -5,11 +5,11 @@ import json
 import re
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
-from tests.integration.main_job import MISSING, STRANGE_IDS, Done, MainJob
+from tests.integration.main_job import MISSING, STRANGE_IDS, Done, MainJob, trace_of, trace_of_request
 
 
 @pytest.fixture(params=["osv", "decree"])
@@ -20,7 +20,7 @@ def done(request: pytest.FixtureRequest, main_job: MainJob) -> Done:
 
 def test_the_report_is_exact(main_job: MainJob) -> None:
     job = main_job.osv
-    trace_id = {seen["id"]: seen["headers"]["traceparent"].split("-")[1] for seen in job.requests}[MISSING]
+    (trace_id,) = [trace_of_request(seen) for seen in job.requests if seen["id"] == MISSING]
     moment = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
     head = (
         "message: OsvRecordPublishedEvent\n"
@@ -89,15 +89,14 @@ def test_the_source_is_asked_once_per_reference_with_the_id_as_one_segment_of_th
     assert sorted(seen["target"] for seen in done.requests) == sorted(target(*each) for each in done.references)
 
 
-def test_the_source_gets_the_token_of_its_client_and_the_trace_of_the_submission(main_job: MainJob, done: Done) -> None:
-    parents = set()
+def test_the_source_gets_the_token_of_its_client_and_the_trace_of_the_reference(main_job: MainJob, done: Done) -> None:
     for seen in done.requests:
         claims = claims_of(seen["headers"]["authorization"])
         assert claims["aud"] == "psf-source"
-        _, trace_id, parent, flags = seen["headers"]["traceparent"].split("-")
-        assert (trace_id, flags) == (done.trace_id, "01")
-        parents.add(parent)
-    assert len(parents) == len(done.requests)  # each request is a span of its own
+        version = parse_qs(urlsplit(seen["target"]).query).get("version")
+        reference = seen["id"], int(version[0]) if version else None
+        assert trace_of_request(seen) == trace_of(done.job_id, reference) != done.trace_id
+        assert seen["headers"]["traceparent"].endswith("-01")
     assert main_job.token_requests == 1
 
 

@@ -139,8 +139,11 @@ def test_a_cancelled_job_ends_with_what_was_stored(archive: Archive, service: Se
     cancelled = [each for each in states.values() if each["state"] == "failed"]
     assert 20 <= len(references) - len(cancelled) < 80
     assert {each["error"]["message"] for each in cancelled} == {"cancelled by John Doe"}
-    seen = {request["headers"]["traceparent"].split("-")[1] for request in source.requests}
-    assert {each["error"]["traceId"] for each in cancelled} <= seen  # one trace for each job
+    seen = {request["id"]: request["headers"]["traceparent"].split("-")[1] for request in source.requests}
+    asked = [each for each in cancelled if each["id"] in seen]  # in flight when the job was cancelled
+    assert asked
+    assert all(each["error"]["traceId"] == seen[each["id"]] for each in asked)
+    assert len({each["error"]["traceId"] for each in cancelled}) == len(cancelled)
     assert refused(service, job_id, "cancel") == f"Job {job_id} has ended; nothing was changed."
     time.sleep(1)
     assert service.report(job_id) == report  # nobody turns it around

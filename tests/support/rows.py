@@ -10,7 +10,7 @@ from app.db import jobs, outbox
 from app.db.database import Database
 from app.db.tables import job, task
 from app.domain.artifacts import StoredArtifact
-from app.domain.identity import content_hash, reference_key
+from app.domain.identity import content_hash, reference_key, trace_id_of
 from app.domain.jobs import Job, JobState, Reference, TaskId
 
 NOW = datetime(2026, 5, 8, 7, 26, 37, 123_000, tzinfo=UTC)
@@ -52,6 +52,11 @@ async def insert_job(database: Database, count: int, *, started: datetime = NOW)
     assert await database.run(lambda c: jobs.insert_if_absent(c, new))
     await database.run(lambda c: jobs.insert_tasks(c, new.id, references))
     return new.id
+
+
+def trace_of(job_id: UUID, number: int) -> str:
+    """The trace id of `ref-<number>` in this job."""
+    return trace_id_of(job_id, reference_key(Reference(f"ref-{number}")))
 
 
 async def claim(

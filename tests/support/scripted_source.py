@@ -32,6 +32,7 @@ class ScriptedSource:
     def __init__(self) -> None:
         self.asked: list[Reference] = []
         self.pacers = SourcePacers(64)
+        self.traceparents: list[str] = []
         self.absent: Absence | None = None
         self.in_hand = 0
         self.turn: Callable[[], Awaitable[None]] | None = None
@@ -54,6 +55,7 @@ class ScriptedSource:
         if confirm is not None:
             await confirm()
         self.asked.append(reference)
+        self.traceparents.append(traceparent)
         found = await self._next(reference)
         self.in_hand += 1
         try:

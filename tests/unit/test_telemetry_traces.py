@@ -12,17 +12,17 @@ from opentelemetry.trace import SpanKind, StatusCode
 from typing_extensions import override
 
 from app.telemetry import traces
+from tests.support.spans import exporting, linked_to, parent_of, trace_of_span
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
+OWN = "1bf7651916cd43dd8448eb211c80319c"
 PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
 
 
 @pytest.fixture
 def exported() -> Iterator[InMemorySpanExporter]:
-    exporter = InMemorySpanExporter()
-    traces.export_to(SimpleSpanProcessor(exporter), "pas", {})
-    yield exporter
-    traces.shutdown_traces()
+    with exporting() as exporter:
+        yield exporter
 
 
 @pytest.fixture(params=["ids only", "exported"])
@@ -50,6 +50,67 @@ class TestIds:
         assert traces.parse(first.traceparent) is not None
         assert first.traceparent.endswith("-01")
         assert first.trace_id != second.trace_id
+
+    @pytest.mark.parametrize("parent", [None, "garbage", PARENT, PARENT[:-1] + "0"])
+    def test_a_span_can_be_the_first_one_of_a_given_trace(self, parent: str | None) -> None:
+        first, again = (traces.start("work", parent=parent, trace_id=OWN) for _ in range(2))
+        assert re.fullmatch(f"00-{OWN}-[0-9a-f]{{16}}-01", first.traceparent)  # whatever the flag of `parent`
+        assert first.trace_id == again.trace_id == OWN
+        assert first.traceparent != again.traceparent
+
+    @pytest.mark.parametrize("flag", ["00", "01"])
+    def test_a_parent_of_the_given_trace_is_above_the_span(self, flag: str) -> None:
+        span = traces.start("work", parent=f"{PARENT[:-2]}{flag}", trace_id=TRACE)
+        assert re.fullmatch(f"00-{TRACE}-[0-9a-f]{{16}}-{flag}", span.traceparent)
+
+
+def test_the_first_span_of_a_given_trace_is_linked_to_the_parent_of_another_one(exported: InMemorySpanExporter) -> None:
+    with traces.start("publish", "producer", PARENT, trace_id=OWN) as first:
+        pass
+    with traces.start("process", "consumer", first.traceparent, trace_id=OWN):
+        pass
+    with traces.start("publish", "producer", trace_id=OWN):
+        pass
+    publish, process, alone = exported.get_finished_spans()
+    assert [trace_of_span(each) for each in (publish, process, alone)] == [OWN] * 3
+    assert (parent_of(publish), linked_to(publish)) == (None, [PARENT])
+    assert (parent_of(process), linked_to(process)) == (first.traceparent[36:52], [])
+    assert (parent_of(alone), linked_to(alone)) == (None, [])
+
+
+@pytest.mark.parametrize("sampler", ["traceidratio", "parentbased_traceidratio"])
+def test_a_sampler_decides_for_each_given_trace_and_the_flag_goes_on(
+    sampler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "0.5")
+    for low, flag in (("1" * 16, "01"), ("f" * 16, "00")):
+        own = "a" * 16 + low
+        for submitted in (PARENT, PARENT[:-1] + "0"):
+            with exporting() as exporter:
+                with traces.start("publish", "producer", submitted, trace_id=own) as publish:
+                    assert publish.traceparent[-2:] == flag
+                with traces.start("process", "consumer", publish.traceparent, trace_id=own) as process:
+                    assert process.traceparent[-2:] == flag
+                assert len(exporter.get_finished_spans()) == 2 * int(flag)
+
+
+@pytest.mark.parametrize("sampler", ["always_off", "parentbased_always_off"])
+def test_a_sampler_that_is_off_exports_nothing(sampler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)
+    with exporting() as exporter:
+        with traces.start("publish", "producer", PARENT, trace_id=OWN) as publish:
+            assert re.fullmatch(f"00-{OWN}-[0-9a-f]{{16}}-00", publish.traceparent)
+        assert exporter.get_finished_spans() == ()
+
+
+@pytest.mark.parametrize(("sampler", "flag"), [("always_on", "01"), ("parentbased_always_on", "00")])
+def test_only_a_sampler_that_is_based_on_the_parent_looks_at_it(
+    sampler: str, flag: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)
+    with exporting():
+        assert traces.start("work", parent=PARENT[:-1] + "0").traceparent[-2:] == flag
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,9 @@ from tests.support.schema_registry import client_of, refused, schema_registry
 
 JOB = UUID("88dbb65f-9634-4685-bc86-17b72d715d3e")
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-TASK = ArchiveTask(TaskId(JOB, 0), Reference("doc"), "M", None, datetime(2026, 1, 1, tzinfo=UTC), 0, 4, "command", None)
+TASK = ArchiveTask(
+    TaskId(JOB, 0), Reference("doc"), "M", None, datetime(2026, 1, 1, tzinfo=UTC), 0, 4, "command", "1" * 32
+)
 OPTIONS = EventOptions("events", "PSF", "pas")
 
 

@@ -42,7 +42,7 @@ def task(job_id: UUID) -> ArchiveTask:
         attempts=2,
         max_attempts=3,
         idempotence_id=f"{job_id}-a",
-        traceparent=None,
+        trace_id="1" * 32,
         stored=None,
     )
 

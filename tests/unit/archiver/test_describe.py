@@ -35,7 +35,7 @@ def described(
         attempts=0,
         max_attempts=4,
         idempotence_id="x",
-        traceparent=None,
+        trace_id="1" * 32,
     )
     document = Document(b"{}", "application/json", SCHEMA, metadata, bucket, prefix)
     return describe(document, task, TYPE, target or Target("archive"), "schema-version-id")

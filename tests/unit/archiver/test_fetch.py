@@ -55,7 +55,9 @@ def refused() -> TransientFailure:
 
 def task(attempts: int = 0, max_attempts: int = 4) -> ArchiveTask:
     started = datetime(2026, 1, 1, tzinfo=UTC)
-    return ArchiveTask(TaskId(UUID(int=1), 0), Reference("r"), "M", None, started, attempts, max_attempts, "x", None)
+    return ArchiveTask(
+        TaskId(UUID(int=1), 0), Reference("r"), "M", None, started, attempts, max_attempts, "x", "1" * 32
+    )
 
 
 async def fetch(client: Client, attempts: int = 0, max_attempts: int = 4) -> Document:

@@ -14,7 +14,7 @@ from app.domain.tasks import PutBack
 from app.telemetry import traces
 
 NOW = datetime(2026, 5, 8, tzinfo=UTC)
-TASK = ArchiveTask(TaskId(uuid4(), 0), Reference("DOC-1"), "Message", None, NOW, 0, 4, "id", None)
+TASK = ArchiveTask(TaskId(uuid4(), 0), Reference("DOC-1"), "Message", None, NOW, 0, 4, "id", "1" * 32)
 
 
 @pytest.mark.parametrize(

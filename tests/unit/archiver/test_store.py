@@ -18,7 +18,7 @@ from tests.unit.archiver.test_describe import JOB, described
 
 
 def task() -> ArchiveTask:
-    return ArchiveTask(TaskId(JOB, 0), Reference("doc", 1), "M", None, datetime.now(UTC), 0, 4, "x", None)
+    return ArchiveTask(TaskId(JOB, 0), Reference("doc", 1), "M", None, datetime.now(UTC), 0, 4, "x", "1" * 32)
 
 
 def of_something_else(request: Request, stored: Callable[[Request], Answer]) -> Answer:

@@ -35,7 +35,7 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def task_of(job_id: UUID, started: datetime = NOW, version: int | None = 1) -> ArchiveTask:
-    return ArchiveTask(TaskId(job_id, 0), Reference("doc", version), "M", None, started, 0, 4, "x", None)
+    return ArchiveTask(TaskId(job_id, 0), Reference("doc", version), "M", None, started, 0, 4, "x", "1" * 32)
 
 
 def artifact_of(task: ArchiveTask, content: str = "same", days: int = 90, **headers: str) -> Artifact:

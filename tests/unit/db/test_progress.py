@@ -48,7 +48,7 @@ async def test_outcomes_count_where_they_changed_a_task_and_nothing_else_does(da
 async def test_what_was_cancelled_has_not_been_done(database: Database) -> None:
     job_id = await insert_job(database, 3)
     await publish(database)
-    await database.run(lambda c: jobs.cancel(c, job_id, jobs.Cancel("Dora", NOW, "cancelled by Dora", None)))
+    await database.run(lambda c: jobs.cancel(c, job_id, jobs.Cancel("Dora", NOW, "cancelled by Dora")))
     assert await lately(database, job_id, NOW) is None
 
 

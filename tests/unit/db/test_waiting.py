@@ -73,7 +73,7 @@ async def test_what_stops_a_job_clears_what_it_waited_for(database: Database, ho
     if how == "pause":
         await database.run(lambda c: jobs.pause(c, found, "Dora", NOW))
     elif how == "cancel":
-        await database.run(lambda c: jobs.cancel(c, job_id, jobs.Cancel("Dora", NOW, "cancelled by Dora", None)))
+        await database.run(lambda c: jobs.cancel(c, job_id, jobs.Cancel("Dora", NOW, "cancelled by Dora")))
     else:
         await database.run(lambda c: tasks.settle(c, [failed], NOW, FailureThreshold(0.5, 1)))
     assert await of(database, job_id) is None

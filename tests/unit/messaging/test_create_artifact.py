@@ -11,7 +11,7 @@ from app.archiver.pipeline import Archiver
 from app.archiver.records import Records
 from app.broker.messages import create_artifact_command
 from app.domain.artifacts import ArchiveTask
-from app.domain.identity import reference_key
+from app.domain.identity import reference_key, trace_id_of
 from app.domain.jobs import Reference, TaskId, TaskState
 from app.domain.tasks import PutBack, TaskKey, TaskRow
 from app.messaging import create_artifact as module
@@ -23,7 +23,6 @@ from tests.support.rows import stored_artifact
 NOW = datetime.now(UTC)
 JOB = uuid4()
 COMMANDS_TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-JOBS_TRACE = "00-1bf7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 def row(position: int = 0, **changes: Any) -> TaskRow:
@@ -38,7 +37,6 @@ def row(position: int = 0, **changes: Any) -> TaskRow:
         "num_of_retry": None,
         "job_started": NOW,
         "paused": False,
-        "traceparent": JOBS_TRACE,
     }
     return TaskRow(**{**values, **changes})
 
@@ -99,9 +97,9 @@ def key_of(reference: str) -> TaskKey:
     return TaskKey(JOB, UUID(bytes=reference_key(Reference(reference))))
 
 
-def command(reference: str, traceparent: str | None = COMMANDS_TRACE) -> Received:
+def command(reference: str) -> Received:
     message = create_artifact_command(JOB, Reference(reference), "M", "t", "psf", "pas", NOW, uuid4())
-    return Received(message, traceparent)
+    return Received(message, COMMANDS_TRACE)
 
 
 def handler_of(tasks: Tasks, archived: Archived | None = None) -> CreateArtifactHandler:
@@ -109,10 +107,8 @@ def handler_of(tasks: Tasks, archived: Archived | None = None) -> CreateArtifact
     return CreateArtifactHandler(cast("Records", tasks), steps, lambda row: f"source of {row.message}", 3)
 
 
-async def work_of(
-    tasks: Tasks, archived: Archived | None = None, traceparent: str | None = COMMANDS_TRACE
-) -> ArchiveWork:
-    [work] = await handler_of(tasks, archived).receive([command("a", traceparent)])
+async def work_of(tasks: Tasks, archived: Archived | None = None) -> ArchiveWork:
+    [work] = await handler_of(tasks, archived).receive([command("a")])
     assert isinstance(work, ArchiveWork)
     return work
 
@@ -155,6 +151,7 @@ async def test_the_archiver_gets_the_task_with_what_its_job_says() -> None:
     [task] = archived.tasks
     assert (task.id, task.reference, task.attempts, task.max_attempts) == (TaskId(JOB, 0), Reference("a"), 1, 3)
     assert task.stored == stored_artifact()
+    assert task.trace_id == trace_id_of(JOB, reference_key(Reference("a")))
     assert task.traceparent == COMMANDS_TRACE
 
 
@@ -163,13 +160,6 @@ async def test_the_attempts_of_a_job_go_before_those_of_the_settings(num_of_retr
     archived = Archived()
     await (await work_of(Tasks(a=row(num_of_retry=num_of_retry)), archived)).run(no_slot)
     assert archived.tasks[0].max_attempts == most
-
-
-@pytest.mark.parametrize("traceparent", [None, "garbage"])
-async def test_without_a_trace_of_its_own_a_command_belongs_to_that_of_its_job(traceparent: str | None) -> None:
-    archived = Archived()
-    await (await work_of(Tasks(a=row()), archived, traceparent)).run(no_slot)
-    assert archived.tasks[0].traceparent == JOBS_TRACE
 
 
 async def test_work_that_starts_soon_is_not_looked_up_again(clock: Clock) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -59,6 +60,15 @@ async def test_a_dead_letter_is_counted_once_it_was_acknowledged() -> None:
     assert counted == []
     await send_dead_letter(cast("Broker", broker), Readiness(()), RECORD, "not a command", counted.append)
     assert counted == ["commands-dlq"]
+
+
+@pytest.mark.parametrize(("header", "trace"), [(b"00-x", None), (f"00-{'a' * 32}-{'b' * 16}-01".encode(), "a" * 32)])
+async def test_the_log_names_the_trace_of_a_dead_letter(
+    header: bytes, trace: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    await send(FakeBroker(), replace(RECORD, headers=[("traceparent", header)]))
+    [logged] = caplog.records
+    assert vars(logged).get("trace_id") == trace
 
 
 async def test_a_tombstone_stays_a_tombstone() -> None:

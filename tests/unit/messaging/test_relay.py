@@ -20,8 +20,11 @@ from app.messaging import relay as module
 from app.messaging.owed import BackfillMetadataCommands, Commands, CreateArtifactCommands
 from app.messaging.relay import LEASE, OWE_AGAIN_EVERY, Clocks, Relay, RelayOptions
 from tests.support.metadata import archived, catalog, definitions, insert
-from tests.support.rows import NOW, change_job, insert_job, publish, task_row
+from tests.support.rows import NOW, change_job, insert_job, publish, task_row, trace_of
+from tests.support.spans import exporting, linked_to, parent_of, trace_of_span
 from tests.unit.messaging.fakes import FakeBroker, until
+
+SUBMITTED = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 class Office:
@@ -84,9 +87,26 @@ async def test_a_command_says_what_its_task_and_job_say_and_carries_a_trace(data
     assert (message.topic, message.key) == ("commands", b"ref-0")
     assert command["payload"] == {"jobId": str(job_id), "messageName": "M", "topicName": "t"}
     assert command["publisher"] == {"system": "psf", "service": "pas"}
-    [(name, value)] = message.headers
+    [(name, _)] = message.headers
     assert name == "traceparent"
-    assert len(value) == 55
+
+
+async def test_each_command_begins_the_trace_of_its_reference_with_a_link_to_the_submission(database: Database) -> None:
+    job_id = await insert_job(database, 2)
+    await change_job(database, job_id, traceparent=SUBMITTED)
+    office = Office(database)
+    with exporting() as exporter:
+        for _ in range(2):  # the second time, as to a topic that has lost its records
+            assert await office.relay.publish_once() == 2
+            await office.relay.owe_again(None)
+        spans = exporter.get_finished_spans()
+    headers = [dict(message.headers)["traceparent"].decode().split("-") for message in office.broker.sent]
+    assert [trace for _, trace, _, _ in headers] == [trace_of(job_id, 0), trace_of(job_id, 1)] * 2
+    assert len({span for _, _, span, _ in headers}) == 4
+    assert [trace_of_span(span) for span in spans] == [trace for _, trace, _, _ in headers]
+    assert {(span.name, parent_of(span), *linked_to(span)) for span in spans} == {
+        ("publish CreateArtifactCommand", None, SUBMITTED)
+    }
 
 
 async def test_while_the_id_of_their_schema_is_not_known_no_commands_are_claimed(database: Database) -> None:

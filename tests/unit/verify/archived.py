@@ -112,7 +112,7 @@ class Archived:
     async def put(
         self, place: TaskId, reference: Reference, content: bytes, now: datetime, days: int
     ) -> StoredArtifact:
-        task = ArchiveTask(place, reference, "M", None, now, 0, 4, "i", None)
+        task = ArchiveTask(place, reference, "M", None, now, 0, 4, "i", "1" * 32)
         kind = type_of(days)
         document = Document(content, "application/json", kind.schema, self.metadata)
         schema_version_id = await SchemaFiles(self.objects).ensure(self.bucket, kind)
