@@ -26,8 +26,8 @@ from app.api.http.slow_bodies import BodiesInTime
 from app.api.jobs import control, failures, preflight, references, submit_and_report
 from app.api.runs import endpoints as runs
 from app.api.system import endpoints as system
+from app.domain.errors import StartRefused
 from app.domain.readiness import Readiness
-from app.process.probes import StartRefused
 from app.process.wiring import Service, open_service
 from app.settings.model import Settings
 from app.telemetry.traces import configure_traces, shutdown_traces

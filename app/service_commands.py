@@ -23,23 +23,14 @@ import uvloop
 
 from app.api.auth.dev_issuer import ALL_ROLES, DEFAULT_TTL, DevIssuerError, mint
 from app.catalog.archive_types import CatalogError
-from app.db import migrations
-from app.db.database import Database
-from app.domain.errors import Unavailable
-from app.main import serve
-from app.process.check_config import check
-from app.process.connect_check import connect
+from app.domain.errors import StartRefused, Unavailable
 from app.process.data_dir import DataDirInUse, DataDirUnusable, own
-from app.process.probes import StartRefused
-from app.process.wiring import open_stored
 from app.settings.load import SettingsError, load_settings
 from app.settings.model import Settings
 from app.settings.values import size
 from app.telemetry.logs import LogSettingError, configure_logging
-from app.verify.command import Exit, verify
-from app.verify.findings import Report
-from app.verify.progress import StateError, StateFile, fingerprint
-from app.verify.run import Options
+
+# What only one command needs is imported when it runs: to load all of the service takes a second.
 
 DATA_DIR = Path(".pas")
 
@@ -81,6 +72,8 @@ _PASSED_OVER = "variables of the environment that cannot be used are passed over
 
 
 def _serve(options: argparse.Namespace) -> None:
+    from app.main import serve
+
     configure_logging()
     data_dir = options.data_dir if options.embedded else None
     environment = dict(os.environ)
@@ -96,6 +89,9 @@ def _serve(options: argparse.Namespace) -> None:
 
 
 def _migrate(options: argparse.Namespace) -> None:
+    from app.db import migrations
+    from app.db.database import Database
+
     configure_logging()
     settings = _load(options.config, os.environ)
 
@@ -111,6 +107,8 @@ def _migrate(options: argparse.Namespace) -> None:
 
 
 def _check_config(options: argparse.Namespace) -> int:
+    from app.process.check_config import check
+
     found = check(options.config, os.environ, embedded=options.data_dir if options.embedded else None)
     passed_over = [*map(str, PASSED_OVER), *(found.settings.passed_over if found.settings else ())]
     if passed_over:
@@ -120,6 +118,8 @@ def _check_config(options: argparse.Namespace) -> int:
     print("the settings are valid", *found.checked, sep="\n", flush=True)
     if not options.connect or found.settings is None or not found.settings.backfill.enabled:
         return 0
+    from app.process.connect_check import connect
+
     logging.getLogger().addHandler(logging.NullHandler())  # each reason is said once, in its line
     tried = asyncio.run(connect(found.settings))
     for each in tried:
@@ -134,6 +134,9 @@ def _dev_token(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
+    from app.verify.command import Exit
+    from app.verify.progress import StateError
+
     try:
         configure_logging()
         data_dir = options.data_dir if options.embedded else None
@@ -154,6 +157,12 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 async def _read_back(settings: Settings, options: argparse.Namespace) -> int:
+    from app.process.wiring import open_stored
+    from app.verify.command import verify
+    from app.verify.findings import Report
+    from app.verify.progress import StateFile, fingerprint
+    from app.verify.run import Options
+
     store = settings.object_storage
     async with open_stored(settings) as archive:
         what = Options(

@@ -74,6 +74,10 @@ class NotPrepared(Unavailable):
     public_reason = "is being prepared"
 
 
+class StartRefused(Exception):
+    """The service cannot run with this configuration; the message says why and what to do."""
+
+
 class InvalidMessage(Exception):
     """A record that can never be handled: it goes to the dead letter topic with this reason, and is never retried."""
 

@@ -15,11 +15,11 @@ from app.broker import Broker
 from app.broker.registry import SchemaRegistry
 from app.catalog.registry import Registry
 from app.db.database import Database
-from app.domain.errors import PermanentFailure, TransientFailure, Unavailable
+from app.domain.errors import PermanentFailure, StartRefused, TransientFailure, Unavailable
 from app.domain.readiness import BROKER, DATABASE, ISSUER, Readiness
 from app.objectstore import ObjectStore
 from app.process import adapters
-from app.process.probes import Probes, StartRefused, check_database, probe_of_schemas
+from app.process.probes import Probes, check_database, probe_of_schemas
 from app.process.watch import Probe
 from app.settings.model import Settings
 from app.sources.oauth import TokenCache

@@ -15,16 +15,12 @@ from app.catalog.registry import Registry
 from app.db import dialect, migrations
 from app.db.connect import Unusable
 from app.db.database import Database, PoolerNotNamed
-from app.domain.errors import NotPrepared, Unavailable
+from app.domain.errors import NotPrepared, StartRefused, Unavailable
 from app.domain.readiness import BROKER, DATABASE, ISSUER, OBJECT_STORE, SCHEMA_REGISTRY, Readiness
 from app.objectstore import ObjectStore
 from app.process.watch import Probe
 
 log = logging.getLogger(__name__)
-
-
-class StartRefused(Exception):
-    """The service cannot run with this configuration; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from app.api.auth.callers import KeySets
-from app.domain.errors import Unavailable
+from app.domain.errors import StartRefused, Unavailable
 from app.domain.readiness import BROKER, DATABASE, OBJECT_STORE
 from app.jobs.failures import FailedReferences
 from app.jobs.waiting import WaitingJobs
 from app.messaging.consumer import LAST_COMMIT, LEAVE, CommandLoop
 from app.messaging.job_events import JobEventRelay
 from app.messaging.relay import Relay
-from app.process.probes import StartRefused
 from app.process.reload import Reload
 from app.process.watch import Watch
 

@@ -29,6 +29,7 @@ from app.catalog.registry import Registry, load_registry
 from app.db.database import Database
 from app.db.job_history import JobHistory
 from app.db.outbox import BATCHES, TASKS
+from app.domain.errors import StartRefused
 from app.domain.readiness import COMPONENTS, SCHEMA_REGISTRY, Readiness
 from app.domain.system import Hands
 from app.jobs.archive_types import ArchiveTypes
@@ -61,7 +62,7 @@ from app.metadata.search import Artifacts
 from app.objectstore import ObjectStore
 from app.process import adapters
 from app.process.check_config import load_catalog
-from app.process.probes import Probes, StartRefused, check_database, probe_of_schemas, refuse_unusable
+from app.process.probes import Probes, check_database, probe_of_schemas, refuse_unusable
 from app.process.reload import Reload, digest
 from app.process.supervision import Supervision
 from app.process.watch import Probe, Watch

@@ -8,6 +8,7 @@ import pytest
 
 from app import service_commands as command_line
 from app.__main__ import main
+from app.process import check_config
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +32,8 @@ def test_a_bug_is_raised_with_its_traceback(
         raise error
 
     monkeypatch.chdir(tmp_path)
-    for name in ("load_settings", "check", "mint", "configure_logging"):
+    monkeypatch.setattr(check_config, "check", broken)
+    for name in ("load_settings", "mint", "configure_logging"):
         monkeypatch.setattr(command_line, name, broken)
     with pytest.raises(type(error)) as raised:
         main(arguments)

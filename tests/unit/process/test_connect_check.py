@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from app import service_commands as command_line
 from app.__main__ import main
 from app.api.auth.callers import KeySets
 from app.domain.errors import Unavailable
 from app.domain.readiness import BROKER, OBJECT_STORE
-from app.process import adapters, connect_check
+from app.process import adapters, check_config, connect_check
 from app.process.check_config import Checked
 from app.process.connect_check import TriedServers, connect
 from app.settings.load import load_settings
@@ -225,8 +224,8 @@ def test_one_that_failed_is_exit_code_1(
         return [TriedServers("database", None), TriedServers("topics", problem)]
 
     nothing = Checked([], [], settings)
-    monkeypatch.setattr(command_line, "check", lambda *_given, **_named: nothing)
-    monkeypatch.setattr(command_line, "connect", answers)
+    monkeypatch.setattr(check_config, "check", lambda *_given, **_named: nothing)
+    monkeypatch.setattr(connect_check, "connect", answers)
     assert main(["check-config", "--connect"]) == (1 if problem else 0)
     out, err = capsys.readouterr()
     assert "database: well\n" in out

@@ -11,9 +11,9 @@ from app.db import migrations
 from app.db.connect import Unusable
 from app.db.database import Database
 from app.db.migrations import Standing
-from app.domain.errors import NotPrepared, Unavailable
+from app.domain.errors import NotPrepared, StartRefused, Unavailable
 from app.domain.readiness import DATABASE, Readiness
-from app.process.probes import OLDER, PREPARING, StartRefused, check_database, refuse_unusable
+from app.process.probes import OLDER, PREPARING, check_database, refuse_unusable
 from tests.support.core import opened_core
 
 

@@ -7,10 +7,9 @@ from typing import Any, cast
 
 import pytest
 
-from app.domain.errors import Unavailable
+from app.domain.errors import StartRefused, Unavailable
 from app.domain.readiness import BROKER, DATABASE, OBJECT_STORE, Readiness
 from app.process import supervision
-from app.process.probes import StartRefused
 from app.process.supervision import Supervision
 from app.process.watch import Watch
 

@@ -7,10 +7,9 @@ from uuid import uuid4
 
 import pytest
 
-from app.domain.errors import Unavailable
+from app.domain.errors import StartRefused, Unavailable
 from app.domain.jobs import JobResult, TaskState
 from app.messaging import consumer
-from app.process.probes import StartRefused
 from app.process.wiring import open_service, open_stored
 from app.settings.load import load_settings
 from app.settings.model import Settings
