@@ -38,7 +38,7 @@ class Floor:
         producer: AIOKafkaProducer,
         settings: dict[str, str],
     ) -> None:
-        self._problem = registry.entries[SCHEMA][1].problem
+        self._check = registry.entries[SCHEMA][1].check
         self._http = http
         self._put = put
         self._producer = producer
@@ -51,7 +51,7 @@ class Floor:
             content = await answer.read()
             if answer.status != 200:
                 raise RuntimeError(f"source: HTTP {answer.status}")
-        if self._problem(content) is not None:
+        if self._check(content) is not None:
             raise RuntimeError("the document does not match its schema")
         digest = hashlib.sha256(content).hexdigest()
         stored = await self._put.put(

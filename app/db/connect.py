@@ -38,7 +38,7 @@ class Unusable(Unavailable):
     At the start it refuses the start; later, work waits.
     """
 
-    told = "cannot be used as it is"
+    public_reason = "cannot be used as it is"
 
     def __init__(self, reason: str) -> None:
         super().__init__(DATABASE, reason)

@@ -12,7 +12,6 @@ from app.archiver.describe import Target
 from app.broker import Broker
 from app.broker.embedded import EmbeddedBroker
 from app.broker.encoding import JSON, Encoder, Encoding
-from app.broker.kafka import KafkaBroker, KafkaOptions
 from app.broker.messages import COMMAND_TYPE, EVENT_KEY_TYPE, EVENT_TYPE, JOB_EVENT_TYPE, RUN_COMMAND_TYPE
 from app.broker.registry import RegistryHttp, RegistryOptions, SchemaRegistry
 from app.domain.archive_types import ArchiveDataType
@@ -24,7 +23,6 @@ from app.messaging.owed import BackfillMetadataCommands, CreateArtifactCommands
 from app.metadata.definitions import RunOptions
 from app.objectstore import ObjectStore
 from app.objectstore.filesystem import FilesystemObjectStore
-from app.objectstore.s3 import S3Options, open_s3
 from app.outgoing.trust import trusted
 from app.settings.model import Settings
 from app.sources.oauth import OAuthClientOptions
@@ -136,6 +134,8 @@ def price(settings: Settings) -> Price | None:
 def open_broker(settings: Settings) -> Broker:
     if settings.data_dir is not None:
         return EmbeddedBroker(settings.data_dir, {settings.backfill.topic})
+    from app.broker.kafka import KafkaBroker, KafkaOptions  # not for the embedded mode: it takes time to load
+
     kafka = settings.kafka
     return KafkaBroker(
         KafkaOptions(
@@ -164,6 +164,8 @@ async def open_object_store(settings: Settings) -> AsyncIterator[ObjectStore]:
         finally:
             await files.close()
         return
+    from app.objectstore.s3 import S3Options, open_s3  # as above
+
     connection = store.connection
     options = S3Options(
         access_url=connection.access_url,

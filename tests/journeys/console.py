@@ -25,9 +25,13 @@ class Command:
     expected: list[str] = field(default_factory=list)
 
     def says(self, printed: str) -> bool:
-        pattern = "\n".join(map(re.escape, self.expected))
-        pattern = re.sub(r"(^|\n)…(?=\n|$)", r"\1(?:.*\n)*.*", pattern).replace("…", ".*")
-        return re.fullmatch(pattern, printed.replace("\r", "").rstrip("\n")) is not None
+        """Whether this is what was printed; a line `…` stands for any lines, or none."""
+        pattern = "".join(
+            "(?:.*\n)*" if line == "…" else re.escape(line).replace("…", ".*") + "\n" for line in self.expected
+        )
+        return (
+            re.fullmatch(pattern, printed.replace("\r", "").rstrip("\n") + "\n" if printed.strip() else "") is not None
+        )
 
 
 def commands_of(document: Path) -> list[Command]:
@@ -44,7 +48,7 @@ def commands_of(document: Path) -> list[Command]:
     return commands
 
 
-def run(commands: list[Command], directory: Path, replace: Mapping[str, str], timeout: float = 60) -> list[str]:
+def run(commands: list[Command], directory: Path, replace: Mapping[str, str], timeout: float = 240) -> list[str]:
     """Runs them in one shell, as a reader would, and returns what each printed. `replace` gives other addresses."""
     script = ""
     for command in commands:

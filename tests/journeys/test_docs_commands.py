@@ -91,19 +91,14 @@ def service(checkout: Path, source: str) -> Iterator[str]:
         yield address
 
 
-def test_getting_started_goes_as_it_says(checkout: Path, service: str, source: str) -> None:
-    document = commands_of(REPOSITORY / "docs/getting-started.md")
-    commands = [command for command in document if not command.program]
-    assert len(commands) > 5
+def test_getting_started_and_what_comes_after_go_as_they_say(checkout: Path, service: str, source: str) -> None:
+    """One after the other, as a reader would: each goes on with what the ones before left."""
+    commands = []
+    for name in ("getting-started", "jobs", "metadata", "search"):
+        found = [command for command in commands_of(REPOSITORY / f"docs/{name}.md") if not command.program]
+        assert found, name
+        commands += found
     check(commands, checkout, {SERVICE: service, SOURCE: source})
-
-
-@pytest.mark.parametrize("name", ["docs/jobs.md", "docs/metadata.md", "docs/search.md"])
-def test_what_comes_after_getting_started_goes_as_it_says(name: str, checkout: Path, service: str, source: str) -> None:
-    begin = [command for command in commands_of(REPOSITORY / "docs/getting-started.md") if not command.program]
-    commands = commands_of(REPOSITORY / name)
-    assert commands
-    check(begin + commands, checkout, {SERVICE: service, SOURCE: source})
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/source-services.md", "docs/operations.md", "docs/command-line.md"])
