@@ -38,7 +38,7 @@ class Unusable(Unavailable):
     At the start it refuses the start; later, work waits.
     """
 
-    told = "cannot be used as it is"
+    public_reason = "cannot be used as it is"
 
     def __init__(self, reason: str) -> None:
         super().__init__(DATABASE, reason)
@@ -136,8 +136,8 @@ class _Connector:
         return f" SET TRANSACTION ISOLATION LEVEL READ COMMITTED;{sets} {DURABLE.format(local='true')};"
 
     async def _begin(self, connection: Any) -> None:
-        told = getattr(connection.get_settings(), "server_encoding", None)  # at login, as every server does
-        encoding = told or await connection.fetchval("SHOW server_encoding")
+        reported = getattr(connection.get_settings(), "server_encoding", None)  # at login, as every server does
+        encoding = reported or await connection.fetchval("SHOW server_encoding")
         if encoding.upper() not in ("UTF8", "UTF-8"):
             raise Unusable(wrong_encoding(encoding))
         if not self._pooled:
