@@ -29,7 +29,8 @@ SESSION = {
 """Settings that a role or a database may have changed. All are known to PostgreSQL 15."""
 
 DURABLE = "SELECT set_config('synchronous_commit', 'on', {local}) WHERE current_setting('synchronous_commit') = 'off'"
-"""What a 200 promised survives a power cut; other values (`local`, `remote_apply`) are somebody's choice."""
+"""A job that was answered with 200 must survive a power cut. Other values (`local`, `remote_apply`) were chosen on
+purpose and stay."""
 
 
 class Unusable(Unavailable):
