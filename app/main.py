@@ -39,7 +39,7 @@ CLOSE = 2
 """Seconds that open requests get to end once everything else has stopped."""
 
 FILES = 4096
-"""Open files that are asked for: 1,000 connections of clients, and those to sources, broker, database and store."""
+"""Open files that the service needs: 1,000 connections of clients, and those to sources, broker, database and store."""
 
 log = logging.getLogger(__name__)
 

@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 well, 1 refused (the reason on stderr), 2 wrong usage.
 
-    What nobody foresaw is raised: a bug ends the process with its traceback and the exit code 1.
+    Unexpected errors are raised: a bug ends the process with its traceback and the exit code 1.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -61,7 +61,7 @@ def _refuse(*lines: str) -> int:
 
 
 def _load(path: Path | None, environment: Mapping[str, str], *, embedded: Path | None = None) -> Settings:
-    """The settings; what is passed over of the environment is said in one warning. Raises SettingsError."""
+    """The settings. One warning names the variables that are ignored. Raises SettingsError."""
     settings = load_settings(path, environment, embedded=embedded)
     if passed_over := [*map(str, PASSED_OVER), *settings.passed_over]:
         log.warning("%s: %s", _PASSED_OVER, "; ".join(passed_over))
@@ -120,7 +120,7 @@ def _check_config(options: argparse.Namespace) -> int:
         return 0
     from app.process.connect_check import connect
 
-    logging.getLogger().addHandler(logging.NullHandler())  # each reason is said once, in its line
+    logging.getLogger().addHandler(logging.NullHandler())  # each reason is printed once, as a line
     tried = asyncio.run(connect(found.settings))
     for each in tried:
         if each.problem is None:
@@ -134,7 +134,7 @@ def _dev_token(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from app.verify.command import Exit
+    from app.verify.command import VerifyExit
     from app.verify.progress import StateError
 
     try:
@@ -144,16 +144,16 @@ def _verify(options: argparse.Namespace) -> int:
         return asyncio.run(_read_back(settings, options))
     except (SettingsError, CatalogError) as error:
         _refuse(*error.mistakes)
-        return Exit.USAGE
+        return VerifyExit.USAGE
     except (StateError, LogSettingError) as error:
         _refuse(str(error))
-        return Exit.USAGE
+        return VerifyExit.USAGE
     except (StartRefused, Unavailable, BrokenPipeError) as error:  # the last where nobody reads on
         _refuse(str(error))
-        return Exit.UNAVAILABLE  # 1 is said by findings only
+        return VerifyExit.UNAVAILABLE  # 1 stands for findings only
     except Exception:
         traceback.print_exc()
-        return Exit.UNAVAILABLE
+        return VerifyExit.UNAVAILABLE
 
 
 async def _read_back(settings: Settings, options: argparse.Namespace) -> int:

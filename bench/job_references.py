@@ -35,7 +35,7 @@ from app.domain.causes import cause_id, cause_of
 from app.domain.jobs import TaskState
 from app.domain.references import Wanted
 from app.jobs.failures import FailedReferences
-from app.jobs.references import References
+from app.jobs.references import JobReferences
 from app.process.supervision import spare_the_collector
 from tests.servers import Postgres
 from tests.support.rows import NOW, new_job, stored_artifact
@@ -135,7 +135,7 @@ def resident() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-async def csv(of: References, job_id: UUID) -> None:
+async def csv(of: JobReferences, job_id: UUID) -> None:
     before = highest = resident()
     size, begin, cpu = 0, time.perf_counter(), time.process_time()
     async for page in of.pages(job_id, Wanted(), -1):
@@ -155,7 +155,7 @@ async def main_async(url: str, count: int, share: float, times: int) -> tuple[fl
     await fill(database, max(count // 10, 2 * OPEN), share)
     job_id = await fill(database, count, share)
     print(f"{count:,} references, {share:.0%} failed, made in {time.perf_counter() - begin:.0f} s\n")
-    failures, of = FailedReferences(database), References(database)
+    failures, of = FailedReferences(database), JobReferences(database)
     spare_the_collector()
 
     async def by_cause() -> str:

@@ -19,7 +19,7 @@ from app.jobs.control import JobControl
 from app.jobs.failures import FailedReferences
 from app.jobs.merged_report import MergedReports
 from app.jobs.plans import Plans
-from app.jobs.references import References
+from app.jobs.references import JobReferences
 from app.jobs.report import Reports
 from app.jobs.retry import Retries
 from app.jobs.submit import Submissions
@@ -40,7 +40,7 @@ class Edge:
     job_control: JobControl
     retries: Retries
     failed: FailedReferences
-    references: References
+    references: JobReferences
     preflights: Preflights
     plans: Plans
     archive_types: ArchiveTypes
@@ -52,13 +52,13 @@ class Edge:
     uploads: Uploads
     event_streams: EventStreams
     changes: ConcurrencyLimit
-    """Of requests that change whole jobs."""
+    """The limit of requests that change whole jobs."""
     preflight_turns: ConcurrencyLimit
     max_references: int
     max_attempts: int
     """Attempts of a job whose submission does not say how many."""
     issuers: tuple[str, ...]
-    """Whose tokens are accepted."""
+    """The issuers whose tokens are accepted."""
     cli_client_id: str | None
     """Client with which the command line logs in."""
 

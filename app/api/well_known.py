@@ -44,11 +44,11 @@ SCHEMA: dict[str, Any] = {
 )
 async def protected_resource(request: Request, edge: TheEdge) -> JSONResponse:
     """OAuth 2.0 protected resource metadata (RFC 9728)."""
-    said: dict[str, Any] = {
+    metadata: dict[str, Any] = {
         "resource": str(request.base_url).rstrip("/"),
         "authorization_servers": list(edge.issuers),
         "bearer_methods_supported": ["header"],
     }
     if edge.cli_client_id is not None:
-        said["cli_client_id"] = edge.cli_client_id
-    return JSONResponse(said, headers={"Cache-Control": "no-store"})
+        metadata["cli_client_id"] = edge.cli_client_id
+    return JSONResponse(metadata, headers={"Cache-Control": "no-store"})

@@ -139,7 +139,7 @@ def _prefix(document: Document, task: ArchiveTask, target: Target) -> str:
 def _quoted(name: str) -> str:
     """The text in quotes, at most 100 characters of it.
 
-    Failures that differ only between the quotes are known to have the same cause.
+    Failures that differ only between the quotes count as one cause.
     """
     shown = "".join(letter if letter.isprintable() else "?" for letter in name[:100])
     return f'"{shown}{"…" if len(name) > 100 else ""}"'

@@ -63,7 +63,7 @@ class Fetcher:
 
         Raises PermanentFailure, also when all attempts or the patience with the source are used up; NoArchiveData;
         PutBackTask for long waits, and when the task is no longer wanted once its turn has come. A failure that says
-        nothing about the record (`TransientFailure.spares`) leads to a wait and uses up no attempt.
+        nothing about the record (`TransientFailure.keeps_attempt`) leads to a wait and uses up no attempt.
         """
         async with AsyncExitStack() as stack:
             yield await self._fetch(stack, configuration, task, parent, still_wanted)
@@ -86,20 +86,20 @@ class Fetcher:
                 self._end_of_patience(configuration)
                 raise PutBackTask(busy.not_before_seconds, attempts, busy.reason, whole_source=True) from busy
             except TransientFailure as failure:
-                cause, away = failure.cause, failure.away
-                if away:
+                cause, no_connection = failure.cause, failure.no_connection
+                if no_connection:
                     self._end_of_patience(configuration)
-                if failure.spares:
+                if failure.keeps_attempt:
                     waits += 1
                 else:
                     attempts += 1
                     if attempts >= task.max_attempts:
                         times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
                         raise PermanentFailure(task_message(STEP_READ, f"{cause} ({times})")) from failure
-                pause = backoff(waits if failure.spares else attempts, self._retry_backoff, failure.retry_after)
+                pause = backoff(waits if failure.keeps_attempt else attempts, self._retry_backoff, failure.retry_after)
             metrics.RETRIES.inc()
             if pause > SLOT_PATIENCE:
-                raise PutBackTask(pause, attempts, cause, whole_source=away)
+                raise PutBackTask(pause, attempts, cause, whole_source=no_connection)
             await asyncio.sleep(pause)
 
     def _end_of_patience(self, configuration: ArchiveTypeConfiguration) -> None:

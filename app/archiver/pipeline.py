@@ -225,7 +225,7 @@ class Archiver:
             case PutBack(not_before=not_before, reason=reason, hold_job=hold_job):
                 metrics.TASKS_PUT_BACK.inc()
                 until = not_before.isoformat(timespec="seconds")
-                level = logging.DEBUG if hold_job else logging.INFO  # an outage is told once: sources/outages.py
+                level = logging.DEBUG if hold_job else logging.INFO  # an outage is logged once: sources/outages.py
                 log.log(level, "put back until %s: %s", until, reason, extra=about)
 
 

@@ -22,7 +22,7 @@ from app.domain.errors import (
     Unavailable,
     task_message,
 )
-from app.domain.forecast import Answer, Forecast, Price, forecast
+from app.domain.forecast import Forecast, Price, SampleResult, forecast
 from app.domain.jobs import Reference, TaskId
 from app.objectstore import ObjectRejected, ObjectStore
 from app.sources.http import SourceClient
@@ -31,7 +31,7 @@ from app.sources.pacing import SourceBusy, source_key
 log = logging.getLogger(__name__)
 
 AT_ONCE = 5
-"""References of a sample that are asked for at once: a preflight must not be what makes a source slow."""
+"""References of a sample that are fetched at the same time: a preflight must not slow down a source."""
 
 SAMPLE_PATIENCE = 20.0
 """Seconds for each reference of the sample: a person waits for the answer."""
@@ -44,11 +44,12 @@ STORE_PATIENCE = 5.0
 
 _NO_JOB = UUID(int=0)
 _SCHEMA_VERSION_ID = "x" * 36
-"""Stands for the version id of the schema file, which is not stored here: the size of user metadata is checked."""
+"""Stands for the version id of the schema file, which a preflight does not store: the size of the metadata must be
+right."""
 
 
 @dataclass(frozen=True, slots=True)
-class BucketLook:
+class BucketState:
     """A bucket. `problem` says why nothing can be stored in it, and what to do; None when the bucket is usable."""
 
     bucket: str
@@ -58,7 +59,7 @@ class BucketLook:
 @dataclass(frozen=True, slots=True)
 class Preflight:
     sample: Sequence[SampledReference]
-    buckets: Sequence[BucketLook]
+    buckets: Sequence[BucketState]
     forecast: Forecast
 
     @property
@@ -69,7 +70,7 @@ class Preflight:
 
 
 class Asked(NamedTuple):
-    """What the references of the sample are asked for with. `attempts` are those that a task would have."""
+    """How the documents of the sample are fetched. `attempts` is the number of attempts that a task would have."""
 
     configuration: ArchiveTypeConfiguration
     attempts: int
@@ -77,7 +78,7 @@ class Asked(NamedTuple):
 
 
 class _Clock:
-    """Starts when the request for a reference goes out, after all waits."""
+    """Measures the time since the request for a reference was sent, after all waits."""
 
     def __init__(self) -> None:
         self._now = asyncio.get_running_loop().time
@@ -133,7 +134,9 @@ class Preflights:
         self, configuration: ArchiveTypeConfiguration, found: Sequence[SampledReference], total: int
     ) -> Forecast:
         answers = [
-            Answer(each.size or 0, each.seconds, each.retention_days) for each in found if each.seconds is not None
+            SampleResult(each.size or 0, each.seconds, each.retention_days)
+            for each in found
+            if each.seconds is not None
         ]
         pace = self._sources.pacers.of(source_key(configuration.uri or "")).pace
         return forecast(answers, total, pace, self._price, datetime.now(UTC))
@@ -173,7 +176,7 @@ class Preflights:
         except PermanentFailure as failure:
             return SampledReference(reference, Verdict.WOULD_FAIL, failure.message)
         except TransientFailure as failure:
-            if asked.attempts == 1 and not failure.spares:
+            if asked.attempts == 1 and not failure.keeps_attempt:
                 message = task_message(STEP_READ, f"{failure.cause} (1 attempt)")
                 return SampledReference(reference, Verdict.WOULD_FAIL, message)
             return SampledReference(reference, Verdict.NOT_SURE, f"would be tried again: {failure.cause}")
@@ -232,12 +235,12 @@ class Preflights:
             refuse_other_content(schema, data_type)
         return any(version.user_metadata.get("hash") == artifact.sha256 for version in versions)
 
-    async def _examine(self, bucket: str) -> BucketLook:
+    async def _examine(self, bucket: str) -> BucketState:
         try:
             async with asyncio.timeout(STORE_PATIENCE):
                 await self._objects.examine(bucket)
         except TimeoutError:
-            return BucketLook(bucket, f"no answer within {STORE_PATIENCE:.0f} s")
+            return BucketState(bucket, f"no answer within {STORE_PATIENCE:.0f} s")
         except Unavailable as unavailable:
-            return BucketLook(bucket, unavailable.reason)
-        return BucketLook(bucket, None)
+            return BucketState(bucket, unavailable.reason)
+        return BucketState(bucket, None)

@@ -44,7 +44,7 @@ class Records:
         self._notes: Gather[tuple[TaskId, StoredArtifact], bool] = Gather(self._note_all)
         self._settlements: Gather[Settlement, bool] = Gather(self._settle_all)
         # Without delay: slots become free together, so tasks that start come together by themselves.
-        self._looks: Gather[TaskKey, TaskRow | None] = Gather(self._look_up_in_order, delay=0)
+        self._look_ups: Gather[TaskKey, TaskRow | None] = Gather(self._look_up_in_order, delay=0)
 
     async def look_up(self, keys: Sequence[TaskKey]) -> dict[TaskKey, TaskRow]:
         """The tasks of all commands of a poll; unknown tasks are absent."""
@@ -53,7 +53,7 @@ class Records:
 
     async def look_again(self, key: TaskKey) -> TaskRow | None:
         """The present state of one task, for a command that has waited."""
-        return await self._looks.add(key)
+        return await self._look_ups.add(key)
 
     async def note(self, task: TaskId, stored: StoredArtifact) -> bool:
         """Notes where the object is stored; False when the task is no longer open, or has a place noted already."""

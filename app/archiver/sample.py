@@ -1,4 +1,4 @@
-"""The sample of a preflight: which references of a job it has, and what would become of each."""
+"""The sample of a preflight: its references, and the expected outcome of each."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,10 +7,10 @@ from app.domain.archive_types import SchemaName
 from app.domain.jobs import Reference
 
 SAMPLE = 5
-"""References of the sample where nobody says how many: the first, the last, and some between."""
+"""References of the sample by default: the first, the last, and some between."""
 
 SMALL_JOB = 20
-"""References of a job of which all are the sample then."""
+"""References up to which the default sample is the whole job."""
 
 LARGEST_SAMPLE = 50
 
@@ -21,7 +21,7 @@ class Verdict(StrEnum):
     NO_DATA = "no-data"
     """The source has nothing yet: the task would stay open."""
     NOT_SURE = "not-sure"
-    """The source did not answer, failed in a way that may pass, or asked for a pause."""
+    """The source did not answer, failed transiently, or asked for a pause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class SampledReference:
     """The expected outcome of one reference.
 
     `message` is the message of the failed task. `bucket` and the fields up to `present` are set for a document that
-    would be stored. `present`: an object with the same content is in the store already. `seconds`: how long it took
-    from the request on, where it is known what would become of the reference.
+    would be stored. `present`: an object with the same content is in the store already. `seconds`: the time from the
+    request to the outcome; None when the outcome is not known.
     """
 
     reference: Reference
@@ -47,8 +47,7 @@ class SampledReference:
 
 
 def places(total: int, wanted: int | None = None) -> list[int]:
-    """The positions of the sample, evenly spread over the references. `wanted`: how many; None: 5, or all of a small
-    job."""
+    """The positions of the sample, evenly spread over the references. `wanted`: their number; None: the default."""
     count = (total if total <= SMALL_JOB else SAMPLE) if wanted is None else min(wanted, total)
     if count == 1:
         return [0]

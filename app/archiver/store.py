@@ -89,9 +89,9 @@ def _is_of(version: ObjectVersion, artifact: Artifact, job_id: str) -> bool:
     The key follows from the reference, and still the reference is compared: an answer of the store to another request
     must not become the result.
     """
-    told, wanted = version.user_metadata, artifact.user_metadata
-    same = all(told.get(name) == wanted.get(name) for name in ("reference-id", "reference-id-hash", "version"))
-    return same and told.get("job-id") == job_id
+    metadata, wanted = version.user_metadata, artifact.user_metadata
+    same = all(metadata.get(name) == wanted.get(name) for name in ("reference-id", "reference-id-hash", "version"))
+    return same and metadata.get("job-id") == job_id
 
 
 async def _locked(
@@ -117,22 +117,22 @@ async def _locked(
 
 def _described(version: ObjectVersion, artifact: Artifact) -> StoredArtifact:
     """The stored object as its own metadata describes it: after a crash it may differ from the document fetched now."""
-    told = version.user_metadata
+    metadata = version.user_metadata
     data_type = artifact.data_type
     return StoredArtifact(
         bucket=version.bucket,
         key=version.key,
         version_id=version.version_id,
-        sha256=told.get("hash", artifact.sha256),
+        sha256=metadata.get("hash", artifact.sha256),
         size=version.size,
-        content_type=told.get("content-type", artifact.content_type),
+        content_type=metadata.get("content-type", artifact.content_type),
         system=data_type.schema.system,
         schema=data_type.schema.name,
-        schema_version=int(told.get("schema-version", data_type.schema.version)),
+        schema_version=int(metadata.get("schema-version", data_type.schema.version)),
         reference_id_type=data_type.reference_id_type,
         reference_id_hash=artifact.reference_id_hash,
         expiration_days=data_type.expiration_days,
         archived_at=version.last_modified,
         retain_until=version.retain_until,
-        metadata=tuple((name, unquote(value)) for name, value in told.items() if name not in RESERVED),
+        metadata=tuple((name, unquote(value)) for name, value in metadata.items() if name not in RESERVED),
     )

@@ -20,7 +20,7 @@ from fastavro.schema import SchemaParseException, UnknownType
 from app.avro.check import PRIMITIVES, Compiler, read_types
 
 EPOCH = datetime(1970, 1, 1)
-"""Of UTC, or of a local time whose zone nobody knows."""
+"""In UTC, or a local time of an unknown zone."""
 PREFIX = "pas-"
 """Of our logical types: fastavro has one register of readers for the whole process."""
 

@@ -1,4 +1,4 @@
-"""The schema that somebody wrote a message with: what a registry has of it becomes a reader of such messages."""
+"""The schema that a message was written with: makes a reader of such messages from the schemas of a registry."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -16,14 +16,15 @@ class NotOfSchema(ValueError):
 
 
 class WritersSchema:
-    """Reads the messages that were written with one schema, of a record.
+    """Reads messages that were written with one schema, which is that of a record.
 
     `name` is the full name of the record. Values are those of `compile_avro_values`. A record may be read only as it
     is: nothing is resolved against a schema of ours, as messages are read by the names of their fields.
     """
 
     def __init__(self, texts: Sequence[str | bytes]) -> None:
-        """`texts` are the schemas that are referred to, each before it is needed, and at the end the schema itself.
+        """`texts`: the schemas that are referred to, each before the schema that needs it; the schema itself is the
+        last.
 
         Raises ValueError with the reason for what is no Avro schema of a record.
         """
@@ -45,11 +46,11 @@ class WritersSchema:
             raise ValueError("the schema has lists of items that take no bytes")
 
     def values(self, message: bytes, start: int) -> dict[str, Any]:
-        """The record behind `start`, as paths see it. Raises NotOfSchema."""
+        """The record that begins at `start`, in the form that extraction paths read. Raises NotOfSchema."""
         return self._read(message, start, self._values)
 
     def fields(self, message: bytes, start: int) -> dict[str, Any]:
-        """The same, with dates, times and timestamps as the numbers that they are. Raises NotOfSchema."""
+        """The same record, with dates, times and timestamps as numbers. Raises NotOfSchema."""
         return self._read(message, start, self._numbers)
 
     def _read(self, message: bytes, start: int, schema: Any) -> dict[str, Any]:
@@ -67,7 +68,7 @@ class WritersSchema:
 
 
 def _holds_itself(name: str, named: Mapping[str, Any]) -> bool:
-    """Whether a value of one of the types may hold another one of the same type."""
+    """Whether a type is recursive: a value of it may contain another value of it."""
     done: set[str] = set()
 
     def visit(schema: Any, inside: frozenset[str]) -> bool:

@@ -1,4 +1,4 @@
-"""JSON in and out, and what is read in either encoding, whatever is set; refused records become dead letters."""
+"""Reads messages in both encodings, whatever the settings say, and writes JSON; unreadable records are dead letters."""
 
 import re
 from collections.abc import Mapping
@@ -68,10 +68,11 @@ def decode(value: bytes | None, schemas: Schemas = NO_REGISTRY) -> Mapping[str, 
 
 
 def decode_values(value: bytes, schemas: Schemas) -> Mapping[str, Any]:
-    """A message of anybody with its values as paths see them. Raises InvalidMessage, SchemaNeeded.
+    """A message of any service, with values in the form that extraction paths read. Raises InvalidMessage,
+    SchemaNeeded.
 
-    In Avro, moments and dates are texts in ISO format, decimals are Decimals, bytes are base64; in JSON, a number that
-    a double would change is a Decimal.
+    From Avro, times and dates are texts in ISO format, decimals are Decimals, bytes are base64. From JSON, a number
+    that a double would change is a Decimal.
     """
     if value[:1] == MAGIC:
         try:

@@ -1,4 +1,4 @@
-"""How our messages are encoded: as JSON, or as framed Avro under the id that the schema registry gave their schema."""
+"""Encodes our messages: as JSON, or as framed Avro with the schema id of the schema registry."""
 
 from collections.abc import Mapping
 from io import BytesIO
@@ -13,11 +13,11 @@ from app.broker.registry import SchemaRegistry
 
 
 class Encoder(Protocol):
-    """Encodes the messages of one type for one topic. `prepare` comes before the first `encode`."""
+    """Encodes the messages of one type for one topic. Call `prepare` before the first `encode`."""
 
     @property
     def is_ready(self) -> bool:
-        """Whether `prepare` has nothing to do any more."""
+        """Whether messages can be encoded without a further `prepare`."""
 
     async def prepare(self) -> None:
         """Returns once messages can be encoded. Raises Unavailable."""
@@ -40,7 +40,8 @@ JSON = JsonEncoder()
 
 
 class AvroEncoder:
-    """The subject is `<topic>-<full name of the record>`, as in the Java service, so that both share ids."""
+    """Framed Avro. The subject is `<topic>-<full name of the record>`, as in the Java service, so both get the same
+    ids."""
 
     def __init__(self, registry: SchemaRegistry, topic: str, record: str) -> None:
         """`record` names a schema of contracts/messages."""
@@ -69,7 +70,7 @@ class AvroEncoder:
 
 
 class Encoding:
-    """Makes the encoders, and remembers them. Without a registry messages are JSON."""
+    """Makes all encoders. Without a registry messages are JSON."""
 
     def __init__(self, registry: SchemaRegistry | None = None) -> None:
         self._registry = registry
@@ -77,7 +78,8 @@ class Encoding:
         self._of_tasks: list[Encoder] = []
 
     def of(self, topic: str, record: str, *, of_tasks: bool = False) -> Encoder:
-        """The encoder of the messages `record` on a topic; a key has one of its own. `of_tasks`: tasks wait for it."""
+        """The encoder of the messages `record` on a topic; keys have their own encoder. `of_tasks`: no task can be
+        archived without these messages."""
         if self._registry is None:
             return JSON
         encoder = AvroEncoder(self._registry, topic, record)
@@ -87,7 +89,7 @@ class Encoding:
         return encoder
 
     def holds_tasks(self) -> bool:
-        """Whether tasks wait until the messages about them can be encoded."""
+        """Whether tasks wait because a message about them cannot be encoded yet."""
         return not all(encoder.is_ready for encoder in self._of_tasks)
 
     async def prepare(self) -> None:

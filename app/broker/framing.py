@@ -1,4 +1,4 @@
-"""Confluent's frame around Avro (0, the id of the writer's schema in four bytes, the record), and who knows schemas."""
+"""Framed Avro as Confluent defines it: a zero byte, the id of the writer's schema in four bytes, the record."""
 
 from io import BytesIO
 from typing import Any, Protocol, cast
@@ -22,7 +22,7 @@ NO_REGISTRY_TEXT = "no schema registry is configured (jeap.messaging.kafka.schem
 
 
 class SchemaNeeded(Exception):
-    """The schema with this id has to be found before the record can be decoded: `Schemas.find`."""
+    """The record cannot be decoded before `Schemas.find` has found the schema with this id."""
 
     def __init__(self, schema_id: int) -> None:
         super().__init__(f"schema {schema_id} is not known yet")
@@ -30,23 +30,23 @@ class SchemaNeeded(Exception):
 
 
 class Schema(Protocol):
-    """The schema that a record was written with. Both raise NotOfSchema."""
+    """The schema that a record was written with. Both methods raise NotOfSchema."""
 
     def fields(self, message: bytes, start: int) -> dict[str, Any]:
-        """The fields, as our own messages have them: moments are numbers."""
+        """The fields in the form of our own messages: times are numbers."""
 
     def values(self, message: bytes, start: int) -> dict[str, Any]:
-        """The values, as paths see them: moments are texts in ISO format."""
+        """The values in the form that extraction paths read: times are texts in ISO format."""
 
 
 class Schemas(Protocol):
-    """The schemas of writers by id: those of a registry, or `NO_REGISTRY`."""
+    """The schemas of received messages by id: those of a registry, or `NO_REGISTRY`."""
 
     def known(self, schema_id: int) -> Schema | None:
-        """None where `find` has to be called first. Raises InvalidMessage."""
+        """The schema; None when `find` must be called first. Raises InvalidMessage."""
 
     async def find(self, schema_id: int) -> Schema:
-        """Raises InvalidMessage, Unavailable."""
+        """The schema, from the registry when it is not known yet. Raises InvalidMessage, Unavailable."""
 
 
 def schema_of(value: bytes, schemas: Schemas) -> Schema:
@@ -61,15 +61,16 @@ def schema_of(value: bytes, schemas: Schemas) -> Schema:
 
 
 def contract(record: str) -> bytes:
-    """The schema of one of our messages as it is registered: compact, in the order of the Java library."""
+    """The schema of one of our messages in the form that is registered: compact, keys in the order of the Java
+    library."""
     return orjson.dumps(orjson.loads((CONTRACTS / f"{record}.avsc").read_bytes()))
 
 
 def plain(schema: Any) -> Any:
-    """The schema with primitive types by their names alone, which fastavro handles faster.
+    """The schema with each primitive type written as its name alone, which fastavro handles faster.
 
-    Without logical types longs stay longs, as in JSON; converting a crafted timestamp beyond the year 9999 would fail,
-    too.
+    Without logical types a long stays a number, as in JSON; a crafted timestamp beyond the year 9999 could not be
+    converted.
     """
     if isinstance(schema, list):
         return [plain(item) for item in schema]
@@ -89,11 +90,11 @@ _OURS = {name: fastavro.parse_schema(_schema_of(name)) for name in (COMMAND_TYPE
 _BEGINNING = fastavro.parse_schema(
     {"type": "record", "name": "Beginning", "fields": _schema_of(COMMAND_TYPE)["fields"][:2]}
 )
-"""Identity and type, with which each command begins: they tell which one it is."""
+"""Identity and type, the first fields of each command: the type names the command."""
 
 
 class _OurSchemas:
-    """Where there is no registry, commands are taken for what they say they are, and read with our own schemas."""
+    """Used without a registry: commands are read with our own schema of the type that they name."""
 
     def known(self, _schema_id: int) -> Schema:
         return self
@@ -118,7 +119,7 @@ NO_REGISTRY: Schemas = _OurSchemas()
 
 
 def _read(message: bytes, start: int, schema: Any, what: str) -> tuple[dict[str, Any], int]:
-    """A record behind `start`, and where it ends."""
+    """The record that begins at `start`, and the place of its end."""
     body = BytesIO(message)
     body.seek(start)
     try:

@@ -1,4 +1,4 @@
-"""The schema registry: schemas of writers by id, and the ids of our own schemas; one request for all who wait."""
+"""The schema registry: schemas of received messages by id, ids of our own schemas; equal requests are shared."""
 
 import asyncio
 import logging
@@ -8,34 +8,35 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, TypeVar
 
 from app.avro.writers_schema import WritersSchema
-from app.broker.registry_http import Answer, RegistryHttp, RegistryOptions
+from app.broker.registry_http import RegistryAnswer, RegistryHttp, RegistryOptions
 from app.domain.errors import InvalidMessage, Unavailable
 from app.domain.readiness import SCHEMA_REGISTRY
 
 T = TypeVar("T")
 
 NO_SUBJECT, NO_VERSION, NO_SCHEMA = 40401, 40402, 40403
-"""Error codes of the registry: only with one of them is a 404 an answer. Without, the address is wrong."""
+"""Error codes of the registry. A 404 without one of them is no answer of a registry: the address is wrong."""
 
 KEPT = 1000
-"""Schemas that are remembered, those used last; one has some 50 KB."""
+"""Schemas in memory, those used last; one takes about 50 KB."""
 
 UNKNOWN_FOR = 60.0
-"""Seconds for which an id that the registry does not know is not asked for again."""
+"""Seconds for which an unknown id counts as unknown without a new request."""
 
 LAG = 1.0
-"""Seconds by which one process of a registry may be behind another: only then an unknown id is unknown."""
+"""Seconds by which one node of a registry may be behind another: an unknown id is requested again after this time."""
 
 MOST_REFERENCES = 100
-"""Schemas that one schema may need."""
+"""Other schemas that one schema may refer to."""
 
 log = logging.getLogger(__name__)
 
 
 class SchemaRegistry:
-    """The mutable state: schemas by id, the used last at the end; refused ids with reason and end; requests under way.
+    """The mutable state: schemas by id, the last used at the end; refused ids, each with the reason and the time until
+    which it is not asked for again; running requests.
 
-    Every call that asks the registry raises Unavailable("schema-registry", reason) while it is away.
+    Every call that asks the registry raises Unavailable("schema-registry", reason) while it is unavailable.
     """
 
     def __init__(
@@ -49,8 +50,8 @@ class SchemaRegistry:
         self._requests: dict[Hashable, asyncio.Task[Any]] = {}
 
     def known(self, schema_id: int) -> WritersSchema | None:
-        """The schema, or None where `find` has to be called first. Raises InvalidMessage for one that nothing can be
-        read with."""
+        """The schema; None when `find` must be called first. Raises InvalidMessage for an id that is unknown to the
+        registry, or whose schema cannot be used."""
         schema = self._schemas.get(schema_id)
         if schema is not None:
             self._schemas.move_to_end(schema_id)
@@ -61,37 +62,38 @@ class SchemaRegistry:
         return None
 
     async def find(self, schema_id: int) -> WritersSchema:
-        """The schema with this id. Raises InvalidMessage as `known`."""
+        """The schema with this id, from the registry when it is not known yet. Raises InvalidMessage as `known`."""
         known = self.known(schema_id)
         return await self._once(schema_id, lambda: self._find(schema_id)) if known is None else known
 
     async def id_of(self, subject: str, schema: bytes) -> int:
-        """The id of our schema under this subject; it is registered where it is not there and where that is allowed."""
+        """The id of our schema under this subject. Registers a missing schema where the settings allow it."""
         return await self._once((subject, schema), lambda: self._id_of(subject, schema.decode()))
 
     async def ping(self) -> None:
-        """Asks for something small that registries have."""
+        """Asks the registry for its types of schemas, a small answer. Raises Unavailable when it is no registry."""
         answer = await self._http.request("GET", "schemas", "types")
         if not answer.error:
             _expected(answer, "types of schemas")
 
     async def close(self) -> None:
-        """Ends what is under way."""
+        """Cancels running requests."""
         requests = list(self._requests.values())
         for request in requests:
             request.cancel()
         await asyncio.gather(*requests, return_exceptions=True)
 
     async def _once(self, key: Hashable, ask: Callable[[], Awaitable[T]]) -> T:
-        """One request for all who ask for the same at the same time; the end of one of them does not end it."""
+        """The answer of `ask`. Callers with the same `key` share a running request; a caller that is cancelled does not
+        cancel it."""
         request = self._requests.get(key)
         if request is None:
             request = self._requests[key] = asyncio.ensure_future(ask())
             request.add_done_callback(lambda done: self._done(key, done))
         try:
             found: T = await asyncio.shield(request)
-        except Unavailable as away:  # one's own: raised in many tasks, the same object would collect their tracebacks
-            raise Unavailable(away.component, away.reason) from None
+        except Unavailable as outage:  # one's own: raised in many tasks, the same object would collect their tracebacks
+            raise Unavailable(outage.component, outage.reason) from None
         except InvalidMessage as invalid:
             raise InvalidMessage(str(invalid)) from None
         return found
@@ -126,7 +128,8 @@ class SchemaRegistry:
         return InvalidMessage(reason)
 
     async def _referred_to(self, content: dict[str, Any]) -> list[str]:
-        """The texts of the schemas that a schema needs, each behind those that it needs itself. Raises ValueError."""
+        """The texts of the schemas that this schema refers to, each after those that it refers to itself. Raises
+        ValueError."""
         seen: set[tuple[str, int]] = set()
 
         async def texts_of(content: dict[str, Any]) -> list[str]:
@@ -165,15 +168,15 @@ class SchemaRegistry:
         return found
 
 
-def _expected(answer: Answer, what: str) -> dict[str, Any]:
-    """The content of an answer that must be well. A refusal makes work wait: somebody has to change something."""
+def _expected(answer: RegistryAnswer, what: str) -> dict[str, Any]:
+    """The content of a 200. Raises Unavailable for any other status: work waits until somebody corrects the cause."""
     if not answer.is_well:
         code = f" {answer.error}" if answer.error else "; is schema-registry-url right?"
         raise Unavailable(SCHEMA_REGISTRY, f"{what}: HTTP {answer.status}{code}")
     return answer.content
 
 
-def _id(answer: Answer, what: str) -> int:
+def _id(answer: RegistryAnswer, what: str) -> int:
     found = _expected(answer, what).get("id")
     if type(found) is not int or not 0 <= found < 2**32:
         raise Unavailable(SCHEMA_REGISTRY, f"{what}: the answer has no id")
@@ -181,7 +184,7 @@ def _id(answer: Answer, what: str) -> int:
 
 
 def _text(content: dict[str, Any]) -> str:
-    """The schema of an answer. Raises ValueError for one of another kind."""
+    """The schema in an answer. Raises ValueError when it is not Avro."""
     text, kind = content.get("schema"), content.get("schemaType") or "AVRO"
     if not isinstance(text, str):
         raise Unavailable(SCHEMA_REGISTRY, "an answer has no schema; is schema-registry-url right?")

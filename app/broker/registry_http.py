@@ -13,7 +13,7 @@ from app.domain.errors import Unavailable
 from app.domain.readiness import SCHEMA_REGISTRY
 
 LARGEST_ANSWER = 4 * 1024 * 1024
-"""Bytes. A schema of a message has some 10 KB; registries take at most 1 MB by default."""
+"""Bytes. A message schema has about 10 KB; registries accept at most 1 MB by default."""
 
 SECONDS = 10.0
 """For one request as a whole; a registry that is up answers within milliseconds."""
@@ -33,8 +33,8 @@ class RegistryOptions:
     password: str | None = field(default=None, repr=False)
 
 
-class Answer(NamedTuple):
-    """`error` is the registry's own code, as `40403`; 0 where the answer is none of its errors."""
+class RegistryAnswer(NamedTuple):
+    """`error` is the error code of the registry, such as `40403`; 0 when the answer has none."""
 
     status: int
     error: int
@@ -54,23 +54,24 @@ class RegistryHttp:
         self._tls = tls
         self._turns = asyncio.Semaphore(AT_ONCE)
 
-    async def request(self, method: str, *path: str, body: Any = None) -> Answer:
-        """The answer, well or refused (4xx); `path` are the parts of the path, not yet encoded.
+    async def request(self, method: str, *path: str, body: Any = None) -> RegistryAnswer:
+        """The answer: a success, or a refusal (4xx) other than 401, 403, 408 and 429. `path`: parts of the path, not
+        encoded.
 
-        Raises Unavailable for a registry that cannot be reached, does not answer as one, or refuses us (401, 403).
+        Raises Unavailable when the registry cannot be reached, fails, or refuses our credentials (401, 403).
         """
         where = f"{self._url}/{'/'.join(quote(part, safe='') for part in path)}"
         try:
             async with self._turns, asyncio.timeout(SECONDS):
                 status, content = await self._exchange(method, where, None if body is None else orjson.dumps(body))
         except TimeoutError:
-            raise self._away(f"no answer within {SECONDS:g} s") from None
+            raise self._unavailable(f"no answer within {SECONDS:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-            raise self._away(" ".join(str(error).split())[:200] or type(error).__name__) from error
+            raise self._unavailable(" ".join(str(error).split())[:200] or type(error).__name__) from error
         if status in (401, 403):
-            raise self._away(f"HTTP {status}: it refuses our credentials, or what they may do")
+            raise self._unavailable(f"HTTP {status}: it refuses our credentials, or what they may do")
         if status >= 500 or status in (408, 429) or 300 <= status < 400:
-            raise self._away(f"HTTP {status}")
+            raise self._unavailable(f"HTTP {status}")
         return _answer(status, content)
 
     async def _exchange(self, method: str, url: str, body: bytes | None) -> tuple[int, bytes]:
@@ -88,15 +89,15 @@ class RegistryHttp:
                     raise ValueError(f"an answer has more than {LARGEST_ANSWER} bytes")
             return answer.status_code, bytes(content)
 
-    def _away(self, reason: str) -> Unavailable:
+    def _unavailable(self, reason: str) -> Unavailable:
         return Unavailable(SCHEMA_REGISTRY, f"{self._url}: {reason}")
 
 
-def _answer(status: int, content: bytes) -> Answer:
+def _answer(status: int, content: bytes) -> RegistryAnswer:
     try:
         found = orjson.loads(content)
     except orjson.JSONDecodeError:
         found = None
     found = found if isinstance(found, dict) else {}
     code = found.get("error_code")
-    return Answer(status, code if isinstance(code, int) else 0, found)
+    return RegistryAnswer(status, code if isinstance(code, int) else 0, found)

@@ -40,7 +40,7 @@ FLAT = "pas:flat"
 Path = tuple[str | int, ...]
 
 _FIRST = ("type", "const", "enum")
-"""What says most comes first."""
+"""Keywords whose mismatch is reported first: it explains most."""
 
 _FLAGS = {"maximum": "exclusiveMaximum", "minimum": "exclusiveMinimum"}
 
@@ -51,7 +51,7 @@ _ASKED = frozenset(
         *("minProperties", "maxProperties", "contentEncoding", "contentMediaType"),
     )
 )
-"""Keywords without subschemas that can be asked for by themselves."""
+"""Keywords without subschemas, each of which can be checked alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from app.catalog.patterns import (
     patterns_of,
     with_engine_patterns,
 )
-from app.catalog.schema_cost import MAX_CALLS, SAFE_CALLS, Cost, Endless, cost_of
+from app.catalog.schema_cost import MAX_CALLS, SAFE_CALLS, CheckCost, Endless, cost_of
 from app.catalog.schema_graph import Graph, Retrieve, TooIntricate, read_graph
 
 MAX_WORK = 4 * 1024 * 1024
@@ -53,7 +53,7 @@ class JsonCheck:
     """`check(document)` is None for a valid document, else `<path>: <rule>` without any value of it.
 
     `where` names the place in which the check runs: None is the event loop, where Later is raised for a check that
-    would block it; the lane of large documents also raises Later for a costly check. `told` is called once it is
+    would block it; the lane of large documents also raises Later for a costly check. `on_mismatch` is called once it is
     certain that the document does not match.
     """
 
@@ -64,7 +64,7 @@ class JsonCheck:
             self._graph: Graph | None = read_graph(self._files.schema, base_uri, self._files.retrieve)
             self._cost = cost_of(self._graph, Matcher())
         except TooIntricate:
-            self._graph, self._cost = None, Cost(None, SAFE_CALLS + 1, recursive=True)
+            self._graph, self._cost = None, CheckCost(None, SAFE_CALLS + 1, recursive=True)
         except Endless as endless:
             raise ValueError(f"refers to itself without going into the document ({endless})") from None
         if self._cost.calls > MAX_CALLS:
@@ -93,7 +93,7 @@ class JsonCheck:
         return Lane.COSTLY if slow_patterns or size * ways > MAX_WORK else None
 
     def __call__(
-        self, document: bytes, where: Lane | None = Lane.COSTLY, told: Callable[[], None] | None = None
+        self, document: bytes, where: Lane | None = Lane.COSTLY, on_mismatch: Callable[[], None] | None = None
     ) -> str | None:
         try:
             value, ordinary = read(document)
@@ -107,8 +107,8 @@ class JsonCheck:
                 return None
         except ValueError:  # values are compared that are nested more than 255 levels
             return f"$: {TOO_DEEP}"
-        if told is not None:
-            told()
+        if on_mismatch is not None:
+            on_mismatch()
         return self._text(document, value, where, ordinary=ordinary)
 
     def _text(self, document: bytes, value: Any, where: Lane | None, *, ordinary: bool) -> str:
@@ -126,7 +126,8 @@ class JsonCheck:
         return self._explainer(self._graph, ordinary=ordinary).text(value)
 
     def _is_easy_to_explain(self, document: bytes) -> bool:
-        """Whether jsonschema-rs makes the text: each of its mismatches holds the value, each branch has its own."""
+        """Whether jsonschema-rs may find the mismatch: each of its mismatches has a copy of the value, and each branch
+        of the schema makes mismatches of its own."""
         ways = self._cost.ways
         if self.costly or ways is None or len(document) * ways > MAX_TEXT_WORK:
             return False

@@ -13,6 +13,6 @@ def unknown_message(message: str, configurations: Iterable[ArchiveTypeConfigurat
 
 
 def unknown_config_id(message: str, config_id: str, ids: Iterable[str]) -> str:
-    said = f"message {message} has no configuration with config-id {config_id}"
+    beginning = f"message {message} has no configuration with config-id {config_id}"
     ids = list(ids)
-    return f"{said}; {there_are(config_id, ids)}" if ids else f"{said}; its configuration has no id"
+    return f"{beginning}; {there_are(config_id, ids)}" if ids else f"{beginning}; its configuration has no id"

@@ -13,8 +13,8 @@ def unknown_schema(schema: SchemaName, known: Iterable[SchemaName]) -> str:
     It lists the versions of the schema if only the version is wrong, else the schemas of its system, else those of all
     systems.
     """
-    said = f"Unknown archive data schema {schema}"
-    return f"{said}; {_there_are(schema, list(known), MAX_MESSAGE - len(said) - 2)}"[:MAX_MESSAGE]
+    beginning = f"Unknown archive data schema {schema}"
+    return f"{beginning}; {_there_are(schema, list(known), MAX_MESSAGE - len(beginning) - 2)}"[:MAX_MESSAGE]
 
 
 def _there_are(schema: SchemaName, known: list[SchemaName], room: int) -> str:

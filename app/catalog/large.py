@@ -15,7 +15,7 @@ from multiprocessing import get_context
 from typing import Any, Protocol, TypeVar
 
 from app.catalog.lanes import Lane, Later
-from app.catalog.worker import BEGUN, DONE, FAILED, LATER, READY, TOLD, UNBUILT, Problem, Work, serve
+from app.catalog.worker import BEGUN, DONE, FAILED, LATER, MISMATCH, READY, UNBUILT, DocumentCheck, Work, serve
 from app.domain.archive_types import SchemaName
 from app.domain.extraction import KeyedPath, MetadataValue
 
@@ -47,7 +47,7 @@ class Documents(Protocol):
         content_type: str,
         schema: SchemaName,
         where: Lane | None = ...,
-        told: Callable[[], None] | None = ...,
+        on_mismatch: Callable[[], None] | None = ...,
     ) -> str | None: ...
 
     def metadata(
@@ -64,14 +64,14 @@ class NotBuiltError(Exception):
 
 
 class NotCheckedError(Exception):
-    """The check was ended, or ended its process; the text says which.
+    """The check was stopped, or it ended its process; the text says which of the two.
 
-    `told`: it is certain that the document does not match.
+    `is_mismatch`: it is certain that the document does not match.
     """
 
-    def __init__(self, reason: str, *, told: bool) -> None:
+    def __init__(self, reason: str, *, is_mismatch: bool) -> None:
         super().__init__(reason)
-        self.told = told
+        self.is_mismatch = is_mismatch
 
 
 class LargeDocuments:
@@ -89,7 +89,7 @@ class LargeDocuments:
         self, document: bytes, content_type: str, schema: SchemaName, lane: Lane = Lane.LARGE, more: float = 0
     ) -> str | None:
         """`more` seconds than the deadline are for a check that takes time in proportion to the document only."""
-        work = Problem(document, content_type, schema, lane)
+        work = DocumentCheck(document, content_type, schema, lane)
         found: str | None = await self._lanes[lane].run(work, schema, self._deadline + more)
         return found
 
@@ -115,7 +115,7 @@ class _Extraction:
     paths: Sequence[KeyedPath]
     checked: bool
 
-    def __call__(self, documents: Documents, _told: Callable[[], None]) -> dict[str, MetadataValue]:
+    def __call__(self, documents: Documents, _on_mismatch: Callable[[], None]) -> dict[str, MetadataValue]:
         return documents.metadata(self.document, self.content_type, self.schema, self.paths, checked=self.checked)
 
 
@@ -150,13 +150,15 @@ class _Line:
                 self._drop()
                 seconds = f"{deadline or START:g}s"
                 log.warning("the check of a document was ended after %s: schema %s", seconds, schema)
-                raise NotCheckedError(f"checking the document takes longer than {seconds}", told=worker.told) from None
+                raise NotCheckedError(
+                    f"checking the document takes longer than {seconds}", is_mismatch=worker.found_mismatch
+                ) from None
             except (EOFError, OSError) as error:
-                told = worker.told
+                is_mismatch = worker.found_mismatch
                 self._drop()
                 if not left:
                     reason = "checking the document ended the process that does it"
-                    raise NotCheckedError(reason, told=told) from error
+                    raise NotCheckedError(reason, is_mismatch=is_mismatch) from error
         raise AssertionError
 
     def _started(self) -> "_Worker":
@@ -200,7 +202,7 @@ class _Worker:
         context = get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=serve, args=(theirs, make), daemon=True)
-        self.told = False
+        self.found_mismatch = False
         try:
             self._process.start()
             theirs.close()
@@ -219,7 +221,7 @@ class _Worker:
         assert word == READY  # noqa: S101 - there is nothing else
 
     def do(self, work: Work, schema: SchemaName | None, deadline: float | None) -> Any:
-        self.told = False
+        self.found_mismatch = False
         self._connection.send((work, schema, deadline))
         word, found = self._answer(START)  # the schema may have to be built
         if word == UNBUILT:
@@ -234,7 +236,7 @@ class _Worker:
                 raise Later(found)
             if word == FAILED:
                 raise RuntimeError(found)
-            self.told = self.told or word == TOLD
+            self.found_mismatch = self.found_mismatch or word == MISMATCH
 
     def _answer(self, seconds: float | None) -> tuple[str, Any]:
         if not self._connection.poll(seconds):

@@ -148,8 +148,9 @@ class _Translation:
         return f"\\{char}" if char in "}]" else char
 
     def _parenthesis(self) -> str:
-        """Only groups that are referred to are groups of the engine: it goes back over others more easily, and knows
-        neither all names nor the same one twice. `()` behind the parenthesis says whether the group took part."""
+        """Only groups that are referred to become capturing groups: the engine is faster with the others, does not
+        accept all names, and no name twice. An empty group `()` after the parenthesis shows whether the group took
+        part."""
         named = GROUP_START.match(self.pattern, self.place - 1)
         if named:
             self.place = named.end()
@@ -162,12 +163,12 @@ class _Translation:
         return "(()" if self.group in self.places else "(?:" + self._nothing()
 
     def _nothing(self) -> str:
-        """What takes nothing, for a group that may hold nothing but look-around: the engine repeats only what may take
-        something."""
+        """`a{0}`, which matches the empty text, for a group that may contain only look-around: the engine repeats only
+        groups that may match characters."""
         return "a{0}" if self.bounded and self.pattern.startswith((")", "(?"), self.place) else ""
 
     def _reference(self, number: int) -> str:
-        """What a group took; nothing where it took no part."""
+        """Matches the text of the group; the empty text if the group took no part."""
         place = self.places.get(number)
         if place is None or number > len(self.groups):
             return f"(?:\\{number + 2 * len(self.places)})"  # no such group: the engine says so

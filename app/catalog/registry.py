@@ -91,7 +91,7 @@ class Registry:
             except Later as later:
                 lane = later.lane
             except NotCheckedError as error:
-                if error.told:
+                if error.is_mismatch:
                     return f"{_mismatch(schema)}: $: {NO_RULE} ({error})"
                 return f"{_not_checked(schema)}: {error}"
             except NotBuiltError:
@@ -109,9 +109,9 @@ class Registry:
         content_type: str,
         schema: SchemaName,
         where: Lane | None = Lane.COSTLY,
-        told: Callable[[], None] | None = None,
+        on_mismatch: Callable[[], None] | None = None,
     ) -> str | None:
-        """The message of the failure, None for a valid document. `where` and `told` as for `Check`."""
+        """The message of the failure, None for a valid document. `where` and `on_mismatch` as for `Check`."""
         found = self.entries.get(schema)
         if found is None:
             return unknown_schema(schema, self.entries)
@@ -119,7 +119,7 @@ class Registry:
         if not compiled.describes(content_type):
             shown = re.sub(r"[^!-~]", "?", content_type.partition(";")[0].strip())[:100] or "(none)"
             return f"{_mismatch(schema)}: its {compiled.file.extension} does not describe content type {shown}"
-        rule = compiled.check(document, where, told)
+        rule = compiled.check(document, where, on_mismatch)
         return None if rule is None else f"{_mismatch(schema)}: {rule}"[:MAX_MESSAGE]
 
     def values(self, document: bytes, content_type: str, schema: SchemaName, *, checked: bool) -> Any:

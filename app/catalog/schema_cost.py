@@ -24,7 +24,7 @@ MAX_CALLS = 400_000
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class CheckCost:
     """`ways`: how often one value can be checked, None where this grows with the depth of the document or beyond
     `MAX_WAYS`. `calls`: how many schemas can be inside each other in one check; as many as the document has levels, and
     more, where the schema is `recursive`."""
@@ -38,7 +38,7 @@ class Endless(Exception):
     """A subschema refers to itself without going into the document; the text names the keywords on the way."""
 
 
-def cost_of(graph: Graph, matches: Callable[[str, str], bool]) -> Cost:
+def cost_of(graph: Graph, matches: Callable[[str, str], bool]) -> CheckCost:
     """`matches(pattern, name)` is the engine of the patterns. Raises Endless; TooIntricate where it is not known."""
     return _Analysis(graph, matches).cost()
 
@@ -53,7 +53,7 @@ class _Analysis:
         self.chain = [1] * len(self.nodes)
         self.endless = False
 
-    def cost(self) -> Cost:
+    def cost(self) -> CheckCost:
         self._sort_same()
         self.closures: list[Counter[int]] = [Counter() for _ in self.nodes]
         try:
@@ -61,7 +61,7 @@ class _Analysis:
                 self._close(place)
             return self._judge()
         except _Unknown:
-            return Cost(None, self._calls(recursive=True), recursive=True)
+            return CheckCost(None, self._calls(recursive=True), recursive=True)
 
     def _count(self, steps: int = 1) -> None:
         self.steps += steps
@@ -111,7 +111,7 @@ class _Analysis:
             raise _Unknown
         self.closures[place] = found
 
-    def _judge(self) -> Cost:
+    def _judge(self) -> CheckCost:
         children = self._children()
         components = _components(children)
         within = {place: number for number, members in enumerate(components) for place in members}
@@ -147,14 +147,14 @@ class _Analysis:
                 again.add(number)  # it leads to one
         root = within[0]
         recursive = root in again
-        return Cost(max(ways[root], 1), self._calls(recursive=recursive), recursive)
+        return CheckCost(max(ways[root], 1), self._calls(recursive=recursive), recursive)
 
     def _calls(self, *, recursive: bool) -> int:
         longest = max(self.chain, default=1)
         return longest * (MAX_LEVELS if recursive else min(MAX_LEVELS, len(self.nodes)))
 
     def _children(self) -> dict[int, list[Counter[int]]]:
-        """For each schema that checks a value of its own: what checks each of its parts, with the number of ways."""
+        """For each node: the nodes that check each part of its value, with the number of ways."""
         found: dict[int, list[Counter[int]]] = {}
         left = [0]
         while left:

@@ -18,9 +18,6 @@ MAX_NODES = 50_000
 
 Retrieve = Callable[[str], Any]
 
-SAME_VALUE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas", "dependencies")
-"""Keywords whose subschemas check the value itself, beside the references."""
-
 STRUCTURE = frozenset(
     {"$schema", "$id", "id", "$anchor", "$dynamicAnchor", "$recursiveAnchor", "$vocabulary", "$comment", "$defs"}
     | {"definitions", "$ref", "$dynamicRef", "$recursiveRef", "title", "description", "default", "examples"}

@@ -27,8 +27,8 @@ class Check(Protocol):
     """`check(document)` is None for a valid document, else `<path>: <rule>` without any value of it.
 
     `lane(document)` is the lane that must do the check, None for the event loop. `where` is the lane that does it:
-    Later is raised when the check turns out to belong to another lane. `told` is called once it is certain that the
-    document does not match.
+    Later is raised when the check turns out to belong to another lane. `on_mismatch` is called once it is certain that
+    the document does not match.
     """
 
     def lane(self, document: bytes) -> Lane | None: ...
@@ -37,7 +37,7 @@ class Check(Protocol):
         """Seconds beyond the deadline of a check in a lane."""
 
     def __call__(
-        self, document: bytes, where: Lane | None = ..., told: Callable[[], None] | None = ...
+        self, document: bytes, where: Lane | None = ..., on_mismatch: Callable[[], None] | None = ...
     ) -> str | None: ...
 
 
@@ -57,7 +57,7 @@ class AvroCheck:
         self,
         document: bytes,
         where: Lane | None = None,
-        told: Callable[[], None] | None = None,
+        on_mismatch: Callable[[], None] | None = None,
     ) -> str | None:
         return self.walk(document)
 

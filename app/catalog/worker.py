@@ -13,7 +13,15 @@ from typing import Any
 from app.catalog.lanes import Lane, Later
 from app.domain.archive_types import SchemaName
 
-READY, BEGUN, TOLD, DONE, LATER, UNBUILT, FAILED = "ready", "begun", "told", "done", "later", "unbuilt", "failed"
+READY, BEGUN, MISMATCH, DONE, LATER, UNBUILT, FAILED = (
+    "ready",
+    "begun",
+    "mismatch",
+    "done",
+    "later",
+    "unbuilt",
+    "failed",
+)
 """Words of its answers, each with a value."""
 
 STACK = 256 * 1024 * 1024
@@ -23,20 +31,20 @@ GRACE = 20
 """Seconds beyond its deadline after which a check ends its process by itself: the service may be gone."""
 
 Work = Callable[[Any, Callable[[], None]], Any]
-"""(documents, told) → a picklable answer; `told()` says that a document does not match."""
+"""(documents, on_mismatch) → a picklable answer; `on_mismatch()` says that a document does not match."""
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """The check of a document."""
+class DocumentCheck:
+    """Work for the worker: the check of one document."""
 
     document: bytes
     content_type: str
     schema: SchemaName
     lane: Lane
 
-    def __call__(self, documents: Any, told: Callable[[], None]) -> str | None:
-        found: str | None = documents.problem(self.document, self.content_type, self.schema, self.lane, told)
+    def __call__(self, documents: Any, on_mismatch: Callable[[], None]) -> str | None:
+        found: str | None = documents.problem(self.document, self.content_type, self.schema, self.lane, on_mismatch)
         return found
 
 
@@ -85,7 +93,7 @@ def _do(connection: Connection, documents: Any, work: Work, schema: SchemaName |
     if deadline is not None:
         signal.alarm(int(deadline) + GRACE)
     try:
-        answer = (DONE, work(documents, lambda: connection.send((TOLD, None))))
+        answer = (DONE, work(documents, lambda: connection.send((MISMATCH, None))))
     except Later as later:
         answer = (LATER, later.lane)
     except Exception as error:

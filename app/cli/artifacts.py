@@ -16,7 +16,7 @@ from app.cli.client import connect, path_of
 from app.cli.exchange import reached
 from app.cli.exits import Ended, wrong_usage
 from app.cli.files import written
-from app.cli.options import ANY, Output, Service
+from app.cli.options import ANY, Output, ServiceOptions
 from app.cli.preflight_texts import size
 from app.cli.show import Column, Row, cell, column, moment, rows, thing
 from app.cli.streams import tell
@@ -59,7 +59,7 @@ def search(
     job: Annotated[str | None, Parameter(help="Only what this job archived.")] = None,
     limit: pages.Limit = None,
     output: Output = "table",
-    service: Service = ANY,
+    service: ServiceOptions = ANY,
 ) -> None:
     """Search artifacts, newest first; of each reference and version the newest object."""
     wanted = [(name, text) for name, text in (("messageType", message), ("referenceId", id), ("jobId", job)) if text]
@@ -81,7 +81,7 @@ def condition(text: str) -> tuple[str, str]:
 
 
 @app.command
-def show(artifact: Artifact, /, *, output: Output = "table", service: Service = ANY) -> None:
+def show(artifact: Artifact, /, *, output: Output = "table", service: ServiceOptions = ANY) -> None:
     """Show an artifact: where it lies, until when, its metadata."""
     with connect(service) as client:
         found = client.get(path_of("api", "artifacts", artifact))
@@ -108,7 +108,7 @@ def get(
     /,
     *,
     output: Annotated[Path | None, Parameter(help="File to write. [default: standard output]")] = None,
-    service: Service = ANY,
+    service: ServiceOptions = ANY,
 ) -> None:
     """Get the content of an artifact; its hash is checked, and a file is only there when that is right."""
     path = path_of("api", "artifacts", artifact, "content")

@@ -10,9 +10,9 @@ from cyclopts import App, Parameter
 from app.cli import jeap_texts
 from app.cli.client import Client, connect, mistake_lines, path_of
 from app.cli.exchange import reached
-from app.cli.exits import Answered, Ended, Exit, Unreached, perhaps
+from app.cli.exits import Answered, Ended, Exit, NoAnswer, perhaps
 from app.cli.files import written
-from app.cli.options import ANY, Service
+from app.cli.options import ANY, ServiceOptions
 from app.cli.references_csv import FromCsv, read_references
 from app.cli.streams import say, tell
 from app.cli.submission_file import read_submission, with_references
@@ -34,7 +34,7 @@ def send(
             negative="", show_default=False, help="Follow the job to its end; exit code 3 where references failed."
         ),
     ] = False,
-    service: Service = ANY,
+    service: ServiceOptions = ANY,
 ) -> int:
     """Submit a backfill job. The same file under the same id again is the same job."""
     from_csv = None if references_csv is None else read_references(references_csv, tell)
@@ -53,13 +53,13 @@ def send(
             )
         except Answered as answered:
             raise _refused(answered, job, from_csv, references_csv) from answered
-        except Unreached as unreached:
+        except NoAnswer as unreached:
             raise perhaps(unreached, f"--job-id {job}") from unreached
         say(jeap_texts.created(job, number))
         return _waited(client, job, service) if wait else Exit.WELL
 
 
-def _waited(client: Client, job: str, service: Service) -> int:
+def _waited(client: Client, job: str, service: ServiceOptions) -> int:
     from app.cli.watch import watch_job
 
     return watch_job(client, job, "table", service)
@@ -79,7 +79,7 @@ def _refused(answered: Answered, job: str, from_csv: FromCsv | None, csv_path: P
 
 
 def _of_csv(mistake: dict[str, Any], from_csv: FromCsv) -> dict[str, Any]:
-    """The mistake with its line of the CSV file: the body that was sent is in no file."""
+    """The mistake with the line of the CSV file instead of the line of the body, which is in no file."""
     found = re.match(r"archiveDataReferences\[(\d+)\]", str(mistake.get("path") or ""))
     place = int(found[1]) if found else -1
     return {**mistake, "line": from_csv.lines[place] if 0 <= place < len(from_csv.lines) else None}
@@ -96,7 +96,7 @@ def report(
             negative="", show_default=False, help="Over the job and its retries: each reference as it stands now."
         ),
     ] = False,
-    service: Service = ANY,
+    service: ServiceOptions = ANY,
 ) -> None:
     """Read the report of a job: YAML, what became of each reference."""
     params = {"merged": "true"} if merged else None

@@ -1,4 +1,4 @@
-"""What all commands talk to the service with: requests with a token, answers as JSON, errors as readable lines."""
+"""The HTTP client of all commands: requests with a token, answers as JSON, errors as readable lines."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ import httpx
 from app.cli.exact import read_json
 from app.cli.exchange import http_client, reached, warn_if_plain
 from app.cli.exits import Answered, Ended
-from app.cli.options import Service
+from app.cli.options import ServiceOptions
 from app.cli.tokens import Tokens, find_tokens
 
 _WAYS_OUT = {
@@ -107,30 +107,30 @@ class Client:
 Params = Mapping[str, Any] | list[tuple[str, str]]
 
 
-def connect(service: Service) -> Client:
+def connect(service: ServiceOptions) -> Client:
     """The client that the options mean. Raises Ended."""
     url = service.address()
     return Client(url, find_tokens(service, url), service.debug)
 
 
-class Problem(NamedTuple):
-    """What an answer says of an error; `mistakes` as in the problem's `errors`."""
+class ProblemTexts(NamedTuple):
+    """The texts of an error answer; `mistakes` are the `errors` of the problem."""
 
     title: str
     detail: str
     mistakes: tuple[dict[str, Any], ...]
 
 
-def problem_of(response: httpx.Response) -> Problem:
+def problem_of(response: httpx.Response) -> ProblemTexts:
     try:
         body = read_json(response.text)
     except ValueError:
         body = None
     if not isinstance(body, dict):
-        return Problem(response.reason_phrase, "", ())
+        return ProblemTexts(response.reason_phrase, "", ())
     errors = body.get("errors")
     mistakes = tuple(each for each in errors if isinstance(each, dict)) if isinstance(errors, list) else ()
-    return Problem(str(body.get("title") or response.reason_phrase), str(body.get("detail") or ""), mistakes)
+    return ProblemTexts(str(body.get("title") or response.reason_phrase), str(body.get("detail") or ""), mistakes)
 
 
 def refusal(response: httpx.Response) -> Answered:

@@ -1,4 +1,4 @@
-"""JSON in and out, with numbers as they are written: values of metadata keep all their digits."""
+"""Reads and writes JSON with numbers as they are written: values of metadata keep all their digits."""
 
 import json
 import re

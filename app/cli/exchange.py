@@ -1,4 +1,4 @@
-"""One exchange over HTTP: the client that all use, what `--debug` shows of it, and what its failures mean to people."""
+"""The HTTP client of all commands: its settings, the output of `--debug`, and its failures as readable errors."""
 
 import ssl
 import sys
@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
-from app.cli.exits import Ended, Unreached
+from app.cli.exits import Ended, NoAnswer
 from app.cli.streams import tell
 
 CONNECT = 10.0
@@ -44,21 +44,21 @@ def http_client(debug: bool, transport: httpx.BaseTransport | None = None) -> ht
 
 @contextmanager
 def reached(url: str, what: str = "The service") -> Iterator[None]:
-    """Failures of the connection as Unreached, with what can be done."""
+    """Failures of the connection as NoAnswer, with what can be done."""
     try:
         yield
     except httpx.TimeoutException as error:
-        raise Unreached(
+        raise NoAnswer(
             f"{what} at {url} did not answer in time.", "Try again; --debug shows how far it came."
         ) from error
     except httpx.InvalidURL as error:
         raise Ended(f"{url} is no address: {error}") from error
     except httpx.RemoteProtocolError as error:
-        raise Unreached(
+        raise NoAnswer(
             f"{what} at {url} broke the connection off.", "Try again; --debug shows how far it came."
         ) from error
     except httpx.TransportError as error:
-        raise Unreached(
+        raise NoAnswer(
             f"{what} at {url} cannot be reached: {reason(error)}.", "Is the address right, and is it running?"
         ) from error
 

@@ -23,8 +23,8 @@ class Ended(Exception):
         self.code = code
 
 
-class Unreached(Ended):
-    """Nobody answered; the same may go well in a moment."""
+class NoAnswer(Ended):
+    """The service could not be reached; the same request may succeed later."""
 
 
 class Answered(Ended):
@@ -40,7 +40,7 @@ class Answered(Ended):
 
 
 def perhaps(error: Ended, option: str) -> Ended:
-    """The error of a request that may have done its work; `option` names what it made, so that a repeat is harmless."""
+    """The error of a request that the service may have received; `option` makes a repeat of the command harmless."""
     return Ended(
         *error.lines, f"Whether it arrived is not known. The same again is harmless: {option}", code=error.code
     )

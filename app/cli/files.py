@@ -1,4 +1,4 @@
-"""Files that a person names: read whole, written whole or not at all."""
+"""Reads and writes files that a person names; a file is written completely or not at all."""
 
 import os
 import sys
@@ -24,7 +24,7 @@ def read_bytes(path: Path) -> bytes:
 
 @contextmanager
 def written(path: Path | None) -> Iterator[BinaryIO]:
-    """What is written there is the file once all of it is; without a path it goes to standard output.
+    """A stream to write to. The file appears once all of it is written; without a path the stream is standard output.
 
     Raises Ended where it cannot be written.
     """

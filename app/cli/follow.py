@@ -1,4 +1,4 @@
-"""A job as it goes on: snapshots from server-sent events, taken up again whenever the connection breaks."""
+"""Follows a job: snapshots from server-sent events; connects again whenever the connection breaks."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from httpx_sse import EventSource, SSEError
 from app.cli.client import Client, path_of
 from app.cli.exact import read_json
 from app.cli.exchange import reached
-from app.cli.exits import Answered, Ended, Unreached
+from app.cli.exits import Answered, Ended, NoAnswer
 
 SILENCE = 45.0
 """Seconds without a byte after which a connection is taken for dead: the service sends a comment every 15."""
@@ -20,21 +20,23 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
 """Seconds before a connection is tried again; doubled each time."""
 
 PATIENCE = 15 * 60.0
-"""Seconds without the service after which nobody waits any longer: a release or a restart takes less."""
+"""Seconds without a connection after which following ends: a release or a restart takes less."""
 
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses of a service, or a proxy before it, that may be gone in a moment."""
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
-    """No connection for now; `why` is one line."""
+class ConnectionLost:
+    """The connection is lost for now; `why` is one line."""
 
     why: str
 
 
-def follow(client: Client, job: str, pause: Callable[[float], None] = time.sleep) -> Iterator[dict[str, Any] | Broken]:
-    """Snapshots of the job, the last one completed, and Broken whenever the connection is lost.
+def follow(
+    client: Client, job: str, pause: Callable[[float], None] = time.sleep
+) -> Iterator[dict[str, Any] | ConnectionLost]:
+    """Snapshots of the job, the last one completed, and ConnectionLost whenever the connection is lost.
 
     Raises Ended where it cannot be followed at all: at the first try for any reason, later for what does not pass.
     """
@@ -47,7 +49,7 @@ def follow(client: Client, job: str, pause: Callable[[float], None] = time.sleep
                 if snapshot["state"] == "completed":
                     return
             why = "the service ended the connection"
-        except Unreached as unreached:
+        except NoAnswer as unreached:
             if last is None:
                 raise
             why = unreached.lines[0]
@@ -58,7 +60,7 @@ def follow(client: Client, job: str, pause: Callable[[float], None] = time.sleep
         if trouble >= PATIENCE:
             raise Ended(f"{why} For {PATIENCE / 60:.0f} minutes nobody could say how job {job} is.")
         if wait > FIRST_PAUSE or not why.startswith("the service ended"):
-            yield Broken(why)
+            yield ConnectionLost(why)
         pause(wait)
         trouble, wait = trouble + wait, min(wait * 2, LONGEST_PAUSE)
 
@@ -69,7 +71,7 @@ def _snapshots(client: Client, path: str, last: dict[str, Any] | None) -> Iterat
         headers["Last-Event-ID"] = str(last["state"])
     timeout = httpx.Timeout(SILENCE, connect=10)
     with client.opened("GET", f"{path}/events", headers=headers, timeout=timeout) as response:
-        if response.status_code == 204:  # it has ended, and we were told so before
+        if response.status_code == 204:  # the job has ended; an earlier event said so
             yield client.get(path)
             return
         with reached(client.url):

@@ -1,4 +1,4 @@
-"""What `jeap-cli pas-backfill` says, word by word: scripts of its users look for these texts."""
+"""The texts of `jeap-cli pas-backfill`, word by word: scripts of its users search for them."""
 
 CSV_HEADER = "Error: CSV file must start with header line: id,version"
 BOTH_SOURCES = "Error: archiveDataReferences defined in both YAML and --references-csv. Use one source only."

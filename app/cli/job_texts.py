@@ -1,4 +1,4 @@
-"""A job in words: its state, its counts, what it waits for, why references failed."""
+"""The texts about a job: its state, its counts, what it waits for, why references failed."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""`pas jobs`: look at jobs and what became of their references."""
+"""`pas jobs`: list and show jobs, their failures and their references; preflight."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,7 +9,7 @@ from app.cli import job_texts, pages
 from app.cli.client import Client, connect, path_of
 from app.cli.exits import Answered, Exit
 from app.cli.files import read_bytes
-from app.cli.options import ANY, Format, Output, Service
+from app.cli.options import ANY, Format, Output, ServiceOptions
 from app.cli.preflight_texts import show_preflight
 from app.cli.show import rows, thing
 from app.cli.streams import tell
@@ -44,7 +44,7 @@ def list_jobs(
     ] = None,
     limit: pages.Limit = None,
     output: Output = "table",
-    service: Service = ANY,
+    service: ServiceOptions = ANY,
 ) -> None:
     """List jobs, newest first."""
     wanted = {
@@ -61,7 +61,7 @@ def list_jobs(
 
 
 @app.command
-def show(job: Job, /, *, output: Output = "table", service: Service = ANY) -> None:
+def show(job: Job, /, *, output: Output = "table", service: ServiceOptions = ANY) -> None:
     """Show a job: counts, rate, what it waits for, why references failed, who did what."""
     with connect(service) as client:
         show_job(client, client.get(path_of("api", "jobs", job)), output)
@@ -86,7 +86,7 @@ def failures_of(client: Client, job: dict[str, Any]) -> Any:
 
 
 @app.command
-def failures(job: Job, /, *, output: Output = "table", service: Service = ANY) -> None:
+def failures(job: Job, /, *, output: Output = "table", service: ServiceOptions = ANY) -> None:
     """Show why references failed, by cause, most first."""
     with connect(service) as client:
         found = client.get(path_of("api", "jobs", job, "failures"))
@@ -113,7 +113,7 @@ def references(
     id: Annotated[str | None, Parameter(help="Only ids that begin so.")] = None,
     limit: pages.Limit = None,
     output: Output = "table",
-    service: Service = ANY,
+    service: ServiceOptions = ANY,
 ) -> None:
     """Show what became of each reference, in the order of submission."""
     path = path_of("api", "jobs", job, "references")
@@ -132,7 +132,7 @@ def preflight(
     file: Annotated[Path, Parameter(help="YAML body of a submission.")],
     sample: Annotated[int | None, Parameter(help="References that the source is asked for, at most 50.")] = None,
     output: Output = "table",
-    service: Service = ANY,
+    service: ServiceOptions = ANY,
 ) -> int:
     """See what would become of a job; nothing is written. Exit code 1 where something would fail."""
     body = read_bytes(file)

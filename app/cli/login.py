@@ -1,4 +1,4 @@
-"""`pas login`, `logout`, `whoami`: who one is to a service."""
+"""`pas login`, `logout` and `whoami`."""
 
 import json
 import os
@@ -14,9 +14,9 @@ from cyclopts import Parameter
 from app.cli import oauth, token_store
 from app.cli.exact import read_json
 from app.cli.exchange import http_client, reached
-from app.cli.exits import Ended, Unreached, wrong_usage
-from app.cli.oauth import Issuer, Refusal
-from app.cli.options import ANY, Output, Service
+from app.cli.exits import Ended, NoAnswer, wrong_usage
+from app.cli.oauth import LoginIssuer, Refusal
+from app.cli.options import ANY, Output, ServiceOptions
 from app.cli.show import thing
 from app.cli.streams import say, tell
 from app.cli.token_store import Login
@@ -41,15 +41,15 @@ def login(
         ),
     ] = None,
     scope: Annotated[str | None, Parameter(help="Scopes to ask for, separated by blanks.")] = None,
-    service: Service = ANY,
+    service: ServiceOptions = ANY,
 ) -> None:
     """Log in to the service, once: tokens are kept and renewed by themselves."""
     url, profile = service.address(), service.chosen()
     named, client = issuer or profile.issuer, client_id or profile.client_id
     if named is None or client is None:
-        said = _said_by(url, service.debug)
-        named = named or _only_issuer(said, url)
-        client = client or said.get("cli_client_id")
+        metadata = _login_metadata(url, service.debug)
+        named = named or _only_issuer(metadata, url)
+        client = client or metadata.get("cli_client_id")
     if named.startswith(DEV_ISSUER):
         raise Ended(
             "This is an embedded service: it trusts its own tokens only.", "Take one: export PAS_TOKEN=$(pas dev-token)"
@@ -71,8 +71,8 @@ def _secret() -> str:
     return os.environ.get("PAS_CLIENT_SECRET", "").strip() or read_piped()
 
 
-def _said_by(url: str, debug: bool) -> dict[str, Any]:
-    """What the service says about logins (RFC 9728). Raises Ended."""
+def _login_metadata(url: str, debug: bool) -> dict[str, Any]:
+    """The OAuth metadata of the service (RFC 9728). Raises Ended."""
     with http_client(debug) as http, reached(url):
         response = http.get(url + METADATA)
     try:
@@ -87,8 +87,8 @@ def _said_by(url: str, debug: bool) -> dict[str, Any]:
     return body
 
 
-def _only_issuer(said: dict[str, Any], url: str) -> str:
-    issuers = said.get("authorization_servers")
+def _only_issuer(metadata: dict[str, Any], url: str) -> str:
+    issuers = metadata.get("authorization_servers")
     if not isinstance(issuers, list) or not issuers:
         raise Ended(f"{url} names no issuer.", "Give it: --issuer.")
     if len(issuers) > 1:
@@ -97,7 +97,7 @@ def _only_issuer(said: dict[str, Any], url: str) -> str:
 
 
 def by_device(
-    issuer: Issuer, client_id: str, scope: str | None, debug: bool, pause: Callable[[float], None] = time.sleep
+    issuer: LoginIssuer, client_id: str, scope: str | None, debug: bool, pause: Callable[[float], None] = time.sleep
 ) -> Login:
     """Device authorization grant (RFC 8628): the person logs in somewhere else. Raises Ended."""
     if issuer.device_endpoint is None:
@@ -115,7 +115,7 @@ def by_device(
         left -= wait
         try:
             return oauth.login_of(issuer.name, client_id, oauth.ask(issuer.token_endpoint, form, debug))
-        except Unreached:
+        except NoAnswer:
             wait += POLL  # the person is still at it; RFC 8628 asks for less after a timeout
         except Refusal as refusal:
             if refusal.error == "slow_down":
@@ -136,7 +136,7 @@ def _show_code(asked: dict[str, Any]) -> None:
     tell("Waiting until that is done; Ctrl-C gives up …")
 
 
-def logout(*, service: Service = ANY) -> None:
+def logout(*, service: ServiceOptions = ANY) -> None:
     """Forget the login to the service."""
     url = service.address()
     if token_store.kept(url) is None:
@@ -146,7 +146,7 @@ def logout(*, service: Service = ANY) -> None:
     say(f"The login to {url} is forgotten.")
 
 
-def whoami(*, output: Output = "table", service: Service = ANY) -> None:
+def whoami(*, output: Output = "table", service: ServiceOptions = ANY) -> None:
     """Show what your token says of you; the service is not asked."""
     url = service.address()
     tokens = find_tokens(service, url)
@@ -174,7 +174,7 @@ def whoami(*, output: Output = "table", service: Service = ANY) -> None:
 
 
 def claims_of(token: str) -> dict[str, Any]:
-    """What a JWT says, unchecked: that is the service's to do. Raises Ended for what is none."""
+    """The claims of a JWT, not verified: the service verifies them. Raises Ended for a text that is no JWT."""
     try:
         _, payload, _ = token.split(".")
         claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
@@ -186,7 +186,7 @@ def claims_of(token: str) -> dict[str, Any]:
 
 
 def _roles(claims: dict[str, Any]) -> list[str]:
-    """Wherever issuers put them."""
+    """The roles, from all claims in which issuers put them."""
     access = claims.get("realm_access")
     partners = claims.get("bproles")
     places = [

@@ -1,4 +1,4 @@
-"""`pas metadata`: the keys there are, and the runs that fill them for what was archived before."""
+"""`pas metadata`: lists metadata keys, and the runs that fill them for artifacts archived before."""
 
 from typing import Annotated, Literal
 
@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 from app.cli import pages
 from app.cli.client import connect, path_of
 from app.cli.job_texts import by, number
-from app.cli.options import ANY, Format, Output, Service
+from app.cli.options import ANY, Format, Output, ServiceOptions
 from app.cli.show import Column, Row, cell, column, moment, rows, thing
 from app.cli.streams import say, tell
 
@@ -43,7 +43,7 @@ _SAMPLE = (
 
 
 @app.command
-def columns(*, output: Output = "table", service: Service = ANY) -> None:
+def columns(*, output: Output = "table", service: ServiceOptions = ANY) -> None:
     """List the metadata keys of all archive types."""
     with connect(service) as client:
         found = client.get("/api/artifacts/columns")["items"]
@@ -51,14 +51,14 @@ def columns(*, output: Output = "table", service: Service = ANY) -> None:
 
 
 @app.command
-def runs(*, limit: pages.Limit = None, output: Output = "table", service: Service = ANY) -> None:
+def runs(*, limit: pages.Limit = None, output: Output = "table", service: ServiceOptions = ANY) -> None:
     """List the runs, newest first."""
     with connect(service) as client:
         rows(pages.items(client, RUNS, {}, output, limit), _RUNS, output, nothing="There are no runs.")
 
 
 @app.command
-def show(run: Run, /, *, output: Output = "table", service: Service = ANY) -> None:
+def show(run: Run, /, *, output: Output = "table", service: ServiceOptions = ANY) -> None:
     """Show a run, and the first artifacts that could not be read."""
     with connect(service) as client:
         thing_of(client.get(f"{RUNS}{path_of(run)}"), output)
@@ -80,7 +80,7 @@ def run(
         bool, Parameter(negative="", show_default=False, help="Write nothing, show what would be done.")
     ] = False,
     output: Output = "table",
-    service: Service = ANY,
+    service: ServiceOptions = ANY,
 ) -> None:
     """Fill keys of what is archived already."""
     body = {
@@ -103,24 +103,24 @@ def run(
 
 
 @app.command
-def pause(run: Run, /, *, output: Output = "table", service: Service = ANY) -> None:
+def pause(run: Run, /, *, output: Output = "table", service: ServiceOptions = ANY) -> None:
     """Start no further batch; nothing is lost."""
     _change("pause", run, output, service)
 
 
 @app.command
-def resume(run: Run, /, *, output: Output = "table", service: Service = ANY) -> None:
+def resume(run: Run, /, *, output: Output = "table", service: ServiceOptions = ANY) -> None:
     """Go on with a paused run."""
     _change("resume", run, output, service)
 
 
 @app.command
-def cancel(run: Run, /, *, output: Output = "table", service: Service = ANY) -> None:
+def cancel(run: Run, /, *, output: Output = "table", service: ServiceOptions = ANY) -> None:
     """End a run; what it wrote stays."""
     _change("cancel", run, output, service)
 
 
-def _change(what: str, run: str, output: Format, service: Service) -> None:
+def _change(what: str, run: str, output: Format, service: ServiceOptions) -> None:
     with connect(service) as client:
         found = client.post(f"{RUNS}{path_of(run, what)}")
     if output == "table":

@@ -16,13 +16,13 @@ from app.cli.token_store import Login
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 
 UNSAID_LIFE = 300
-"""Seconds that a token is taken to be good where its answer does not say."""
+"""Seconds for which a token counts as valid when the answer does not say it."""
 
 _PLACES = ("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server")
 
 
 @dataclass(frozen=True, slots=True)
-class Issuer:
+class LoginIssuer:
     name: str
     token_endpoint: str
     device_endpoint: str | None
@@ -30,15 +30,15 @@ class Issuer:
 
 
 class Refusal(Ended):
-    """A token endpoint said no; `error` is the word of RFC 6749."""
+    """A token endpoint refused; `error` is its error code (RFC 6749)."""
 
     def __init__(self, error: str, *lines: str) -> None:
         super().__init__(*lines)
         self.error = error
 
 
-def find_issuer(name: str, debug: bool) -> Issuer:
-    """What the issuer says of itself (OpenID discovery, else RFC 8414). Raises Ended."""
+def find_issuer(name: str, debug: bool) -> LoginIssuer:
+    """The issuer from its metadata (OpenID discovery, else RFC 8414). Raises Ended."""
     if not name.startswith(("http://", "https://")):
         raise Ended(f"The issuer {name} has no address, so nobody can log in there.")
     name = checked_url(name, "The issuer")
@@ -51,19 +51,19 @@ def find_issuer(name: str, debug: bool) -> Issuer:
     raise Ended(f"{name} does not say how to log in (no {_PLACES[0]}).", "Is this the issuer?")
 
 
-def _issuer(name: str, said: dict[str, Any]) -> Issuer:
-    if str(said.get("issuer", "")).rstrip("/") != name:
-        raise Ended(f"The issuer {name} calls itself {said.get('issuer')}: it is not trusted.")
-    endpoint = said.get("token_endpoint")
+def _issuer(name: str, metadata: dict[str, Any]) -> LoginIssuer:
+    if str(metadata.get("issuer", "")).rstrip("/") != name:
+        raise Ended(f"The issuer {name} calls itself {metadata.get('issuer')}: it is not trusted.")
+    endpoint = metadata.get("token_endpoint")
     if not isinstance(endpoint, str):
         raise Ended(f"The issuer {name} names no token endpoint.")
-    scopes = said.get("scopes_supported")
-    return Issuer(
-        name, endpoint, said.get("device_authorization_endpoint"), tuple(scopes) if isinstance(scopes, list) else ()
+    scopes = metadata.get("scopes_supported")
+    return LoginIssuer(
+        name, endpoint, metadata.get("device_authorization_endpoint"), tuple(scopes) if isinstance(scopes, list) else ()
     )
 
 
-def with_secret(issuer: Issuer, client_id: str, secret: str, scope: str | None, debug: bool) -> Login:
+def with_secret(issuer: LoginIssuer, client_id: str, secret: str, scope: str | None, debug: bool) -> Login:
     """Client credentials. Raises Ended."""
     form = {"grant_type": "client_credentials", **({"scope": scope} if scope else {})}
     answer = ask(

@@ -1,4 +1,4 @@
-"""The options that every command has which talks to a service, and the service that they mean."""
+"""The options of every command that talks to a service: its address, the token, the profile."""
 
 import os
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Output = Annotated[Format, Parameter(help="How it is shown.")]
 
 @Parameter(name="*", group=Group("Service", sort_key=100))
 @dataclass(frozen=True, kw_only=True)
-class Service:
+class ServiceOptions:
     """Which service, and as whom."""
 
     url: Annotated[str | None, Parameter(help="Address of the service with its context path. [$PAS_URL]")] = None
@@ -45,7 +45,7 @@ class Service:
         return checked_url(url, "The address of the service")
 
 
-ANY = Service()
+ANY = ServiceOptions()
 
 
 def checked_url(url: str, what: str) -> str:

@@ -1,4 +1,4 @@
-"""Lists of the service: page after page, or all of it as the service streams it."""
+"""Reads lists of the service: page after page, or as one stream."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from app.cli.options import Format
 from app.cli.streams import tell
 
 FIRST = 50
-"""Items that a table has unless another number is asked for: what a person reads."""
+"""Items of a table without `--limit`: as many as a person reads."""
 
 PAGE = 200
 """Items of one request."""

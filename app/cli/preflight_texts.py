@@ -1,4 +1,4 @@
-"""A preflight in words: what would become of the sample, what is probably not meant, what it will take."""
+"""The texts about a preflight: the outcomes of the sample, the warnings, the forecast."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -68,7 +68,7 @@ def _elsewhere(*_words: str) -> None:
 
 
 def main(words: Sequence[str]) -> int:
-    """Runs a command; the exit code. What nobody foresaw is raised."""
+    """Runs a command and returns the exit code. Unexpected errors are raised."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal of another encoding gets escapes

@@ -1,4 +1,4 @@
-"""How a job that goes on is shown: a bar that moves on a terminal, few plain lines elsewhere."""
+"""Shows the progress of a job: a moving bar on a terminal, few plain lines elsewhere."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ from app.cli.show import moment
 from app.cli.streams import tell, visible
 
 STEPS = 10
-"""Plain lines that the way of a job is worth, where nothing else happens."""
+"""Plain lines for a whole job in which nothing else happens."""
 
 QUIET = 60.0
 """Seconds without a plain line after which one says that it goes on."""
@@ -24,7 +24,7 @@ class View(Protocol):
         ...
 
     def broken(self, why: str) -> None:
-        """Says that nothing is known at the moment."""
+        """Says that the connection is lost at the moment."""
         ...
 
 
@@ -47,7 +47,7 @@ class Plain:
     def __init__(self, write: Callable[[str], None] = tell, clock: Callable[[], float] = time.monotonic) -> None:
         self._write = write
         self._clock = clock
-        self._said: tuple[Any, ...] | None = None
+        self._last_shown: tuple[Any, ...] | None = None
         self._step = 0
         self._at = 0.0
 
@@ -57,18 +57,18 @@ class Plain:
         total = int(job["counts"]["total"])
         done = job_texts.done(job)
         step = done * STEPS // max(total, 1)
-        news = (job_texts.state(job), job_texts.waiting(job).partition(";")[0])
+        shown = (job_texts.state(job), job_texts.waiting(job).partition(";")[0])
         now = self._clock()
-        if news == self._said and step <= self._step and now < self._at + QUIET:
+        if shown == self._last_shown and step <= self._step and now < self._at + QUIET:
             return
-        self._said, self._step, self._at = news, step, now
+        self._last_shown, self._step, self._at = shown, step, now
         head = f"{job_texts.state(job)} {done:,}/{total:,} ({done * 100 // max(total, 1)}%)"
         parts = [head, job_texts.summary(job), job_texts.rate(job), _end(job), _waits(job)]
         self._write("; ".join(filter(None, parts)))
 
     def broken(self, why: str) -> None:
-        if self._said != (why,):
-            self._said = (why,)
+        if self._last_shown != (why,):
+            self._last_shown = (why,)
             self._write(f"{why} Trying again …")
 
 
@@ -125,7 +125,7 @@ _STYLES = {"waiting": "bold yellow", "paused": "bold yellow", "failed": "bold re
 
 
 def _end(job: dict[str, Any]) -> str:
-    """When it will end, and in how long."""
+    """The estimated end, and the time until then."""
     end = job.get("estimatedEnd")
     if not isinstance(end, str):
         return ""

@@ -23,7 +23,7 @@ class FromCsv(NamedTuple):
 
 
 def read_references(path: Path, warn: Callable[[str], None]) -> FromCsv:
-    """The references in their order, of equal ones the first; `warn` is told of the others. Raises Ended."""
+    """The references in their order. Of equal references the first is taken, `warn` gets the others. Raises Ended."""
     try:
         text = read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""What is shown: tables for people, JSON, YAML, CSV and NDJSON for programs."""
+"""The output of commands: tables for people; JSON, YAML, CSV and NDJSON for programs."""
 
 import re
 import shutil
@@ -66,7 +66,7 @@ def moment(text: Any) -> str:
 
 
 def rows(items: Iterable[Row], columns: Sequence[Column], form: Format, *, nothing: str = "nothing") -> None:
-    """Many things alike. `nothing` is what people read where there are none."""
+    """Prints a list. `nothing` is the text for people when the list is empty."""
     out = sys.stdout.write
     if form == "table":
         table([[each.text(item) for each in columns] for item in items], columns, nothing)
@@ -82,7 +82,7 @@ def rows(items: Iterable[Row], columns: Sequence[Column], form: Format, *, nothi
 
 
 def thing(item: Row, lines: Iterable[tuple[str, str]], form: Format) -> None:
-    """One thing: for people `lines` of name and text, those whose text is empty left out."""
+    """Prints one object: for people as `lines` of name and text; lines with an empty text are left out."""
     if form != "table":
         sys.stdout.write(yaml_text(item)) if form == "yaml" else rows_of_one(item, form)
         return
@@ -126,7 +126,7 @@ def csv_rows(items: Iterable[Row]) -> None:
     names: list[str] = []
     for row in flat:
         _merge(row, names)
-    # A member that is null here and has members there is told by those.
+    # A member that is null in this item and an object in another is shown by the columns of that object.
     empty = {name for name in names if all(row.get(name) is None for row in flat)}
     names = [name for name in names if name not in empty or not _told_by(name, names)]
     writer = csv.writer(sys.stdout, lineterminator="\r\n")

@@ -1,4 +1,4 @@
-"""Standard output and standard error: data to the one, everything else to the other; nothing that moves when piped."""
+"""Standard output for data, standard error for everything else; nothing moves when the output is piped."""
 
 import re
 import sys

@@ -1,6 +1,6 @@
 """A submission in a YAML file: checked as jeap-cli does, and made one body with references of a CSV file.
 
-The service reads it again and reports all mistakes; here is only what decides which body is sent.
+The service reads the body again and reports all mistakes; here only those are found that decide which body is sent.
 """
 
 import json

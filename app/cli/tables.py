@@ -1,4 +1,4 @@
-"""A table for a terminal: as wide as that, texts that may be cut or folded give way, ids and times stay whole."""
+"""Tables for a terminal, no wider than it: texts are cut or folded where needed, ids and times stay whole."""
 
 import os
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ GAP = "  "
 
 BOLD, DIM = "1", "2"
 STYLES = {"succeeded": "32", "failed": "31", "partially-succeeded": "33", "paused": "33", "waiting": "33", "–": DIM}
-"""Colours of words that people look for (SGR codes); none is told by its colour alone."""
+"""Colours of words that people look for (SGR codes); the word itself always says the same."""
 
 
 def drawn(

@@ -20,7 +20,7 @@ KEYRING_NAME = "pas"
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Who logged in to a service, and the tokens of that; `expires` in seconds since the epoch."""
+    """A login to a service with its tokens; `expires` in seconds since the epoch."""
 
     issuer: str
     client_id: str
@@ -30,7 +30,7 @@ class Login:
     client_secret: str | None = None
     """Of a login by client credentials, so that its tokens can be renewed."""
     scope: str | None = None
-    """What was asked for by `--scope`."""
+    """The value of `--scope`."""
 
 
 def kept(url: str) -> Login | None:

@@ -9,7 +9,7 @@ from typing import Protocol
 from app.cli import token_store
 from app.cli.exits import Ended
 from app.cli.jeap_texts import MISSING_TOKEN
-from app.cli.options import Service
+from app.cli.options import ServiceOptions
 from app.cli.token_store import Login
 
 EARLY = 30
@@ -19,20 +19,20 @@ EARLY = 30
 class Tokens(Protocol):
     @property
     def source(self) -> str:
-        """Where they come from, for people."""
+        """Where the token comes from, as a text for people."""
         ...
 
     def token(self) -> str:
-        """One that should be good now. Raises Ended."""
+        """A token that should be valid now. Raises Ended."""
         ...
 
     def renew(self) -> bool:
-        """After a 401: whether `token()` is another one now."""
+        """Called after a 401; returns whether `token()` now gives another token."""
         ...
 
 
 @dataclass(frozen=True)
-class Given:
+class GivenToken:
     """One token that was given; it cannot be renewed."""
 
     value: str
@@ -77,8 +77,8 @@ class OfLogin:
             token_store.keep(self.url, self.login)
 
 
-def find_tokens(service: Service, url: str) -> Tokens:
-    """The first place that has one. Raises Ended where none has."""
+def find_tokens(service: ServiceOptions, url: str) -> Tokens:
+    """The tokens of the first place that has one. Raises Ended when there is no token."""
     if service.access_token is not None:
         return _given(service.access_token, "--access-token")
     if named := os.environ.get("PAS_TOKEN", "").strip():
@@ -97,10 +97,10 @@ def read_piped() -> str:
     return sys.stdin.read().strip()
 
 
-def _given(token: str, source: str) -> Given:
+def _given(token: str, source: str) -> GivenToken:
     token = token.strip().removeprefix("Bearer ").strip()
     if not token:
         raise Ended(MISSING_TOKEN)
     if not token.isascii() or any(character <= " " for character in token):
         raise Ended(f"What {source} gives is no token: it has blanks or characters that no token has.")
-    return Given(token, source)
+    return GivenToken(token, source)

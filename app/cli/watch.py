@@ -6,9 +6,9 @@ from typing import Any
 from app.cli import job_texts
 from app.cli.client import Client, connect
 from app.cli.exits import Exit
-from app.cli.follow import Broken, follow
+from app.cli.follow import ConnectionLost, follow
 from app.cli.jobs import Job, failures_of
-from app.cli.options import ANY, Format, Output, Service
+from app.cli.options import ANY, Format, Output, ServiceOptions
 from app.cli.progress import view
 from app.cli.show import thing
 from app.cli.streams import say, tell
@@ -17,7 +17,7 @@ CAUSES_EVERY = 5.0
 """Seconds between two looks at the failures by cause: counting a million of them takes the service a second."""
 
 
-def watch(job: Job, /, *, output: Output = "table", service: Service = ANY) -> int:
+def watch(job: Job, /, *, output: Output = "table", service: ServiceOptions = ANY) -> int:
     """Follow a job until it ends: progress, rate, estimated end, failures by cause.
 
     Ctrl-C leaves the job running. Exit code 3 where references failed.
@@ -26,7 +26,7 @@ def watch(job: Job, /, *, output: Output = "table", service: Service = ANY) -> i
         return watch_job(client, job, output, service)
 
 
-def watch_job(client: Client, job: str, output: Format, service: Service) -> int:
+def watch_job(client: Client, job: str, output: Format, service: ServiceOptions) -> int:
     """Follows it with what is shown on standard error; the end goes to standard output."""
     try:
         last, failures = _followed(client, job)
@@ -51,7 +51,7 @@ def _followed(client: Client, job: str) -> tuple[dict[str, Any], Any]:
     failures, failed, looked = None, 0, 0.0
     with view() as shown:
         for snapshot in follow(client, job):
-            if isinstance(snapshot, Broken):
+            if isinstance(snapshot, ConnectionLost):
                 shown.broken(snapshot.why)
                 continue
             last = snapshot

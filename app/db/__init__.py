@@ -1,1 +1,1 @@
-"""Tables, sessions, and queries as facts. Queries never commit: the caller's transaction is the unit."""
+"""Tables, sessions and queries. A query never commits: it runs in the transaction of its caller."""

@@ -1,4 +1,4 @@
-"""Counters of failures by cause: moved where tasks fail, made up for where a task failed uncounted. None commits."""
+"""Counters of failures by cause; failures that the previous release recorded are counted later. No query commits."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -40,9 +40,9 @@ CAUSES = dialect.Rows("causes", [("job_id", Uuid), ("position", Integer), ("caus
 
 
 async def count(connection: AsyncConnection, more: Sequence[Count]) -> None:
-    """Adds to the counters; of each job and cause there is one in `more`.
+    """Adds `more`, which has one item for each job and cause, to the counters.
 
-    The caller holds the rows of these jobs: whoever counts for a job waits there, so that no two meet here.
+    The caller holds the locks of these job rows, so no two transactions count for the same job at the same time.
     """
     if more:
         await connection.execute(_counting(connection.dialect.name), COUNTS.bind(connection, more))
@@ -68,7 +68,7 @@ def _counting(dialect_name: str) -> Any:
 
 
 def summed(failures: Iterable[tuple[UUID, str, datetime]]) -> list[Count]:
-    """One for each job and cause of these failures (job, cause, when)."""
+    """The sums of these failures (job, cause, time): one item for each job and cause."""
     found: dict[tuple[UUID, int], Count] = {}
     for job_id, cause, at in failures:
         id_ = cause_id(cause)
@@ -83,7 +83,8 @@ def summed(failures: Iterable[tuple[UUID, str, datetime]]) -> list[Count]:
 
 
 async def with_uncounted(connection: AsyncConnection, job_id: UUID | None) -> UUID | None:
-    """A job (this one) in which failures are not counted yet: a process of the release before recorded them."""
+    """A job with failures that are not counted yet, as a process of the previous release recorded them. With `job_id`
+    only this job is looked at."""
     statement = select(task.c.job_id).where(text(UNCOUNTED)).limit(1)
     if job_id is not None:
         statement = statement.where(task.c.job_id == job_id)
@@ -91,7 +92,7 @@ async def with_uncounted(connection: AsyncConnection, job_id: UUID | None) -> UU
 
 
 async def count_uncounted(connection: AsyncConnection, job_id: UUID, limit: int) -> int:
-    """Counts up to `limit` of them, and returns how many; also 0 where another process was faster."""
+    """Counts up to `limit` uncounted failures of the job; returns how many, 0 also when another process was faster."""
     statement = (
         select(task.c.position, task.c.message, task.c.finished_at)
         .where(task.c.job_id == job_id, text(UNCOUNTED))

@@ -29,7 +29,8 @@ SESSION = {
 """Settings that a role or a database may have changed. All are known to PostgreSQL 15."""
 
 DURABLE = "SELECT set_config('synchronous_commit', 'on', {local}) WHERE current_setting('synchronous_commit') = 'off'"
-"""What a 200 promised survives a power cut; other values (`local`, `remote_apply`) are somebody's choice."""
+"""A job that was answered with 200 must survive a power cut. Other values (`local`, `remote_apply`) were chosen on
+purpose and stay."""
 
 
 class Unusable(Unavailable):
@@ -136,8 +137,8 @@ class _Connector:
         return f" SET TRANSACTION ISOLATION LEVEL READ COMMITTED;{sets} {DURABLE.format(local='true')};"
 
     async def _begin(self, connection: Any) -> None:
-        told = getattr(connection.get_settings(), "server_encoding", None)  # at login, as every server does
-        encoding = told or await connection.fetchval("SHOW server_encoding")
+        reported = getattr(connection.get_settings(), "server_encoding", None)  # at login, as every server does
+        encoding = reported or await connection.fetchval("SHOW server_encoding")
         if encoding.upper() not in ("UTF8", "UTF-8"):
             raise Unusable(wrong_encoding(encoding))
         if not self._pooled:

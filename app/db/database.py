@@ -34,7 +34,7 @@ _NOT_PREPARED = {"42P01", "42703", "3F000"}
 NOT_PREPARED = "a migration is under way, or `pas migrate` is to be run"
 
 _POOLED = {"26000", "42P05"}
-"""A prepared statement that is not there, or is there already: it was prepared in another session of the server."""
+"""A prepared statement is missing, or exists already: it was prepared in another session of the server."""
 
 
 class PoolerNotNamed(Unavailable):
@@ -87,10 +87,10 @@ class Database:
                 if is_conflict(error) and tries < CONFLICT_TRIES:
                     await asyncio.sleep(0.01 * 2**tries)
                     continue
-                told = translate(error)
-                if told is error:
+                translated = translate(error)
+                if translated is error:
                     raise
-                raise told from error
+                raise translated from error
         raise AssertionError("unreachable")
 
     async def once(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
@@ -116,10 +116,10 @@ class Database:
             async with (self._single if brief else self.engine).connect() as plain:
                 yield await plain.execution_options(read_only=True)
         except (SQLAlchemyError, OSError, TimeoutError) as error:
-            told = translate(error)
-            if told is error:
+            translated = translate(error)
+            if translated is error:
                 raise
-            raise told from error
+            raise translated from error
 
     async def ping(self) -> None:
         async with self.reading() as connection:
@@ -157,10 +157,10 @@ class Database:
 def is_conflict(error: BaseException) -> bool:
     if not isinstance(error, DBAPIError):
         return False
-    told = str(error.orig)
+    text = str(error.orig)
     if isinstance(error, IntegrityError):
-        return any(f'"{index}"' in told for index in _RACES)
-    return _sqlstate(error) in _CONFLICTS or "database is locked" in told
+        return any(f'"{index}"' in text for index in _RACES)
+    return _sqlstate(error) in _CONFLICTS or "database is locked" in text
 
 
 def translate(error: BaseException) -> BaseException:

@@ -1,4 +1,4 @@
-"""Queries on the number of dead letters, counted for each topic. None commits."""
+"""Queries on the number of dead letters of each topic. None commits."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from app.domain.system import DeadLetters
 
 
 async def add(connection: AsyncConnection, more: Mapping[str, DeadLetters]) -> None:
-    """Topic → dead letters to add to its count; rows are locked in the order of the topics."""
+    """Adds `more` (topic → dead letters) to the counts; locks rows in the order of the topics."""
     known = dead_letter_count.c
     for topic, each in sorted(more.items()):
         insert = dialect.insert(connection, dead_letter_count)
@@ -25,7 +25,7 @@ async def add(connection: AsyncConnection, more: Mapping[str, DeadLetters]) -> N
 
 
 async def total(connection: AsyncConnection) -> DeadLetters:
-    """Of all topics together."""
+    """The dead letters of all topics together."""
     known = dead_letter_count.c
     count, last_at = (await connection.execute(select(func.sum(known.count), func.max(known.last_at)))).one()
     return DeadLetters(int(count or 0), last_at)  # a sum of such numbers is a decimal on PostgreSQL

@@ -211,7 +211,7 @@ PLANS_MADE = text(
 
 @contextlib.asynccontextmanager
 async def references_kept(connection: AsyncConnection) -> AsyncIterator[None]:
-    """Around inserts of many rows with a foreign key: PostgreSQL checks each by a query of its own.
+    """Use it around inserts of many rows with a foreign key: PostgreSQL checks each row with a query.
 
     `plan_cache_mode` holds for those queries too, and planning one anew takes longer than inserting its row. A plan
     that is kept must not have been made for an empty table: it goes by the index.
@@ -271,7 +271,7 @@ LOCK_EVENT_RELAY = 6
 
 
 def begins_with(connection: AsyncConnection, of: ColumnElement[str], prefix: str) -> list[ColumnElement[bool]]:
-    """Conditions for texts that begin so, by code points, over an index with `text_pattern_ops`."""
+    """Conditions for texts with this beginning, by code points, for an index with `text_pattern_ops`."""
     at_least, below = ("~>=~", "~<~") if is_postgresql(connection) else (">=", "<")
     end = _behind(prefix)
     conditions: list[ColumnElement[bool]] = [of.op(at_least, is_comparison=True)(prefix)]
@@ -286,7 +286,7 @@ def by_code_points(connection: AsyncConnection, of: Column[str]) -> list[ColumnE
 
 
 def _behind(prefix: str) -> str | None:
-    """The first text behind all that begin so; None where there is none."""
+    """The first text after all texts with this beginning; None when no text is greater."""
     for place in range(len(prefix) - 1, -1, -1):
         code = ord(prefix[place]) + 1
         if code == 0xD800:  # no text has half characters

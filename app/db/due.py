@@ -1,4 +1,4 @@
-"""How many commands may be sent now. Cheap however many wait: of each job no more are counted than its window takes."""
+"""Counts the commands that may be sent now, of each job no more than its window: cheap, however many wait."""
 
 from datetime import datetime
 from functools import lru_cache
@@ -11,8 +11,8 @@ from app.db.outbox import Outbox, may_be_published, may_be_sent, room_of
 
 
 async def count_due(connection: AsyncConnection, box: Outbox, now: datetime, window: int) -> int:
-    """The commands that the relay would send now: owed, their time has come, and the window of their job (or run) has
-    room for them."""
+    """The number of commands that the relay would send now: not published, due, and within the window of their job (or
+    run)."""
     counted = await connection.execute(_due_of_each(box), {"now": now, "window": window})
     due = {owner: count for owner, count in counted if count}
     room = await room_of(connection, box, list(due), now, window)

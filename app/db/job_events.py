@@ -1,4 +1,4 @@
-"""The events of jobs that the broker is owed: claimed in their order, deleted once sent. None commits."""
+"""The outbox of job events: claimed in their order, sent, then deleted. No query commits."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,7 +13,7 @@ from app.db.tables import job_event
 
 
 class OwedEvent(NamedTuple):
-    """`id` counts up with the changes of all jobs; `payload` is JSON."""
+    """An event to be sent. `id` increases with each change of any job; `payload` is JSON."""
 
     id: int
     job_id: UUID
@@ -23,7 +23,8 @@ class OwedEvent(NamedTuple):
 
 
 async def claim(connection: AsyncConnection, now: datetime, lease_until: datetime, limit: int) -> list[OwedEvent]:
-    """Leases the oldest events; none while another process sends some: so the order of each job is kept."""
+    """Leases the oldest events. Returns none while another process is sending: so the events of a job keep their
+    order."""
     first = select(job_event).order_by(job_event.c.id).limit(limit)
     if (await connection.execute(first.limit(1))).first() is None:
         return []
@@ -37,7 +38,7 @@ async def claim(connection: AsyncConnection, now: datetime, lease_until: datetim
 
 
 async def remove(connection: AsyncConnection, ids: Sequence[int]) -> None:
-    """The broker has these."""
+    """Deletes events that the broker has acknowledged."""
     await connection.execute(delete(job_event).where(job_event.c.id.in_(ids)))
 
 

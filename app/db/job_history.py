@@ -1,4 +1,4 @@
-"""What happens to jobs, in the transaction of the change: actions that people see, events that the broker is owed."""
+"""The history of jobs, written in the transaction of each change: actions for people, and events to be published."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,21 +10,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import jobs
 from app.db.tables import UtcDateTime, job, job_action, job_event
-from app.domain.jobs import ACTIONS, TOLD, Action, Job, JobChange
+from app.domain.jobs import ACTIONS, PUBLISHED, Action, Job, JobChange
 
 
 class JobHistory:
-    """`tells`: changes are told as events too. Nothing here commits."""
+    """`publishes`: whether events of the changes are published too. Nothing here commits."""
 
-    def __init__(self, *, tells: bool) -> None:
-        self._tells = tells
+    def __init__(self, *, publishes: bool) -> None:
+        self._publishes = publishes
 
     async def record(
         self, connection: AsyncConnection, job_id: UUID, change: JobChange, by: str | None, at: datetime
     ) -> None:
-        """`by`: None where nobody did it, as when a job completes.
+        """`by`: who did it; None when nobody did, as when a job completes.
 
-        The caller has locked or changed the row of the job in this transaction: so changes of one job are recorded in
+        The caller has locked or changed the row of the job in this transaction, so the changes of a job are recorded in
         their order.
         """
         if change in ACTIONS:
@@ -42,7 +42,7 @@ class JobHistory:
                     .where(job_action.c.job_id == job_id),
                 )
             )
-        if self._tells and change in TOLD:
+        if self._publishes and change in PUBLISHED:
             changed = await jobs.find(connection, job_id)
             if changed is not None:
                 payload = orjson.dumps(_payload(changed, change, by)).decode()
@@ -69,7 +69,7 @@ def _payload(changed: Job, change: JobChange, by: str | None) -> dict[str, objec
 
 
 async def actions(connection: AsyncConnection, job_ids: Sequence[UUID]) -> dict[UUID, list[Action]]:
-    """What was done to these jobs, in order; jobs without actions are absent."""
+    """The actions on each of these jobs, in order; jobs without actions are absent."""
     found: dict[UUID, list[Action]] = {}
     if job_ids:
         statement = (
@@ -83,7 +83,7 @@ async def actions(connection: AsyncConnection, job_ids: Sequence[UUID]) -> dict[
 
 
 async def retries(connection: AsyncConnection, job_ids: Sequence[UUID]) -> dict[UUID, list[UUID]]:
-    """The jobs that were made of what failed in these jobs, in the order of their start; others are absent."""
+    """The retries of each of these jobs, in the order of their start; jobs without retries are absent."""
     found: dict[UUID, list[UUID]] = {}
     if job_ids:
         statement = (

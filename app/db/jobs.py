@@ -175,13 +175,13 @@ def _pause_ended(of: Job, now: datetime) -> dict[str, Any]:
 
 
 def _pardoned(succeeded: int, failed: int) -> dict[str, int]:
-    """From now on, only new failures count for the failure threshold."""
+    """The column values after which only new failures count for the failure threshold."""
     return {"pardoned": succeeded + failed, "pardoned_failed": failed}
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """By whom, when, and the message of the tasks that fail with it."""
+    """Who cancels and when, and the message of the tasks that fail with it."""
 
     by: str
     at: datetime
@@ -191,7 +191,7 @@ class Cancel:
 async def cancel(connection: AsyncConnection, job_id: UUID, cancelled: Cancel) -> int | None:
     """Fails the open tasks without a stored object; returns how many. None when the job has ended.
 
-    Their trace ids are computed by who reads them (`failures.trace_id_of_failed`).
+    No trace ids are written: readers compute them (`failures.trace_id_of_failed`).
 
     Tasks with a stored object stay open and can only succeed; if there are none, the job ends here. A pause ends.
     """
@@ -302,7 +302,7 @@ def as_job(row: Row[tuple[object, ...]]) -> Job:
 
 
 def waiting_of(values: RowMapping) -> Waiting | None:
-    """What the columns of a job row say that it waits for."""
+    """What a job waits for, from the columns of its row."""
     if values["waiting_for"] is None:
         return None
     return Waiting(

@@ -1,4 +1,4 @@
-"""Whose tables a database schema holds: ours (and at which migration), nobody's, or those of other software."""
+"""Finds out whose tables a database schema has: ours (at which migration), none, or those of other software."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,13 +14,14 @@ VERSION_TABLE = "pas_alembic_version"
 """Names the migration that the tables are at. A name of our own: others use alembic too."""
 
 FORMER_VERSION_TABLE = "alembic_version"
-"""Its name in the release before. It stays where it was and is kept up to date for processes of that release."""
+"""The name of the version table in the previous release. The table stays, and is kept up to date for processes of that
+release."""
 
 FORMER_TABLES = ("backfill_job", "backfill_task")
 """What is beside it where it is ours: others have migrations called 0001 too."""
 
 NAMED = 3
-"""Tables of somebody else that a refusal names; enough to know whose they are."""
+"""Tables of other software that a refusal names: enough to recognise the software."""
 
 
 @dataclass(frozen=True, slots=True)

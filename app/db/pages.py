@@ -8,7 +8,7 @@ from sqlalchemy import Select, Table, and_, or_, select
 
 
 def newest_first(of: Table, before: tuple[datetime, UUID] | None, limit: int) -> Select[Any]:
-    """Up to `limit` rows of a table with `started` and `id`, behind the one that `before` names."""
+    """Up to `limit` rows of a table with `started` and `id`, after the row that `before` names."""
     statement = select(of).order_by(of.c.started.desc(), of.c.id.desc()).limit(limit)
     if before is None:
         return statement

@@ -1,4 +1,4 @@
-"""Queries on the processes of the service. All times of being seen are the database's: clocks of processes differ.
+"""Queries on the processes of the service. `seen_at` is always a time of the database: the clocks of processes differ.
 
 None commits.
 """
@@ -11,17 +11,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import dialect
 from app.db.tables import service_process
-from app.domain.system import ProcessSeen
+from app.domain.system import KnownProcess
 
 SHOWN = timedelta(minutes=1)
-"""For so long a process counts as running after it was seen."""
+"""How long a process counts as running after it was last seen."""
 
 KEPT = timedelta(hours=1)
-"""For so long the row of a process that was killed is kept."""
+"""How long the row of a killed process is kept."""
 
 
-async def write(connection: AsyncConnection, process: ProcessSeen) -> None:
-    """The process is seen now, whatever its own clock says. Removes the rows that are kept no longer."""
+async def write(connection: AsyncConnection, process: KnownProcess) -> None:
+    """Writes that the process was seen now, by the clock of the database. Deletes rows older than `KEPT`."""
     now = await dialect.now(connection)
     values = {"id": process.id, "started_at": process.started_at, "seen_at": now, "release": process.release}
     statement = dialect.insert(connection, service_process).values(**values)
@@ -33,9 +33,9 @@ async def remove(connection: AsyncConnection, process_id: UUID) -> None:
     await connection.execute(delete(service_process).where(service_process.c.id == process_id))
 
 
-async def running(connection: AsyncConnection) -> list[ProcessSeen]:
-    """The processes that were seen lately, the oldest first."""
+async def running(connection: AsyncConnection) -> list[KnownProcess]:
+    """The processes that were seen in the last minute, the oldest first."""
     process = service_process.c
     lately = process.seen_at > await dialect.now(connection) - SHOWN
     rows = await connection.execute(select(service_process).where(lately).order_by(process.started_at, process.id))
-    return [ProcessSeen(row.id, row.started_at, row.seen_at, row.release) for row in rows]
+    return [KnownProcess(row.id, row.started_at, row.seen_at, row.release) for row in rows]

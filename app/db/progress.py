@@ -1,5 +1,4 @@
-"""How many tasks ended lately, by job and slot of some seconds: what the rate of the last minute is made of. None
-commits."""
+"""Counts of ended tasks for each job and slot of 5 seconds, for the rate of the last minute. No query commits."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -17,18 +16,18 @@ SLOT = 5
 """Seconds of one slot."""
 
 MINUTE = 60
-"""Seconds that a rate is made of."""
+"""Seconds that a rate covers."""
 
 KEPT = 120
-"""Seconds after which a slot is deleted; one that is so far ahead is from a clock that was wrong."""
+"""Seconds after which a slot is deleted. A slot that is so far in the future was written by a wrong clock."""
 
 DONE = dialect.Rows("done", [("job_id", Uuid), ("done", Integer)])
 
 
 async def count(connection: AsyncConnection, done: Mapping[UUID, int], now: datetime) -> None:
-    """Adds the tasks of each job that ended now.
+    """Adds to the present slot the number of tasks (`done`) of each job that ended now.
 
-    The caller holds the rows of these jobs: whoever counts for a job waits there, so that no two meet here.
+    The caller holds the locks of these job rows, so no two transactions count for the same job at the same time.
     """
     if done:
         values = DONE.bind(connection, sorted(done.items()))
@@ -70,8 +69,7 @@ async def of_last_minute(connection: AsyncConnection, job_ids: Sequence[UUID], n
 
 
 async def forget(connection: AsyncConnection, now: datetime) -> int:
-    """Deletes the slots that no rate is made of any more; returns how many. Rows that another process deletes are left
-    to it."""
+    """Deletes slots that no rate needs any more; returns how many. Leaves out rows that another process is deleting."""
     slot, kept = job_progress.c.slot, KEPT // SLOT
     old = (
         select(job_progress.c.job_id, slot)

@@ -1,4 +1,4 @@
-"""Pages of the references of a job in the order of submission, each read over an index that has what is wanted.
+"""Pages of the references of a job in the order of submission, each read over an index that fits the filters.
 
 No transaction stays open between two pages, and no page reads all of a job.
 """
@@ -22,10 +22,10 @@ from app.domain.jobs import Reference, TaskState
 from app.domain.references import ObjectOf, ReferenceStatus, Wanted
 
 WINDOW = 5_000
-"""References among which those that begin alike are looked for in the order of submission, some 5 ms."""
+"""References that are searched for a prefix in the order of submission, about 5 ms, before the index of ids is used."""
 
 MOST = 10_000_000
-"""References of a job, at the very most."""
+"""More references than any job has."""
 
 _ATTEMPTS = re.compile(r"\((\d+) attempts?\)$")
 
@@ -55,7 +55,7 @@ Known = dict[artifacts.ObjectName, Record]
 async def page(
     connection: AsyncConnection, job_id: UUID, wanted: Wanted, after: int, limit: int
 ) -> list[ReferenceStatus]:
-    """Up to `limit` references behind position `after` (−1 for the first page)."""
+    """Up to `limit` references after position `after` (−1 for the first page)."""
     found = await _rows(connection, job_id, wanted, after, limit)
     stored = {row.position: from_json(row.stored) for row in found if row.stored is not None}
     known = await _artifacts(connection, list(stored.values()))
@@ -76,12 +76,12 @@ async def _rows(connection: AsyncConnection, job_id: UUID, wanted: Wanted, after
 
 
 def _order(wanted: Wanted) -> list[Any]:
-    """That of submission, in the words of `is_cause`."""
+    """The order of submission, written so that PostgreSQL uses the index (see `is_cause`)."""
     return [task.c.position] if wanted.cause is None else [task.c.cause, task.c.position]
 
 
 def _which(job_id: UUID, wanted: Wanted, after: int) -> list[Any]:
-    """Conditions on state and cause, in the words of their indexes."""
+    """Conditions on state and cause, written like those of the partial indexes."""
     which: list[Any] = [task.c.job_id == job_id, task.c.position > after]
     if wanted.cause is not None:
         which += is_cause(cause_id(wanted.cause))
@@ -95,10 +95,10 @@ def _which(job_id: UUID, wanted: Wanted, after: int) -> list[Any]:
 async def _alike(
     connection: AsyncConnection, job_id: UUID, wanted: Wanted, prefix: str, after: int, limit: int
 ) -> Sequence[int]:
-    """The first positions whose ids begin so.
+    """The positions of the next `limit` references whose ids begin with `prefix`.
 
-    Those that stand close are found by reading on in the order of submission; few of a large job, or many that are far
-    away, by their index, and then sorted.
+    The next `WINDOW` references are searched in the order of submission. When they hold too few, the index of ids finds
+    all of the job, and these are sorted.
     """
     if wanted.state is TaskState.OPEN:
         near = _open(job_id, after, WINDOW).subquery()
@@ -131,7 +131,7 @@ async def _alike(
 
 
 async def _at(connection: AsyncConnection, job_id: UUID, positions: Sequence[int]) -> Sequence[Record]:
-    """Named one by one: joined with rows of parameters, SQLite would read all of the job for them."""
+    """The rows at these positions. Not joined with rows of parameters: SQLite would then read the whole job."""
     if not positions:
         return []
     statement = _ALL.where(task.c.job_id == job_id, task.c.position.in_(positions)).order_by(task.c.position)
@@ -139,7 +139,7 @@ async def _at(connection: AsyncConnection, job_id: UUID, positions: Sequence[int
 
 
 def _open(job_id: UUID, after: int, limit: int) -> Select[Any]:
-    """Position and id. Open ones are due, out, or without data: there is an index for each, none for all of them."""
+    """Position and id of open tasks. An open task is due, published, or without data: each kind has its own index."""
     parts = []
     for condition in (WAITING, OUTSTANDING, NO_DATA):
         columns = select(task.c.position, task.c.reference_id)
@@ -151,7 +151,8 @@ def _open(job_id: UUID, after: int, limit: int) -> Select[Any]:
 
 
 async def _artifacts(connection: AsyncConnection, stored: Sequence[StoredArtifact]) -> Known:
-    """The rows of these objects, of whatever job: one that found its object in the store has no row of its own."""
+    """The artifact rows of these objects. They may be of another job: a task that found its object in the store has no
+    artifact row of its own."""
     if not stored:
         return {}
     names = artifacts.NAMES.clause(connection.dialect.name)
@@ -194,7 +195,7 @@ def _status(
 
 
 def _object(stored: StoredArtifact, row: Record | None) -> ObjectOf:
-    """A later job may have lengthened the lock: the row of the artifact says so."""
+    """The object. The end of its lock is that of the artifact row: a later job may have lengthened the lock."""
     return ObjectOf(
         artifact_id=None if row is None else row.id,
         bucket=stored.bucket,
@@ -208,6 +209,6 @@ def _object(stored: StoredArtifact, row: Record | None) -> ObjectOf:
 
 
 def _attempts(message: str | None) -> int:
-    """The task itself remembers only those before it was last put back."""
+    """The attempts that the message names. The task row only has those before the task was last put back."""
     found = _ATTEMPTS.search(message or "")
     return int(found[1]) if found else 0

@@ -14,14 +14,14 @@ from app.domain.jobs import Job, Reference, ReportedTask, TaskState
 async def page(
     connection: AsyncConnection, job_id: UUID, after: int, limit: int, state: TaskState | None
 ) -> list[ReportedTask]:
-    """Up to `limit` tasks behind position `after` (−1 for the first page), only those in `state` where given."""
+    """Up to `limit` tasks after position `after` (−1 for the first page); with `state` only tasks in this state."""
     return [found for _, found in await keyed_page(connection, job_id, after, limit, state)]
 
 
 async def keyed_page(
     connection: AsyncConnection, job_id: UUID, after: int, limit: int, state: TaskState | None
 ) -> list[tuple[UUID, ReportedTask]]:
-    """The same, each with the key by which its reference is known in every job."""
+    """The same tasks, each with its `reference_key`, which is the same in every job."""
     statement = (
         select(
             task.c.reference_key,
@@ -47,7 +47,7 @@ async def keyed_page(
 
 
 async def retries(connection: AsyncConnection, job_id: UUID) -> list[Job]:
-    """The jobs that retried what failed in it, and the retries of these, in the order of their starts."""
+    """The retries of the job, and the retries of these, in the order of their starts."""
     found: list[Job] = []
     of = [job_id]
     while of:

@@ -35,7 +35,7 @@ from app.domain.extraction import ValueKind
 from app.domain.search import Condition, FoundArtifact, FoundValue, Operator, Search
 
 HAS_VALUE = value.c.text_head.is_not(None)
-"""Of all but null: the index holds no others, and is only used where that is said or follows."""
+"""The condition of the index, which has no nulls: PostgreSQL uses it only where the query has this condition too."""
 
 
 PLANNING = text(

@@ -44,7 +44,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 def serial() -> TypeEngine[int]:
-    """A number that the database counts up: SQLite does that for INTEGER only."""
+    """A number that the database increases for each row: SQLite does that for INTEGER only."""
     return BigInteger().with_variant(Integer(), "sqlite")
 
 
@@ -144,20 +144,20 @@ task = Table(
 Index("uq_backfill_task_reference", task.c.job_id, task.c.reference_key, unique=True)
 
 WAITING = "state = 'open' AND published_at IS NULL"
-"""The outbox: commands that the database owes the broker."""
+"""The outbox: commands that are not published yet."""
 
 LEASED = f"{WAITING} AND claimed_until IS NOT NULL"
 """Commands that a relay is sending, or was sending when it died."""
 
 OUTSTANDING = "state = 'open' AND published_at IS NOT NULL AND NOT answered"
-"""Published and not yet answered: what the window of a job bounds."""
+"""Commands that are published and not answered; the window of a job limits their number."""
 
 NO_DATA = "state = 'open' AND no_data_at IS NOT NULL"
 
 FAILED = "state = 'failed'"
 
 UNCOUNTED = "state = 'failed' AND cause IS NULL"
-"""Failures that a process of the release before recorded: their cause is not counted yet (`db.causes`)."""
+"""Failures that a process of the previous release recorded: not counted by cause yet (`db.causes`)."""
 
 for name, condition in (
     ("waiting", WAITING),
@@ -230,7 +230,7 @@ job_event = Table(
     Column("traceparent", String(55)),
     Column("claimed_until", UtcDateTime, comment="lease of a process that is sending it"),
 )
-"""Events that the broker is owed, in their order; deleted once acknowledged."""
+"""The outbox of job events, in their order; deleted once the broker has acknowledged them."""
 
 service_process = Table(
     "service_process",

@@ -38,7 +38,7 @@ from app.domain.jobs import BY_FAILURES, FailureThreshold, JobState, TaskId, Tas
 from app.domain.tasks import NoData, Outcome, PutBack, Settlement, TaskKey, TaskRow
 
 NEVER = FailureThreshold(share=2.0, min_tasks=1)
-"""A job that does not pause itself: no more than all can fail."""
+"""The threshold of a job that never pauses itself: no more than all of its tasks can fail."""
 
 # Statements are built once per dialect and kept (lru_cache); rows and times are bound when they are executed.
 NOW = bindparam("now", type_=UtcDateTime)

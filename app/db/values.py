@@ -102,7 +102,8 @@ def _slices(extracted: Mapping[int, Mapping[str, MetadataValue]]) -> Iterator[li
 
 @lru_cache
 def _writing(dialect_name: str, mode: Mode) -> Executable:
-    """Returns the rows written; on PostgreSQL, which can and is asked over a network, their counts."""
+    """The statement that writes the rows. It returns the written rows; on PostgreSQL only their counts, which saves
+    network traffic."""
     rows = NEW.clause(dialect_name)
     made = {
         **{name: rows.c[name] for name, _ in NEW.columns},

@@ -1,5 +1,4 @@
-"""What jobs wait for, as columns of their rows: written where something is away, cleared once work gets through. None
-commits."""
+"""Queries on what jobs wait for, which is kept in columns of their rows. None commits."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,7 +17,8 @@ GOES_ON: ColumnElement[bool] = and_(job.c.state == literal_column(f"'{JobState.O
 
 
 class OpenJob(NamedTuple):
-    """A job that goes on. `has_work`: not all of its open tasks were answered without data."""
+    """An open job that is not paused. `has_work`: it has open tasks, and its source has not answered all of them
+    without data."""
 
     id: UUID
     message: str
@@ -28,7 +28,7 @@ class OpenJob(NamedTuple):
 
 
 async def open_jobs(connection: AsyncConnection, *, only_waiting: bool) -> list[OpenJob]:
-    """The jobs that go on, all of them or those that wait for something."""
+    """The open jobs that are not paused; with `only_waiting` those of them that wait for something."""
     statement = select(job, or_(_first(WAITING).is_not(None), _first(OUTSTANDING).is_not(None)).label("has_work"))
     statement = statement.where(GOES_ON)
     if only_waiting:
@@ -53,7 +53,8 @@ def _first(condition: str) -> ScalarSelect[int]:
 
 
 async def begin(connection: AsyncConnection, job_ids: Sequence[UUID], waiting: Waiting) -> None:
-    """Writes what these jobs wait for, as far as they go on. Who waits for the same already keeps its `since`."""
+    """Writes what these jobs wait for, unless they were paused or ended meanwhile. A job that waits for the same
+    already keeps its `since`."""
     same = and_(job.c.waiting_for == waiting.for_, job.c.waiting_name == waiting.name)
     values = {
         "waiting_for": waiting.for_,
@@ -66,7 +67,7 @@ async def begin(connection: AsyncConnection, job_ids: Sequence[UUID], waiting: W
 
 
 async def end(connection: AsyncConnection, job_ids: Sequence[UUID]) -> None:
-    """These jobs wait for nothing any more."""
+    """Notes that these jobs no longer wait for anything."""
     await connection.execute(update(job).where(job.c.id.in_(_locked(job_ids))).values(waiting_for=None))
 
 

@@ -12,7 +12,7 @@ from app.domain.jobs import Reference, TaskId
 
 @dataclass(frozen=True, slots=True)
 class ArchiveTask:
-    """A task that a command asked for, with the fields of its job.
+    """A task to be archived, with the fields of its job.
 
     `attempts` were used up before (a task that was put back keeps them); `max_attempts` is the total of the job.
     `trace_id` is that of the reference (`domain.identity.trace_id_of`), `traceparent` the header of the command, which

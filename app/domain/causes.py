@@ -1,4 +1,4 @@
-"""The cause of a failure: its message without what is particular to a document or a try, so that equals are counted."""
+"""The cause of a failure: its message without the parts that differ between documents and attempts."""
 
 import re
 from functools import lru_cache
@@ -8,7 +8,7 @@ from blake3 import blake3
 from app.domain.errors import MAX_MESSAGE
 
 NO_MESSAGE = "no message"
-"""Of a failure that says nothing."""
+"""The cause of a failure without a message."""
 
 _SCHEMA = re.compile(r"Archive data (?:does not match|cannot be checked with) schema \S+ version \d+: ")
 """After it, text in quotes and numbers are those of the schema, equal for all documents."""
@@ -21,7 +21,7 @@ _PARTICULAR = (
     (re.compile(r"\bline \d+"), "line *"),
     (re.compile(r"\bcolumn \d+"), "column *"),
 )
-"""Of any message: what it is replaced by."""
+"""Pattern → replacement, for every message."""
 
 _OF_THE_SCHEMA = ((re.compile(r"^(\$\S*): \d+ bytes behind"), r"\1: * bytes behind"),)
 
@@ -31,12 +31,12 @@ _OF_OTHERS = (
     (re.compile(r"\b\d+ bytes"), "* bytes"),
     (re.compile(r"(is not an integer from 1): .*"), r"\1"),
 )
-"""Of messages that are not about a schema: texts in quotes are what a source said, bytes the size of something."""
+"""For messages that are not about a schema: texts in quotes come from the source, a number of bytes is a size."""
 
 
 @lru_cache(maxsize=2048)
 def cause_of(message: str | None) -> str:
-    """What failures of one kind have in common; the cause of a cause is itself. Has 1 to 1,000 characters.
+    """The cause for a message, 1 to 1,000 characters; the cause of a cause is itself.
 
     Positions in lists, lines and columns become `*`, names in quotes that a source gave `…`, sizes `* bytes`, and the
     number of attempts is left out. Names and limits of a schema stay: they are the rule that was broken.

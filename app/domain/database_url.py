@@ -14,7 +14,7 @@ POOLERS = ("session", "transaction")
 """How long a client of a pooler keeps its server connection."""
 
 SESSIONS = ("any", "read-write", "primary")
-"""Of several hosts the first that is there, that takes writes, that is no standby."""
+"""Which of several hosts is used: the first that answers, that accepts writes, or that is no standby."""
 
 OPTIONS = (
     "sslmode",

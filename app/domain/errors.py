@@ -25,8 +25,9 @@ class TransientFailure(Exception):
 
     `cause` is the text without step (`HTTP 503`, `read timed out after 5s`); `retry_after` are the seconds the source
     asked for; `unreachable` marks a source that did not answer at all or answered 5xx (pacing goes down to one at a
-    time), `throttled` one that asked for fewer requests (429, 503). `away`: there was no connection or no token at all;
-    `spares`: it says nothing of the record, so that no attempt is used up (away, 429, 503 with a time to come back).
+    time), `throttled` one that asked for fewer requests (429, 503). `no_connection`: there was no connection to the
+    source, or no token for it. `keeps_attempt`: the failure says nothing about the record, so no attempt is used up
+    (`no_connection`, 429, 503 with `Retry-After`).
     """
 
     def __init__(
@@ -36,16 +37,16 @@ class TransientFailure(Exception):
         retry_after: float | None = None,
         unreachable: bool = False,
         throttled: bool = False,
-        away: bool = False,
-        spares: bool = False,
+        no_connection: bool = False,
+        keeps_attempt: bool = False,
     ) -> None:
         super().__init__(cause)
         self.cause = cause
         self.retry_after = retry_after
         self.unreachable = unreachable
         self.throttled = throttled
-        self.away = away
-        self.spares = spares or away
+        self.no_connection = no_connection
+        self.keeps_attempt = keeps_attempt or no_connection
 
 
 class NoArchiveData(Exception):

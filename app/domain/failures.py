@@ -1,4 +1,4 @@
-"""What failed in a job, by cause."""
+"""The failures of a job, by cause."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +18,8 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A cause (`domain.causes.cause_of`), how many references failed of it, and when the first and the last did."""
+    """A cause (`domain.causes.cause_of`): how many references failed with it, and when the first and the last
+    failed."""
 
     cause: str
     count: int
@@ -29,7 +30,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """`failed` of all causes; `others` of those that are not listed."""
+    """`failed` counts the failures of all causes, `others` those of causes that are not listed."""
 
     failed: int
     causes: tuple[Cause, ...]

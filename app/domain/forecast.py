@@ -1,4 +1,4 @@
-"""What a job will take: bytes, time, locks and cost, estimated from a sample. Arithmetic only."""
+"""The forecast of a job: bytes, time, end of the locks and cost, estimated from a sample. Arithmetic only."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ DAYS_PER_MONTH = 365.25 / 12
 
 
 class Spread(NamedTuple):
-    """What is likely, and between which bounds it is in some 95 of 100 cases."""
+    """An estimate: the likely value, and the bounds that contain the real one in about 95 of 100 cases."""
 
     low: float
     likely: float
@@ -30,9 +30,9 @@ class Cost(NamedTuple):
 
 
 class Pace(NamedTuple):
-    """Requests to a source at once: those let through now, those it is expected to take, the most there are.
+    """Requests to a source at the same time: the limit now, the limit that is expected soon, and the largest possible.
 
-    `rest`: seconds until it may be asked again.
+    `rest`: seconds until the source may be asked again.
     """
 
     now: int
@@ -41,10 +41,10 @@ class Pace(NamedTuple):
     rest: float = 0.0
 
 
-class Answer(NamedTuple):
-    """What a reference of the sample came to: `size` 0 where it has no document; `seconds` of fetch, check and store.
+class SampleResult(NamedTuple):
+    """The result of one reference of the sample: `size` is 0 without a document; `seconds` of fetch, check and store.
 
-    `retention_days` is None where nothing is locked.
+    `retention_days` is None where objects are not locked.
     """
 
     size: int
@@ -54,7 +54,7 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """`bytes` is None where the sample has no document, `seconds` where it has no answer."""
+    """`bytes` is None when the sample has no document, `seconds` is None when it has no answer."""
 
     references: int
     bytes: Spread | None
@@ -62,21 +62,23 @@ class Forecast:
     ends: datetime
     """When the last reference is likely to be stored."""
     locked_until: date | None
-    """The latest day until which nothing can be deleted; None where nothing is locked."""
+    """The latest day on which an object of the job is still locked; None where objects are not locked."""
     cost: Cost | None
-    """To that day; None where it, the bytes or the price are not known."""
+    """The cost of storage until `locked_until`; None when this day, the bytes or the price is not known."""
 
     def day_after(self, retention_days: int) -> date:
-        """Until when that which is stored last cannot be deleted."""
+        """The day until which the last stored object is locked when its retention has so many days."""
         return (self.ends + timedelta(days=retention_days)).date()
 
 
 ITSELF = Spread(0.001, 0.0015, 0.004)
-"""Seconds that one process needs for a task itself (docs/benchmarks.md), however quick source and store are."""
+"""Seconds that a process itself needs for a task (docs/benchmarks.md), however fast source and store are."""
 
 
-def forecast(answers: Sequence[Answer], references: int, pace: Pace, price: Price | None, now: datetime) -> Forecast:
-    """`answers` has the references of the sample of which it is known what they come to; `now` is in UTC."""
+def forecast(
+    answers: Sequence[SampleResult], references: int, pace: Pace, price: Price | None, now: datetime
+) -> Forecast:
+    """`answers` has the references of the sample whose result is known; `now` is in UTC."""
     documents = any(answer.size for answer in answers)
     size = total([answer.size for answer in answers], references) if documents else None
     seconds = duration([answer.seconds for answer in answers], references, pace) if answers else None
@@ -90,10 +92,10 @@ def forecast(answers: Sequence[Answer], references: int, pace: Pace, price: Pric
 
 
 def total(sample: Sequence[float], references: int) -> Spread:
-    """The sum over all references, as the sample has it on average.
+    """The sum over all references: the average of the sample times their number.
 
-    The bounds are those of the average: twice its standard error, more for a small sample (about Student's t), none
-    where the sample is everything. Of a sample of one nothing is known: half and double.
+    The bounds are two standard errors away, more for a small sample (about Student's t); they equal the sum when the
+    sample is the whole job. For a sample of one the bounds are half and double.
     """
     mean, count = fmean(sample), len(sample)
     likely = mean * references
@@ -108,10 +110,10 @@ def total(sample: Sequence[float], references: int) -> Spread:
 
 
 def duration(sample: Sequence[float], references: int, pace: Pace) -> Spread:
-    """Seconds that one process takes which does nothing else, each task as long as those of the sample.
+    """Seconds for one process that does nothing else, when each task takes as long as those of the sample.
 
-    Low: with all its slots; likely: with the requests at once that the source is expected to take; high: with those it
-    gets now, and no more than half of the slots, as while another source has work.
+    Low: with all its slots. Likely: with the requests at the same time that the source is expected to take. High: with
+    the present limit of the source, and at most half of the slots, as while another source has work.
     """
     work = total(sample, references)
     now = min(pace.now, max(1, pace.most // 2))
@@ -122,6 +124,6 @@ def duration(sample: Sequence[float], references: int, pace: Pace) -> Spread:
 
 
 def cost_of(size: float, days: int, price: Price) -> Cost:
-    """Of so many bytes for so many days: in hundredths, an amount below 1 to three digits."""
+    """The cost of so many bytes for so many days, rounded to hundredths; an amount below 1 to three digits."""
     amount = size / GIB * days / DAYS_PER_MONTH * price.per_gib_month
     return Cost(round(amount, 2) if amount >= 1 else float(f"{amount:.3g}"), price.currency)

@@ -31,7 +31,7 @@ class JobKind(StrEnum):
 
 
 class JobChange(StrEnum):
-    """What happens to a job: actions are kept and shown, and some changes are told as events."""
+    """A change of a job: `ACTIONS` are kept and shown, and events of `PUBLISHED` are sent."""
 
     SUBMITTED = "submitted"
     PAUSED = "paused"
@@ -43,8 +43,8 @@ class JobChange(StrEnum):
 
 
 ACTIONS = frozenset(JobChange) - {JobChange.SUBMITTED, JobChange.COMPLETED}
-TOLD = frozenset(JobChange) - {JobChange.REDRIVEN, JobChange.RETRIED}
-"""The changes that events tell."""
+PUBLISHED = frozenset(JobChange) - {JobChange.REDRIVEN, JobChange.RETRIED}
+"""The changes that a `BackfillJobStateChangedEvent` reports."""
 
 
 class Action(NamedTuple):
@@ -69,7 +69,7 @@ class Reference(NamedTuple):
 
 
 class References(Protocol):
-    """References in order; a million of them are not a million objects."""
+    """References in order, packed: a million references are not a million objects in memory."""
 
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[Reference]: ...
@@ -86,10 +86,10 @@ class TaskId(NamedTuple):
 class Job:
     """A job as stored. `config_id` is what the submission said, `resolved_config_id` what it resolved to.
 
-    `cancelled` references are among the failed; `paused_seconds` are those of pauses that have ended; `retry_of` is the
-    job whose failed references these are, only those of `retry_cause` where there is one. `name` is the submitter's,
-    for people.
-    `traceparent` is the W3C context of the PUT: everything done for the job belongs to that trace.
+    `cancelled` references are among the failed; `paused_seconds` are those of pauses that have ended. `retry_of` is the
+    job whose failed references this job has; with `retry_cause` only the references that failed with this cause. `name`
+    is a text of the submitter, for people. `traceparent` is the W3C context of the PUT: the trace of each reference has
+    a link to it.
     """
 
     id: UUID
@@ -126,7 +126,7 @@ class Job:
 
     @property
     def trace_id(self) -> str | None:
-        """Of the request that submitted it."""
+        """The trace id of the request that submitted the job."""
         return None if self.traceparent is None else self.traceparent[3:35]
 
     @property
@@ -141,9 +141,9 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """The jobs that somebody wants to see; None: whatever it is.
+    """Filters of the list of jobs; None: any.
 
-    `started_by` is a name, ext_id or subject; `waiting` says whether they wait, or what for.
+    `started_by` is a name, ext_id or subject; `waiting` is true, false, or what the jobs wait for.
     """
 
     state: JobState | None = None
@@ -155,7 +155,7 @@ class JobFilter:
 
 
 BY_FAILURES = "failure-threshold"
-"""Who paused a job that paused itself."""
+"""The name of the actor when a job pauses itself."""
 
 
 class FailureThreshold(NamedTuple):

@@ -1,4 +1,4 @@
-"""What may be submitted: the archive types that are configured, and the schemas that are known."""
+"""What may be submitted: the configured archive types, and the schemas of the registry."""
 
 from dataclasses import dataclass
 from datetime import datetime

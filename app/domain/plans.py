@@ -1,4 +1,4 @@
-"""The plan of a job: what would be archived, how and where, as one line of hashes; and what of it has changed."""
+"""The plan of a job: one line of hashes of what would be archived, how and where; and the changes since it was made."""
 
 import hashlib
 import json
@@ -11,20 +11,20 @@ from typing import Any, NamedTuple
 from app.domain.archive_types import ArchiveDataType, ArchiveTypeConfiguration
 
 FORM = "1"
-"""Of the text of a plan; another one stands for other parts, or for parts that are made in another way."""
+"""The format of a plan, its first character. A plan of another format has other parts, or other hashes."""
 
 _PLAN = re.compile(rf"{FORM}(?:\.[A-Za-z0-9_-]+){{6}}")
 _OF_ANOTHER_FORM = re.compile(r"[0-9]{1,4}(?:\.[A-Za-z0-9_-]+){1,20}")
 
 _CONTENT_BYTES = 16
-"""Who writes a submission must not be able to make two that look the same to who approves the plan."""
+"""So many that the author of a submission cannot make two submissions with the same plan (decision 12)."""
 
 _OTHER_BYTES = 9
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How and where the installation archives. `lock_mode` is None where objects are not locked."""
+    """How and where this installation archives. `lock_mode` is None where objects are not locked."""
 
     types: tuple[ArchiveDataType, ...]
     bucket: str
@@ -37,7 +37,7 @@ class Terms:
 class HashedTerms(NamedTuple):
     """The parts of a plan that are the same for all jobs.
 
-    `schemas` are all of the registry: which of them describes a document only the answer of its source tells.
+    `schemas` covers all schemas of the registry: only the answer of the source names the schema of a document.
     """
 
     schemas: str
@@ -47,14 +47,14 @@ class HashedTerms(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Each part is a hash, so that a part that has changed can be named."""
+    """A plan. Each part is a hash of its own, so that the changed part can be named."""
 
     content: str
     configuration: str
     terms: HashedTerms
 
     def text(self) -> str:
-        """`1.<content>.<configuration>.<schemas>.<bucket>.<lock>.<retention>`: fits into a header."""
+        """`1.<content>.<configuration>.<schemas>.<bucket>.<lock>.<retention>`: short enough for a header."""
         return ".".join((FORM, self.content, self.configuration, *self.terms))
 
 
@@ -77,7 +77,8 @@ def plan_of(content_hash: bytes, configuration: ArchiveTypeConfiguration, terms:
 
 
 def changes(text: str, now: Plan, lock_mode: str | None) -> list[str]:
-    """What is not as the plan `text` says, in words; nothing where all of it is. `lock_mode` as in Terms."""
+    """The differences between the plan `text` and the present plan, as texts; empty when both agree. `lock_mode` as in
+    Terms."""
     if not _PLAN.fullmatch(text):
         if text.partition(".")[0] != FORM and _OF_ANOTHER_FORM.fullmatch(text):
             return ["was made by another release of the service, which plans in another way"]

@@ -16,11 +16,11 @@ CONFIGURATION = "configuration"
 """The file of the archive types: no component, as neither work nor the start waits for it."""
 
 STALE = 60.0
-"""Seconds after which a watch that finds a component well overrules what work said: there may be no work any more."""
+"""Seconds after which a successful probe clears a problem that work reported: there may be no work any more."""
 
 UNWATCHED = 90.0
-"""Seconds after which what work said of a component without a watch (a topic) is forgotten: work that waits for one
-tries again at least once a minute, and says it again."""
+"""Seconds after which a problem of a component without probes (a topic) is removed: work that waits for a topic tries
+again at least once a minute, and reports the problem again."""
 
 
 def topic_named(topic: str) -> str:
@@ -29,8 +29,9 @@ def topic_named(topic: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
-    """How something is, and since when it is so. `reason` says why it is not well; None: it is well."""
+class ComponentState:
+    """Whether a component, or the file of the archive types, is well, and since when. `reason`: why not; None: it is
+    well."""
 
     name: str
     since: datetime
@@ -66,18 +67,18 @@ class Readiness:
         self._by_watch: dict[str, str] = {}
         started = now()
         self._ill: dict[str, datetime] = dict.fromkeys(self._components, started)
-        """Since when each component with a problem has it."""
+        """Component with a problem → since when."""
         self._well: dict[str, datetime] = {}
-        """Since when each other one is well again."""
-        self._configuration = Condition(CONFIGURATION, started, None)
+        """Component that is well again → since when."""
+        self._configuration = ComponentState(CONFIGURATION, started, None)
         self._failed: dict[str, float] = {}
         self._worked: dict[str, float] = {}
         self.sources_away: Mapping[str, str] = {}
-        """Source → reason; their jobs say so too (`app.jobs.waiting`)."""
+        """Archive type whose source does not answer → reason. Its jobs wait for the source (`app.jobs.waiting`)."""
         self.stopping = False
 
     def work_goes_on(self, component: str) -> bool:
-        """Work succeeded; returns True when this is news."""
+        """Reports that work succeeded; returns True when this ends a problem."""
         self.got_through(component)
         if self._by_work.pop(component, None) is None:
             return False
@@ -85,11 +86,11 @@ class Readiness:
         return True
 
     def got_through(self, component: str) -> None:
-        """The component has done something for work; what it refuses at the same time stays named."""
+        """Reports that one call of work succeeded; a problem that other work has reported stays."""
         self._worked[component] = monotonic()
 
     def worked_at(self, component: str) -> float:
-        """When work last got through, in seconds of the monotonic clock."""
+        """When a call of work last succeeded, in seconds of the monotonic clock."""
         return self._worked.get(component, float("-inf"))
 
     def failed_at(self, component: str) -> float:
@@ -97,12 +98,12 @@ class Readiness:
         return self._failed.get(component, float("-inf"))
 
     def outage(self, component: str) -> str | None:
-        """The reason why the component is away; None also while it was not looked at yet."""
-        said = self._by_work.get(component)
-        return self._by_watch.get(component) if said is None else said[0]
+        """The reason why the component is unavailable; None also before its first probe."""
+        report = self._by_work.get(component)
+        return self._by_watch.get(component) if report is None else report[0]
 
     def work_waits(self, component: str, reason: str) -> bool:
-        """Work waits; returns True when this is news."""
+        """Reports that work waits; returns True when the reason is new."""
         self._forget_unwatched()
         known = self._by_work.get(component)
         self._failed[component] = now = monotonic()
@@ -111,18 +112,18 @@ class Readiness:
         return known is None or known[0] != reason
 
     def probe_succeeded(self, component: str) -> bool:
-        """A probe of the watch succeeded; returns True when this is news."""
+        """Reports a successful probe; returns True when it is the first one, or ends a problem."""
         news = component not in self._seen or component in self._by_watch
         self._seen.add(component)
         self._by_watch.pop(component, None)
-        said = self._by_work.get(component)
-        if said is not None and monotonic() - said[1] > STALE:
+        report = self._by_work.get(component)
+        if report is not None and monotonic() - report[1] > STALE:
             del self._by_work[component]
         self._note_since(component)
         return news
 
     def probe_failed(self, component: str, reason: str) -> bool:
-        """A probe of the watch failed; returns True when this is news."""
+        """Reports a failed probe; returns True when the reason is new."""
         news = self._by_watch.get(component) != reason
         self._by_watch[component] = reason
         self._failed[component] = monotonic()
@@ -131,7 +132,7 @@ class Readiness:
 
     def configuration_taken(self) -> None:
         """The file of the archive types is in force as it is now."""
-        self._configuration = Condition(CONFIGURATION, self._now(), None)
+        self._configuration = ComponentState(CONFIGURATION, self._now(), None)
 
     def configuration_refused(self, reason: str) -> None:
         """The file of the archive types was changed and could not be taken over; the former content is in force."""
@@ -140,20 +141,20 @@ class Readiness:
         self._configuration = replace(known, reason=reason, since=since)
 
     @property
-    def configuration(self) -> Condition:
+    def configuration(self) -> ComponentState:
         return self._configuration
 
     def has_seen(self, component: str) -> bool:
         return component in self._seen
 
     def _forget_unwatched(self) -> None:
-        for name, (_, said) in list(self._by_work.items()):
-            if name not in self._components and monotonic() - said > UNWATCHED:
+        for name, (_, reported_at) in list(self._by_work.items()):
+            if name not in self._components and monotonic() - reported_at > UNWATCHED:
                 del self._by_work[name]
                 self._note_since(name)
 
     def _note_since(self, component: str) -> None:
-        """Called after each change: whether the component has a problem, whoever reports it."""
+        """Keeps the times in `_ill` and `_well`; called after each report about the component."""
         unseen = component in self._components and component not in self._seen
         if unseen or component in self._by_work or component in self._by_watch:
             self._ill.setdefault(component, self._now())
@@ -161,12 +162,12 @@ class Readiness:
             self._well[component] = self._now()
 
     @property
-    def conditions(self) -> list[Condition]:
-        """All components, then what else work waits for (a topic that refuses a message)."""
+    def conditions(self) -> list[ComponentState]:
+        """The state of all components, then of all else that work waits for (a topic that refuses a message)."""
         problems = self._component_problems()
         more = sorted(name for name in problems if name not in self._components)
         return [
-            Condition(name, self._ill[name] if name in problems else self._well[name], problems.get(name))
+            ComponentState(name, self._ill[name] if name in problems else self._well[name], problems.get(name))
             for name in (*self._components, *more)
         ]
 

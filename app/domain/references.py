@@ -1,4 +1,4 @@
-"""What became of a reference of a job, in full; and which references of a job are wanted."""
+"""The outcome of a reference of a job in full, and the filters of a list of references."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,7 @@ from app.domain.jobs import Reference, TaskState
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """References that begin with `prefix`, are in `state`, and failed with `cause`; None: whatever it is."""
+    """Filters: the state, the beginning of the id, and the cause of the failure; None: any."""
 
     state: TaskState | None = None
     prefix: str | None = None
@@ -17,7 +17,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class ObjectOf:
-    """Where the object of a reference lies; its artifact may be that of another job, which stored it before."""
+    """The place of the object of a reference; another job may have stored it before, and so have its artifact."""
 
     artifact_id: int | None
     bucket: str
@@ -31,8 +31,8 @@ class ObjectOf:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceStatus:
-    """`position` is its place in the submission, from 0. `attempts` are those that failed in a way that may pass, as
-    far as its task remembers them; `no_data_count` says how often the source answered that it has nothing."""
+    """`position` is the place of the reference in the submission, from 0. `attempts` counts transient failures, as far
+    as the task has kept them; `no_data_count` counts answers of the source without data."""
 
     position: int
     reference: Reference

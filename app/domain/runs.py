@@ -85,7 +85,7 @@ class BatchResult:
 
 
 class Starter(NamedTuple):
-    """Who starts or controls a run, and the trace that it belongs to."""
+    """The person who starts or controls a run, and the trace that the run belongs to."""
 
     name: str | None
     ext_id: str | None
@@ -93,4 +93,4 @@ class Starter(NamedTuple):
 
 
 NOBODY = Starter(None, None)
-"""Who starts the runs that come by themselves."""
+"""The starter of automatic runs."""

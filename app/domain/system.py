@@ -1,19 +1,19 @@
-"""The service as its operators see it: what is well, what it does and what waits, and which processes there are."""
+"""The state of the service as operators see it: components, sources, work, dead letters, processes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from app.domain.readiness import Condition
+from app.domain.readiness import ComponentState
 
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
-    """A source, asked with the token of one OAuth client. `name` names its archive types.
+    """A source together with one OAuth client. `name` lists its archive types.
 
-    `limit` and `in_flight` count requests to the source at the same time, of all clients. `last_failure` is the last
-    time that an attempt got no answer about its record: no connection, no token, a timeout, 429, 5xx.
+    `limit` and `in_flight` count requests to the source at the same time, of all clients. `last_failure` is the
+    cause of the last attempt that got no answer about its record: no connection, no token, a timeout, 429, 5xx.
     """
 
     name: str
@@ -26,8 +26,8 @@ class SourceState:
 
 
 @dataclass(frozen=True, slots=True)
-class Hands:
-    """The commands that a process has: `in_flight` are worked on, `in_hand` were received and are not started."""
+class CommandCounts:
+    """Commands that a process has received: `in_flight` are being worked on, `in_hand` have not been started."""
 
     in_flight: int
     in_hand: int
@@ -35,15 +35,15 @@ class Hands:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetters:
-    """Records that were put into dead letter topics by all processes."""
+    """The number of records that all processes have sent to dead letter topics, and when the last one was sent."""
 
     count: int
     last_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessSeen:
-    """A process of the service; `seen_at` is when it was last known to run."""
+class KnownProcess:
+    """A process of the service; `seen_at` is when it last wrote its row."""
 
     id: UUID
     started_at: datetime
@@ -52,26 +52,27 @@ class ProcessSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
-    """What the database knows. `due` are the commands that may be sent now, `size` is in bytes."""
+class DatabaseState:
+    """The part of the state that only the database has. `due` counts commands that may be sent now; `size` is in
+    bytes."""
 
     due: int
     waiting_jobs: int
     dead_letters: DeadLetters
     version: str | None
     size: int | None
-    processes: Sequence[ProcessSeen]
+    processes: Sequence[KnownProcess]
 
 
 @dataclass(frozen=True, slots=True)
 class SystemState:
-    """`recorded` is None when the database does not tell; the rest is what the answering process knows itself."""
+    """The state as one process answers it. `recorded` is None when the database does not answer."""
 
-    components: Sequence[Condition]
+    components: Sequence[ComponentState]
     sources: Sequence[SourceState]
-    hands: Hands
-    recorded: Recorded | None
-    configuration: Condition
+    commands: CommandCounts
+    recorded: DatabaseState | None
+    configuration: ComponentState
     release: str
-    processes: Sequence[ProcessSeen]
-    """Those seen in the last minute, the answering one always."""
+    processes: Sequence[KnownProcess]
+    """The processes seen in the last minute, and always the one that answers."""

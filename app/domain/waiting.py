@@ -1,4 +1,4 @@
-"""What a job waits for: a fact in its row, shared by all processes."""
+"""What a job waits for; kept in its row, so that all processes show the same."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,8 +18,8 @@ class WaitingFor(StrEnum):
 class Waiting:
     """What a job waits for.
 
-    `name` is that of the archive type and of the OAuth client for a source, else that of the component; `reason` says
-    what happened at the last try, `next_try` is None where nobody knows.
+    `name` is the name of the archive type for a source, else the name of the component. `reason` is the failure of the
+    last try. `next_try` is None when its time is not known.
     """
 
     for_: WaitingFor

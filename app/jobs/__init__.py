@@ -1,1 +1,1 @@
-"""What a person does with jobs: submit a job, read its report, follow it, pause, cancel, redrive or retry it."""
+"""The operations of people on jobs: submit, report, follow, pause, cancel, redrive, retry."""

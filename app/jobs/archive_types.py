@@ -1,4 +1,4 @@
-"""What may be submitted, and when something of it was last archived."""
+"""The archive types that may be submitted, and when each was last archived."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ from app.domain.known_types import KnownArchiveType, KnownSchema, KnownTypes
 
 
 class ArchiveTypes:
-    """As configured now. Raises Unavailable."""
+    """The archive types as they are configured now. Raises Unavailable."""
 
     def __init__(self, database: Database, catalog: LiveCatalog, registry: Registry) -> None:
         self._database = database
@@ -27,7 +27,7 @@ class ArchiveTypes:
 
 
 def schemas_of(types: Iterable[ArchiveDataType]) -> tuple[KnownSchema, ...]:
-    """One for all versions of a type; its descriptor says the same of each."""
+    """One item for all versions of a type, as they share one descriptor."""
     found: dict[tuple[str, str], list[ArchiveDataType]] = {}
     for each in types:
         found.setdefault((each.schema.system, each.schema.name), []).append(each)

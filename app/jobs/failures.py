@@ -1,4 +1,4 @@
-"""What failed in a job, by cause."""
+"""The failures of a job, by cause."""
 
 import asyncio
 import logging
@@ -11,25 +11,25 @@ from app.domain.failures import Failures
 from app.jobs.control import UnknownJob
 
 MOST_CAUSES = 100
-"""Causes that are listed; the rest is counted (contract, section 6)."""
+"""Causes that are listed; the failures of all other causes are one number (contract, section 6)."""
 
 AT_ONCE = 5_000
-"""Failures that are counted in one transaction, some 100 ms."""
+"""Failures counted in one transaction, which takes about 100 ms."""
 
 LOOK = 60.0
-"""Seconds between two looks for failures that a process of the release before has recorded."""
+"""Seconds between two searches for failures that a process of the previous release recorded without a cause."""
 
 log = logging.getLogger(__name__)
 
 
 class FailedReferences:
-    """The failures of jobs. Everything that is asked raises Unavailable."""
+    """The failures of jobs. Every method but `run` raises Unavailable."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def by_cause(self, job_id: UUID) -> Failures:
-        """Most first. Raises UnknownJob."""
+        """The causes, the most frequent first. Raises UnknownJob."""
         async with self._database.reading() as connection:
             if await jobs.find(connection, job_id) is None:
                 raise UnknownJob
@@ -38,19 +38,20 @@ class FailedReferences:
             return await failures.by_cause(connection, job_id, MOST_CAUSES)
 
     async def run(self) -> None:
-        """Counts what others leave uncounted, for ever: so that nobody who asks has to wait for it."""
+        """Counts, until it is cancelled, the failures that processes of the previous release recorded: so requests
+        rarely wait for that."""
         while True:
             try:
                 counted = await count_all(self._database)
                 if counted:
                     log.info("%d failures that the release before recorded were counted by cause", counted)
-            except Unavailable as away:
-                log.debug("failures are counted later: %s", away)
+            except Unavailable as outage:
+                log.debug("failures are counted later: %s", outage)
             await asyncio.sleep(LOOK)
 
 
 async def count_all(database: Database, job_id: UUID | None = None) -> int:
-    """Counts the failures (of one job) that a process of the release before has recorded; returns how many."""
+    """Counts the failures, of one job or all, that processes of the previous release recorded; returns how many."""
     counted = 0
     while True:
         async with database.reading(brief=True) as connection:

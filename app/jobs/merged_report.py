@@ -1,7 +1,7 @@
-"""A report over a job and its retries: each reference once, as it stands after the last of them that it was in.
+"""The merged report of a job and its retries: each reference once, with its state in the last job that has it.
 
-A retry has the references that had failed, in the order of the job that it retries. So all of these jobs are read side
-by side, page by page, and never searched.
+A retry has failed references of another job, in the same order. So the tasks of all these jobs are read side by side,
+page by page; no reference is looked up by itself.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -14,23 +14,23 @@ from app.domain.jobs import Job, JobState, ReportedTask, TaskState
 from app.jobs.report import PAGE
 
 IN_MEMORY = 20_000
-"""Tasks of all retries that are in memory at once, about 20 MB."""
+"""Tasks of all retries in memory at the same time: about 20 MB."""
 
 FEWEST = 20
-"""Tasks of one retry that are read at once, however many retries there are."""
+"""The smallest page of tasks of one retry, however many retries there are."""
 
 
 @dataclass(frozen=True, slots=True)
 class MergedJob:
-    """`job` has state, result and end of all of them; its counters say no more than the result. `retries` are in the
-    order of their starts."""
+    """`job` is the job with state, result and end of the merged report; of its counters only the result is right.
+    `retries` are in the order of their starts."""
 
     job: Job
     retries: Sequence[Job]
 
 
 class MergedReports:
-    """What became of jobs and of their retries. Everything raises Unavailable."""
+    """The merged reports of jobs. Every method raises Unavailable."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -50,7 +50,7 @@ class MergedReports:
         return MergedJob(replace(job, completed=max(ends), succeeded=int(succeeded), failed=int(failed)), retries)
 
     async def _outcomes(self, job: Job, retries: Sequence[Job]) -> tuple[bool, bool]:
-        """Whether one has succeeded, and whether one has failed in the end; reads no further than it must."""
+        """Whether any reference succeeded, and whether any failed, in the end. Stops reading once both are certain."""
         succeeded, failed = job.succeeded > 0, False
         async for page in self._merged(job.id, retries, TaskState.FAILED):
             succeeded = succeeded or any(each.state is TaskState.SUCCEEDED for each in page)
@@ -60,7 +60,7 @@ class MergedReports:
         return succeeded, failed
 
     async def pages(self, of: MergedJob, state: TaskState | None = None) -> AsyncIterator[list[ReportedTask]]:
-        """All references in the order of submission, only those that are in `state` in the end where given."""
+        """All references in the order of submission; with `state` only those whose last state it is."""
         async for page in self._merged(of.job.id, of.retries, None):
             if wanted := [each for each in page if state in (None, each.state)]:
                 yield wanted
@@ -68,7 +68,7 @@ class MergedReports:
     async def _merged(
         self, job_id: UUID, retries: Sequence[Job], was: TaskState | None
     ) -> AsyncIterator[list[ReportedTask]]:
-        """The references that are in state `was` in the job itself, as they stand in the end."""
+        """The references whose state in the job itself is `was` (None: any), each with its last state."""
         later = _Later([self._tasks(each.id, max(FEWEST, IN_MEMORY // len(retries))) for each in retries])
         await later.begin()
         after, full = -1, True
@@ -92,12 +92,13 @@ class MergedReports:
 
 
 class _Later:
-    """The tasks of retries, in the order of these. Each is read on as soon as the reference it stands at is met."""
+    """Reads the tasks of all retries side by side. The head of a retry is its first task that was not used yet; when
+    the report reaches the reference of a head, that retry is read further."""
 
     def __init__(self, retries: Sequence[AsyncIterator[tuple[UUID, ReportedTask]]]) -> None:
         self._retries = retries
         self._heads: dict[UUID, dict[int, ReportedTask]] = {}
-        """By key of the reference: the retries that stand at it."""
+        """Key of a reference → the heads that are its tasks, by number of the retry."""
 
     async def begin(self) -> None:
         for number in range(len(self._retries)):

@@ -1,4 +1,4 @@
-"""Plans jobs: what a preflight promises, and whether a submission still gets it."""
+"""Plans of jobs: made by a preflight, checked by a submission."""
 
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.mistakes import Mistake
@@ -8,7 +8,7 @@ HEADER = "Pas-Plan"
 
 
 class PlanChanged(Exception):
-    """It is not the plan that would happen now; `mistakes` says what has changed."""
+    """The job would not be archived as its plan says; `mistakes` names what has changed."""
 
     def __init__(self, mistakes: tuple[Mistake, ...]) -> None:
         super().__init__("; ".join(mistake.message for mistake in mistakes))
@@ -16,18 +16,18 @@ class PlanChanged(Exception):
 
 
 class Plans:
-    """Asks no source: the plan of a submission is the same whatever its source answers."""
+    """Makes and checks plans. Asks no source: the plan of a submission is the same whatever its source answers."""
 
     def __init__(self, terms: Terms) -> None:
         self._lock_mode = terms.lock_mode
         self._terms = hashed_terms(terms)
 
     def text(self, content_hash: bytes | None, configuration: ArchiveTypeConfiguration) -> str:
-        """The plan for a body without mistakes."""
+        """The plan of a body without mistakes, as text."""
         return self._plan(content_hash, configuration).text()
 
     def check(self, text: str, content_hash: bytes | None, configuration: ArchiveTypeConfiguration) -> None:
-        """Raises PlanChanged."""
+        """Compares the plan `text` with the present one. Raises PlanChanged."""
         found = changes(text, self._plan(content_hash, configuration), self._lock_mode)
         if found:
             raise PlanChanged(tuple(Mistake(HEADER, None, message) for message in found))

@@ -1,4 +1,4 @@
-"""What became of each reference of a job: pages, and all of them page by page."""
+"""The outcome of each reference of a job, in pages."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -15,35 +15,36 @@ PAGE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """`next` is the position behind which the next page begins, None where there is none."""
+class PageOfReferences:
+    """`next` is the position after which the next page begins; None on the last page."""
 
     references: Sequence[ReferenceStatus]
     next: int | None
 
 
-class References:
-    """Everything raises Unavailable."""
+class JobReferences:
+    """The references of jobs. Every method raises Unavailable."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def check(self, job_id: UUID, wanted: Wanted) -> None:
-        """To be called before the first page. Raises UnknownJob."""
+        """Call this before the first page. Raises UnknownJob."""
         async with self._database.reading() as connection:
             if await jobs.find(connection, job_id) is None:
                 raise UnknownJob
         if wanted.cause is not None:
             await count_all(self._database, job_id)
 
-    async def page(self, job_id: UUID, wanted: Wanted, after: int, limit: int) -> Page:
-        """Behind position `after`, −1 for the first page."""
+    async def page(self, job_id: UUID, wanted: Wanted, after: int, limit: int) -> PageOfReferences:
+        """Up to `limit` references after position `after` (−1 for the first page)."""
         async with self._database.reading() as connection:
             found = await references.page(connection, job_id, wanted, after, limit + 1)
-        return Page(found[:limit], found[limit - 1].position if len(found) > limit else None)
+        return PageOfReferences(found[:limit], found[limit - 1].position if len(found) > limit else None)
 
     async def pages(self, job_id: UUID, wanted: Wanted, after: int) -> AsyncIterator[Sequence[ReferenceStatus]]:
-        """All from there on; no transaction stays open between two pages. What changes meanwhile may be seen."""
+        """All references after position `after`. No transaction stays open between two pages, so later pages may show
+        changes made meanwhile."""
         following: int | None = after
         while following is not None:
             page = await self.page(job_id, wanted, following, PAGE)

@@ -1,4 +1,4 @@
-"""Accepts a job: the same content again is the same job; other content under a known id is refused."""
+"""Accepts a job. The same content under the same id is the same job; other content under this id is refused."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -51,7 +51,7 @@ class SubmittedContent(Protocol):
 
 
 class Accepted(Enum):
-    """What a submission was: a new job, or one that exists already."""
+    """The result of a submission: a new job, or a job that exists already."""
 
     NEW = "new"
     REPEATED = "repeated"
@@ -188,7 +188,7 @@ def _new_job(job_id: UUID, content: SubmittedContent, configuration: ArchiveType
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """What a job is asked for with; a retry says of which job, and of which cause where it takes only one."""
+    """The request for a new job. A retry names the job that it retries, and the cause when it retries only one."""
 
     id: UUID
     message: str

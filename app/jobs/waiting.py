@@ -1,4 +1,4 @@
-"""Keeps in the rows of jobs what they wait for: compares them, about once a second, with what this process knows."""
+"""Keeps in the row of each job what it waits for: compares rows and known outages about once a second."""
 
 import asyncio
 import logging
@@ -15,72 +15,73 @@ from app.db.waiting import OpenJob
 from app.domain.errors import Unavailable
 from app.domain.readiness import Readiness
 from app.domain.waiting import Waiting, WaitingFor
-from app.jobs.away import Away, Fact
+from app.jobs.known_outages import KnownOutage, KnownOutages
 from app.telemetry import metrics
 
 LOOK = 1.0
-"""Seconds between two looks."""
+"""Seconds between two updates."""
 
 SHARE = 10
-"""Pauses are so many times as long as the look before them: there may be very many open jobs."""
+"""A pause is at least so many times as long as the update before it: there may be very many open jobs."""
 
 RENEW = 3.0
-"""Seconds for which a row stays as it is while only the reason or the next try is new."""
+"""Seconds for which a row stays as it is while only the reason or the time of the next try has changed."""
 
 SAME_TRY = timedelta(seconds=1)
-"""Next tries that are closer together are the same one."""
+"""Two times of a next try that are closer together count as the same one."""
 
 FORGET = 60.0
-"""Seconds between two deletions of the old slots of the last minute's rate."""
+"""Seconds between two deletions of old slots of `db.progress`."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class _Seen:
-    """What a row said when it was last read; since when it says that a job waits for this, and since when the very
-    same. Times are seconds of the monotonic clock."""
+class _KnownRow:
+    """What a job waited for when its row was last read. Times are seconds of the monotonic clock."""
 
     waiting: Waiting
     since: float
+    """When this process first read of this outage in the row."""
     changed: float
+    """When reason or next try last changed."""
 
 
 class WaitingJobs:
-    """What jobs wait for is a fact that all processes share: one that learns it writes it, and the first whose work
-    gets through clears it, also one that has never seen the outage.
+    """All processes share what a job waits for. The process that learns of an outage writes it; the first process whose
+    calls succeed clears it, also a process that has never seen the outage.
 
-    A process writes only what it has learnt since it last wrote of the job: so one that cannot reach a source does not
-    write against another one that can.
+    A process writes to a job only what it has learnt since its last write to that job. So a process that cannot reach
+    a source does not keep overwriting what a process writes that can.
     """
 
-    def __init__(self, database: Database, readiness: Readiness, away: Away) -> None:
+    def __init__(self, database: Database, readiness: Readiness, outages: KnownOutages) -> None:
         self._database = database
         self._readiness = readiness
-        self._away = away
-        self._seen: dict[UUID, _Seen] = {}
+        self._outages = outages
+        self._seen: dict[UUID, _KnownRow] = {}
         self._written: dict[UUID, float] = {}
         self._first = True
         self._forget_at = 0.0
         self._named: set[tuple[str, str]] = set()
 
     async def run(self) -> None:
-        """Looks until it is cancelled."""
+        """Updates the rows until it is cancelled."""
         while True:
             began = monotonic()
             try:
-                await self.look()
+                await self.update()
                 await self._forget()
-            except Unavailable as away:
-                log.debug("what jobs wait for is written later: %s", away)
+            except Unavailable as outage:
+                log.debug("what jobs wait for is written later: %s", outage)
             await asyncio.sleep(max(LOOK, (monotonic() - began) * SHARE))
 
-    async def look(self) -> None:
-        """Writes and clears what is new. Raises Unavailable."""
-        self._away.look()
+    async def update(self) -> None:
+        """Writes new outages to the rows, and clears those that are over. Raises Unavailable."""
+        self._outages.refresh()
         self._name_sources()
         async with self._database.reading(brief=True) as connection:
-            found = await waiting.open_jobs(connection, only_waiting=not self._away.anything)
+            found = await waiting.open_jobs(connection, only_waiting=not self._outages.any)
         now = monotonic()
         self._remember(found, now)
         begin, end = self._news(found, now)
@@ -94,56 +95,57 @@ class WaitingJobs:
         await self._database.run(lambda c: waiting.begin(c, job_ids, news))
 
     def _news(self, found: Sequence[OpenJob], now: float) -> tuple[dict[Waiting, list[UUID]], list[UUID]]:
-        """The jobs that begin to wait, or wait for another reason, by what for; and those that wait no more."""
+        """Jobs that begin to wait, or whose reason has changed, by what they wait for; and jobs that no longer wait."""
         begin: dict[Waiting, list[UUID]] = defaultdict(list)
         end: list[UUID] = []
         for job in found:
-            fact = self._away.fact(job.message, job.config_id) if job.has_work else None
-            if fact is None:
+            outage = self._outages.of_job(job.message, job.config_id) if job.has_work else None
+            if outage is None:
                 if job.waiting is not None and self._is_over(job, job.waiting):
                     end.append(job.id)
-            elif self._is_news(job, fact, now):
-                begin[fact.waiting].append(job.id)
+            elif self._is_news(job, outage, now):
+                begin[outage.waiting].append(job.id)
                 self._written[job.id] = now
-                self._seen[job.id] = _Seen(_as_written(job.waiting, fact.waiting), now, now)
+                self._seen[job.id] = _KnownRow(_as_written(job.waiting, outage.waiting), now, now)
         return begin, end
 
     def _is_over(self, job: OpenJob, known: Waiting) -> bool:
         since = self._seen[job.id].since
-        return not job.has_work or self._away.has_got_through(job.message, job.config_id, known, since)
+        return not job.has_work or self._outages.has_got_through(job.message, job.config_id, known, since)
 
-    def _is_news(self, job: OpenJob, fact: Fact, now: float) -> bool:
-        if fact.failed_at <= self._written.get(job.id, float("-inf")):
+    def _is_news(self, job: OpenJob, outage: KnownOutage, now: float) -> bool:
+        if outage.failed_at <= self._written.get(job.id, float("-inf")):
             return False
-        known, new = job.waiting, fact.waiting
+        known, new = job.waiting, outage.waiting
         if known is None or (known.for_, known.name) != (new.for_, new.name):
             return True
         is_same = known.reason == new.reason and _is_same_try(known.next_try, new.next_try)
         return not is_same and now - self._seen[job.id].changed >= RENEW
 
     def _remember(self, found: Sequence[OpenJob], now: float) -> None:
-        """What was there at the first look counts from the start of the process: it may have got through by then."""
-        seen: dict[UUID, _Seen] = {}
+        """Outages that rows have at the first update count from before the start: a call may have succeeded since
+        then."""
+        seen: dict[UUID, _KnownRow] = {}
         for job in found:
             if job.waiting is None:
                 continue
             before = self._seen.get(job.id)
             if before is None or _outage(before.waiting) != _outage(job.waiting):
                 first = float("-inf") if self._first else now
-                seen[job.id] = _Seen(job.waiting, first, first)
+                seen[job.id] = _KnownRow(job.waiting, first, first)
             else:
                 changed = before.changed if before.waiting == job.waiting else now
-                seen[job.id] = _Seen(job.waiting, before.since, changed)
+                seen[job.id] = _KnownRow(job.waiting, before.since, changed)
         self._seen, self._first = seen, False
         there = {job.id for job in found}
         self._written = {job_id: at for job_id, at in self._written.items() if job_id in there}
 
     def _name_sources(self) -> None:
-        away = {(name, each.client or ""): each.reason for each in self._away.sources for name in each.names}
-        self._readiness.sources_away = {name: reason for (name, _), reason in away.items()}
-        self._named |= away.keys()
+        unavailable = {(name, each.client or ""): each.reason for each in self._outages.sources for name in each.names}
+        self._readiness.sources_away = {name: reason for (name, _), reason in unavailable.items()}
+        self._named |= unavailable.keys()
         for name, client in self._named:
-            metrics.SOURCE_UNAVAILABLE.labels(name, client).set((name, client) in away)
+            metrics.SOURCE_UNAVAILABLE.labels(name, client).set((name, client) in unavailable)
 
     def _count(self, found: Sequence[OpenJob], begin: dict[Waiting, list[UUID]], end: Sequence[UUID]) -> None:
         waits = {job.id: job.waiting.for_ for job in found if job.waiting is not None}
@@ -159,7 +161,7 @@ class WaitingJobs:
 
 
 def _as_written(known: Waiting | None, new: Waiting) -> Waiting:
-    """An outage that a row has already keeps its beginning (`db.waiting.begin`)."""
+    """What the row will have: the same outage keeps its `since` (`db.waiting.begin`)."""
     if known is None or (known.for_, known.name) != (new.for_, new.name):
         return new
     return replace(new, since=known.since)

@@ -1,4 +1,4 @@
-"""The command loop: poll, look up, hand out, commit settled offsets. It keeps polling while work is slow or waits."""
+"""The command loop: poll, look up tasks, start work, commit settled offsets. It polls on while work waits."""
 
 import asyncio
 import contextlib

@@ -17,7 +17,7 @@ KEPT = 64 * 1024
 """Bytes that are kept of a key, value or header that is too large."""
 
 SendDeadLetter = Callable[[Record, str], Awaitable[None]]
-"""Sends a record away with the reason; returns once the broker has acknowledged it."""
+"""Sends a record to the dead letter topic with the reason; returns once the broker has acknowledged it."""
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Finds the handler of a record by its message type; skips records for other services; the rest are dead letters."""
+"""Finds the handler of a record by its message type; skips records for other services; all others are dead letters."""
 
 import logging
 from collections.abc import Mapping, Sequence

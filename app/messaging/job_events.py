@@ -1,4 +1,4 @@
-"""Publishes the events of jobs that the database owes the broker, those of each job in their order."""
+"""Publishes job events from their outbox; the events of each job in their order."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ LEASE = timedelta(seconds=30)
 """A claim of a process that died becomes free after this time; a slower send happens twice, which is harmless."""
 
 IDLE = 0.5
-"""Seconds between two looks at the outbox."""
+"""Seconds between two claims."""
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +66,8 @@ class JobEventRelay:
     async def publish_once(self) -> int:
         """Sends the oldest events; returns how many were claimed.
 
-        An event that could not be sent, and those of its job behind it, are owed still: Unavailable is raised. It is
-        raised too, and nothing claimed, while the id of their schema is not known.
+        Raises Unavailable when an event cannot be sent: this event and the later ones of its job stay in the outbox.
+        Also raises Unavailable, and claims nothing, while the schema id of the events is not known.
         """
         if not self._encoder.is_ready:
             self._waits_for_schema = True

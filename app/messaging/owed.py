@@ -1,4 +1,4 @@
-"""Makes the messages that an outbox owes to the broker: the command of a task, the command of a batch."""
+"""Makes the commands that an outbox has to send: the command of a task, the command of a batch."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from app.domain.identity import reference_key, trace_id_of
 class Owed(NamedTuple):
     """One command to send; the relay adds the `traceparent` header.
 
-    It belongs to the trace `trace_id`, which is linked to that of `traceparent`; None: it belongs to the latter.
+    Its spans are in the trace `trace_id`, with a link to that of `traceparent`; None: in the trace of `traceparent`.
     """
 
     item: ItemId
@@ -39,7 +39,7 @@ class Commands(Protocol):
 
     @property
     def encoder(self) -> Encoder:
-        """Is prepared before commands are loaded: nothing waits for a registry while a transaction is open."""
+        """The relay prepares it before it loads commands: no transaction is open while it waits for the registry."""
 
     async def load(self, connection: AsyncConnection, items: Sequence[ItemId]) -> list[Owed]: ...
 

@@ -1,4 +1,4 @@
-"""The relay: publishes the commands that the outbox owes. Claims them, sends with no transaction open, marks them."""
+"""The relay: claims commands of an outbox, publishes them with no transaction open, and marks them."""
 
 import asyncio
 import logging

@@ -16,11 +16,11 @@ BATCHES_AT_ONCE = 6
 """Batches of metadata runs that a process does at the same time when it archives nothing; more did not make a run
 faster."""
 
-Limit = Callable[[str, bool], int]
+LaneLimit = Callable[[str, bool], int]
 """The largest number of slots for a lane, given whether other lanes have work too."""
 
 
-def slot_limit(pacers: SourcePacers, slots: int) -> Limit:
+def slot_limit(pacers: SourcePacers, slots: int) -> LaneLimit:
     """The limit of each lane when all lanes together have `slots`; `pacers` limit the lanes of sources."""
 
     def limit(lane: str, others_have_work: bool) -> int:

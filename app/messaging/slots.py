@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from itertools import islice
 
-from app.messaging.slot_policy import Limit
+from app.messaging.slot_policy import LaneLimit
 from app.messaging.work import Work
 
 PUT_BACK = 2.0
@@ -87,7 +87,7 @@ class Slots:
     and how many of these are held. A lane exists while it has waiting work or a slot.
     """
 
-    def __init__(self, capacity: int, limit: Limit) -> None:
+    def __init__(self, capacity: int, limit: LaneLimit) -> None:
         self.capacity = capacity
         self._limit = limit
         self._lanes: dict[str, _Lane] = {}

@@ -1,4 +1,4 @@
-"""Records whose writer's schema is not known yet: they wait for the schema registry apart from all others."""
+"""Records whose schema is not known yet: they wait for the schema registry, apart from all other records."""
 
 import asyncio
 import contextlib
@@ -13,18 +13,22 @@ from app.messaging.offsets import Offsets
 from app.outages import through_outages
 
 FindSchema = Callable[[int], Awaitable[None]]
-"""Returns once the schema with this id is known, or known to be of no use."""
+"""Returns once the schema with this id is known, or is known to be missing or unusable."""
 
 
 class Taken(NamedTuple):
-    """A polled record, and the offsets of its partition at the time of the poll: a later assignment has new ones."""
+    """A polled record with the `Offsets` of its partition at the time of the poll; each assignment has new
+    `Offsets`."""
 
     record: Record
     offsets: Offsets
 
 
 async def find_schema(schemas: Schemas, readiness: Readiness, schema_id: int) -> None:
-    """Waits through outages of the registry. A schema of no use is told when a record is decoded."""
+    """Returns once the schema is known, or known to be missing or unusable: decoding a record then raises the reason.
+
+    Waits through outages of the registry.
+    """
 
     async def find() -> None:
         with contextlib.suppress(InvalidMessage):
@@ -34,7 +38,7 @@ async def find_schema(schemas: Schemas, readiness: Readiness, schema_id: int) ->
 
 
 class WaitingForSchemas:
-    """Looks each schema up once, beside everything else, and then gives back the records that wait for it.
+    """Looks up each schema once, in the background, and then hands over the records that wait for it.
 
     The mutable state: the waiting records and the look-up, by the id of their schema.
     """

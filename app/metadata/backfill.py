@@ -107,7 +107,8 @@ class MetadataBackfill:
         return _Part([artifact.id for artifact in part], extracted, errors)
 
     async def _record(self, row: BatchRow, part: _Part, unread: Collection[str], *, last: bool) -> BatchRow | None:
-        """The rest of the batch after this part; None when the run has ended, or another process did the batch."""
+        """Records the part; returns the rest of the batch, None when the run has ended or another process did the
+        batch."""
 
         async def record(connection: AsyncConnection) -> tuple[Run, BatchResult]:
             return await _record(connection, row, part, unread, self._batch_size, last=last)

@@ -27,7 +27,7 @@ SAMPLE = 10
 """Artifacts that a dry run reads."""
 
 DRY_RUN_PATIENCE = 20.0
-"""Seconds that a dry run waits for the object store: somebody waits for the answer."""
+"""Seconds that a dry run waits for the object store: a person waits for the answer."""
 
 log = logging.getLogger(__name__)
 

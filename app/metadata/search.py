@@ -27,7 +27,7 @@ class MetadataColumn(NamedTuple):
     active: bool
 
 
-class Page(NamedTuple):
+class PageOfArtifacts(NamedTuple):
     """`next` is the value of `before` for the next page, None on the last page."""
 
     artifacts: Sequence[FoundArtifact]
@@ -62,11 +62,11 @@ class Artifacts:
         async with self._database.reading() as connection:
             return await search.find(connection, id_)
 
-    async def page(self, wanted: Search, before: int | None, limit: int) -> Page:
+    async def page(self, wanted: Search, before: int | None, limit: int) -> PageOfArtifacts:
         """Artifacts below `before`, newest first."""
         async with self._database.reading() as connection:
             found = await search.page(connection, wanted, before, limit + 1)
-        return Page(found[:limit], found[limit - 1].id if len(found) > limit else None)
+        return PageOfArtifacts(found[:limit], found[limit - 1].id if len(found) > limit else None)
 
     async def pages(self, wanted: Search, before: int | None, limit: int) -> AsyncIterator[Sequence[FoundArtifact]]:
         """All pages below `before`. Artifacts archived or superseded meanwhile may or may not be among them."""

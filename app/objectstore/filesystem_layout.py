@@ -22,7 +22,8 @@ _OWN_FILE = re.compile(r"\.?[0-9a-f]{32}(\.json)?(\.tmp)?")
 
 
 def directory_of(root: Path, bucket: str, key: str) -> Path:
-    """`root/<bucket>/<key>`, each part of the key a name of its own; every key has one, none leaves the bucket."""
+    """`root/<bucket>/<key>`: each part of the key is one directory name. Every key has a directory inside the
+    bucket."""
     return Path(root, bucket, *map(_name_of, key.split("/")))
 
 
@@ -91,22 +92,24 @@ def _is_aware(*moments: str | None) -> bool:
 def walk_versions(directory: Path, behind: tuple[str, ...] | None = None) -> Iterator[dict[str, Any]]:
     """The descriptions of all complete versions: names in order, a directory before those in it, newest first.
 
-    `behind` are the names that lead to a directory: it goes on after that one's own versions. What vanishes meanwhile
-    is passed over.
+    `behind` are the names that lead to a directory: the walk continues after the versions of this directory. Files that
+    vanish meanwhile are skipped.
     """
     try:
         names = sorted(entry.name for entry in os.scandir(directory) if not entry.name.startswith("."))
     except (FileNotFoundError, NotADirectoryError):
         return
     if behind is None:
-        yield from _said_in(directory, [found[1] for found in map(_VERSION_FILE.fullmatch, reversed(names)) if found])
+        yield from _descriptions_in(
+            directory, [found[1] for found in map(_VERSION_FILE.fullmatch, reversed(names)) if found]
+        )
     for name in names:
         if (not behind or name >= behind[0]) and (directory / name).is_dir():
             yield from walk_versions(directory / name, behind[1:] if behind and name == behind[0] else None)
 
 
-def _said_in(directory: Path, version_ids: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """The descriptions of complete versions, whatever their key is."""
+def _descriptions_in(directory: Path, version_ids: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """The descriptions of the complete versions among these, whatever their keys."""
     for version_id in version_ids:
         description = _read_description(directory, version_id)
         if description is not None:

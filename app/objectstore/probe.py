@@ -1,4 +1,4 @@
-"""One try of a store with a small object: which of the promises that "one effect" rests on does it keep?
+"""Tries a store with a small object: does it keep the promises that "one effect" rests on?
 
 At most one version is left behind on a store that keeps them, for some seconds; every request is sent the way on which
 documents are put, so that a header which a proxy drops is noticed too. Other processes may try at the same time.
@@ -31,7 +31,7 @@ ABANDONED = timedelta(minutes=1)
 """Age of an object that no other process is at work with any more: it was left behind and is made anew."""
 
 TRIES = 10
-"""So often it begins again when another process, or somebody, changed the object meanwhile."""
+"""How often a try begins again because another process, or a person, changed the object meanwhile."""
 
 CHECKSUM_KEY = f"{PROBE_KEY}-checksum"
 CONTENT = b"The Process Archive Service tries the object store with this object. It can be deleted.\n"
@@ -87,7 +87,7 @@ class Probe:
         self._bucket = bucket
         self.left: list[Leftover] = []
         self._ahead = timedelta()
-        """How much the clock of the store is ahead of ours, as its last answer to a look said."""
+        """How far the clock of the store is ahead of ours, by its last answer."""
 
     async def run(self) -> list[str]:
         """The promises that the store does not keep, in words; empty when it keeps all. Raises Unavailable."""
@@ -223,7 +223,7 @@ class Probe:
         return until is None or seen.retain_until >= until
 
     def _learn_clock(self, answer: Mapping[str, Any]) -> None:
-        told = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+        date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
         with contextlib.suppress(ValueError, TypeError):
-            moment = parsedate_to_datetime(told)
+            moment = parsedate_to_datetime(date)
             self._ahead = moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)

@@ -21,7 +21,7 @@ MARGIN = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class BrokenPromises:
     """The promises that the store of a bucket does not keep.
 
     It is tried again at `again` (of the clock), `pause` seconds later.
@@ -48,7 +48,7 @@ class Promises:
         self._clock = clock
         self._sleep = sleep
         self._kept: set[str] = set()
-        self._broken: dict[str, Broken] = {}
+        self._broken: dict[str, BrokenPromises] = {}
         self._trying: dict[str, asyncio.Task[None]] = {}
         self._cleaning: set[asyncio.Task[None]] = set()
 
@@ -107,7 +107,7 @@ class Promises:
         before = self._broken.get(bucket)
         pause = FIRST_PAUSE if before is None else min(before.pause * 2, LONGEST_PAUSE)
         reason = f"bucket {bucket}: {'; '.join(broken)}"
-        self._broken[bucket] = Broken(reason, self._clock() + pause, pause)
+        self._broken[bucket] = BrokenPromises(reason, self._clock() + pause, pause)
 
     async def _clean(self, probe: Probe, left: Sequence[Leftover]) -> None:
         """Tries to delete the versions, each when its lock has ended."""

@@ -44,7 +44,7 @@ class S3ObjectStore:
 
     async def put(self, upload: Upload) -> ObjectVersion:
         if not self._promises.are_kept(upload.bucket):
-            check_upload(upload)  # what can never be stored is said at once
+            check_upload(upload)  # refused before anything is sent
             await self._promises.need(upload.bucket)
         return await self._hot_put.put(upload)
 

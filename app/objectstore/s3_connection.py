@@ -131,7 +131,7 @@ class S3Connection:
         """Where botocore would send a put of this bucket: path-style, virtual host, dual-stack, FIPS and the rest.
 
         Asked once per bucket, of a presigned URL: the only public way to botocore's endpoint rules. With the style left
-        to botocore such a URL names AWS's global host, which redirects for most regions; so the style is said.
+        to botocore such a URL names AWS's global host, which redirects for most regions; so the style is set.
         """
         known = self._addresses.get(bucket)
         if known is None:

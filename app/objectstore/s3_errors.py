@@ -103,7 +103,7 @@ def unavailable(status: int, code: str, message: str, bucket: str) -> Refused:
 def error_of(body: bytes) -> tuple[str, str]:
     """Code and message of an error body, each empty where it has none.
 
-    Searched, not parsed: an XML parser would expand the entities of whatever answers on that port.
+    The body is searched, not parsed: an XML parser would expand entities that an unknown server may send.
     """
     text = body[:MAX_ERROR_BODY].decode("utf-8", "replace")
     return _element(text, "Code"), _element(text, "Message")

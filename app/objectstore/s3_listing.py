@@ -1,8 +1,8 @@
 """All versions in a bucket, page after page, in a way that does not depend on how a server resumes a listing.
 
 S3 lists keys in order and goes on behind a marker. SeaweedFS goes on in its directory tree: behind `a-b/1` it leaves
-out all of `a/`. So whole answers are asked for, of directories as small as need be. Markers serve where they are safe:
-among the hexadecimal names of our own keys (`…/<h[0:2]>/<h>/v<version>`), where most objects lie, and within one
+out all of `a/`. So whole answers are asked for, of directories as small as need be. Markers are used where they are
+safe: among the hexadecimal names of our own keys (`…/<h[0:2]>/<h>/v<version>`), where most objects lie, and within one
 directory, whose names that may be left out are looked at again.
 """
 

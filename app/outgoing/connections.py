@@ -16,13 +16,13 @@ from app.outgoing.unasked import Unasked
 
 RESTING = 128
 """Connections to one origin that are kept between requests; with a rest of 1 s they serve 128 requests a second, and
-what is faster pays for new ones (docs/decisions/0011)."""
+further requests open new ones (docs/decisions/0011)."""
 
 RESTING_IN_ALL = 512
 """The same for all origins: half of the file descriptors that a process commonly may open."""
 
 LINGER = 1.0
-"""Seconds in which what has come on a connection that is not used again is still looked at."""
+"""Seconds for which arriving bytes are still noticed on a connection that is not used again."""
 
 
 class AnsweredUnasked(aiohttp.ClientConnectionError):
@@ -93,8 +93,8 @@ class GuardedConnector(aiohttp.TCPConnector):
                 protocol.close()
 
     def _let_go(self, protocol: ResponseHandler) -> None:
-        """The connection is not used again, but the event loop may still read arrived bytes, so that they count against
-        the origin."""
+        """Closes a connection that is not used again after `LINGER` seconds: bytes that still arrive count against the
+        origin."""
         self._lingering.add(protocol)
         self._loop.call_later(LINGER, self._drop, protocol)
 

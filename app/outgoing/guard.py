@@ -1,9 +1,9 @@
 """The protocol of one connection: an answer belongs to the request before it, or the connection is closed.
 
-aiohttp queues whatever a server sends: what comes while nothing is asked is the answer to the next request. It has no
-setting against that, so its `ResponseHandler` is extended here and its pool in `connections`. These are the private
-parts that both rest on (`tests/unit/outgoing/test_private_parts.py` fails when they change, `pyproject.toml` bounds the
-release):
+aiohttp queues whatever a server sends: bytes that arrive while no request is running become the answer to the next
+request. It has no setting against that, so its `ResponseHandler` is extended here and its pool in `connections`. These
+are the private parts that both rest on (`tests/unit/outgoing/test_private_parts.py` fails when they change,
+`pyproject.toml` bounds the release):
 
 - `ResponseHandler`: `data_received` gives all bytes to a parser and every message to `feed_data((message, body))`;
   `set_response_params` is called once before each request; `_should_close`, `_exception`, `_reading_paused`;
@@ -44,7 +44,8 @@ class NotHttp(ClientPayloadError):
 
 
 class State(Enum):
-    """IDLE: nothing is asked. HEAD: asked, no final status yet. BODY: the body of the final answer comes."""
+    """IDLE: no request is running. HEAD: a request was sent, no final status yet. BODY: the body of the final
+    answer."""
 
     IDLE = 0
     HEAD = 1
@@ -52,7 +53,7 @@ class State(Enum):
 
 
 class GuardedHandler(ResponseHandler):
-    """`spoiled`: something came that nobody had asked for; `on_unasked` is called then, where it is set already."""
+    """`spoiled`: bytes arrived that no request had asked for; `on_unasked` is then called, if it is set already."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
@@ -112,8 +113,8 @@ class GuardedHandler(ResponseHandler):
         return bool(self._poll.poll(0))
 
     def _head_received(self, data: bytes) -> bytes:
-        """Gives the parser the head alone, so that it has told of the answer before it meets what may not belong to it;
-        returns what is behind the head."""
+        """Gives the parser the head alone, so that it reports the answer before it reads bytes that may not belong to
+        it; returns the bytes after the head."""
         while data and self._state is State.HEAD:
             found = HEAD_END.search(self._seam + data)
             end = found.end() - len(self._seam) if found else len(data)
@@ -130,7 +131,7 @@ class GuardedHandler(ResponseHandler):
         return data
 
     def _settle(self, data: bytes) -> None:
-        """Looks where the parser has got to with the bytes that it was just given."""
+        """Determines the state from what the parser made of the last bytes."""
         answer = self._answer
         if answer is None:
             return
@@ -157,7 +158,7 @@ class GuardedHandler(ResponseHandler):
             self._answer.set_exception(_of_body(error))
 
     def _spoil(self) -> None:
-        """Closes at once. The answer that is over stays as it is; nothing that follows is read."""
+        """Closes the connection at once. A complete answer stays valid; nothing after it is read."""
         self._should_close = True
         if not self.spoiled:
             self.spoiled = True

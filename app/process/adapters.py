@@ -113,7 +113,7 @@ def target(settings: Settings) -> Target:
 
 
 def terms(settings: Settings, types: tuple[ArchiveDataType, ...]) -> Terms:
-    """How and where is archived, as plans have it."""
+    """How and where this installation archives, as plans compare it."""
     store, where = settings.object_storage, target(settings)
     return Terms(
         types=types,
@@ -126,7 +126,7 @@ def terms(settings: Settings, types: tuple[ArchiveDataType, ...]) -> Terms:
 
 
 def price(settings: Settings) -> Price | None:
-    """Of storage; None where the settings say none."""
+    """The price of storage; None where the settings have none."""
     amount, currency = settings.forecast.price_per_gib_month, settings.forecast.currency
     return None if amount is None or currency is None else Price(amount, currency)
 
@@ -191,7 +191,7 @@ def key_sets_of(settings: Settings) -> KeySets:
 
 
 def issuers_of(settings: Settings) -> tuple[str, ...]:
-    """The names of those whose tokens are accepted."""
+    """The names of the issuers whose tokens are accepted."""
     if settings.data_dir is not None:
         return (open_issuer(settings.data_dir).name,)
     return tuple(each.issuer for each in settings.resource_server.issuers)

@@ -15,7 +15,7 @@ class Checked(NamedTuple):
     mistakes: list[str]
     """One readable line each; none where the service would start."""
     checked: list[str]
-    """What was looked at, one line each: a file that was not meant is seen here."""
+    """The checked files, one line each: shows when a wrong file was checked."""
     settings: Settings | None = None
     """As far as they could be read."""
 

@@ -75,7 +75,9 @@ class Probes:
             await self.database.run(prepare)
         except Unavailable as outage:
             if outage.component != OBJECT_STORE:
-                await self.objects.check(self.buckets)  # without the database's lock its own state can be told at least
+                await self.objects.check(
+                    self.buckets
+                )  # without the database and its lock the state of the store can still be checked
             raise
 
     async def look_at_keys(self) -> None:
@@ -88,7 +90,8 @@ class Probes:
 
 
 def probe_of_schemas(registry: SchemaRegistry, encoding: Encoding) -> Probe:
-    """The registry answers, and has the schemas of what is published; where that is allowed, they are registered."""
+    """Checks that the registry answers and has the schemas of our messages; registers missing ones where that is
+    allowed."""
 
     async def look_at_schemas() -> None:
         await registry.ping()

@@ -104,7 +104,7 @@ class Reload:
         self._owed = True
 
     def _refused_for(self, error: Exception) -> None:
-        """Called where an unexpected error is handled."""
+        """Notes that an unexpected error prevents the file from being used."""
         log.exception("archive types not taken over, the former ones stay in force")
         name = type(error).__name__
         self._readiness.configuration_refused(f"{NOT_TAKEN} ({name}); the log has more")

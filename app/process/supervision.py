@@ -30,7 +30,8 @@ GARBAGE = 10_000
 
 
 class Upkeep(Protocol):
-    """Rows about this process: kept by `run` until it is cancelled, and brought to an end by `end`."""
+    """A part that writes rows about this process: `run` writes them until it is cancelled, `end` writes or deletes the
+    last."""
 
     async def run(self) -> None: ...
 
@@ -67,7 +68,7 @@ class Supervision:
         stopping = asyncio.create_task(_set(stop))
         begun = [asyncio.create_task(self._relaying(relay, stop)) for relay in self.relays]
         begun.append(asyncio.create_task(self._working(stop)))
-        begun.append(asyncio.create_task(self._telling(stop)))
+        begun.append(asyncio.create_task(self._publishing_job_events(stop)))
         always = [
             asyncio.create_task(self.watch.run()),
             asyncio.create_task(self._keeping_keys(stop)),
@@ -96,7 +97,7 @@ class Supervision:
         if await self.watch.seen(stop, DATABASE, BROKER):
             await relay.run(stop, forgotten=self.relays_forget)
 
-    async def _telling(self, stop: asyncio.Event) -> None:
+    async def _publishing_job_events(self, stop: asyncio.Event) -> None:
         if self.job_events is not None and await self.watch.seen(stop, DATABASE, BROKER):
             await self.job_events.run(stop)
         await stop.wait()

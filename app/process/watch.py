@@ -1,4 +1,4 @@
-"""Watches the services that this one needs: reports what is missing, and says when work may begin."""
+"""Watches the components that the service needs: reports problems, and tells when work may begin."""
 
 import asyncio
 import logging

@@ -31,14 +31,14 @@ from app.db.job_history import JobHistory
 from app.db.outbox import BATCHES, TASKS
 from app.domain.errors import StartRefused
 from app.domain.readiness import COMPONENTS, SCHEMA_REGISTRY, Readiness
-from app.domain.system import Hands
+from app.domain.system import CommandCounts
 from app.jobs.archive_types import ArchiveTypes
-from app.jobs.away import Away
 from app.jobs.control import JobControl
 from app.jobs.failures import FailedReferences
+from app.jobs.known_outages import KnownOutages
 from app.jobs.merged_report import MergedReports
 from app.jobs.plans import Plans
-from app.jobs.references import References
+from app.jobs.references import JobReferences
 from app.jobs.report import Reports
 from app.jobs.retry import Retries
 from app.jobs.submit import Submissions
@@ -137,7 +137,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
         run_relay = _run_relay(settings, database, broker, readiness, encoding)
         definitions = Definitions(database, adapters.run_options(settings), run_relay.wake)
         extractor = Extractor(objects, registry, readiness, budget, definitions.of)
-        history = JobHistory(tells=bool(settings.backfill.event_topic))
+        history = JobHistory(publishes=bool(settings.backfill.event_topic))
         dead_letters, presence = DeadLetterCounts(database), Presence(database, version("process-archive-service"))
         parts = Parts(
             settings,
@@ -188,7 +188,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
                 job_control=JobControl(database, history, relay.wake),
                 retries=Retries(database, history, live, relay.wake),
                 failed=failed,
-                references=References(database),
+                references=JobReferences(database),
                 preflights=_preflights(parts),
                 plans=Plans(adapters.terms(settings, registry.types())),
                 archive_types=ArchiveTypes(database, live, registry),
@@ -239,8 +239,8 @@ def _preflights(parts: Parts) -> Preflights:
 
 def _waiting_jobs(parts: Parts) -> WaitingJobs:
     sources, readiness = parts.sources, parts.readiness
-    away = Away(readiness, parts.catalog, sources.pacers, sources.outages, parts.encoding.holds_tasks)
-    return WaitingJobs(parts.database, readiness, away)
+    outages = KnownOutages(readiness, parts.catalog, sources.pacers, sources.outages, parts.encoding.holds_tasks)
+    return WaitingJobs(parts.database, readiness, outages)
 
 
 def _metadata(parts: Parts, run_relay: Relay) -> MetadataBackfill:
@@ -261,7 +261,7 @@ def _overview(parts: Parts, work: CommandLoop, presence: Presence) -> Overview:
         parts.readiness,
         parts.catalog,
         parts.sources.pacers,
-        lambda: Hands(work.in_flight, work.in_hand),
+        lambda: CommandCounts(work.in_flight, work.in_hand),
         presence,
         [(TASKS, window), *runs],
     )

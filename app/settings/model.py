@@ -58,7 +58,7 @@ class Backfill:
         "event-topic",
         values.topic,
         "",
-        "topic of `BackfillJobStateChangedEvent`: what happens to jobs; no events without it",
+        "topic of `BackfillJobStateChangedEvent`, the changes of jobs; without it no such events are published",
         shown="none",
     )
     system_name: str = setting(
@@ -110,7 +110,7 @@ class Backfill:
         "source-patience",
         values.duration,
         3600.0,
-        "how long a source that cannot be reached is waited for before its tasks fail",
+        "time for which tasks wait for a source that cannot be reached; then they fail",
         shown="1h",
     )
     window: int = setting(
@@ -124,14 +124,14 @@ class Backfill:
         "redelivery-after",
         values.duration,
         3600.0,
-        "a command unanswered for so long is published again; harmless",
+        "time after which a command without an answer is published again; harmless",
         shown="1h",
     )
     max_bytes_in_flight: int = setting(
         "max-bytes-in-flight",
         values.size,
         256 * 1024**2,
-        "documents in memory of one process; more waits",
+        "bytes of documents in the memory of one process; further documents wait",
         shown="256MiB",
     )
     failure_threshold: FailureThresholdSettings = group(FailureThresholdSettings, "failure-threshold")
@@ -144,7 +144,10 @@ class ArchivedArtifactSettings:
         "event-topic", values.topic, "", "topic of `SharedArchivedArtifactVersionCreatedEvent`", shown="required"
     )
     system_id: str = setting(
-        "system-id", values.text, "", "id of the system: settings of the Java service have it, no event names it"
+        "system-id",
+        values.text,
+        "",
+        "id of the system; accepted because settings of the Java service have it, and not used",
     )
     system_name: str = setting(
         "system-name", values.text, "", "name of the system, part of the event's variant", shown="required"
@@ -261,7 +264,7 @@ class ForecastSettings:
         "price-per-gib-month",
         values.price,
         None,
-        "price of 1 GiB stored for a month; with it and the currency a preflight forecasts the cost",
+        "price of 1 GiB stored for a month; with price and currency a preflight forecasts the cost",
         shown="none",
     )
     currency: str | None = setting("currency", values.currency, None, "currency of the price, like CHF", shown="none")
@@ -326,7 +329,7 @@ class Kafka:
         "auto-register-schema",
         values.boolean,
         True,
-        "register schemas of messages that the registry does not have; `false`: work waits until they are there",
+        "register message schemas that the registry lacks; `false`: work waits until somebody registers them",
         shown="`true`",
     )
 
@@ -336,7 +339,9 @@ class Issuer:
     """A token issuer that is trusted."""
 
     issuer: str = setting("issuer", values.http_url, "", "`iss` of the tokens", shown="required")
-    jwk_set_uri: str = setting("jwk-set-uri", values.http_url, "", "where its keys are", shown="required")
+    jwk_set_uri: str = setting(
+        "jwk-set-uri", values.http_url, "", "address of the keys of this issuer", shown="required"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,7 +423,7 @@ class Settings:
         "jeap.security.oauth2.cli-client-id",
         values.text,
         None,
-        "client with which `pas login` logs people in by device code; the service tells it to everybody",
+        "client with which `pas login` logs people in by device code; it is public",
     )
     oauth_clients: Mapping[str, OAuthClient] = named_entries(OAuthClient, "jeap.security.oauth2.client")
     datasource: Datasource = group(Datasource, "jeap.datasource")
@@ -427,7 +432,7 @@ class Settings:
     replaced: tuple[str, ...] = ()
     """Names of those that the embedded defaults replaced."""
     passed_over: tuple[str, ...] = ()
-    """Variables with the name of a property that somebody else means, with the reason."""
+    """Variables of other products that have the name of a property, each with the reason why it is ignored."""
     data_dir: Path | None = None
     """Absolute data directory of the embedded service; None: not embedded."""
 

@@ -34,7 +34,7 @@ class Given:
 
 @dataclass(slots=True)
 class Source:
-    """What the file and the environment say; mistakes gather in `mistakes`, names that were asked for in `known`.
+    """The properties of the file and the environment. `mistakes` collects mistakes, `known` the names that were read.
 
     Properties are written as in the file with nested keys joined by dots and list entries as `issuers[0]`. `maps` are
     properties whose next part is a name chosen by the user, kept as it is; elsewhere `_` stands for `-`.
@@ -46,7 +46,7 @@ class Source:
     given: dict[str, Given] = field(default_factory=dict, repr=False)
     mistakes: list[str] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
-    """Variables that somebody else means, with the reason."""
+    """Variables of other products that have the name of a property, each with the reason why it is ignored."""
     known: set[str] = field(default_factory=set)
     _variables: Variables = field(init=False, repr=False)
     _exact: set[str] = field(default_factory=set)
@@ -108,7 +108,7 @@ class Source:
         return list(found)
 
     def unknown(self) -> list[tuple[str, Given]]:
-        """The properties of the file that were never asked for."""
+        """The properties of the file that no setting has read."""
         return [(name, given) for name, given in self.given.items() if name not in self.known]
 
     def _read_secret(self, name: str, variable: str) -> Given | None:

@@ -87,7 +87,7 @@ async def _gathered(pieces: AsyncIterator[bytes], limit: int, reserve: Callable[
 
 
 async def _inflated(chunks: AsyncIterator[bytes], encoding: str) -> AsyncIterator[bytes]:
-    """Decodes what was compressed although `identity` was asked for."""
+    """Decompresses a body that is compressed although the request asks for `identity`."""
     if encoding not in PACKED:
         raise PermanentFailure(task_message(STEP_READ, "the document has an unknown content encoding"))
     inflater = None

@@ -84,7 +84,7 @@ class TokenCache:
         except TransientFailure as failure:
             # An exception of one's own: the same object raised in many tasks would collect all their tracebacks.
             raise TransientFailure(
-                failure.cause, retry_after=failure.retry_after, unreachable=True, away=True
+                failure.cause, retry_after=failure.retry_after, unreachable=True, no_connection=True
             ) from None
 
     async def close(self) -> None:
@@ -147,7 +147,7 @@ class TokenCache:
 
     def _failed(self, cause: str, wait: float | None = None, how: str = "failed") -> TransientFailure:
         whose = f"token request of OAuth client {self._options.id}"
-        return TransientFailure(f"{whose} {how}: {cause}", retry_after=wait, unreachable=True, away=True)
+        return TransientFailure(f"{whose} {how}: {cause}", retry_after=wait, unreachable=True, no_connection=True)
 
 
 def basic_credentials(client_id: str, client_secret: str) -> str:

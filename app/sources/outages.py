@@ -1,4 +1,4 @@
-"""Outages of sources: what is known of each, one warning in the log at the start and one line at the end."""
+"""Outages of sources: when each began and why; one warning in the log at its beginning, one line at its end."""
 
 import logging
 import time
@@ -16,21 +16,22 @@ from app.sources.patience import BREAK, Absence, Unreached, Way, way_of
 log = logging.getLogger(__name__)
 
 REFUSING = 5.0
-"""Seconds of nothing but 429 and 503 that are an outage: for less a source only asks for fewer requests."""
+"""Seconds with nothing but 429 and 503 that make an outage: for a shorter time the source only asks for fewer
+requests."""
 
 SOON = 2.0
-"""Seconds without an answer after which one failed connection is an outage: a job may have one reference only, and a
-connection takes seconds to fail."""
+"""Seconds after which a single failed connection, without an answer since, makes an outage: a job may have only one
+reference."""
 
 QUIET = 60.0
-"""Seconds between two warnings of one source: one that comes and goes is not told each time."""
+"""Seconds between two warnings of one source: a source that comes and goes is not reported each time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A source that does not answer. `names` are the archive types that met it, `client` is the OAuth client.
+    """A source that does not answer. `names` are the archive types whose requests failed, `client` is the OAuth client.
 
-    `reason` is the cause of the last failure, at `last` seconds of the clock; `since` is when the first one came.
+    `reason` is the cause of the last failure, at `last` seconds of the clock; `since` is the time of the first failure.
     """
 
     source: str
@@ -55,16 +56,16 @@ class _State:
     since_at: datetime | None = None
     last: float = 0.0
     cause: str = ""
-    """That of the last failure."""
+    """The cause of the last failure."""
     rest_until: float = float("-inf")
     """The end of the pause that the source asked for."""
-    spares: bool = False
-    """Whether the last failure says nothing of its record: then this record will be asked for again."""
+    keeps_attempt: bool = False
+    """Whether the last failure used up no attempt: its record will be requested again."""
     gone_at: float | None = None
-    told: bool = False
+    is_reported: bool = False
     warned_at: float = float("-inf")
     asked_at: float = float("-inf")
-    """When the last request that was answered was sent."""
+    """When the last answered request was sent."""
     unreached: Unreached = field(default_factory=Unreached)
     met: dict[str, ArchiveTypeConfiguration] = field(default_factory=dict)
     """The archive types whose requests failed, by name."""
@@ -102,22 +103,22 @@ class Outages:
             self._answered(configuration, asked_at)
 
     def absence(self, way: Way) -> Absence | None:
-        """For how long the source could not be reached; None when it was reached at the last attempt, or nobody has
-        tried for long."""
+        """For how long the source could not be reached; None when the last attempt reached it, or when there was no
+        attempt for a long time."""
         state = self._states.get(way)
         return None if state is None else state.unreached.absence(self.clock())
 
-    def away(self) -> list[Outage]:
-        """The sources that are away; not those that nobody has asked for long."""
+    def current(self) -> list[Outage]:
+        """The present outages, without sources that no request was sent to for a long time."""
         return [outage for way in tuple(self._states) if (outage := self.of(way)) is not None]
 
     def of(self, way: Way) -> Outage | None:
-        """The outage of one source; None when it answers, or nobody has asked for long."""
+        """The outage of one source; None when it answers, or when no request was sent to it for a long time."""
         state, now = self._states.get(way), self.clock()
         if state is None or not state.failures or _is_forgotten(state, now):
             return None
         enough = SOON if state.unreached.since is not None else REFUSING
-        if state.gone_at is None and state.spares and now - state.since >= enough:
+        if state.gone_at is None and state.keeps_attempt and now - state.since >= enough:
             self._gone(state, next(reversed(state.met.values())))
         if state.gone_at is None or state.since_at is None:
             return None
@@ -130,7 +131,7 @@ class Outages:
 
     def _failed(self, configuration: ArchiveTypeConfiguration, failure: TransientFailure) -> None:
         now, state = self.clock(), self._state(configuration)
-        if failure.away:
+        if failure.no_connection:
             state.unreached.failed(now, failure.cause)
         else:
             state.unreached.reached()
@@ -141,7 +142,7 @@ class Outages:
         if not state.failures:
             state.since, state.since_at = now, self._now()
         state.failures += 1
-        state.spares = failure.spares
+        state.keeps_attempt = failure.keeps_attempt
         state.last, state.cause = now, failure.cause
         state.met[configuration.name] = configuration
         rest = min(failure.retry_after or 0.0, LONGEST_ASKED_PAUSE)
@@ -154,8 +155,8 @@ class Outages:
         now = self.clock()
         if state.gone_at is None:
             state.gone_at = now
-        if not state.told and now - state.warned_at >= QUIET:
-            state.told, state.warned_at = True, now
+        if not state.is_reported and now - state.warned_at >= QUIET:
+            state.is_reported, state.warned_at = True, now
             source, client = _names(configuration)
             log.warning(
                 "the source of %s is away: %s (%s, %s); its references wait or are tried again by themselves, and one "
@@ -172,16 +173,16 @@ class Outages:
         if state.gone_at is not None and asked_at < state.gone_at:
             return  # asked before it went
         state.asked_at = max(state.asked_at, asked_at)
-        if state.told:
+        if state.is_reported:
             source, client = _names(configuration)
-            lasted = _told(self.clock() - state.since)
+            lasted = _duration_words(self.clock() - state.since)
             log.info("the source of %s is back after %s (%s, %s)", configuration.name, lasted, source, client)
         if state.failures:
             self._begin_anew(state)
 
     @staticmethod
     def _begin_anew(state: _State) -> None:
-        state.failures, state.gone_at, state.told, state.rest_until = 0, None, False, float("-inf")
+        state.failures, state.gone_at, state.is_reported, state.rest_until = 0, None, False, float("-inf")
         state.met.clear()
 
     def _state(self, configuration: ArchiveTypeConfiguration) -> _State:
@@ -208,7 +209,7 @@ def _names(configuration: ArchiveTypeConfiguration) -> tuple[str, str]:
     return source, "without OAuth client" if client is None else f"OAuth client {client}"
 
 
-def _told(seconds: float) -> str:
+def _duration_words(seconds: float) -> str:
     """A duration as text: `12 s`, `5 min 3 s`, `2 h 10 min`."""
     whole = max(1, round(seconds))
     if whole < 60:

@@ -1,4 +1,4 @@
-"""For how long a source could not be reached without a break, and the ways that lead to a source."""
+"""For how long a source could not be reached, without a break. A source counts separately for each OAuth client."""
 
 from dataclasses import dataclass
 
@@ -6,12 +6,12 @@ from app.domain.archive_types import ArchiveTypeConfiguration
 from app.sources.pacing import source_key
 
 BREAK = 300.0
-"""Seconds without a try after which nobody knows whether the source was there meanwhile: its absence begins anew. Tries
-are at most 30 s apart while there is work for it."""
+"""Seconds without an attempt after which the source may have been reachable meanwhile: its absence then begins anew.
+While there is work for the source, attempts are at most 30 s apart."""
 
 Way = tuple[str, str | None]
-"""How records are reached: the source as `source_key` names it, and the OAuth client whose token it wants. Two clients
-of one source have an absence each: one may be refused while the other is served."""
+"""The source as `source_key` names it, and the OAuth client of its requests. Two clients of one source have an absence
+each: the source may refuse one and serve the other."""
 
 
 def way_of(configuration: ArchiveTypeConfiguration) -> Way:
@@ -28,7 +28,8 @@ class Absence:
 
 @dataclass(slots=True)
 class Unreached:
-    """Counts how long a source was not reached. Every answer ends it, an error too. Times are seconds of one clock."""
+    """The time for which a source was not reached. Every answer ends it, also an error. Times are seconds of one
+    clock."""
 
     since: float | None = None
     last: float = 0.0
@@ -44,7 +45,7 @@ class Unreached:
         self.since = None
 
     def absence(self, now: float) -> Absence | None:
-        """None when the source was reached at the last attempt, or nobody has tried for long."""
+        """None when the last attempt reached the source, or when there was no attempt for a long time."""
         if self.since is None or now - self.last > BREAK:
             return None
         return Absence(self.cause, now - self.since)

@@ -31,6 +31,6 @@ def check_status(response: aiohttp.ClientResponse) -> None:
             retry_after=wait,
             unreachable=status >= 500 and not throttled,
             throttled=throttled,
-            spares=status == 429 or (status == 503 and wait is not None),
+            keeps_attempt=status == 429 or (status == 503 and wait is not None),
         )
     raise (Unauthorized if status == 401 else PermanentFailure)(task_message(STEP_READ, cause))

@@ -109,15 +109,17 @@ def failure_of(error: Exception, options: HttpOptions, *, answered: bool) -> Tra
     `answered`: the status line had arrived. The text never names host or port.
     """
     if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return TransientFailure(f"connect timed out after {seconds(options.timeout)}", unreachable=True, away=True)
+        return TransientFailure(
+            f"connect timed out after {seconds(options.timeout)}", unreachable=True, no_connection=True
+        )
     if isinstance(error, TimeoutError):
         return TransientFailure(f"read timed out after {seconds(options.timeout)}", unreachable=True)
     if is_bad_answer(error):
         return PermanentFailure(task_message(STEP_READ, fault_of(error)))
     if isinstance(error, AnsweredUnasked):
         return TransientFailure("the source sent something before it was asked", unreachable=True)
-    away = isinstance(error, aiohttp.ClientConnectorError) and not answered
-    return TransientFailure(_cause(error, answered), unreachable=True, away=away)
+    no_connection = isinstance(error, aiohttp.ClientConnectorError) and not answered
+    return TransientFailure(_cause(error, answered), unreachable=True, no_connection=no_connection)
 
 
 def _cause(error: Exception, answered: bool) -> str:

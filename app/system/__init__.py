@@ -1,1 +1,1 @@
-"""Story five, the service itself: what is well and what is not, and which processes there are."""
+"""Story five, the state of the service itself: components, sources, work, dead letters and processes."""

@@ -1,4 +1,4 @@
-"""Counts the dead letters of all processes in the database, after they were acknowledged."""
+"""Adds the dead letters of this process to the counts in the database, once the broker has acknowledged them."""
 
 import asyncio
 import logging
@@ -11,15 +11,16 @@ from app.domain.errors import Unavailable
 from app.domain.system import DeadLetters
 
 AGAIN = 5.0
-"""Seconds until the next try when the database was away."""
+"""Seconds until the next try after an outage of the database."""
 
 log = logging.getLogger(__name__)
 
 
 class DeadLetterCounts:
-    """Notes dead letters in memory and adds them to the counts of the database: no dead letter waits for it.
+    """Counts dead letters in memory, and adds the counts to the database in the background: no dead letter waits for
+    the database.
 
-    What was noted and not yet written when a process is killed is not counted; the records themselves are in the topic.
+    When a process is killed, counts that it had not written are lost; the records themselves are in the topic.
     """
 
     def __init__(self, database: Database) -> None:
@@ -28,7 +29,7 @@ class DeadLetterCounts:
         self._woken = asyncio.Event()
 
     def note(self, topic: str) -> None:
-        """A record was put into this dead letter topic."""
+        """Counts a record that was sent to this dead letter topic."""
         self._add({topic: DeadLetters(1, datetime.now(UTC))})
         self._woken.set()
 
@@ -38,12 +39,12 @@ class DeadLetterCounts:
             await self._woken.wait()
             try:
                 await self.write()
-            except Unavailable as away:
-                log.debug("dead letters are counted later: %s", away)
+            except Unavailable as outage:
+                log.debug("dead letters are counted later: %s", outage)
                 await asyncio.sleep(AGAIN)
 
     async def write(self) -> None:
-        """Adds what was noted to the database. Raises Unavailable; then it stays noted."""
+        """Adds the counts to the database. Raises Unavailable; then they stay in memory."""
         noted, self._noted = self._noted, {}
         self._woken.clear()
         if not noted:
@@ -56,7 +57,7 @@ class DeadLetterCounts:
             raise
 
     async def end(self) -> None:
-        """Writes what is left. Raises Unavailable."""
+        """Writes the last counts. Raises Unavailable."""
         await self.write()
 
     def _add(self, more: Mapping[str, DeadLetters]) -> None:

@@ -1,4 +1,4 @@
-"""The state of the service: what this process knows itself, and what the database knows of all processes."""
+"""The state of the service: what this process knows itself, and what the database has of all processes."""
 
 import asyncio
 import logging
@@ -13,62 +13,62 @@ from app.db.outbox import Outbox
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.errors import Unavailable
 from app.domain.readiness import Readiness
-from app.domain.system import Hands, ProcessSeen, Recorded, SourceState, SystemState
+from app.domain.system import CommandCounts, DatabaseState, KnownProcess, SourceState, SystemState
 from app.sources.pacing import SourcePacers
 from app.sources.patience import Way, way_of
 from app.system.processes import Presence
 
 IN_TIME = 3.0
-"""Seconds that the database gets to tell what it knows: who asks may be looking for what is wrong with it."""
+"""Seconds that the database has to answer: the person who asks may be looking for a problem of the database."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """`outboxes` are those that are relayed, each with the window of its owners."""
+    """`outboxes`: each outbox that a relay publishes, with the window of its owners."""
 
     database: Database
     readiness: Readiness
     catalog: LiveCatalog
     pacers: SourcePacers
-    hands: Callable[[], Hands]
+    commands: Callable[[], CommandCounts]
     presence: Presence
     outboxes: Sequence[tuple[Outbox, int]]
 
     async def now(self) -> SystemState:
-        """Answers without the database too."""
+        """The present state; works without the database too."""
         recorded = await self._recorded()
         return SystemState(
             components=self.readiness.conditions,
             sources=sources_of(self.catalog.now.configurations, self.pacers),
-            hands=self.hands(),
+            commands=self.commands(),
             recorded=recorded,
             configuration=self.readiness.configuration,
             release=self.presence.release,
             processes=self._with_this([] if recorded is None else recorded.processes),
         )
 
-    def _with_this(self, others: Sequence[ProcessSeen]) -> Sequence[ProcessSeen]:
-        """The row of this process may be missing: not written yet, or the database is away."""
+    def _with_this(self, others: Sequence[KnownProcess]) -> Sequence[KnownProcess]:
+        """Adds this process where its row is missing: the row is not written yet, or the database is unavailable."""
         if any(each.id == self.presence.id for each in others):
             return others
         return sorted([*others, self.presence.seen_now()], key=lambda each: (each.started_at, each.id))
 
-    async def _recorded(self) -> Recorded | None:
+    async def _recorded(self) -> DatabaseState | None:
         try:
             async with asyncio.timeout(IN_TIME):
                 return await self._read()
-        except (Unavailable, TimeoutError) as away:
-            log.debug("the database does not tell what it knows of the service: %s", away)
+        except (Unavailable, TimeoutError) as outage:
+            log.debug("the database does not tell what it knows of the service: %s", outage)
             return None
 
-    async def _read(self) -> Recorded:
+    async def _read(self) -> DatabaseState:
         size = await self._size()
         async with self.database.reading() as connection:
             now = datetime.now(UTC)
             counts = [await due.count_due(connection, box, now, window) for box, window in self.outboxes]
-            return Recorded(
+            return DatabaseState(
                 due=sum(counts),
                 waiting_jobs=await jobs.count_waiting(connection),
                 dead_letters=await dead_letters.total(connection),
@@ -78,7 +78,7 @@ class Overview:
             )
 
     async def _size(self) -> int | None:
-        """None where the database's role may not ask for it."""
+        """The bytes of the database; None when the role of the service may not ask for them."""
         try:
             async with self.database.reading() as connection:
                 return await dialect.size(connection)

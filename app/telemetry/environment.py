@@ -157,7 +157,7 @@ _CHECKS: Mapping[str, Check] = {
 
 
 def _at_odds(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """The problem of a variable together with another variable, or beside its default."""
+    """The conflict of a variable with another variable, or with the default of that."""
     batch, queue = "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "OTEL_BSP_MAX_QUEUE_SIZE"
     if int(environ.get(batch, 512)) > int(environ.get(queue, 2048)):  # the defaults of the specification
         for variable in (batch, queue):

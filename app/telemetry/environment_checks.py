@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 Problem = str | None
 Check = Callable[[str], Problem]
-"""Why a value cannot be used, None where it can. The value is never said: headers and URLs hold secrets."""
+"""Why a value cannot be used; None when it can. The text never has the value: headers and URLs contain secrets."""
 
 
 def one_of(*words: str) -> Check:

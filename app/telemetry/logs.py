@@ -19,10 +19,10 @@ LEVEL_VARIABLE = "PAS_LOG_LEVEL"
 FORMAT_VARIABLE = "PAS_LOG_FORMAT"
 
 QUIET = ("aiokafka", "aiobotocore", "botocore", "aiohttp.access", "httpx", "httpcore", "uvicorn.access", "alembic")
-"""Libraries heard from WARNING on: the metrics count requests, and what they inform about is noise."""
+"""Libraries that are logged from WARNING on: the metrics count requests, and their INFO lines are noise."""
 
 CHATTY = ("aiokafka", "aiobotocore", "botocore", "opentelemetry", "urllib3", "asyncpg", "sqlalchemy")
-"""Libraries that repeat the same line many times a second while their server is away."""
+"""Libraries that repeat the same line many times a second while their server is unavailable."""
 
 REPEAT_SECONDS = 30.0
 _BEARER = re.compile(r"(bearer|basic) +[\w.~+/=-]{8,}", re.IGNORECASE)

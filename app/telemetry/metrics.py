@@ -26,19 +26,21 @@ _ROWS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 
 # Jobs and tasks
 
-JOBS_SUBMITTED = Counter("pas_jobs_submitted", "Jobs accepted for the first time; a repeat is none.", registry=REGISTRY)
+JOBS_SUBMITTED = Counter(
+    "pas_jobs_submitted", "Accepted jobs; a repeated submission does not count.", registry=REGISTRY
+)
 JOBS_COMPLETED = Counter(
     "pas_jobs_completed", "Jobs whose last task was recorded, by result.", ["result"], registry=REGISTRY
 )
 JOBS_WAITING = Gauge(
     "pas_jobs_waiting",
-    "Jobs of all processes that wait, by what they wait for, as last seen by this process.",
+    "Jobs of all processes that wait, by what they wait for, as last counted by this process.",
     ["for"],
     registry=REGISTRY,
 )
 REFERENCES_SUBMITTED = Counter("pas_references_submitted", "References (tasks) of accepted jobs.", registry=REGISTRY)
 
-_TASKS = Counter("pas_tasks", "Tasks that a command led to an end or back, by outcome.", ["outcome"], registry=REGISTRY)
+_TASKS = Counter("pas_tasks", "Handled commands of tasks, by outcome.", ["outcome"], registry=REGISTRY)
 TASKS_SUCCEEDED = _TASKS.labels("succeeded")
 TASKS_FAILED = _TASKS.labels("failed")
 TASKS_NO_DATA = _TASKS.labels("no_data")
@@ -47,7 +49,7 @@ TASKS_ALREADY_SETTLED = _TASKS.labels("already_settled")
 
 TASKS_IN_FLIGHT = Gauge(
     "pas_tasks_in_flight",
-    "Tasks being worked on in this process, those that are only announced and recorded too.",
+    "Tasks being worked on in this process, also those that only have to be announced and recorded.",
     registry=REGISTRY,
 )
 BYTES_IN_FLIGHT = Gauge("pas_bytes_in_flight", "Bytes of documents in the memory of this process.", registry=REGISTRY)
@@ -65,11 +67,11 @@ JOB_EVENTS_PUBLISHED = Counter(
     "pas_job_events_published", "Events of jobs acknowledged by the broker.", registry=REGISTRY
 )
 COMMANDS_RECEIVED = Counter("pas_commands_received", "Records polled from the command topic.", registry=REGISTRY)
-DEAD_LETTERS = Counter("pas_dead_letters", "Records put into the dead letter topic.", registry=REGISTRY)
+DEAD_LETTERS = Counter("pas_dead_letters", "Records sent to the dead letter topic.", registry=REGISTRY)
 
 _SENDS = Histogram(
     "pas_send_seconds",
-    "From handing a message over until the broker acknowledged it, by kind of message.",
+    "Time from the send of a message to its acknowledgement by the broker, by kind of message.",
     ["kind"],
     buckets=_SECONDS,
     registry=REGISTRY,
@@ -96,14 +98,14 @@ SOURCE_LIMIT = Gauge(
 )
 SOURCE_UNAVAILABLE = Gauge(
     "pas_source_unavailable",
-    "1 while the source does not answer this process, else 0, by archive type and OAuth client; once it was away.",
+    "1 while the source does not answer this process, 0 after that; by archive type and OAuth client.",
     ["archive_type", "client"],
     registry=REGISTRY,
 )
 
 UNASKED_ANSWERS = Counter(
     "pas_unasked_answers",
-    "Bytes that came on a connection while nothing was asked on it, by component; the connection is closed then.",
+    "Connections closed because bytes arrived that no request had asked for, by component.",
     ["component"],
     registry=REGISTRY,
 )
@@ -124,7 +126,7 @@ BYTES_STORED = Counter("pas_stored_bytes", "Bytes of documents written to the ob
 
 _BATCHES = Histogram(
     "pas_database_batch_rows",
-    "Tasks in one transaction: claim (relay), note (where objects lie), record (outcomes), look_up.",
+    "Tasks in one transaction: claim (relay), note (places of objects), record (outcomes), look_up.",
     ["kind"],
     buckets=_ROWS,
     registry=REGISTRY,
@@ -153,12 +155,12 @@ ARTIFACTS_FAILED = _ARTIFACTS.labels("failed")
 # The parts around the service
 
 UNAVAILABLE = Gauge(
-    "pas_component_unavailable", "1 while work waits for this part, else 0.", ["component"], registry=REGISTRY
+    "pas_component_unavailable", "1 while work waits for this component, else 0.", ["component"], registry=REGISTRY
 )
 
 CONFIGURATION_WELL = Gauge(
     "pas_configuration_well",
-    "1 while the file of the archive types is in force as it is, 0 while a change of it could not be taken over.",
+    "1 while the present file of the archive types is in force, 0 while it has mistakes and the former one is used.",
     registry=REGISTRY,
 )
 
@@ -170,7 +172,7 @@ HTTP_REQUESTS = Histogram(
     registry=REGISTRY,
 )
 CONNECTIONS_CLOSED = Counter(
-    "pas_http_connections_closed", "Connections closed for a limit, by reason.", ["reason"], registry=REGISTRY
+    "pas_http_connections_closed", "Connections closed because of a limit, by reason.", ["reason"], registry=REGISTRY
 )
 
 

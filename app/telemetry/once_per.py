@@ -1,4 +1,4 @@
-"""Decides whether a repeated message is due again, so that it is logged only from time to time."""
+"""Decides whether a repeated message is logged again: once in a while."""
 
 import time
 from collections.abc import Hashable

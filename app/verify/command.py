@@ -15,13 +15,13 @@ from app.verify.progress import Progress, StateFile
 from app.verify.run import NoSuchJob, Options, Steering, Verification
 
 SAVE_EVERY = 2.0
-"""Seconds between two looks whether there is progress to keep: what a SIGKILL lets be read again."""
+"""Seconds between two saves of the progress: so much work is repeated after a SIGKILL."""
 
 TELL_EVERY = 10.0
 """Seconds between two progress lines."""
 
 
-class Exit(IntEnum):
+class VerifyExit(IntEnum):
     """The exit codes. After a signal the code is 128 plus the signal's number."""
 
     WELL = 0
@@ -59,11 +59,11 @@ async def verify(
         except NoSuchJob as error:
             state.remove()
             note(str(error))
-            return Exit.USAGE
+            return VerifyExit.USAGE
         except Unavailable as error:
             state.save(progress)
             note(f"{error}; goes on with --resume")
-            return Exit.UNAVAILABLE
+            return VerifyExit.UNAVAILABLE
         except Exception:
             state.save(progress)
             raise
@@ -76,20 +76,20 @@ async def verify(
         return 128 + (received[0] if received else signal.SIGTERM)
     report.summary(progress.counts, stored=options.stored, unknown=options.unknown)
     state.remove()
-    return Exit.FINDINGS if progress.counts.findings else Exit.WELL
+    return VerifyExit.FINDINGS if progress.counts.findings else VerifyExit.WELL
 
 
 async def _tick(verification: Verification, progress: Progress, state: StateFile, note: Callable[[str], None]) -> None:
-    told = 0.0
+    shown_after = 0.0
     while True:
         await asyncio.sleep(SAVE_EVERY)
         try:
             state.save(progress)
         except OSError as error:  # the disk may have room again later
             note(f"progress is not kept: {error}")
-        told += SAVE_EVERY
-        if told >= TELL_EVERY:
-            told = 0.0
+        shown_after += SAVE_EVERY
+        if shown_after >= TELL_EVERY:
+            shown_after = 0.0
             counts = progress.counts
             note(
                 f"{counts['tasks']} tasks and {counts['versions']} listed versions looked at, "

@@ -122,11 +122,11 @@ def _metadata(task: StoredTask, version: ObjectVersion) -> list[Difference]:
         expected["reference-id-hash"] = stored.reference_id_hash
     if reference.version is not None:
         expected["version"] = str(reference.version)
-    told = version.user_metadata
+    metadata = version.user_metadata
     return [
-        Difference(f"metadata {name}", value, told.get(name, NOTHING))
+        Difference(f"metadata {name}", value, metadata.get(name, NOTHING))
         for name, value in expected.items()
-        if told.get(name, "") != value  # stores leave out what is empty
+        if metadata.get(name, "") != value  # stores leave out what is empty
     ]
 
 

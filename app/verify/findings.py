@@ -17,7 +17,7 @@ class Kind(StrEnum):
     UNLOCKED = "unlocked"
     """No lock, a lock that ends too early, or a weaker mode than the settings ask for."""
     UNREADABLE = "unreadable"
-    """The store is there but does not give the object."""
+    """The store answers but does not give this object."""
     UNKNOWN = "unknown"
     """An object of ours that no task knows."""
 
@@ -94,7 +94,7 @@ class FindingCounts(dict[str, int]):
 
 _STORED = ("ok", Kind.MISSING, Kind.DIFFERENT, Kind.UNLOCKED, Kind.UNREADABLE, "expired")
 _UNKNOWN = ("known", Kind.UNKNOWN, "pending", "schema", "other")
-"""What is counted on each of the two ways, beside findings of both."""
+"""The counts of each of the two checks, beside the findings of both."""
 
 
 class Report:
@@ -111,13 +111,15 @@ class Report:
         """`stored` and `unknown` say which of the two checks were done."""
         if self._as_json:
             asked = (("tasks", "bytes", *_STORED) if stored else ()) + (("versions", *_UNKNOWN) if unknown else ())
-            told = {**{str(name): counts[name] for name in asked}, **counts, "findings": counts.findings}
-            self._line(json.dumps({"summary": told}))
+            summary = {**{str(name): counts[name] for name in asked}, **counts, "findings": counts.findings}
+            self._line(json.dumps({"summary": summary}))
             return
         if stored:
-            self._line(f"stored: {counts['tasks']} tasks, {counts['bytes']} bytes read: {_told(counts, _STORED)}")
+            self._line(
+                f"stored: {counts['tasks']} tasks, {counts['bytes']} bytes read: {_counts_text(counts, _STORED)}"
+            )
         if unknown:
-            self._line(f"buckets: {counts['versions']} versions: {_told(counts, _UNKNOWN)}")
+            self._line(f"buckets: {counts['versions']} versions: {_counts_text(counts, _UNKNOWN)}")
         self._line(f"findings: {counts.findings}")
 
     def _line(self, text: str) -> None:
@@ -125,7 +127,7 @@ class Report:
         self._out.flush()
 
 
-def _told(counts: FindingCounts, names: tuple[str, ...]) -> str:
+def _counts_text(counts: FindingCounts, names: tuple[str, ...]) -> str:
     return ", ".join(f"{counts[name]} {name}" for name in names)
 
 

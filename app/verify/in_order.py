@@ -12,7 +12,7 @@ AHEAD = 8
 """Times the concurrency: how far quick items may get ahead of a slow one."""
 
 GRACE = 5.0
-"""Seconds that what is in work gets to end once it is to stop."""
+"""Seconds for running work to end after a stop."""
 
 
 class _Stopped(Exception):

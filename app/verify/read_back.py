@@ -88,8 +88,8 @@ class Reader:
     async def _schema_problem(self, version: ObjectVersion) -> SchemaProblem | None:
         """The fault of the schema file that an object names; each file is read once, however many objects wait for
         it."""
-        told = version.user_metadata
-        key, version_id = told.get("schema-file-key"), told.get("schema-file-version-id")
+        metadata = version.user_metadata
+        key, version_id = metadata.get("schema-file-key"), metadata.get("schema-file-version-id")
         if key is None or version_id is None:
             return None  # `compare` says so
         place = (version.bucket, key, version_id)

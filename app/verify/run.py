@@ -30,7 +30,7 @@ PAGE = 500
 """Tasks in one page of the database."""
 
 UNREADABLE_IN_A_ROW = 20
-"""So many say that it is not the objects: a right is missing, or the store is ill."""
+"""So many unreadable objects in a row mean a cause outside the objects: a missing right, or a failing store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class NoSuchJob(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Steering:
-    """What the caller of a verification has a hand in.
+    """The functions with which the caller of a verification controls it.
 
     `save` keeps the progress: it is called after each finding, and from time to time by the caller. `stop` ends the
     verification, `note` tells people something that is no finding.

@@ -27,7 +27,7 @@ SKEW = timedelta(minutes=5)
 
 
 def _below(systems: Collection[str]) -> re.Pattern[str]:
-    """Keys below them, also behind the date of a `prefix-mode`, past ones included."""
+    """The pattern of keys below these folders, also after the date of any `prefix-mode`, past modes included."""
     if not systems:
         return re.compile("(?!)")
     return re.compile(rf"(?:[0-9]{{4}}(?:[0-9]{{2}}){{0,2}}/)?(?:{'|'.join(map(re.escape, sorted(systems)))})/")
@@ -35,7 +35,7 @@ def _below(systems: Collection[str]) -> re.Pattern[str]:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The objects that are looked at.
+    """The objects that the search covers.
 
     `job_id` and `since` leave out objects that belong to another job, or were stored before. Below `systems`
     (`PSF/OsvRecord`), after one of our prefixes, no other objects may be stored.
@@ -92,26 +92,26 @@ class UnknownVersions:
                     counts["other"] += 1
                     continue
                 name = await self._standing(version)
-                told = _told(version)
-                if name == Kind.UNKNOWN and self._job_id is not None and told.job_id != self._job_id:
+                origin = _origin_of(version)
+                if name == Kind.UNKNOWN and self._job_id is not None and origin.job_id != self._job_id:
                     name = "other"
                 counts[name] += 1
                 if name == Kind.UNKNOWN:
-                    findings.append(_finding(version, told))
+                    findings.append(_finding(version, origin))
         return counts, findings
 
     async def _standing(self, version: ObjectVersion) -> str:
         """`known` when the version was noted since the search began, `pending` when its task will still find it."""
-        told = _told(version)
-        if told.job_id is None:
+        origin = _origin_of(version)
+        if origin.job_id is None:
             is_ours = OUR_KEY.fullmatch(version.key) or self._below.match(version.key)
             return Kind.UNKNOWN if is_ours or "job-id" in version.user_metadata else "other"
         async with self._database.reading() as connection:
-            if told.reference is None:  # its id is too long to stand in the metadata
-                job = await jobs.find(connection, told.job_id)
+            if origin.reference is None:  # its id is too long to stand in the metadata
+                job = await jobs.find(connection, origin.job_id)
                 young = version.last_modified >= self._began - SKEW
                 return "pending" if job is not None and (young or job.state is JobState.OPEN) else Kind.UNKNOWN
-            place = TaskKey(told.job_id, UUID(bytes=reference_key(told.reference)))
+            place = TaskKey(origin.job_id, UUID(bytes=reference_key(origin.reference)))
             row = (await tasks.look_up(connection, [place])).get(place)
         if row is None:
             return Kind.UNKNOWN
@@ -123,14 +123,14 @@ class UnknownVersions:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """The object's own information about the task that stored it."""
+class _ObjectOrigin:
+    """The job and the reference that the metadata of an object names."""
 
     job_id: UUID | None
     reference: Reference | None
 
 
-def _told(version: ObjectVersion) -> _Told:
+def _origin_of(version: ObjectVersion) -> _ObjectOrigin:
     metadata = version.user_metadata
     try:
         job_id = UUID(metadata.get("job-id", ""))
@@ -138,16 +138,16 @@ def _told(version: ObjectVersion) -> _Told:
         job_id = None
     encoded, number = metadata.get("reference-id"), metadata.get("version")
     if encoded is None or (number is not None and not number.isdecimal()):
-        return _Told(job_id, None)
-    return _Told(job_id, Reference(unquote(encoded), None if number is None else int(number)))
+        return _ObjectOrigin(job_id, None)
+    return _ObjectOrigin(job_id, Reference(unquote(encoded), None if number is None else int(number)))
 
 
-def _finding(version: ObjectVersion, told: _Told) -> Finding:
+def _finding(version: ObjectVersion, origin: _ObjectOrigin) -> Finding:
     return Finding(
         kind=Kind.UNKNOWN,
         job=version.user_metadata.get("job-id"),
-        reference=None if told.reference is None else told.reference.id,
-        version=None if told.reference is None else told.reference.version,
+        reference=None if origin.reference is None else origin.reference.id,
+        version=None if origin.reference is None else origin.reference.version,
         bucket=version.bucket,
         key=version.key,
         version_id=version.version_id,

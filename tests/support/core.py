@@ -47,7 +47,7 @@ from tests.support.tampered import Life, Tampered
 
 MESSAGE, TOPIC, BUCKET, COMMANDS, EVENTS = "DocCreated", "docs", "archive", "commands", "events"
 DORA = Submitter("Dora", "0042", "dora", "Dora", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-HISTORY = JobHistory(tells=True)
+HISTORY = JobHistory(publishes=True)
 JSON_SCHEMA = b'{"type": "object", "required": ["title"], "properties": {"title": {"type": "string"}}}'
 
 

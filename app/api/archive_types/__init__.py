@@ -1,1 +1,1 @@
-"""The endpoint of what may be submitted."""
+"""The endpoint of the archive types."""

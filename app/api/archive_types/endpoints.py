@@ -73,7 +73,7 @@ class SchemaView(BaseModel):
 
 
 class ArchiveTypesView(BaseModel):
-    """All there are, in the order of the configuration file."""
+    """All archive types in the order of the configuration file, and all schemas."""
 
     items: list[ArchiveTypeView]
     schemas: list[SchemaView]
@@ -86,7 +86,7 @@ class ArchiveTypesView(BaseModel):
     responses={200: shown("All archive types and schemas.", ARCHIVE_TYPES), **responses(400, 401, 403, 503)},
 )
 async def list_archive_types(_caller: MayReadJobs, edge: TheEdge) -> ArchiveTypesView:
-    """As configured now, with the schemas of the registry and when something of a type was last archived."""
+    """The archive types as they are configured now, when each was last archived, and the schemas of the registry."""
     known = await edge.archive_types.known()
     return ArchiveTypesView(
         items=[ArchiveTypeView.of(each) for each in known.archive_types],

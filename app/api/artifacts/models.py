@@ -1,4 +1,4 @@
-"""The parameters of a search for artifacts, read and documented, and the JSON that artifacts are shown as."""
+"""The query parameters of a search for artifacts, and the JSON of artifacts."""
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -74,7 +74,7 @@ def _job_id(text: str) -> UUID:
 
 
 def _time(text: str) -> datetime:
-    """The time of a text; a date is the beginning of that day in UTC.
+    """The time that a text stands for; a date stands for the beginning of that day in UTC.
 
     A `+` that was not percent-encoded arrives as a blank.
     """

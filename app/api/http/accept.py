@@ -15,8 +15,8 @@ _PART = re.compile(rf'(?:[^";]|{_QUOTED}|")+')
 _PARAMETER = re.compile(rf"({_WORD})[ \t]*=[ \t]*({_WORD}|{_QUOTED})")
 _QUALITY = re.compile(r"[0-9]*\.?[0-9]+|[0-9]+\.")
 
-SAID_ANYWAY = frozenset({("charset", "utf-8"), ("header", "present")})
-"""Parameters that hold for whatever is sent here."""
+IMPLIED = frozenset({("charset", "utf-8"), ("header", "present")})
+"""Parameters that every answer of the service has."""
 
 LONGEST = 8_192
 """Characters of `Accept` that are looked at; browsers send 150."""
@@ -70,8 +70,8 @@ def _liking(media: str, ranges: Sequence[Range]) -> Liking | None:
 
 def _exactness(each: Range, media: str) -> int:
     """0 when the range does not contain `media`; higher, the more exactly the range names it."""
-    if not each.parameters <= SAID_ANYWAY:
-        return 0  # another variant of it, which there is not
+    if not each.parameters <= IMPLIED:
+        return 0  # a variant that the service does not have
     if each.media == media:
         return 3 + len(each.parameters)
     return 2 if each.media == media.partition("/")[0] + "/*" else 1 if each.media == "*/*" else 0
@@ -90,10 +90,10 @@ def _ranges(header: str) -> Iterator[Range]:
 
 
 def _range(media: str, parameters: Sequence[str]) -> Range:
-    said: set[tuple[str, str]] = set()
+    before_weight: set[tuple[str, str]] = set()
     for found in filter(None, map(_PARAMETER.fullmatch, parameters)):
         name, value = found[1].lower(), re.sub(r"\\(.)", r"\1", found[2].strip('"')).lower()
         if name == "q":  # what follows are parameters of an older standard
-            return Range(media, frozenset(said), min(1.0, float(value)) if _QUALITY.fullmatch(value) else 1.0)
-        said.add((name, value))
-    return Range(media, frozenset(said), 1.0)
+            return Range(media, frozenset(before_weight), min(1.0, float(value)) if _QUALITY.fullmatch(value) else 1.0)
+        before_weight.add((name, value))
+    return Range(media, frozenset(before_weight), 1.0)

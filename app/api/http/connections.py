@@ -22,7 +22,7 @@ PIPELINED = 10
 each costs a hundred times its bytes; those beyond are not read, and the connection is closed behind the answers."""
 
 OPEN = ("/health/live", "/health/ready", "/metrics")
-"""Answered however many connections there are: who watches the service must see it, most of all then."""
+"""Paths that are answered beyond the limit of connections too: monitoring must go on, above all then."""
 
 log = logging.getLogger(__name__)
 
@@ -32,14 +32,15 @@ class Limits:
     """The limits for clients: connections in all, seconds, bytes."""
 
     connections: int = 1_000
-    """At one more, the one that has been without a request for longest is closed."""
+    """With one more, the connection that has been without a request for longest is closed."""
     head: float = 10.0
     """For a complete request head, from the connection or from its first byte."""
     stalled: float = 60.0
     """Without taking what is to be sent (64 KiB and more are waiting)."""
     linger: float = 2.0
     linger_bytes: int = 1024 * 1024
-    """What still comes of a body that nobody reads, so that a client which is sending sees the answer."""
+    """Limits for the rest of a body that is not used: it is read and discarded, so that a client which still sends gets
+    the answer."""
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -279,8 +280,8 @@ async def _full(scope: Any, receive: Any, send: Any) -> None:
 def bounded_http(limits: Limits | None = None) -> type[BoundedHttp]:
     """The protocol of one server: it counts the connections of that server only."""
 
-    class Http(BoundedHttp):
+    class CountedHttp(BoundedHttp):
         pass
 
-    Http.limits, Http.waiting = limits or Limits(), {}
-    return Http
+    CountedHttp.limits, CountedHttp.waiting = limits or Limits(), {}
+    return CountedHttp

@@ -19,16 +19,17 @@ from app.domain.readiness import Readiness
 V = TypeVar("V")
 
 PAUSE = 1.0
-"""Seconds between two looks at what is followed."""
+"""Seconds between two look-ups of a followed job."""
 
 SHARE = 10
-"""Pauses are so many times as long as the look before them: a million references without data take time to count."""
+"""A pause is at least so many times as long as the look-up before it: to count a million references without data takes
+time."""
 
 STILL_HERE = 15.0
-"""Seconds without news after which a comment is sent, so that nobody in between takes the connection for dead."""
+"""Seconds without an event after which a comment is sent, so that no proxy closes the connection as dead."""
 
 MOST = 100
-"""Streams at a time: each may follow something else, which asks the database once a second."""
+"""Streams at the same time: each may follow another job, with one query a second."""
 
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 """The second one keeps proxies from gathering events."""
@@ -62,7 +63,7 @@ class EventStreams:
         self._pause = pause
         self._still_here = still_here
         self.open = 0
-        self._looks: dict[Hashable, asyncio.Future[Any]] = {}
+        self._look_ups: dict[Hashable, asyncio.Future[Any]] = {}
 
     def answer(
         self,
@@ -101,8 +102,8 @@ class EventStreams:
                 took = time.monotonic() - began
             except Vanished:
                 return
-            except Unavailable as away:
-                yield f": the {away.component} cannot be reached at the moment\n\n".encode()
+            except Unavailable as outage:
+                yield f": the {outage.component} cannot be reached at the moment\n\n".encode()
                 continue
             if (news := followed.news(view)) != last_news:
                 yield event()
@@ -113,14 +114,14 @@ class EventStreams:
 
     async def _look(self, key: Hashable, look: Callable[[], Awaitable[V]]) -> V:
         """One look-up for all streams that follow the same thing."""
-        looking: asyncio.Future[V] | None = self._looks.get(key)
+        looking: asyncio.Future[V] | None = self._look_ups.get(key)
         if looking is None:
-            looking = self._looks[key] = asyncio.ensure_future(look())
+            looking = self._look_ups[key] = asyncio.ensure_future(look())
             looking.add_done_callback(lambda done: self._looked(key, done))
         return await asyncio.shield(looking)
 
     def _looked(self, key: Hashable, done: "asyncio.Future[V]") -> None:
-        del self._looks[key]
+        del self._look_ups[key]
         if not done.cancelled():
             done.exception()  # seen, also where all who waited for it have gone
 

@@ -23,7 +23,7 @@ MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 20
 """Mistakes reported of one JSON request; YAML bodies have their own rule."""
 RETRY_AFTER = 5
-"""Seconds after which a client is asked to try again when a part of the service is away."""
+"""Seconds after which a client is asked to try again when a component is unavailable."""
 
 
 class ApiProblem(Exception):

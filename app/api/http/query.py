@@ -46,8 +46,8 @@ def name_mistakes(
 
 def _unknown(name: str, known: Sequence[str], pattern: str | None) -> str:
     there = [*nearest_first(name, known), *([pattern] if pattern else [])]
-    said = f"there are {', '.join(there)}" if there else "this address has none"
-    return f"is no parameter; {said}"
+    names = f"there are {', '.join(there)}" if there else "this address has none"
+    return f"is no parameter; {names}"
 
 
 def _repeated(values: Sequence[str]) -> str:

@@ -71,8 +71,8 @@ async def list_jobs(
 
 @router.get("/{job_id}", summary="Look at a job", responses={200: SHOWN, **responses(400, 401, 403, 404, 503)})
 async def look(_caller: MayReadJobs, edge: TheEdge, job_id: JobId) -> JobView:
-    """Counts, rate and estimated end while it runs, what it waits for; `noDataYet` are open references whose source had
-    no data."""
+    """Counts, rate and estimated end of the job, and what it waits for. `noDataYet` counts open references whose source
+    had no data."""
     return await _shown(job_id, edge.job_control.view(job_id))
 
 
@@ -167,9 +167,9 @@ async def redrive(caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> JobView
     },
 )
 async def retry(request: Request, caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> Response:
-    """A new job with the references that have failed so far, under the id that you choose. The same again is the same
-    job. With `cause` only those of one cause. 409 where nothing failed (of this cause), where the id is another job, or
-    where the configuration has changed too much."""
+    """A new job with the references that have failed so far, under the id that you choose. A repeated
+    request is the same job. With `cause` only references that failed with this cause. 409 when no reference has failed
+    (with this cause), when the id belongs to another job, or when the configuration does not fit any more."""
     wanted = await read_json_body(request, MAX_BODY, RetryRequest, RETRY)
     new_id = UUID(wanted.job_id)
     with request_span(request, "POST /api/jobs/{job_id}/retry") as span:

@@ -7,7 +7,8 @@ from app.jobs import control
 
 
 def _news(view: control.JobStatus) -> tuple[object, ...]:
-    """The part that must differ for a new event: rate and estimated end change all the time, but that the rate is 0."""
+    """The part that must differ for a new event. Rate and estimated end change all the time, so only whether the rate
+    is 0 counts."""
     actions, retries = tuple(view.actions), tuple(view.retries)
     return view.job, view.without_data, view.without_data_at, actions, retries, view.rate == 0
 

@@ -1,4 +1,4 @@
-"""The endpoint of what failed in a job, by cause."""
+"""The endpoint of the failures of a job, by cause."""
 
 from typing import Annotated
 
@@ -31,7 +31,7 @@ class ExampleView(BaseModel):
 
 
 class CauseView(BaseModel):
-    """Failures whose messages differ only in what is particular to a document or a try."""
+    """A cause: failures whose messages differ only in parts that depend on the document or the attempt."""
 
     cause: str
     count: int
@@ -74,12 +74,13 @@ class FailuresView(BaseModel):
 
 @router.get(
     "/{job_id}/failures",
-    summary="List what failed, by cause",
+    summary="List the failures by cause",
     responses={200: shown("Most first.", examples.FAILURES), **responses(400, 401, 403, 404, 503)},
 )
 async def list_failures(_caller: MayReadJobs, edge: TheEdge, job_id: JobId) -> FailuresView:
-    """Up to 100 causes with their number, the first and the last time, and three references each; what failed of other
-    causes is counted in `others`. A `cause` serves to filter `…/references` and to `retry`."""
+    """Up to 100 causes, each with the number of its failures, the times of the first and the last one, and three
+    references. `others` counts the failures of all other causes. A `cause` can be used to filter `…/references` and to
+    `retry`."""
     try:
         return FailuresView.of(await edge.failed.by_cause(job_id))
     except UnknownJob:

@@ -14,7 +14,7 @@ from app.jobs import control
 
 
 class JobCounts(BaseModel):
-    """The references by state; `no_data_yet` is how many open ones wait for their source to have data."""
+    """The references by state; `no_data_yet` counts open references whose source had no data."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
@@ -26,7 +26,7 @@ class JobCounts(BaseModel):
 
 
 class ActionView(BaseModel):
-    """Something that was done to a job."""
+    """An action on a job."""
 
     what: JobChange
     by: Annotated[str, Field(description=f"who did it; `{BY_FAILURES}`: the job itself")]
@@ -42,12 +42,12 @@ class WaitingView(BaseModel):
     name: Annotated[
         str,
         Field(
-            description="of a source the archive type, `<message>/<config id>` where it has an id, else the component"
+            description="for a source the archive type, `<message>/<config id>` where it has an id; else the component"
         ),
     ]
-    since: Annotated[Moment, Field(description="when it went")]
-    reason: Annotated[str, Field(description="what happened at the last try")]
-    next_try: Annotated[Moment | None, Field(description="null where nobody knows: within seconds, then")]
+    since: Annotated[Moment, Field(description="beginning of the outage")]
+    reason: Annotated[str, Field(description="failure of the last try")]
+    next_try: Annotated[Moment | None, Field(description="null: within seconds")]
 
     @classmethod
     def of(cls, waiting: Waiting) -> "WaitingView":
@@ -67,7 +67,7 @@ class JobView(BaseModel):
 
     job_id: UUID
     kind: JobKind
-    name: Annotated[str | None, Field(description="what its submitter calls it")]
+    name: Annotated[str | None, Field(description="name that the submission gave it")]
     message: str
     topic: str
     config_id: str | None
@@ -80,21 +80,27 @@ class JobView(BaseModel):
     ]
     cancelled_at: Moment | None
     cancelled_by: str | None
-    actions: Annotated[list[ActionView], Field(description="what was done to it, in order")]
+    actions: Annotated[list[ActionView], Field(description="actions on the job, in order")]
     retry_of: Annotated[UUID | None, Field(description="the job whose failed references these are")]
-    retries: Annotated[list[UUID], Field(description="the jobs that retry what failed in it, the first one first")]
+    retries: Annotated[
+        list[UUID], Field(description="jobs that retry references that failed in it, the first one first")
+    ]
     counts: JobCounts
-    waiting: Annotated[WaitingView | None, Field(description="null while it goes on, is paused or is completed")]
+    waiting: Annotated[
+        WaitingView | None, Field(description="null while the job makes progress, is paused or is completed")
+    ]
     rate: Annotated[
         float | None,
         Field(
             description="references finished per second in the last minute; of the whole run once the job is "
-            "completed; null while nothing was done"
+            "completed; null before the first finished reference"
         ),
     ]
     estimated_end: Annotated[
         Moment | None,
-        Field(description="null while it waits or is paused, and where nothing was done in the last minute"),
+        Field(
+            description="null while the job waits or is paused, and when no reference was finished in the last minute"
+        ),
     ]
     started: Moment
     completed: Moment | None
@@ -157,7 +163,8 @@ class RetryRequest(BaseModel):
         str, Field(description="id of the new job, a UUID of your choice", json_schema_extra={"format": "uuid"})
     ]
     cause: Annotated[
-        str | None, Field(description="only what failed of this cause, as `…/failures` lists it", max_length=1000)
+        str | None,
+        Field(description="only references that failed with this cause, as `…/failures` lists it", max_length=1000),
     ] = None
 
     @field_validator("job_id")

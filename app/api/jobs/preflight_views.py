@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from app.archiver.preflight import BucketLook
+from app.archiver.preflight import BucketState
 from app.archiver.sample import SampledReference, Verdict
 from app.domain.forecast import Forecast, Spread
 from app.domain.mistakes import Mistake
@@ -33,8 +33,11 @@ class SampleView(BaseModel):
     bucket: str | None
     key: str | None
     retention_days: Annotated[int | None, Field(description="of the object lock; null: it would not be locked")]
-    locked_until: Annotated[date | None, Field(description="until when nothing like it could be deleted")]
-    present: Annotated[bool | None, Field(description="an object with the same content lies there already")]
+    locked_until: Annotated[
+        date | None,
+        Field(description="the day until which the object would be locked if it were the last one of the job"),
+    ]
+    present: Annotated[bool | None, Field(description="the store already has an object with the same content")]
 
     @classmethod
     def of(cls, sampled: SampledReference, forecast: Forecast) -> "SampleView":
@@ -62,12 +65,12 @@ class BucketView(BaseModel):
     problem: Annotated[str | None, Field(description="why nothing can be stored there now")]
 
     @classmethod
-    def of(cls, look: BucketLook) -> "BucketView":
+    def of(cls, look: BucketState) -> "BucketView":
         return cls(bucket=look.bucket, problem=look.problem)
 
 
 class WarningView(BaseModel):
-    """An id that is probably not meant; without path and line, how many more there are."""
+    """A suspicious id. Without path and line: how many more ids there are of this kind."""
 
     path: Annotated[str, Field(examples=["archiveDataReferences[3].id"])]
     line: int | None
@@ -79,7 +82,7 @@ class WarningView(BaseModel):
 
 
 class BytesView(BaseModel):
-    """Of all documents of the job, those that lie there already too."""
+    """The bytes of all documents of the job, also of those that are in the store already."""
 
     low: int
     likely: int
@@ -91,7 +94,7 @@ class BytesView(BaseModel):
 
 
 class SecondsView(BaseModel):
-    """Of one process that does nothing else."""
+    """The time that one process takes which does nothing else."""
 
     low: float
     likely: float
@@ -108,7 +111,7 @@ class CostView(BaseModel):
 
 
 class ForecastView(BaseModel):
-    """Estimated from the sample; only this differs when the source answers otherwise."""
+    """The forecast, estimated from the sample."""
 
     model_config = _CAMEL
 

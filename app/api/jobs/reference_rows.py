@@ -21,13 +21,13 @@ class ErrorView(BaseModel):
     model_config = _CAMEL
 
     message: str | None
-    cause: Annotated[str, Field(description="the message without what is particular to a document or a try")]
+    cause: Annotated[str, Field(description="the message without parts that depend on the document or the attempt")]
     trace_id: str | None
 
 
 class NoDataView(BaseModel):
-    count: Annotated[int, Field(description="how often the source answered that it has nothing")]
-    at: Annotated[Moment | None, Field(description="when it last did")]
+    count: Annotated[int, Field(description="how often the source answered without data")]
+    at: Annotated[Moment | None, Field(description="time of the last such answer")]
 
 
 class ObjectView(BaseModel):
@@ -43,7 +43,7 @@ class ObjectView(BaseModel):
 
 
 class ReferenceView(BaseModel):
-    """A reference of a job and what became of it; what is not there is null."""
+    """A reference of a job and its outcome; null stands for what does not exist (yet)."""
 
     model_config = _CAMEL
 
@@ -52,7 +52,7 @@ class ReferenceView(BaseModel):
     version: int | None
     state: TaskState
     error: ErrorView | None
-    attempts: Annotated[int, Field(description="that failed in a way that may pass, as far as they were kept")]
+    attempts: Annotated[int, Field(description="attempts that failed transiently, as far as they were kept")]
     published_at: Annotated[Moment | None, Field(description="when its command was last published")]
     no_data: NoDataView | None
     stored_at: Moment | None

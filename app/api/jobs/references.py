@@ -1,4 +1,4 @@
-"""The endpoint of what became of each reference of a job."""
+"""The endpoint of the references of a job and their outcomes."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/api/jobs", tags=["backfill jobs"])
 
 @router.get(
     "/{job_id}/references",
-    summary="List what became of each reference",
+    summary="List the references with their outcomes",
     response_model=ReferencePage,
     responses={
         200: {
@@ -46,11 +46,15 @@ async def list_references(
     state: Annotated[TaskState | None, Query(description="only references in this state")] = None,
     id_: Annotated[
         str | None,
-        Query(alias="id", description="only references whose id begins so", max_length=512, pattern=NO_NUL),
+        Query(alias="id", description="only references whose id begins with this text", max_length=512, pattern=NO_NUL),
     ] = None,
     cause: Annotated[
         str | None,
-        Query(description="only what failed of this cause, as `…/failures` has it", max_length=1000, pattern=NO_NUL),
+        Query(
+            description="only references that failed with this cause, as `…/failures` lists it",
+            max_length=1000,
+            pattern=NO_NUL,
+        ),
     ] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
@@ -69,7 +73,7 @@ async def list_references(
         following = None if found.next is None else str(found.next)
         return Response(json_page(found.references, following), media_type=CONTENT_TYPES[form])
     pages = edge.references.pages(job_id, wanted, after)
-    first = await anext(pages, None)  # what is wrong is said before anything is sent
+    first = await anext(pages, None)  # errors must be raised before anything is sent
 
     async def content() -> AsyncIterator[bytes]:
         if form == "csv":

@@ -157,8 +157,8 @@ async def read_report(
 ) -> Response:
     """Streamed as YAML. The head is read first: the tasks of an open job may be newer than it.
 
-    Merged, each reference is there once, as it stands after the last of the retries, and of their retries, that it was
-    in; the job is open while one of them is.
+    The merged report has each reference once, with its state in the last retry (or retry of a retry) that has it; it is
+    open while one of these jobs is open.
     """
     retries: list[UUID] | None = None
     if merged:

@@ -30,7 +30,7 @@ _BREAKS_PLAIN = re.compile(r":(?: |\Z)| #").search
 _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 ).search
-"""Characters that Unicode calls printable and nobody sees: fillers, joiners, variation selectors."""
+"""Characters that are printable in Unicode and yet invisible: fillers, joiners, variation selectors."""
 _SHORT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"}
 _STATE_LINE = {state: f"    state: {state.value}\n" for state in TaskState}
 

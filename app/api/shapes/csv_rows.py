@@ -1,4 +1,4 @@
-"""Rows of CSV (RFC 4180) that every spreadsheet divides alike, and of which it executes nothing."""
+"""Rows of CSV (RFC 4180) that every spreadsheet splits in the same way, and in which it executes nothing."""
 
 import re
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ def csv_row(values: Iterable[str | int | None]) -> bytes:
 
 
 def plain_row(values: Iterable[str | int | None]) -> bytes:
-    """A line of texts as they are: those that need it are `guarded` already."""
+    """A line of texts that are `guarded` already where they need it."""
     return (",".join("" if value is None else _quoted(str(value)) for value in values) + "\r\n").encode()
 
 

@@ -6,8 +6,8 @@ from itertools import islice
 
 from _ruamel_yaml import YAMLError
 
-from app.api.submission.doubts import doubts
 from app.api.submission.events import REFERENCES, Stop, Walk, line, line_of, syntax_mistake
+from app.api.submission.id_warnings import id_warnings
 from app.api.submission.scalars import (
     BLOCK,
     MAX_MISTAKES,
@@ -143,5 +143,5 @@ def parse_submission(body: bytes, max_references: int, *, warn: bool = False) ->
     return replace(
         parsed,
         content_hash=content_hash(parsed.message, parsed.topic, parsed.config_id, columns.keys),
-        warnings=doubts(columns) if warn else (),
+        warnings=id_warnings(columns) if warn else (),
     )

@@ -303,7 +303,7 @@ _SYNTAX = {
     "<document start>": "something follows the end of the content; check the indentation and quotes",
     "did not find expected": "the structure breaks off here; check indentation, brackets and quotes",
 }
-"""Part of what libyaml says: what we say."""
+"""Part of libyaml's message → our message."""
 _NOTICED_LATE = ("unexpected end of stream", "document indicator", "could not find expected ':'")
 """Where it began is of more use than where it was noticed."""
 

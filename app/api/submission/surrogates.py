@@ -1,9 +1,9 @@
-r"""`"\ud83d\ude00"`: what writers of JSON make of a character beyond U+FFFF. YAML itself knows only halves there.
+r"""Reads a character that is written as a pair of surrogate escapes, `"\ud83d\ude00"`, as JSON libraries write it.
 
-libyaml refuses the escape of half a character, and nobody but libyaml knows which parts of a body are in double
-quotes. So a mark, a character that is nowhere in the body, takes the place of the two backslashes of each pair: no line
-and no column changes, and nothing that YAML looks at. Where libyaml then finds the marks in double quotes they are the
-character, anywhere else they were two backslashes. A half without its other half stays as it is, and is refused.
+YAML has no such pairs: libyaml refuses each escape by itself, and only libyaml knows which parts of a body are in
+double quotes. So a mark, a character that does not occur in the body, replaces the two backslashes of each pair; lines
+and columns stay the same. In a text in double quotes the two marks then stand for the character; anywhere else each
+mark is a backslash again. Half of a pair is left as it is, and libyaml refuses it.
 """
 
 import random
@@ -21,15 +21,15 @@ _PAIR = re.compile(
     rb"\\(u)[dD][c-fC-F][0-9a-fA-F]{2}"
 )
 TRIES = 16
-"""Marks that are tried, of 131,068: a body would have to hold most of them to get past these."""
+"""How many of the 131,068 possible marks are tried: only a body with most of them has all that are tried."""
 
 
 class NoMark(Exception):
-    """The body holds so many characters for private use that none can be told from its own."""
+    """The body contains all characters that were tried as a mark."""
 
 
 def marked(body: bytes, candidates: Iterable[str] | None = None) -> tuple[bytes, str | None]:
-    """The body as libyaml can read it, and the mark in it; None where it holds no pair. Raises NoMark."""
+    """The body with marks, and the mark; None when the body has no pair. Raises NoMark."""
     if b"\\u" not in body or not _ESCAPE.search(body):
         return body, None
     for mark in _private() if candidates is None else candidates:
@@ -42,7 +42,7 @@ def marked(body: bytes, candidates: Iterable[str] | None = None) -> tuple[bytes,
 
 
 def _with_marks(body: bytes, mark: bytes) -> bytes:
-    """By hand: `re.sub` would keep a million pieces until it joins them."""
+    """The body with marks. `re.sub` would hold a million pieces in memory until it joins them."""
     prepared, end = bytearray(), 0
     for pair in _PAIR.finditer(body):
         for place in (pair.start(1), pair.start(2)):
@@ -54,7 +54,7 @@ def _with_marks(body: bytes, mark: bytes) -> bytes:
 
 
 def restoring(next_event: Callable[[], Any], mark: str) -> Callable[[], Any]:
-    """Events of a body with marks, their values as they were meant."""
+    """The events of a body with marks; their values have characters or backslashes instead of the marks."""
     pair = re.compile(f"{mark}u(....){mark}u(....)")
 
     def restored() -> Any:

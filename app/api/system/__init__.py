@@ -1,1 +1,1 @@
-"""The endpoint of the service itself, and how it is shown."""
+"""The endpoint of the state of the service, and its JSON."""

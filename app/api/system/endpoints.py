@@ -1,4 +1,4 @@
-"""The endpoint of the service itself: what is well, what it does, and which processes there are."""
+"""The endpoint of the state of the service: components, sources, work, dead letters, processes."""
 
 from fastapi import APIRouter, Response
 

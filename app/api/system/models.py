@@ -1,4 +1,4 @@
-"""The JSON of the service's state."""
+"""The JSON of the state of the service."""
 
 from typing import Annotated
 from uuid import UUID
@@ -7,47 +7,52 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from app.api.shapes.moments import Moment
-from app.domain.readiness import Condition
-from app.domain.system import ProcessSeen, SourceState, SystemState
+from app.domain.readiness import ComponentState
+from app.domain.system import KnownProcess, SourceState, SystemState
 
 _CAMEL = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
-OF_DATABASE = "null while the database does not tell"
+OF_DATABASE = "null while the database does not answer"
 
 
 class ComponentView(BaseModel):
-    """What the service needs of others, as the answering process sees it."""
+    """A component that the service needs, as the answering process sees it."""
 
     name: Annotated[
         str,
-        Field(description="`database`, `broker`, `objectstore`, `issuer`; and what else work waits for, as `topic …`"),
+        Field(
+            description="`database`, `broker`, `objectstore`, `issuer`, and all else that work waits for (`topic …`)"
+        ),
     ]
     well: bool
     since: Annotated[
-        Moment, Field(description="since when it is, or is not, well; at the earliest the process's start")
+        Moment, Field(description="since when `well` has its value; at the earliest the start of the process")
     ]
     reason: Annotated[str | None, Field(description="why it is not well, as on `/health/ready`")]
 
     @classmethod
-    def of(cls, condition: Condition) -> "ComponentView":
+    def of(cls, condition: ComponentState) -> "ComponentView":
         return cls(name=condition.name, well=condition.well, since=condition.since, reason=condition.reason)
 
 
 class SourceView(BaseModel):
-    """A source with one OAuth client, as the answering process paces it; each process does so by itself."""
+    """A source together with one OAuth client, as the answering process sees it. Each process limits its own
+    requests."""
 
     model_config = _CAMEL
 
     name: Annotated[str, Field(description="its archive types, `<message type>` or `<message type>/<config id>`")]
     client: Annotated[str | None, Field(description="the OAuth client; null: no token is sent")]
-    limit: Annotated[int, Field(description="requests that it gets at a time, of all its clients together")]
+    limit: Annotated[int, Field(description="requests that it gets at the same time, of all its clients together")]
     in_flight: Annotated[int, Field(description="requests under way, of all its clients together")]
-    rest_until: Annotated[Moment | None, Field(description="it is not asked before; null: it may be asked now")]
+    rest_until: Annotated[
+        Moment | None, Field(description="no request is sent before; null: a request may be sent now")
+    ]
     last_failure: Annotated[
         str | None,
         Field(
-            description="the last time that it did not answer about a record: no connection, no token, a timeout, 429, "
-            "5xx. It stays when later requests succeed"
+            description="cause of the last request without an answer about its record: no connection, no token, a "
+            "timeout, 429, 5xx. It stays when later requests succeed"
         ),
     ]
     last_failure_at: Moment | None
@@ -101,7 +106,7 @@ class ConfigurationView(BaseModel):
     since: Annotated[Moment, Field(description="since when it is in force as it is, or is not")]
 
     @classmethod
-    def of(cls, condition: Condition) -> "ConfigurationView":
+    def of(cls, condition: ComponentState) -> "ConfigurationView":
         return cls(well=condition.well, reason=condition.reason, since=condition.since)
 
 
@@ -123,7 +128,7 @@ class ProcessView(BaseModel):
     release: str
 
     @classmethod
-    def of(cls, process: ProcessSeen) -> "ProcessView":
+    def of(cls, process: KnownProcess) -> "ProcessView":
         return cls(id=process.id, started_at=process.started_at, seen_at=process.seen_at, release=process.release)
 
 
@@ -149,8 +154,8 @@ class SystemView(BaseModel):
             components=[ComponentView.of(each) for each in state.components],
             sources=[SourceView.of(each) for each in state.sources],
             work=WorkView(
-                in_flight=state.hands.in_flight,
-                in_hand=state.hands.in_hand,
+                in_flight=state.commands.in_flight,
+                in_hand=state.commands.in_hand,
                 due=None if recorded is None else recorded.due,
                 waiting_jobs=None if recorded is None else recorded.waiting_jobs,
             ),

@@ -23,7 +23,7 @@ from app.domain.tasks import Outcome, Settlement
 from app.jobs.control import JobControl
 from app.jobs.failures import FailedReferences
 from app.jobs.merged_report import MergedReports
-from app.jobs.references import References
+from app.jobs.references import JobReferences
 from app.jobs.report import Reports
 from app.jobs.retry import Retries
 from tests.support.core import HISTORY
@@ -80,7 +80,7 @@ async def job_app(url: str) -> AsyncIterator[JobApp]:
         reports=Reports(database),
         merged_reports=MergedReports(database),
         failed=FailedReferences(database),
-        references=References(database),
+        references=JobReferences(database),
         changes=ConcurrencyLimit("changes", 1, waiting=1),
     )
     transport = httpx.ASGITransport(app)

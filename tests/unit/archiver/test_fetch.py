@@ -23,7 +23,7 @@ from tests.unit.sources.virtual import at_once, now
 READ = "Failed reading artifact from source service: "
 SOURCE = ArchiveTypeConfiguration("M", "topic", uri="https://source/{id}")
 FOUND = Document(b"{}", "application/json", SchemaName("S", "T", 1), (), None, None)
-REFUSED = {"cause": "connection refused", "unreachable": True, "away": True}
+REFUSED = {"cause": "connection refused", "unreachable": True, "no_connection": True}
 HOUR = 3600.0
 
 
@@ -162,7 +162,7 @@ def test_who_asks_to_wait_is_waited_for_without_end(asked: float | None) -> None
     async def story() -> None:
         def ends() -> Iterator[Exception | None]:
             while now() < 5 * HOUR:
-                yield TransientFailure("HTTP 429", throttled=True, spares=True, retry_after=asked)
+                yield TransientFailure("HTTP 429", throttled=True, keeps_attempt=True, retry_after=asked)
             while True:
                 yield PermanentFailure("over")
 

@@ -79,7 +79,7 @@ async def test_a_transient_failure_that_passes_is_no_failure(core: Core) -> None
 
 async def test_who_has_to_wait_for_long_is_put_back_with_its_attempts(core: Core) -> None:
     job_id = await core.submit("doc")
-    core.source.answers("doc", unreachable(), TransientFailure("HTTP 503", retry_after=600, spares=True))
+    core.source.answers("doc", unreachable(), TransientFailure("HTTP 503", retry_after=600, keeps_attempt=True))
     await core.archive(job_id)
     task, job = await core.task(job_id), await core.job(job_id)
     assert (task.state, task.attempts, task.published_at) == (TaskState.OPEN, 1, None)

@@ -9,7 +9,7 @@ import pytest
 
 from app.archiver import preflight
 from app.archiver.describe import Target
-from app.archiver.preflight import Asked, BucketLook, Preflight, Preflights
+from app.archiver.preflight import Asked, BucketState, Preflight, Preflights
 from app.archiver.sample import SampledReference, Verdict
 from app.domain.errors import NoArchiveData, PermanentFailure, TransientFailure, Unavailable
 from app.domain.forecast import Price
@@ -58,7 +58,7 @@ async def test_what_would_succeed_is_described_and_nothing_is_written(core: Core
     assert (sampled.verdict, sampled.bucket, sampled.schema) == (Verdict.WOULD_SUCCEED, BUCKET, SCHEMA)
     assert (sampled.content_type, sampled.size, sampled.retention_days) == ("application/json", 16, 90)
     assert sampled.present is False
-    assert found.buckets == [BucketLook(BUCKET, None)]
+    assert found.buckets == [BucketState(BUCKET, None)]
     assert set(objects.calls) == {"head", "versions", "examine"}
     assert (await core.versions(), await core.versions(schemas=True)) == ([], [])
     assert core.source.in_hand == 0
@@ -106,7 +106,7 @@ async def test_a_job_without_retries_fails_of_what_is_transient(core: Core, obje
 
 
 async def test_what_uses_up_no_attempt_fails_nobody(core: Core, objects: Any) -> None:
-    found = await verdict(core, objects, TransientFailure("HTTP 429", spares=True), attempts=1)
+    found = await verdict(core, objects, TransientFailure("HTTP 429", keeps_attempt=True), attempts=1)
     assert found == (Verdict.NOT_SURE, "would be tried again: HTTP 429")
 
 
@@ -220,7 +220,7 @@ async def test_a_bucket_that_takes_nothing_is_named(
     monkeypatch.setattr(preflight, "STORE_PATIENCE", 0.02)
     objects.before("examine", act)
     found = await look(core, objects, "doc")
-    assert found.buckets == [BucketLook(BUCKET, problem)]
+    assert found.buckets == [BucketState(BUCKET, problem)]
     assert not found.ok
 
 
@@ -237,7 +237,7 @@ async def test_buckets_that_documents_ask_for_are_looked_at_too(core: Core, obje
     core.source.answers("doc", document(bucket="other"))
     found = await look(core, objects, "doc", "plain", target=Target(BUCKET, allowed_buckets=frozenset({"other"})))
     assert [each.bucket for each in found.sample] == ["other", BUCKET]
-    assert found.buckets == [BucketLook(BUCKET, None), BucketLook("other", None)]
+    assert found.buckets == [BucketState(BUCKET, None), BucketState("other", None)]
 
 
 async def test_one_that_fails_is_enough_to_say_no(core: Core, objects: Any) -> None:

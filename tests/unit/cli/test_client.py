@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from app.cli import client
-from app.cli.options import Service
+from app.cli.options import ServiceOptions
 from app.cli.tokens import find_tokens
 from tests.unit.cli.conftest import JOB, URL, Fake, job, problem
 
@@ -155,6 +155,6 @@ def test_a_redirect_is_not_followed_with_the_token(fake: Fake) -> None:
 
 
 def test_the_connection_is_used_again(fake: Fake) -> None:
-    with client.Client(URL, find_tokens(Service(), URL)) as opened:
+    with client.Client(URL, find_tokens(ServiceOptions(), URL)) as opened:
         fake.says("GET", "/api/jobs", PAGE)
         assert opened.get("/api/jobs") == opened.get("/api/jobs") == PAGE

@@ -10,8 +10,8 @@ import pytest
 from app.cli import follow as following
 from app.cli.client import Client
 from app.cli.exits import Ended
-from app.cli.follow import Broken, follow
-from app.cli.tokens import Given
+from app.cli.follow import ConnectionLost, follow
+from app.cli.tokens import GivenToken
 from tests.unit.cli.conftest import JOB, URL, Fake, job, problem
 
 EVENTS = f"/api/jobs/{JOB}/events"
@@ -20,7 +20,7 @@ OPEN = job(state="open", result=None, counts={"open": 3, "succeeded": 0, "failed
 
 @pytest.fixture
 def client(fake: Fake) -> Iterator[Client]:
-    with Client(URL, Given("a-token", "a test")) as opened:
+    with Client(URL, GivenToken("a-token", "a test")) as opened:
         yield opened
 
 
@@ -51,8 +51,8 @@ def test_a_broken_connection_is_taken_up_again_and_what_is_known_is_said(fake: F
     fake.says("GET", EVENTS, in_turn(events(OPEN), refused, problem(503), events(job())))
     pauses: list[float] = []
     seen = list(follow(client, JOB, pauses.append))
-    assert [type(each) for each in seen] == [dict, Broken, Broken, dict]
-    assert isinstance(seen[1], Broken)
+    assert [type(each) for each in seen] == [dict, ConnectionLost, ConnectionLost, dict]
+    assert isinstance(seen[1], ConnectionLost)
     assert "Connection refused" in seen[1].why
     assert pauses == [1, 2, 4]
     assert fake.requests[-1].headers["last-event-id"] == "open"

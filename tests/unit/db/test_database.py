@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.db.connect import Unusable
 from app.db.database import Database, PoolerNotNamed, translate
 from app.domain.errors import NotPrepared, Unavailable
 
@@ -60,6 +61,13 @@ async def test_a_table_that_is_missing_is_a_database_that_is_not_prepared(databa
     with pytest.raises(NotPrepared, match="`pas migrate` is to be run") as caught:
         await database.run(lambda c: c.execute(text("SELECT * FROM backfill_job")))
     assert caught.value.public_reason == "is being prepared"
+
+
+async def test_a_database_that_answers_and_cannot_be_used_is_not_called_unreachable(database: Database) -> None:
+    database.close_for(Unusable("its encoding is SQL_ASCII"))
+    with pytest.raises(Unusable) as caught:
+        await database.run(lambda c: c.execute(text("SELECT 1")))
+    assert caught.value.public_reason == "cannot be used as it is"
 
 
 async def test_a_closed_database_says_why_until_it_is_opened_and_can_be_looked_at(database: Database) -> None:

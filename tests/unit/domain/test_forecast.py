@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from app.domain.forecast import (
     GIB,
     ITSELF,
-    Answer,
     Cost,
     Forecast,
     Pace,
     Price,
+    SampleResult,
     Spread,
     cost_of,
     duration,
@@ -25,7 +25,7 @@ NOW = datetime(2026, 5, 8, 22, 0, tzinfo=UTC)
 PACE = Pace(now=8, expected=64, most=64)
 
 
-def of(*answers: Answer, references: int = 1000, price: Price | None = None) -> Forecast:
+def of(*answers: SampleResult, references: int = 1000, price: Price | None = None) -> Forecast:
     return forecast(answers, references, PACE, price, NOW)
 
 
@@ -86,7 +86,7 @@ def test_a_quick_source_does_not_make_the_process_quicker_than_it_is() -> None:
 
 
 def test_the_day_is_the_latest_of_the_sample_counted_from_the_likely_end() -> None:
-    slow = Answer(100, 64 * 8.64, 90)
+    slow = SampleResult(100, 64 * 8.64, 90)
     found = of(slow, slow._replace(retention_days=30))
     assert found.seconds is not None
     assert found.seconds.likely == 8640
@@ -95,20 +95,20 @@ def test_the_day_is_the_latest_of_the_sample_counted_from_the_likely_end() -> No
 
 
 def test_without_lock_there_is_no_day_and_no_cost() -> None:
-    found = of(Answer(100, 0.1), price=Price(1, "CHF"))
+    found = of(SampleResult(100, 0.1), price=Price(1, "CHF"))
     assert (found.locked_until, found.cost) == (None, None)
     assert found.bytes is not None
 
 
 def test_references_without_a_document_count_with_no_bytes() -> None:
-    found = of(Answer(400, 0.1, 90), Answer(0, 0.1))
+    found = of(SampleResult(400, 0.1, 90), SampleResult(0, 0.1))
     assert found.bytes is not None
     assert found.bytes.likely == 200_000
     assert found.locked_until == date(2026, 8, 6)
 
 
 def test_without_a_document_bytes_day_and_cost_are_not_known() -> None:
-    found = of(Answer(0, 0.1), price=Price(1, "CHF"))
+    found = of(SampleResult(0, 0.1), price=Price(1, "CHF"))
     assert (found.references, found.bytes, found.locked_until, found.cost) == (1000, None, None, None)
     assert found.seconds is not None
 
@@ -119,7 +119,7 @@ def test_without_an_answer_nothing_is_known() -> None:
 
 
 def test_the_cost_is_that_of_the_likely_bytes_to_the_day() -> None:
-    found = of(Answer(GIB, 0.1, 365), references=1, price=Price(0.02, "CHF"))
+    found = of(SampleResult(GIB, 0.1, 365), references=1, price=Price(0.02, "CHF"))
     assert found.cost == Cost(0.24, "CHF")
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.domain import readiness as module
-from app.domain.readiness import BROKER, DATABASE, STALE, UNWATCHED, Condition, Readiness
+from app.domain.readiness import BROKER, DATABASE, STALE, UNWATCHED, ComponentState, Readiness
 
 NOON = datetime(2026, 5, 8, 12, tzinfo=UTC)
 
@@ -44,8 +44,8 @@ def test_what_was_never_seen_is_not_well_since_the_start(readiness: Readiness, c
     clock.step()
     readiness.probe_failed(BROKER, "connection refused")
     assert readiness.conditions == [
-        Condition(DATABASE, at(0), "not seen yet"),
-        Condition(BROKER, at(0), "connection refused"),
+        ComponentState(DATABASE, at(0), "not seen yet"),
+        ComponentState(BROKER, at(0), "connection refused"),
     ]
 
 
@@ -53,7 +53,7 @@ def test_what_was_seen_is_well_since_then_also_after_later_looks(readiness: Read
     for _ in range(3):
         clock.step()
         readiness.probe_succeeded(DATABASE)
-    assert readiness.conditions[0] == Condition(DATABASE, at(1), None)
+    assert readiness.conditions[0] == ComponentState(DATABASE, at(1), None)
     assert readiness.conditions[0].well
     assert not readiness.conditions[1].well
 
@@ -66,14 +66,14 @@ def test_an_outage_begins_with_its_first_report_and_ends_with_its_last(readiness
     readiness.probe_failed(BROKER, "connection refused")
     clock.step()
     readiness.work_waits(BROKER, "no answer within 5 s")
-    assert readiness.conditions[1] == Condition(BROKER, at(1), "connection refused")
+    assert readiness.conditions[1] == ComponentState(BROKER, at(1), "connection refused")
     readiness.probe_succeeded(BROKER)
-    assert readiness.conditions[1] == Condition(BROKER, at(1), "no answer within 5 s")
+    assert readiness.conditions[1] == ComponentState(BROKER, at(1), "no answer within 5 s")
     clock.step()
     readiness.work_goes_on(BROKER)
     clock.step()
     readiness.work_goes_on(BROKER)
-    assert readiness.conditions[1] == Condition(BROKER, at(4), None)
+    assert readiness.conditions[1] == ComponentState(BROKER, at(4), None)
 
 
 def test_a_watch_that_overrules_work_ends_the_outage(readiness: Readiness, clock: Clock) -> None:
@@ -82,7 +82,7 @@ def test_a_watch_that_overrules_work_ends_the_outage(readiness: Readiness, clock
     clock.step()
     clock.steady += STALE + 1
     readiness.probe_succeeded(BROKER)
-    assert readiness.conditions[1] == Condition(BROKER, at(1), None)
+    assert readiness.conditions[1] == ComponentState(BROKER, at(1), None)
 
 
 def test_a_topic_is_listed_while_work_waits_for_it(readiness: Readiness, clock: Clock) -> None:
@@ -91,29 +91,29 @@ def test_a_topic_is_listed_while_work_waits_for_it(readiness: Readiness, clock: 
     readiness.work_waits("topic a", "too large")
     readiness.work_waits("topic b", "still too large")
     assert readiness.conditions[2:] == [
-        Condition("topic a", at(1), "too large"),
-        Condition("topic b", at(0), "still too large"),
+        ComponentState("topic a", at(1), "too large"),
+        ComponentState("topic b", at(0), "still too large"),
     ]
     clock.steady += UNWATCHED + 1
     clock.step()
     assert [each.name for each in readiness.conditions] == [DATABASE, BROKER]
     readiness.work_waits("topic a", "too large")
-    assert readiness.conditions[2:] == [Condition("topic a", at(2), "too large")]
+    assert readiness.conditions[2:] == [ComponentState("topic a", at(2), "too large")]
 
 
 def test_a_configuration_is_refused_since_its_first_mistake_until_it_is_taken(
     readiness: Readiness, clock: Clock
 ) -> None:
-    assert readiness.configuration == Condition("configuration", at(0), None)
+    assert readiness.configuration == ComponentState("configuration", at(0), None)
     clock.step()
     readiness.configuration_refused("topic: missing")
     clock.step()
     readiness.configuration_refused("uri: missing")
-    assert readiness.configuration == Condition("configuration", at(1), "uri: missing")
+    assert readiness.configuration == ComponentState("configuration", at(1), "uri: missing")
     assert readiness.problems["configuration"] == "uri: missing"
     clock.step()
     readiness.configuration_taken()
-    assert readiness.configuration == Condition("configuration", at(3), None)
+    assert readiness.configuration == ComponentState("configuration", at(3), None)
     assert "configuration" not in readiness.problems
 
 

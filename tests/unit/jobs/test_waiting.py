@@ -15,10 +15,10 @@ from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.errors import NoArchiveData, PermanentFailure, TransientFailure, Unavailable
 from app.domain.readiness import BROKER, OBJECT_STORE, SCHEMA_REGISTRY, Readiness
 from app.domain.waiting import Waiting, WaitingFor
-from app.jobs import away as away_module
+from app.jobs import known_outages as outages_module
 from app.jobs import waiting as module
-from app.jobs.away import Away
 from app.jobs.control import JobControl
+from app.jobs.known_outages import KnownOutages
 from app.jobs.waiting import WaitingJobs
 from app.sources.congestion import IN_A_ROW
 from app.sources.outages import Outages
@@ -28,13 +28,13 @@ from app.telemetry import metrics
 from tests.support.core import HISTORY, MESSAGE, Core, configuration
 from tests.support.rows import change_job, publish
 
-REFUSED = TransientFailure("connection refused", unreachable=True, away=True)
+REFUSED = TransientFailure("connection refused", unreachable=True, no_connection=True)
 OTHER = configuration(message_type="TaxAssessed", uri="https://other/tax/{id}", oauth_client_id="tax-client", id="two")
 
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(away_module, "SETTLED", 0.0)
+    monkeypatch.setattr(outages_module, "SETTLED", 0.0)
     monkeypatch.setattr(module, "RENEW", 0.0)
 
 
@@ -47,8 +47,10 @@ class Node:
         self.outages = Outages()
         self.pacers = SourcePacers(64)
         self.holds_tasks = True
-        self.away = Away(self.readiness, core.catalog, self.pacers, self.outages, lambda: self.holds_tasks)
-        self.waiting = WaitingJobs(core.database, self.readiness, self.away)
+        self.known_outages = KnownOutages(
+            self.readiness, core.catalog, self.pacers, self.outages, lambda: self.holds_tasks
+        )
+        self.waiting = WaitingJobs(core.database, self.readiness, self.known_outages)
 
     async def ask(
         self, end: Exception | None = None, times: int = 1, of: ArchiveTypeConfiguration | None = None
@@ -61,7 +63,7 @@ class Node:
                         raise end
 
     async def look(self) -> None:
-        await self.waiting.look()
+        await self.waiting.update()
 
     def gone(self, component: str = OBJECT_STORE, reason: str = "HTTP 503 SlowDown") -> None:
         self.readiness.work_waits(component, reason)
@@ -178,7 +180,7 @@ async def test_after_a_restart_a_job_waits_until_something_gets_through(core: Co
     after = Node(core)
     await after.look()
     assert await reason(core, job_id) == "connection refused"
-    await after.ask(TransientFailure("connect timed out after 5s", unreachable=True, away=True), IN_A_ROW)
+    await after.ask(TransientFailure("connect timed out after 5s", unreachable=True, no_connection=True), IN_A_ROW)
     await after.look()
     found = await of(core, job_id)
     assert found is not None
@@ -337,7 +339,7 @@ async def test_a_component_that_a_probe_misses_is_waited_for_until_the_probe_fin
 async def test_a_component_that_refuses_some_and_does_the_rest_is_not_waited_for(
     core: Core, one: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(away_module, "SETTLED", 0.05)
+    monkeypatch.setattr(outages_module, "SETTLED", 0.05)
     job_id = await core.submit("a")
     for _ in range(5):
         one.back()
@@ -404,7 +406,7 @@ async def test_a_database_that_is_away_only_delays_it(core: Core, one: Node, mon
         raise Unavailable("database", "gone")
 
     monkeypatch.setattr(module, "LOOK", 0.0)
-    monkeypatch.setattr(one.waiting, "look", look)
+    monkeypatch.setattr(one.waiting, "update", look)
     with pytest.raises(Enough):
         await one.waiting.run()
     assert len(looks) == 3

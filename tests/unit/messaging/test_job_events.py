@@ -184,7 +184,7 @@ async def test_two_processes_do_not_send_at_once_and_one_that_died_is_made_up_fo
 
 
 async def test_nothing_is_owed_where_no_topic_is_set(core: Core, office: Office) -> None:
-    silent = JobControl(core.database, JobHistory(tells=False), core.on_due)
+    silent = JobControl(core.database, JobHistory(publishes=False), core.on_due)
     job_id = await core.submit("a")
     await office.relay.publish_once()
     await silent.pause(job_id, "Erik")

@@ -116,11 +116,15 @@ async def test_nobody_listening_is_transient() -> None:
         async with sources() as client:
             with pytest.raises(TransientFailure) as failure:
                 await fetch(client, ArchiveTypeConfiguration("M", "t", uri=uri))
-    assert (failure.value.cause, failure.value.unreachable, failure.value.away) == ("connection refused", True, True)
+    assert (failure.value.cause, failure.value.unreachable, failure.value.no_connection) == (
+        "connection refused",
+        True,
+        True,
+    )
 
 
 @pytest.mark.parametrize(
-    ("status", "headers", "spares"),
+    ("status", "headers", "keeps_attempt"),
     [
         (429, {}, True),
         (429, {"Retry-After": "7"}, True),
@@ -132,10 +136,12 @@ async def test_nobody_listening_is_transient() -> None:
         (408, {"Retry-After": "7"}, False),
     ],
 )
-async def test_who_asks_to_wait_says_nothing_of_the_record(status: int, headers: dict[str, str], spares: bool) -> None:
+async def test_who_asks_to_wait_says_nothing_of_the_record(
+    status: int, headers: dict[str, str], keeps_attempt: bool
+) -> None:
     with pytest.raises(TransientFailure) as failure:
         await fetched(answer(status, headers))
-    assert (failure.value.spares, failure.value.away) == (spares, False)
+    assert (failure.value.keeps_attempt, failure.value.no_connection) == (keeps_attempt, False)
 
 
 @pytest.mark.parametrize("uri", ["http://no-such-host.invalid/{id}", "https://127.0.0.1:1/{id}"])
@@ -143,7 +149,7 @@ async def test_who_has_no_connection_says_nothing_of_the_record(uri: str) -> Non
     async with sources() as client:
         with pytest.raises(TransientFailure) as failure:
             await fetch(client, ArchiveTypeConfiguration("M", "t", uri=uri))
-    assert failure.value.away
+    assert failure.value.no_connection
 
 
 async def test_a_source_is_away_from_the_first_failure_until_it_answers_anything() -> None:
@@ -174,7 +180,7 @@ async def test_a_port_that_speaks_no_tls_is_transient() -> None:
         uri = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/{{id}}"
         with pytest.raises(TransientFailure, match="the TLS handshake failed") as failure:
             await fetch(client, ArchiveTypeConfiguration("M", "t", uri=uri))
-        assert failure.value.away
+        assert failure.value.no_connection
 
 
 async def silence(request: Request, writer: asyncio.StreamWriter) -> None:
@@ -238,7 +244,7 @@ async def test_a_connection_that_drops_before_the_answer_is_transient(half: byte
     with pytest.raises(TransientFailure) as failure:
         await fetched(respond)
     assert (failure.value.cause, failure.value.unreachable) == ("connection closed without an answer", True)
-    assert not failure.value.spares
+    assert not failure.value.keeps_attempt
 
 
 async def test_no_failure_tells_the_address_of_the_source() -> None:

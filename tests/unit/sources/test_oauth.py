@@ -168,7 +168,7 @@ async def test_a_failure_reaches_all_who_wait_and_the_next_asks_again() -> None:
 async def test_every_failure_is_transient_and_says_why_without_secrets(reply: bytes, cause: str) -> None:
     with pytest.raises(TransientFailure) as failure:
         await get(reply, timeout=0.1)
-    assert (failure.value.cause, failure.value.unreachable, failure.value.away) == (cause, True, True)
+    assert (failure.value.cause, failure.value.unreachable, failure.value.no_connection) == (cause, True, True)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "deflate", "raw deflate", "GZIP", "identity, gzip"])

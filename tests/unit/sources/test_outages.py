@@ -18,7 +18,7 @@ DECREE = ArchiveTypeConfiguration("DecreeCreated", "t", "https://source.example/
 TAX = ArchiveTypeConfiguration("TaxAssessed", "t", "https://source.example/tax/{id}", "tax-client")
 OPEN = ArchiveTypeConfiguration("Opened", "t", "https://open.example/{id}", id="two")
 REFUSED = TransientFailure("connection refused", unreachable=True)
-GONE = TransientFailure("connection refused", unreachable=True, away=True)
+GONE = TransientFailure("connection refused", unreachable=True, no_connection=True)
 BUSY = TransientFailure("HTTP 503", throttled=True)
 START = datetime(2026, 5, 8, 7, 26, 37, tzinfo=UTC)
 
@@ -42,7 +42,7 @@ class World:
             assert raised is end  # noqa: PT017 # passed on as it is
 
     def away(self) -> list[tuple[str, ...]]:
-        return [outage.names for outage in self.outages.away()]
+        return [outage.names for outage in self.outages.current()]
 
     def said(self) -> list[tuple[str, str]]:
         return [(record.levelname, record.getMessage()) for record in self._caplog.records]
@@ -177,25 +177,25 @@ def test_how_long_it_was_away_is_easy_to_read(world: World, seconds: float, told
 
 
 def test_what_the_warning_says_can_be_asked_for_until_the_line_at_the_end(world: World) -> None:
-    assert world.outages.away() == []
+    assert world.outages.current() == []
     for _ in range(4):
         world.ask(REFUSED)
         world.now += 1
-    [outage] = world.outages.away()
+    [outage] = world.outages.current()
     assert outage.way == way_of(DECREE)
     assert (outage.since, outage.last) == (START, 1_003.0)
     assert outage.reason == "connection refused (OAuth client decree-client)"
     world.ask()
-    assert world.outages.away() == []
+    assert world.outages.current() == []
 
 
 def test_the_client_is_named_once_in_the_reason(world: World) -> None:
     cause = "token request of OAuth client decree-client refused: HTTP 401"
     for _ in range(3):
-        world.ask(TransientFailure(cause, unreachable=True, away=True))
+        world.ask(TransientFailure(cause, unreachable=True, no_connection=True))
     for _ in range(3):
         world.ask(GONE, OPEN)
-    assert [outage.reason for outage in world.outages.away()] == [cause, "connection refused"]
+    assert [outage.reason for outage in world.outages.current()] == [cause, "connection refused"]
 
 
 def test_all_archive_types_that_met_it_are_named(world: World) -> None:
@@ -222,7 +222,7 @@ def test_one_record_that_gives_an_error_is_no_outage_however_long_ago(world: Wor
 
 
 def test_a_source_that_asks_for_a_long_pause_is_away_at_once_until_the_pause_is_long_over(world: World) -> None:
-    world.ask(TransientFailure("HTTP 429", throttled=True, spares=True, retry_after=600))
+    world.ask(TransientFailure("HTTP 429", throttled=True, keeps_attempt=True, retry_after=600))
     assert world.away() == [("DecreeCreated",)]
     world.now += 600 + BREAK
     assert world.away() == [("DecreeCreated",)]
@@ -231,7 +231,7 @@ def test_a_source_that_asks_for_a_long_pause_is_away_at_once_until_the_pause_is_
 
 
 def test_a_source_that_asks_for_a_short_pause_is_not_away(world: World) -> None:
-    world.ask(TransientFailure("HTTP 429", throttled=True, spares=True, retry_after=2))
+    world.ask(TransientFailure("HTTP 429", throttled=True, keeps_attempt=True, retry_after=2))
     assert world.away() == []
     world.now += 2
     world.ask()
@@ -241,7 +241,7 @@ def test_a_source_that_asks_for_a_short_pause_is_not_away(world: World) -> None:
 
 def test_a_source_that_asks_one_reference_for_short_pauses_again_and_again_is_away(world: World) -> None:
     for _ in range(2):
-        world.ask(TransientFailure("HTTP 429", throttled=True, spares=True, retry_after=3))
+        world.ask(TransientFailure("HTTP 429", throttled=True, keeps_attempt=True, retry_after=3))
         world.now += 3
     assert world.away() == [("DecreeCreated",)]
 
@@ -253,7 +253,7 @@ def test_nobody_knows_of_a_source_that_was_not_asked_for_long(world: World) -> N
     assert world.away() == []
     for _ in range(3):
         world.ask(GONE)
-    assert world.outages.away()[0].since == START + timedelta(seconds=BREAK + 1)
+    assert world.outages.current()[0].since == START + timedelta(seconds=BREAK + 1)
     assert world.levels() == ["WARNING", "WARNING"]
 
 

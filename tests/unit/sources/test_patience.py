@@ -28,7 +28,7 @@ def clock() -> Clock:
 
 class Absences(Outages):
     def gone(self, cause: str) -> None:
-        self._ask(ONE, TransientFailure(cause, unreachable=True, away=True))
+        self._ask(ONE, TransientFailure(cause, unreachable=True, no_connection=True))
 
     def back(self, of: ArchiveTypeConfiguration = ONE, answer: Exception | None = None) -> None:
         self._ask(of, answer)

@@ -19,7 +19,7 @@ from app.db.tables import job
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.errors import TransientFailure, Unavailable
 from app.domain.readiness import COMPONENTS, Readiness
-from app.domain.system import DeadLetters, Hands
+from app.domain.system import CommandCounts, DeadLetters
 from app.sources.pacing import SourcePacers
 from app.system import overview as module
 from app.system.dead_letters import DeadLetterCounts
@@ -41,7 +41,7 @@ def overview(database: Database, **changes: Any) -> Overview:
         "readiness": Readiness(COMPONENTS),
         "catalog": LiveCatalog(Catalog((ONE,))),
         "pacers": SourcePacers(64),
-        "hands": lambda: Hands(3, 40),
+        "commands": lambda: CommandCounts(3, 40),
         "presence": Presence(database, "1.2.3"),
         "outboxes": [(TASKS, 2), (BATCHES, 2)],
     }
@@ -77,7 +77,7 @@ async def test_what_the_database_knows_is_told(database: Database) -> None:
         (other.id, "1.2.2"),
         (one.presence.id, "1.2.3"),
     ]
-    assert (state.release, state.hands) == ("1.2.3", Hands(3, 40))
+    assert (state.release, state.commands) == ("1.2.3", CommandCounts(3, 40))
 
 
 async def test_a_new_database_has_nothing_to_tell(database: Database) -> None:

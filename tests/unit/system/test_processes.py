@@ -12,12 +12,12 @@ from app.db import dialect, processes
 from app.db.database import Database
 from app.db.tables import service_process
 from app.domain.errors import Unavailable
-from app.domain.system import ProcessSeen
+from app.domain.system import KnownProcess
 from app.system import processes as module
 from app.system.processes import Presence
 
 
-async def running(database: Database) -> Sequence[ProcessSeen]:
+async def running(database: Database) -> Sequence[KnownProcess]:
     async with database.reading() as connection:
         return await processes.running(connection)
 

@@ -13,34 +13,34 @@ from app.api.auth.callers import Authenticator, IssuerOptions, KeySets, Resource
 from app.api.http import problems
 from app.api.system import endpoints as system
 from app.api.system.models import SystemView
-from app.domain.readiness import Condition
-from app.domain.system import DeadLetters, Hands, ProcessSeen, Recorded, SourceState, SystemState
+from app.domain.readiness import ComponentState
+from app.domain.system import CommandCounts, DatabaseState, DeadLetters, KnownProcess, SourceState, SystemState
 from app.system.overview import Overview
 from tests.support.edge import edge_with
 from tests.unit.api.issuer import AUDIENCE, ISSUER, NOW, Clock, FakeJwks, token
 
 READER = {"Authorization": f"Bearer {token(scope='backfilljob:read')}"}
 AT, AS_TEXT = datetime(2026, 5, 8, 7, 26, 37, 123_456, tzinfo=UTC), "2026-05-08T07:26:37.123Z"
-PROCESS = ProcessSeen(UUID(int=1), AT, AT, "1.2.3")
-RECORDED = Recorded(5, 1, DeadLetters(2, AT), "0007", 4096, [PROCESS])
+PROCESS = KnownProcess(UUID(int=1), AT, AT, "1.2.3")
+RECORDED = DatabaseState(5, 1, DeadLetters(2, AT), "0007", 4096, [PROCESS])
 
 
 class Told:
     """In the place of the overview."""
 
     def __init__(self) -> None:
-        self.recorded: Recorded | None = RECORDED
+        self.recorded: DatabaseState | None = RECORDED
 
     async def now(self) -> SystemState:
         return SystemState(
-            components=[Condition("database", AT, None), Condition("broker", AT, "away")],
+            components=[ComponentState("database", AT, None), ComponentState("broker", AT, "away")],
             sources=[
                 SourceState("M", "one", 8, 3, AT, "connection refused", AT),
                 SourceState("N", None, 8, 0, None, None, None),
             ],
-            hands=Hands(64, 900),
+            commands=CommandCounts(64, 900),
             recorded=self.recorded,
-            configuration=Condition("configuration", AT, "topic: missing"),
+            configuration=ComponentState("configuration", AT, "topic: missing"),
             release="1.2.3",
             processes=[PROCESS],
         )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.api.submission import doubts
+from app.api.submission import id_warnings
 from app.api.submission.body import parse_submission
 from app.domain.mistakes import Mistake
 
@@ -89,7 +89,7 @@ def test_places_and_lines_are_right_in_later_blocks() -> None:
 
 
 def test_memory_for_comparing_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doubts, "COMPARED", 1)
+    monkeypatch.setattr(id_warnings, "COMPARED", 1)
     found = texts("A ", "B ", "A", "B")
     assert [each for each in found if "is like" in each] == [
         "'A ' is like 'A' of archiveDataReferences[2] but for what surrounds it or cannot be seen"

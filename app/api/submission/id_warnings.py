@@ -1,4 +1,4 @@
-"""Finds ids that are probably not meant: in blanks or quotes, with unseen characters, lists, or alike but for these."""
+"""Warns of suspicious ids: blanks or quotes around them, invisible characters, separators of lists, near duplicates."""
 
 import re
 import unicodedata
@@ -11,16 +11,16 @@ from app.api.submission.scalars import BLOCK, ReferenceColumns, shown
 from app.domain.mistakes import Mistake
 
 LISTED = 20
-"""Warnings of each kind; the others are counted."""
+"""Warnings of each kind that are listed; all others are counted."""
 
 COMPARED = 100_000
-"""Doubtful ids that are kept to be compared with the others: some 20 MB."""
+"""Suspicious ids that are kept in memory to be compared with the others: about 20 MB."""
 
 _BLANKS = " \u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2008\u2009\u200a\u205f\u3000"
 _QUOTES = "\"'`´‘’‚‛“”„‟«»‹›"
 _SEPARATORS = ",;|，；、｜"
 _SEEN_AS = {"\u00a0": " ", "\u2007": " ", "\u202f": " ", "\u2011": "-"}
-"""No-break characters, and what they look like."""
+"""No-break characters, each with the character that it looks like."""
 _UNSEEN = (
     *("\u00ad", "\u034f", "\u061c", "\u115f", "\u1160", "\u180e", "\u2028", "\u2029", "\u3164", "\ufeff", "\uffa0"),
     *map(chr, (*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), *range(0xFFF9, 0xFFFC))),
@@ -38,7 +38,7 @@ _PEELED = _BLANKS + _QUOTES + _SEPARATORS
 
 
 class _Kind:
-    """The warnings of one kind. `rest` says in the plural what is wrong with those that are only counted."""
+    """The warnings of one kind. `rest` is the end of the sentence about the ids that are only counted."""
 
     def __init__(self, columns: ReferenceColumns, rest: str) -> None:
         self._columns = columns
@@ -47,7 +47,7 @@ class _Kind:
         self.listed: list[Mistake] = []
 
     def add(self, place: int, id_: str, rest: Callable[[], str] | str) -> None:
-        """`rest` is what the warning says behind the id."""
+        """`rest` is the end of the warning, after the id."""
         self._count += 1
         if len(self.listed) < LISTED:
             text = f"{shown(id_)} {rest if isinstance(rest, str) else rest()}"
@@ -58,23 +58,23 @@ class _Kind:
             yield Mistake("", None, f"{self._count - LISTED} more ids {self._rest}; the first {LISTED} are listed")
 
 
-class _Seen(NamedTuple):
+class _PlacedId(NamedTuple):
     place: int
     id: str
 
 
-def doubts(columns: ReferenceColumns) -> tuple[Mistake, ...]:
-    """A warning for each kind of doubt about an id, in the order of the lines; 20 of a kind, then how many more.
+def id_warnings(columns: ReferenceColumns) -> tuple[Mistake, ...]:
+    """The warnings in the order of the lines: up to 20 of each kind, then how many more there are.
 
-    0.1 s for a million ids without doubt, some 3 s where all are doubtful: called where the body is read.
+    Takes 0.1 s for a million plain ids, about 3 s when all are suspicious: a large body is read in its own process.
     """
     blanks = _Kind(columns, "have blanks around them")
     quotes = _Kind(columns, "have quotes around them")
     hidden = _Kind(columns, "contain characters that cannot be seen, or told from others")
     lists = _Kind(columns, "contain separators of lists")
     alike = _Kind(columns, "are like another one but for these")
-    firsts: dict[str, _Seen] = {}
-    for place, id_ in _doubtful(columns):
+    firsts: dict[str, _PlacedId] = {}
+    for place, id_ in _suspicious(columns):
         if id_[0] in _BLANKS or id_[-1] in _BLANKS:
             blanks.add(place, id_, "has blanks around it; they belong to the id")
         if id_[0] in _QUOTES or id_[-1] in _QUOTES:
@@ -89,7 +89,7 @@ def doubts(columns: ReferenceColumns) -> tuple[Mistake, ...]:
         if first is not None and first.id != id_:
             alike.add(place, id_, partial(_alike, first))
         elif first is None and core and len(firsts) < COMPARED:
-            firsts[core] = _Seen(place, id_)
+            firsts[core] = _PlacedId(place, id_)
     if firsts:
         _compare(columns, firsts, alike)
     kinds = (blanks, quotes, hidden, lists, alike)
@@ -98,32 +98,32 @@ def doubts(columns: ReferenceColumns) -> tuple[Mistake, ...]:
     return (*sorted(listed, key=lambda each: each.line or 0), *more)
 
 
-def _doubtful(columns: ReferenceColumns) -> Iterator[tuple[int, str]]:
+def _suspicious(columns: ReferenceColumns) -> Iterator[tuple[int, str]]:
     for number, block in enumerate(columns.blocks):
         text = block.decode()
         if _ANY.search(text) is None:
             continue
         for place, id_ in enumerate(text.split("\n"), number * BLOCK):
-            if _is_doubtful(id_):
+            if _is_suspicious(id_):
                 yield place, id_
 
 
-def _is_doubtful(id_: str) -> bool:
+def _is_suspicious(id_: str) -> bool:
     return id_ != "" and (id_[0] in _AROUND or id_[-1] in _AROUND or _INSIDE.search(id_) is not None)
 
 
 def _core(id_: str) -> str:
-    """The id without what is doubtful; an id without doubt is its own core."""
+    """The id without its suspicious characters; a plain id is its own core."""
     return (id_.translate(_AS_SEEN) if _A_HIDDEN.search(id_) else id_).strip(_PEELED)
 
 
-def _compare(columns: ReferenceColumns, firsts: dict[str, _Seen], alike: _Kind) -> None:
-    """Finds the ids without doubt that are the core of a doubtful one, each once: they may have many versions."""
+def _compare(columns: ReferenceColumns, firsts: dict[str, _PlacedId], alike: _Kind) -> None:
+    """Finds plain ids that are the core of a suspicious id; each once, although it may occur with many versions."""
     for number, block in enumerate(columns.blocks):
         for place, id_ in enumerate(block.decode().split("\n"), number * BLOCK):
             first = firsts.get(id_)
-            if first is not None and first.id != id_ and not _is_doubtful(id_):
-                clean = firsts[id_] = _Seen(place, id_)
+            if first is not None and first.id != id_ and not _is_suspicious(id_):
+                clean = firsts[id_] = _PlacedId(place, id_)
                 alike.add(first.place, first.id, partial(_alike, clean))
 
 
@@ -132,5 +132,5 @@ def _contains(found: str) -> str:
     return f"contains U+{ord(found):04X} {unicodedata.name(found, '')}".rstrip()
 
 
-def _alike(other: _Seen) -> str:
+def _alike(other: _PlacedId) -> str:
     return f"is like {shown(other.id)} of {REFERENCES}[{other.place}] but for what surrounds it or cannot be seen"

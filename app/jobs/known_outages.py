@@ -1,4 +1,4 @@
-"""What this process knows to be away (broker, schema registry, object store, sources), and whether work got through."""
+"""The outages that this process knows of: of broker, schema registry, object store and sources. Asks nobody."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from app.sources.pacing import SourcePacers
 from app.sources.patience import way_of
 
 SETTLED = 1.0
-"""Seconds for which nothing got through to a component before jobs wait for it: one refused call is repeated sooner."""
+"""Seconds that an outage of a component lasts before jobs wait for it: a single failed call is repeated sooner."""
 
 COMPONENTS = {
     BROKER: WaitingFor.BROKER,
@@ -25,15 +25,16 @@ COMPONENTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
-    """What jobs wait for, and when that was last found out, in seconds of the monotonic clock."""
+class KnownOutage:
+    """An outage as the jobs that wait for its end show it, and when a call last failed (seconds of the monotonic
+    clock)."""
 
     waiting: Waiting
     failed_at: float
 
 
-class Away:
-    """The memory of this process; asks nobody. Call `look` before each round of questions."""
+class KnownOutages:
+    """The present outages, for one archive type after the other. Call `refresh` before each round over the jobs."""
 
     def __init__(
         self,
@@ -43,33 +44,37 @@ class Away:
         outages: Outages,
         registry_holds_tasks: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`registry_holds_tasks`: an outage of the schema registry alone holds up nothing whose schemas are known."""
+        """`registry_holds_tasks`: whether tasks wait for the registry. Its outage holds up none whose schema ids are
+        known."""
         self._readiness = readiness
         self._catalog = catalog
         self._pacers = pacers
         self._outages = outages
         self._registry_holds_tasks = registry_holds_tasks
         self._began: dict[str, float] = {}
-        """Since when nothing gets through to a component that has a problem."""
+        """Component with a problem → since when no call to it succeeds."""
         self._ended: dict[str, float] = {}
-        """When the problem of a component was last found to be over."""
-        self._components: dict[str, Fact] = {}
-        self._facts: dict[str, Fact | None] = {}
-        """Of sources, by archive type, as far as they were asked for since the last look."""
+        """Component → when its last problem was found to be over."""
+        self._components: dict[str, KnownOutage] = {}
+        self._by_type: dict[str, KnownOutage | None] = {}
+        """Archive type → outage of its source, filled by `of_job` since the last `refresh`."""
         self.sources: Sequence[Outage] = ()
 
-    def look(self) -> None:
-        self._facts = {}
-        self.sources = self._outages.away()
-        self._components = {name: fact for name in COMPONENTS if (fact := self._component(name)) is not None}
+    def refresh(self) -> None:
+        self._by_type = {}
+        self.sources = self._outages.current()
+        self._components = {name: outage for name in COMPONENTS if (outage := self._component(name)) is not None}
 
     @property
-    def anything(self) -> bool:
+    def any(self) -> bool:
         return bool(self.sources or self._components)
 
-    def fact(self, message: str, config_id: str | None) -> Fact | None:
-        """What a job of this archive type waits for. Its source goes before the object store, which is asked after
-        it; without broker or schemas nothing is asked."""
+    def of_job(self, message: str, config_id: str | None) -> KnownOutage | None:
+        """The outage that a job of this archive type waits for.
+
+        A task needs broker and schema registry first, then its source, then the object store: the first outage in this
+        order counts.
+        """
         messages = self._components.get(BROKER) or self._components.get(SCHEMA_REGISTRY)
         store = self._components.get(OBJECT_STORE)
         if messages is not None or not self.sources:
@@ -77,7 +82,7 @@ class Away:
         return self._source(message, config_id) or store
 
     def has_got_through(self, message: str, config_id: str | None, waiting: Waiting, since: float) -> bool:
-        """Whether work of this process got through to what the job waits for, after this moment of the clock."""
+        """Whether a call of this process, made after `since`, reached what the job waits for."""
         if waiting.for_ is WaitingFor.SOURCE:
             configuration = self._configuration(message, config_id)
             return configuration is not None and self._outages.answered_since(way_of(configuration), since)
@@ -86,7 +91,7 @@ class Away:
         worked = self._readiness.worked_at(waiting.name)
         return max(worked, self._ended.get(waiting.name, worked)) > since
 
-    def _component(self, name: str) -> Fact | None:
+    def _component(self, name: str) -> KnownOutage | None:
         reason, now = self._readiness.outage(name), monotonic()
         if name == SCHEMA_REGISTRY and not self._registry_holds_tasks():
             reason = None
@@ -100,24 +105,24 @@ class Away:
         if now - began < SETTLED:
             return None
         since = datetime.now(UTC) - timedelta(seconds=now - began)
-        return Fact(Waiting(COMPONENTS[name], name, since, reason, None), self._readiness.failed_at(name))
+        return KnownOutage(Waiting(COMPONENTS[name], name, since, reason, None), self._readiness.failed_at(name))
 
-    def _source(self, message: str, config_id: str | None) -> Fact | None:
+    def _source(self, message: str, config_id: str | None) -> KnownOutage | None:
         configuration = self._configuration(message, config_id)
         if configuration is None:
             return None
-        if configuration.name not in self._facts:
-            self._facts[configuration.name] = self._fact_of(configuration)
-        return self._facts[configuration.name]
+        if configuration.name not in self._by_type:
+            self._by_type[configuration.name] = self._of_source(configuration)
+        return self._by_type[configuration.name]
 
-    def _fact_of(self, configuration: ArchiveTypeConfiguration) -> Fact | None:
+    def _of_source(self, configuration: ArchiveTypeConfiguration) -> KnownOutage | None:
         way = way_of(configuration)
         for outage in self.sources:
             if outage.way == way:
                 rest = self._pacers.of(outage.source).rest
                 next_try = datetime.now(UTC) + timedelta(seconds=rest) if rest else None
                 waiting = Waiting(WaitingFor.SOURCE, configuration.name, outage.since, outage.reason, next_try)
-                return Fact(waiting, outage.last)
+                return KnownOutage(waiting, outage.last)
         return None
 
     def _configuration(self, message: str, config_id: str | None) -> ArchiveTypeConfiguration | None:
