@@ -7,7 +7,7 @@ import resource
 import sys
 from array import array
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, BinaryIO
 
 from app import shipped
@@ -136,15 +136,9 @@ async def _received(process: asyncio.subprocess.Process) -> Parsed:
 
 def _write(parsed: Parsed, pipe: BinaryIO) -> None:
     columns = parsed.references
-    head = {
-        "message": parsed.message,
-        "topic": parsed.topic,
-        "config_id": parsed.config_id,
-        "num_of_retry": parsed.num_of_retry,
+    head = {each.name: getattr(parsed, each.name) for each in fields(Parsed) if each.name != "references"}
+    head |= {
         "lines": dict(parsed.lines),
-        "mistakes": parsed.mistakes,
-        "warnings": parsed.warnings,
-        "too_many": parsed.too_many,
         "content_hash": None if parsed.content_hash is None else parsed.content_hash.hex(),
         "count": len(columns),
         "blocks": [len(block) for block in columns.blocks],

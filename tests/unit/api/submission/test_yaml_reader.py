@@ -4,16 +4,18 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from dataclasses import fields
 
 import pytest
 
 from app.api.submission import reader as yaml_reader
-from app.api.submission.body import parse_submission
+from app.api.submission.body import Parsed, parse_submission
 from app.api.submission.reader import ReadingFailed, YamlReader
 
-BODY = b"message: M\ntopic: t\narchiveDataReferences:\n" + b"".join(
-    b"- {id: DOC-%d, version: 1}\n" % number for number in range(3000)
-)
+HEAD = b"message: M\ntopic: t\nconfig-id: c\nnum-of-retry: 2\nname: decrees\narchiveDataReferences:\n"
+"""With all keys that there are."""
+
+BODY = HEAD + b"".join(b"- {id: DOC-%d, version: 1}\n" % number for number in range(3000))
 ENDLESS = "import time; time.sleep(100)"
 
 
@@ -25,19 +27,23 @@ async def reader() -> AsyncIterator[YamlReader]:
 
 
 async def test_a_large_body_is_read_as_a_small_one(reader: YamlReader) -> None:
-    assert await reader.read(bytearray(BODY), 5000) == parse_submission(BODY, 5000)
+    read = await reader.read(bytearray(BODY), 5000)
+    assert read == parse_submission(BODY, 5000)
+    nothing = Parsed()
+    left_out = [each.name for each in fields(Parsed) if getattr(read, each.name) == getattr(nothing, each.name)]
+    assert left_out == ["mistakes", "too_many", "warnings"]
 
 
 async def test_mistakes_and_limits_of_a_large_body_come_back(reader: YamlReader) -> None:
     assert (await reader.read(bytearray(BODY), 2999)).too_many
-    assert (await reader.read(bytearray(BODY + b"- id: DOC-1\n  version: 1\n"), 5000)).mistakes[0].line == 3004
+    assert (await reader.read(bytearray(BODY + b"- id: DOC-1\n  version: 1\n"), 5000)).mistakes[0].line == 3007
 
 
 async def test_warnings_of_a_large_body_come_back_to_who_asks(reader: YamlReader) -> None:
     body = BODY + b'- id: "DOC-1 "\n  version: 1\n'
     asked = await reader.read(bytearray(body), 5000, warn=True)
     assert asked == parse_submission(body, 5000, warn=True)
-    assert [warning.line for warning in asked.warnings] == [3004, 3004]
+    assert [warning.line for warning in asked.warnings] == [3007, 3007]
     assert (await reader.read(bytearray(body), 5000)).warnings == ()
 
 
