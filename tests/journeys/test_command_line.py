@@ -205,7 +205,7 @@ def test_pause_resume_redrive_cancel(person: Person, source: Source) -> None:
 
 
 def test_watched_in_a_terminal_with_ctrl_c_and_again(person: Person, source: Source) -> None:
-    source.script(match="slow-*", delay_ms=150)
+    source.script(match="slow-*", delay_ms=400)
     source.script(match="slowly-missing-*", delay_ms=300, status=404)
     references = [*(f"slow-{number}" for number in range(400)), *(f"slowly-missing-{number}" for number in range(3))]
     job = str(uuid4())

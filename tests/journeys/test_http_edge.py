@@ -107,10 +107,9 @@ def request_head(service: Service, method: str, path: str, *lines: str) -> bytes
 
 
 def test_a_long_body_is_no_long_header(service: Service) -> None:
+    head = request_head(service, "PUT", JOB, "Content-Type: application/yaml", "Content-Length: 1000000")
     with connect(service) as connection:
-        connection.sendall(
-            request_head(service, "PUT", JOB, "Content-Type: application/yaml", "Content-Length: 1000000")
-        )
+        connection.sendall(head)
         for _ in range(20):
             connection.sendall(b"a" * 50_000)
         connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
@@ -185,16 +184,18 @@ def test_an_answer_that_needs_no_body_ends_the_connection_instead_of_reading_it(
 
 
 def test_an_upload_that_hangs_is_told_to_come_again_when_the_service_stops(tmp_path: Path) -> None:
-    with embedded(tmp_path) as service, connect(service) as connection:
-        lines = ["Content-Type: application/yaml", "Content-Length: 1000", "Expect: 100-continue"]
-        connection.sendall(request_head(service, "PUT", JOB, *lines))
-        assert connection.recv(1000).startswith(b"HTTP/1.1 100 ")
-        connection.sendall(b"message: ")
-        service.terminate()
-        status, problem = received(connection)
-        assert (status, problem["status"]) == (503, 503)
-        assert service.exit_code(timeout=10) == 0
-        assert not [line for line in service.logged() if "exception" in line or line["level"] == "ERROR"]
+    lines = ["Content-Type: application/yaml", "Content-Length: 1000", "Expect: 100-continue"]
+    with embedded(tmp_path) as service:
+        head = request_head(service, "PUT", JOB, *lines)
+        with connect(service) as connection:
+            connection.sendall(head)
+            assert connection.recv(1000).startswith(b"HTTP/1.1 100 ")
+            connection.sendall(b"message: ")
+            service.terminate()
+            status, problem = received(connection)
+            assert (status, problem["status"]) == (503, 503)
+            assert service.exit_code(timeout=10) == 0
+            assert not [line for line in service.logged() if "exception" in line or line["level"] == "ERROR"]
 
 
 def test_a_port_that_is_taken_is_said_in_one_line_and_nothing_was_opened(service: Service, tmp_path: Path) -> None:
