@@ -21,7 +21,7 @@ from tests.support.metadata_runs import DOCUMENTS, all_runs, set_paths, wait_run
 from tests.support.service import Service
 from tests.support.stored import ToStore, store_advisories
 
-ARTIFACTS, KILLS, OUTAGE = (5000, 10, 30.0) if FULL else (400, 3, 10.0)
+ARTIFACTS, KILLS, OUTAGE = (5000, 10, 30.0) if FULL else (300, 2, 10.0)
 JOB = 120
 """References of the job that archives while a run is on."""
 

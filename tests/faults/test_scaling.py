@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.faults.conftest import Scale
+from tests.faults.conftest import FULL, Scale
 from tests.faults.making import MakeArchive, references
 from tests.servers.source import Source
 from tests.support.archive_types import unversioned
@@ -21,7 +21,7 @@ def archived(service: Service) -> int:
     return sum(line["message"] == "archived" for line in service.logged())
 
 
-@pytest.mark.parametrize("end", ["SIGTERM", "SIGKILL"])
+@pytest.mark.parametrize("end", ["SIGTERM", "SIGKILL"] if FULL else ["SIGKILL"])  # SIGTERM: test_stop_under_load
 def test_a_job_goes_on_while_processes_come_and_go(
     make_archive: MakeArchive, source: Source, scale: Scale, dice: random.Random, end: str
 ) -> None:
