@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from app.api.http.json_lines import on_one_line
+from app.domain.json_lines import on_one_line
 from app.api.shapes.csv_rows import plain_row
 from app.api.shapes.moments import timestamp
 from app.domain.exact_json import read_json, write_json

@@ -8,7 +8,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from app.api.http.json_lines import on_one_line
+from app.domain.json_lines import on_one_line
 from app.api.shapes.csv_rows import csv_row
 from app.api.shapes.moments import Moment, timestamp
 from app.domain.jobs import TaskState

@@ -89,6 +89,18 @@ async def test_all_that_happens_to_a_job_is_told_in_order(core: Core, office: Of
     assert await office.relay.publish_once() == 0
 
 
+async def test_no_event_has_the_id_of_one_that_was_sent_before(core: Core, office: Office) -> None:
+    job_id = await core.submit("a")
+    for step in ("pause", "resume", "pause", "cancel"):
+        await office.relay.publish_once()
+        await getattr(control(core), step)(job_id, "Erik")
+    await office.relay.publish_once()
+    ids = [event["identity"]["idempotenceId"] for event in office.events]
+    assert (len(ids), len(set(ids))) == (6, 6)
+    numbers = [int(each.rpartition("-")[2]) for each in ids]
+    assert numbers == sorted(numbers)
+
+
 async def test_events_wait_until_the_id_of_their_schema_is_known_and_say_the_same_in_avro(
     core: Core, office: Office
 ) -> None:
