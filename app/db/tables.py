@@ -231,8 +231,8 @@ job_event = Table(
     Column("claimed_until", UtcDateTime, comment="lease of a process that is sending it"),
     sqlite_autoincrement=True,
 )
-"""The outbox of job events, in their order; deleted once the broker has acknowledged them. No id is used again: it is in
-the idempotence id of the event."""
+"""The outbox of job events, in their order; deleted once the broker has acknowledged them. No id is used again: it is
+part of the event's idempotence id."""
 
 service_process = Table(
     "service_process",
