@@ -61,6 +61,7 @@ def upgrade() -> None:
         sa.Column("traceparent", sa.String(55), nullable=True),
         sa.Column("claimed_until", UtcDateTime, nullable=True, comment="lease of a process that is sending it"),
         sa.PrimaryKeyConstraint("id", name="pk_job_event"),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "service_process",

@@ -12,6 +12,7 @@ import orjson
 
 from app.broker import Message, MessageRejected
 from app.domain.errors import Unavailable
+from app.domain.json_lines import on_one_line
 from app.domain.readiness import BROKER
 
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,240}")
@@ -103,7 +104,7 @@ def line_of(message: Message) -> bytes:
     key = message.key
     shown_key = None if key is None else (_json(key) if key[:1] == b"{" else None) or _text(key)
     shown_value = None if message.value is None else _json(message.value) or _base64(message.value)
-    return orjson.dumps({"key": shown_key, "headers": headers, "value": shown_value}, option=orjson.OPT_APPEND_NEWLINE)
+    return on_one_line(orjson.dumps({"key": shown_key, "headers": headers, "value": shown_value})) + b"\n"
 
 
 def _json(data: bytes) -> orjson.Fragment | None:

@@ -59,6 +59,11 @@ class Catalog:
     def for_message(self, message: str) -> tuple[ArchiveTypeConfiguration, ...]:
         return tuple(each for each in self.configurations if each.message_type == message)
 
+    def name_of(self, configuration: ArchiveTypeConfiguration) -> str:
+        """What people know it by: its message type, with its id where the message has several configurations."""
+        has_several = len(self.for_message(configuration.message_type)) > 1
+        return configuration.name if has_several else configuration.message_type
+
     def resolve(self, message: str, config_id: str | None) -> ArchiveTypeConfiguration:
         """The one remote-data configuration that is meant.
 

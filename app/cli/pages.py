@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from app.cli.client import Client, Params
 from app.cli.exchange import reached
@@ -18,7 +18,11 @@ PAGE = 200
 """Items of one request."""
 
 Limit = Annotated[
-    int | None, Parameter(help=f"At most so many. [default: {FIRST} in a table, all in the other formats]")
+    int | None,
+    Parameter(
+        help=f"At most so many. [default: {FIRST} in a table, all in the other formats]",
+        validator=validators.Number(gte=1),
+    ),
 ]
 
 _MEDIA_TYPES = {"csv": "text/csv", "ndjson": "application/x-ndjson"}

@@ -1,6 +1,5 @@
 """The output of commands: tables for people; JSON, YAML, CSV and NDJSON for programs."""
 
-import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -12,11 +11,9 @@ from app.cli.exact import Exact, json_text, yaml_text
 from app.cli.options import Format
 from app.cli.streams import visible
 from app.cli.tables import Narrow, drawn
+from app.domain.spreadsheets import guarded
 
 Row = dict[str, Any]
-
-_FORMULA = re.compile(r"[\x00-\x20\x7f-\xa0]*[=+\-@]")
-"""A cell that a spreadsheet would run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,5 +160,5 @@ def _guarded(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, str) and not isinstance(value, Exact):
-        return f"'{value}" if _FORMULA.match(value) else value
+        return guarded(value)
     return json_text(value)

@@ -189,7 +189,8 @@ class Cancel:
 
 
 async def cancel(connection: AsyncConnection, job_id: UUID, cancelled: Cancel) -> int | None:
-    """Fails the open tasks without a stored object; returns how many. None when the job has ended.
+    """Fails the open tasks without a stored object; returns how many. None when the job has ended, or was cancelled
+    before and has nothing left to cancel.
 
     No trace ids are written: readers compute them (`failures.trace_id_of_failed`).
 
@@ -206,7 +207,7 @@ async def cancel(connection: AsyncConnection, job_id: UUID, cancelled: Cancel) -
     }
     count = (await connection.execute(update(task).where(*open_ones).values(**failed, claimed_until=None))).rowcount
     of = await find(connection, job_id, lock=True)
-    if of is None or of.state is JobState.COMPLETED:
+    if of is None or of.state is JobState.COMPLETED or (of.cancelled_at is not None and count == 0):
         return None
     values: dict[str, Any] = {
         **_pause_ended(of, now),

@@ -229,8 +229,10 @@ job_event = Table(
     Column("payload", Text, nullable=False, comment="JSON of BackfillJobStateChangedEvent.payload"),
     Column("traceparent", String(55)),
     Column("claimed_until", UtcDateTime, comment="lease of a process that is sending it"),
+    sqlite_autoincrement=True,
 )
-"""The outbox of job events, in their order; deleted once the broker has acknowledged them."""
+"""The outbox of job events, in their order; deleted once the broker has acknowledged them. No id is used again: it is
+part of the event's idempotence id."""
 
 service_process = Table(
     "service_process",

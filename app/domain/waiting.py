@@ -18,8 +18,8 @@ class WaitingFor(StrEnum):
 class Waiting:
     """What a job waits for.
 
-    `name` is the name of the archive type for a source, else the name of the component. `reason` is the failure of the
-    last try. `next_try` is None when its time is not known.
+    `name` is the message type for a source (`<type>/<config id>` where that has several configurations), else the name
+    of the component. `reason` is the failure of the last try. `next_try` is None when its time is not known.
     """
 
     for_: WaitingFor

@@ -125,7 +125,8 @@ class JobControl:
             await _known(connection, job_id)
             now = datetime.now(UTC)
             if await jobs.cancel(connection, job_id, jobs.Cancel(who, now, message)) is None:
-                raise ImpossibleForJob("has ended")
+                ended = (await _known(connection, job_id)).state is JobState.COMPLETED
+                raise ImpossibleForJob("has ended" if ended else "is cancelled already")
             await self._history.record(connection, job_id, JobChange.CANCELLED, who, now)
             if (await _known(connection, job_id)).state is JobState.COMPLETED:
                 await self._history.record(connection, job_id, JobChange.COMPLETED, None, now)

@@ -81,6 +81,12 @@ class KnownOutages:
             return messages or store
         return self._source(message, config_id) or store
 
+    def names(self, outage: Outage) -> list[str]:
+        """Of the archive types that met it, as people know them."""
+        catalog = self._catalog.now
+        known = {each.name: catalog.name_of(each) for each in catalog.configurations}
+        return [known.get(name, name) for name in outage.names]
+
     def has_got_through(self, message: str, config_id: str | None, waiting: Waiting, since: float) -> bool:
         """Whether a call of this process, made after `since`, reached what the job waits for."""
         if waiting.for_ is WaitingFor.SOURCE:
@@ -121,7 +127,8 @@ class KnownOutages:
             if outage.way == way:
                 rest = self._pacers.of(outage.source).rest
                 next_try = datetime.now(UTC) + timedelta(seconds=rest) if rest else None
-                waiting = Waiting(WaitingFor.SOURCE, configuration.name, outage.since, outage.reason, next_try)
+                name = self._catalog.now.name_of(configuration)
+                waiting = Waiting(WaitingFor.SOURCE, name, outage.since, outage.reason, next_try)
                 return KnownOutage(waiting, outage.last)
         return None
 

@@ -141,7 +141,11 @@ class WaitingJobs:
         self._written = {job_id: at for job_id, at in self._written.items() if job_id in there}
 
     def _name_sources(self) -> None:
-        unavailable = {(name, each.client or ""): each.reason for each in self._outages.sources for name in each.names}
+        unavailable = {
+            (name, each.client or ""): each.reason
+            for each in self._outages.sources
+            for name in self._outages.names(each)
+        }
         self._readiness.sources_away = {name: reason for (name, _), reason in unavailable.items()}
         self._named |= unavailable.keys()
         for name, client in self._named:

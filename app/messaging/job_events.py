@@ -16,7 +16,7 @@ from app.db import job_events
 from app.db.database import Database
 from app.db.job_events import OwedEvent
 from app.domain.errors import Unavailable
-from app.domain.readiness import BROKER, SCHEMA_REGISTRY, Readiness
+from app.domain.readiness import BROKER, SCHEMA_REGISTRY, Readiness, topic_named
 from app.outages import note_available, note_outage
 from app.telemetry import metrics, traces
 
@@ -57,7 +57,7 @@ class JobEventRelay:
                 if await self.publish_once() >= BATCH:
                     continue
             except Unavailable as outage:
-                note_outage(self._readiness, outage)
+                note_outage(self._readiness, self._of_topic(outage))
             try:
                 await asyncio.wait_for(stop.wait(), IDLE)
             except TimeoutError:
@@ -89,12 +89,17 @@ class JobEventRelay:
             await self._database.run(lambda c: job_events.remove(c, sent))
             metrics.JOB_EVENTS_PUBLISHED.inc(len(sent))
             note_available(self._readiness, BROKER)
+            note_available(self._readiness, topic_named(self._topic))
         if left:
             await self._database.run(lambda c: job_events.release(c, left))
         for result in results:
             if isinstance(result, BaseException):
                 raise result
         return len(owed)
+
+    def _of_topic(self, outage: Unavailable) -> Unavailable:
+        """No job waits for its events: whether commands get through, their relay says."""
+        return Unavailable(topic_named(self._topic), outage.reason) if outage.component == BROKER else outage
 
     async def _send_in_order(self, events: list[OwedEvent], sent: list[int]) -> None:
         for each in events:

@@ -79,9 +79,17 @@ def failure_threshold(settings: Settings) -> FailureThreshold | None:
 
 def topics_of(settings: Settings) -> Sequence[str]:
     topic = settings.backfill.topic
-    events = [settings.archived_artifact.event_topic] if settings.archived_artifact.enabled else []
-    events += [settings.backfill.event_topic] if settings.backfill.event_topic else []
-    return [topic, dead_letter_topic(topic), *dict.fromkeys(events)]
+    return [topic, dead_letter_topic(topic), *_artifact_topics(settings), *spared_topics(settings)]
+
+
+def spared_topics(settings: Settings) -> Sequence[str]:
+    """Those without which tasks go on: of the events of jobs."""
+    topic = settings.backfill.event_topic
+    return [topic] if topic and topic not in _artifact_topics(settings) else []
+
+
+def _artifact_topics(settings: Settings) -> Sequence[str]:
+    return [settings.archived_artifact.event_topic] if settings.archived_artifact.enabled else []
 
 
 def events(settings: Settings, encoding: Encoding) -> EventOptions | None:

@@ -16,8 +16,9 @@ from app.db import dialect, migrations
 from app.db.connect import Unusable
 from app.db.database import Database, PoolerNotNamed
 from app.domain.errors import NotPrepared, StartRefused, Unavailable
-from app.domain.readiness import BROKER, DATABASE, ISSUER, OBJECT_STORE, SCHEMA_REGISTRY, Readiness
+from app.domain.readiness import BROKER, DATABASE, ISSUER, OBJECT_STORE, SCHEMA_REGISTRY, Readiness, topic_named
 from app.objectstore import ObjectStore
+from app.outages import note_outage
 from app.process.watch import Probe
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,8 @@ class Probes:
     prepare_database: Callable[[], Awaitable[None]]
     schemas: Probe | None = None
     """The probe of the schema registry, where there is one."""
+    spared: Sequence[str] = ()
+    """Those of `topics` that no job waits for, once all were there."""
 
     def by_component(self) -> dict[str, Probe]:
         """Each returns where the component is as it should be, and raises Unavailable where not."""
@@ -59,6 +62,12 @@ class Probes:
 
     async def look_at_topics(self) -> None:
         missing = await self.broker.missing_topics(self.topics)
+        if self.readiness.has_seen(BROKER):
+            for topic in (each for each in missing if each in self.spared):
+                if self.readiness.outage(topic_named(topic)) is None:  # who sends to it may have said more
+                    why = "it is missing; create it, or set create-topics"
+                    note_outage(self.readiness, Unavailable(topic_named(topic), why))
+            missing = [topic for topic in missing if topic not in self.spared]
         if missing:
             raise Unavailable(BROKER, f"missing topic: {', '.join(missing)}; create it, or set create-topics")
 

@@ -223,6 +223,7 @@ def _probes(parts: Parts, key_sets: KeySets, prepare_database: Callable[[], Awai
         parts.readiness,
         prepare_database,
         None if parts.schemas is None else probe_of_schemas(parts.schemas, parts.encoding),
+        adapters.spared_topics(parts.settings),
     ).by_component()
 
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from app.catalog.archive_types import Catalog
 from app.catalog.live import LiveCatalog
 from app.db import dead_letters, dialect, due, jobs, occupancy, processes
 from app.db.database import Database
 from app.db.outbox import Outbox
-from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.errors import Unavailable
 from app.domain.readiness import Readiness
 from app.domain.system import CommandCounts, DatabaseState, KnownProcess, SourceState, SystemState
@@ -41,7 +41,7 @@ class Overview:
         recorded = await self._recorded()
         return SystemState(
             components=self.readiness.conditions,
-            sources=sources_of(self.catalog.now.configurations, self.pacers),
+            sources=sources_of(self.catalog.now, self.pacers),
             commands=self.commands(),
             recorded=recorded,
             configuration=self.readiness.configuration,
@@ -87,12 +87,12 @@ class Overview:
             return None
 
 
-def sources_of(configurations: Sequence[ArchiveTypeConfiguration], pacers: SourcePacers) -> list[SourceState]:
+def sources_of(catalog: Catalog, pacers: SourcePacers) -> list[SourceState]:
     """Each source with each OAuth client, in the order of the configurations."""
     named: dict[Way, list[str]] = {}
-    for each in configurations:
+    for each in catalog.configurations:
         if each.is_remote_data:
-            named.setdefault(way_of(each), []).append(each.name)
+            named.setdefault(way_of(each), []).append(catalog.name_of(each))
     return [_source(", ".join(names), way, pacers) for way, names in named.items()]
 
 

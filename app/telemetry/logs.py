@@ -28,6 +28,8 @@ REPEAT_SECONDS = 30.0
 _BEARER = re.compile(r"(bearer|basic) +[\w.~+/=-]{8,}", re.IGNORECASE)
 _USER_INFO = re.compile(r"://([^/\s:@\"]*):([^/\s@\"]*)@")
 _SECRET_NAME = re.compile(r"password|secret|authorization|token", re.IGNORECASE)
+_ENDS = str.maketrans({"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"})
+"""Ends of lines for many readers of logs, escaped as JSON does."""
 _PLAIN_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 
@@ -82,7 +84,7 @@ class JsonFormatter(OrjsonFormatter):
 
     @override
     def format(self, record: LogRecord) -> str:
-        return blot_out(super().format(_without_secrets(record)))
+        return _on_one_line(blot_out(super().format(_without_secrets(record))))
 
 
 class TextFormatter(logging.Formatter):
@@ -101,7 +103,11 @@ class TextFormatter(logging.Formatter):
         shown = logging.makeLogRecord(vars(record))
         shown.name = record.name.removeprefix("app.")
         shown.extras = f" ({extras})" if extras else ""
-        return blot_out(super().format(shown))
+        return _on_one_line(blot_out(super().format(shown)))
+
+
+def _on_one_line(text: str) -> str:
+    return text if text.isascii() else text.translate(_ENDS)
 
 
 class HoldBackRepeats(logging.Filter):

@@ -25,6 +25,7 @@ NAMES = [
     "SharedArchivedArtifactVersionCreatedEvent",
     "ProcessIdMessageKey",
     "BackfillMetadataCommand",
+    "BackfillJobStateChangedEvent",
 ]
 NOW = datetime(2026, 11, 22, 7, 28, 37, 294_000, tzinfo=UTC)
 JOB = uuid4()
@@ -46,6 +47,15 @@ STORED = StoredArtifact(
     retain_until=None,
     metadata=(("foo-bar", "v1"), ("empty", "")),
 )
+CHANGE = {
+    "jobId": str(JOB),
+    "messageName": "DocCreated",
+    "change": "completed",
+    "state": "completed",
+    "result": "partially-succeeded",
+    "counts": {"total": 4, "open": 0, "succeeded": 3, "failed": 1},
+    "by": None,
+}
 
 
 def schema(name: str) -> Any:
@@ -71,7 +81,8 @@ def built(reference: Reference) -> list[tuple[str, dict[str, Any]]]:
     )
     key = messages.event_key(JOB)
     batch = messages.backfill_metadata_command(JOB, 2**31 - 1, "SYS", "pas", NOW, uuid4())
-    return list(zip(NAMES, [command, event, key, batch], strict=True))
+    change = messages.job_state_changed_event(CHANGE, 3, "SYS", "pas", NOW, uuid4())
+    return list(zip(NAMES, [command, event, key, batch, change], strict=True))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -55,6 +55,14 @@ def test_an_exception_stays_on_its_line() -> None:
     assert "ValueError: line\nbreak" in json.loads(line)["exception"]
 
 
+@pytest.mark.parametrize("style", ["json", "text"])
+def test_a_line_is_one_for_every_reader(style: str) -> None:
+    stream = configured(PAS_LOG_FORMAT=style)
+    logging.getLogger("app.jobs").info("archived \x85", extra={"reference": "\u2028ä\u2029"})
+    [line] = stream.getvalue().splitlines()
+    assert "\\u2028ä\\u2029" in line
+
+
 def test_text_is_short_and_names_the_extra_fields() -> None:
     stream = configured(PAS_LOG_FORMAT="text")
     logging.getLogger("app.jobs").warning("waiting", extra={"component": "broker"})

@@ -6,12 +6,13 @@ from typing import Any
 
 import orjson
 
-from app.api.http.json_lines import on_one_line
-from app.api.shapes.csv_rows import guarded, plain_row
+from app.api.shapes.csv_rows import plain_row
 from app.api.shapes.moments import timestamp
 from app.domain.exact_json import read_json, write_json
 from app.domain.extraction import ValueKind, searchable
+from app.domain.json_lines import on_one_line
 from app.domain.search import FoundArtifact, FoundValue
+from app.domain.spreadsheets import guarded
 
 HEAD = (
     "id",

@@ -11,9 +11,9 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-from app.api.http.json_lines import on_one_line
 from app.api.http.problems import try_later
 from app.domain.errors import Unavailable
+from app.domain.json_lines import on_one_line
 from app.domain.readiness import Readiness
 
 V = TypeVar("V")

@@ -127,7 +127,7 @@ async def resume(caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> JobView:
 )
 async def cancel(caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> JobView:
     """Open references that are not stored fail with `cancelled by <who>`; stored ones are still announced, then the job
-    is completed. 409 if the job has ended."""
+    is completed. 409 if the job has ended or is cancelled."""
     async with edge.changes.one():
         return await _shown(job_id, edge.job_control.cancel(job_id, caller.called))
 

@@ -42,7 +42,7 @@ class WaitingView(BaseModel):
     name: Annotated[
         str,
         Field(
-            description="for a source the archive type, `<message>/<config id>` where it has an id; else the component"
+            description="for a source the message type, `<type>/<config id>` where that has several; else the component"
         ),
     ]
     since: Annotated[Moment, Field(description="beginning of the outage")]

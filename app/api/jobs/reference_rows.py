@@ -8,10 +8,10 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from app.api.http.json_lines import on_one_line
 from app.api.shapes.csv_rows import csv_row
 from app.api.shapes.moments import Moment, timestamp
 from app.domain.jobs import TaskState
+from app.domain.json_lines import on_one_line
 from app.domain.references import ReferenceStatus
 
 _CAMEL = ConfigDict(alias_generator=to_camel, populate_by_name=True)

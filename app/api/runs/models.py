@@ -7,8 +7,8 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from app.api.http.json_lines import on_one_line
 from app.api.shapes.moments import Moment
+from app.domain.json_lines import on_one_line
 from app.domain.runs import Mode, Run, RunState
 from app.metadata.control import DryRun, TriedArtifact, estimated_end
 from app.metadata.wanted import WantedRun

@@ -28,7 +28,10 @@ def read_started_cursor(text: str | None) -> tuple[datetime, UUID] | None:
         begin = datetime.fromisoformat(started)
         if begin.tzinfo is None:
             raise ValueError
-        return begin.astimezone(UTC), UUID(id_)
+        place = begin.astimezone(UTC), UUID(id_)
+        if started_cursor(*place) != text:  # base64 is read over what does not belong to it
+            raise ValueError
+        return place
     except (ValueError, OverflowError):
         raise _bad_cursor() from None
 

@@ -101,6 +101,12 @@ class TestFiles:
             }
         ]
 
+    async def test_a_line_is_one_for_every_reader(self, broker: Broker, tmp_path: Path) -> None:
+        value = '{"a": "x\u2028\u2029\x85"}'
+        await broker.send(Message("events", "\u2028".encode(), value.encode(), []))
+        [line] = (tmp_path / "topics" / "events.jsonl").read_text().splitlines()
+        assert json.loads(line) == {"key": "\u2028", "headers": {}, "value": json.loads(value)}
+
     @pytest.mark.parametrize(
         ("key", "value", "shown"),
         [

@@ -116,6 +116,13 @@ def test_a_table_asks_for_no_more_than_it_shows_and_says_that_there_is_more(fake
     assert "more than these 1" in done.err
 
 
+def test_a_limit_below_1_is_wrong_usage(fake: Fake) -> None:
+    for number in ("0", "-1"):
+        done = fake.run("jobs", "list", "--limit", number)
+        assert (done.code, fake.requests) == (2, [])
+        assert "--limit" in done.err
+
+
 def test_pages_are_asked_for_until_the_end(fake: Fake) -> None:
     pages = {None: ({"jobId": "a"}, "1"), "1": ({"jobId": "b"}, "2"), "2": ({"jobId": "c"}, None)}
 

@@ -54,14 +54,14 @@ def test_one_line_of_ndjson_is_one_line_to_every_reader(capsys: pytest.CaptureFi
 def test_csv_joins_names_and_guards_what_a_spreadsheet_would_run(capsys: pytest.CaptureFixture[str]) -> None:
     items = [
         {"id": "=1+1", "waiting": None, "counts": {"open": 1}, "rate": read_json("-1.50")},
-        {"id": " \t@a", "waiting": {"for": "source"}, "counts": {"open": 2}, "rate": None},
+        {"id": "\u2003＝a", "waiting": {"for": "source"}, "counts": {"open": 2}, "rate": None},
     ]
     rows(items, (), "csv")
     shown = list(csv.reader(io.StringIO(capsys.readouterr().out, newline="")))
     assert shown == [
         ["id", "waitingFor", "countsOpen", "rate"],
         ["'=1+1", "", "1", "-1.50"],
-        ["' \t@a", "source", "2", ""],
+        ["'\u2003＝a", "source", "2", ""],
     ]
 
 

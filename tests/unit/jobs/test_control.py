@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import update
 
-from app.db import waiting
+from app.db import tasks, waiting
 from app.db.tables import job_progress
 from app.domain.errors import NoArchiveData, PermanentFailure
 from app.domain.jobs import FailureThreshold, JobFilter, JobKind, JobResult, JobState, TaskId, TaskState
@@ -53,6 +53,22 @@ async def test_a_job_that_has_ended_cannot_be_steered(core: Core, what: str) -> 
     await core.archive(job_id)
     with pytest.raises(ImpossibleForJob, match="the job has ended"):
         await steer(core, what, job_id)
+
+
+async def test_what_is_cancelled_cannot_be_cancelled_again_though_a_stored_reference_is_still_announced(
+    core: Core,
+) -> None:
+    job_id = await core.submit("stored", "open")
+    note = [(TaskId(job_id, 0), stored_artifact())]
+    await core.database.run(lambda c: tasks.note(c, note))
+    control = JobControl(core.database, HISTORY, core.on_due)
+    first = await control.cancel(job_id, "Erik")
+    assert (first.job.state, first.job.open, first.job.failed) == (JobState.OPEN, 1, 1)
+    with pytest.raises(ImpossibleForJob, match="the job is cancelled already"):
+        await control.cancel(job_id, "Dora")
+    view = await control.view(job_id)
+    assert (view.job.cancelled_by, view.job.cancelled_at) == ("Erik", first.job.cancelled_at)
+    assert [(each.what, each.by) for each in view.actions] == [("cancelled", "Erik")]
 
 
 async def test_what_is_paused_cannot_be_paused_and_what_is_not_cannot_be_resumed(core: Core) -> None:
@@ -128,7 +144,6 @@ async def test_what_is_stored_stays_open_after_a_cancel_and_can_only_succeed(cor
     job = (await steer(core, "cancel", job_id)).job
     assert (job.state, job.open, job.failed, job.cancelled) == (JobState.OPEN, 1, 1, 1)
     assert [each.state for each in await core.tasks(job_id)] == [TaskState.OPEN, TaskState.FAILED]
-    assert (await steer(core, "cancel", job_id)).job.open == 1
     await core.archive(job_id)
     assert (await steer(core, "view", job_id)).job.result is JobResult.PARTIALLY_SUCCEEDED
     assert len(core.events()) == 1

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -117,7 +118,7 @@ async def test_whatever_the_source_answers_nobody_waits_for_it(core: Core, one: 
     assert await of(core, job_id) is None
 
 
-async def test_jobs_of_other_sources_go_on_and_a_configuration_is_named_with_its_id(core: Core, one: Node) -> None:
+async def test_jobs_of_other_sources_go_on(core: Core, one: Node) -> None:
     core.catalog.now = Catalog((configuration(), OTHER))
     here = await core.submit("a")
     there = await core.submit("b", message="TaxAssessed")
@@ -125,8 +126,21 @@ async def test_jobs_of_other_sources_go_on_and_a_configuration_is_named_with_its
     await one.look()
     found = await of(core, there)
     assert found is not None
-    assert (found.name, found.reason) == ("TaxAssessed/two", "connection refused (OAuth client tax-client)")
+    assert (found.name, found.reason) == ("TaxAssessed", "connection refused (OAuth client tax-client)")
     assert await of(core, here) is None
+
+
+async def test_a_source_is_named_with_the_id_of_its_configuration_where_its_message_has_several(
+    core: Core, one: Node
+) -> None:
+    core.catalog.now = Catalog((replace(OTHER, id="one", uri="https://else/{id}"), OTHER))
+    job_id = await core.submit("b", message="TaxAssessed", config_id="two")
+    await one.ask(REFUSED, IN_A_ROW, OTHER)
+    await one.look()
+    found = await of(core, job_id)
+    assert found is not None
+    assert found.name == "TaxAssessed/two"
+    assert one.readiness.sources_away.keys() == {"TaxAssessed/two"}
 
 
 async def test_the_first_process_that_gets_through_clears_what_another_one_wrote(
@@ -369,20 +383,20 @@ async def test_of_several_outages_the_one_that_comes_first_on_the_way_is_told(co
 async def test_health_metrics_and_log_say_the_same(core: Core, one: Node, caplog: pytest.LogCaptureFixture) -> None:
     core.catalog.now = Catalog((configuration(), OTHER))
     await core.submit("b", message="TaxAssessed")
-    away = 'pas_source_unavailable{archive_type="TaxAssessed/two",client="tax-client"}'
+    away = 'pas_source_unavailable{archive_type="TaxAssessed",client="tax-client"}'
     waits = 'pas_jobs_waiting{for="source"}'
     await one.ask(REFUSED, IN_A_ROW, OTHER)
     await one.look()
     page = generate_latest(metrics.REGISTRY).decode()
     assert f"{away} 1.0" in page
     assert f"{waits} 1.0" in page
-    assert one.readiness.problems["source TaxAssessed/two"] == "connection refused (OAuth client tax-client)"
+    assert one.readiness.problems["source TaxAssessed"] == "connection refused (OAuth client tax-client)"
     await one.ask(of=OTHER)
     await one.look()
     page = generate_latest(metrics.REGISTRY).decode()
     assert f"{away} 0.0" in page
     assert f"{waits} 0.0" in page
-    assert "source TaxAssessed/two" not in one.readiness.problems
+    assert "source TaxAssessed" not in one.readiness.problems
     assert next(record.levelname for record in caplog.records if "the source of" in record.getMessage()) == "WARNING"
 
 

@@ -1,5 +1,6 @@
 """What happens to jobs is told as events: in order, at least once, and never without the change."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +24,7 @@ from app.messaging.job_events import JobEventRelay
 from tests.support.contracts import assert_fits
 from tests.support.core import DORA, HISTORY, Core, opened_core
 from tests.support.schema_registry import client_of, refused, schema_registry
-from tests.unit.messaging.fakes import FakeBroker
+from tests.unit.messaging.fakes import FakeBroker, until
 
 
 class Office:
@@ -86,6 +87,18 @@ async def test_all_that_happens_to_a_job_is_told_in_order(core: Core, office: Of
         assert dict(message.headers)["traceparent"].startswith(b"00-0af7651916cd43dd8448eb211c80319c-")
     assert len({event["identity"]["idempotenceId"] for event in office.events}) == 5
     assert await office.relay.publish_once() == 0
+
+
+async def test_no_event_has_the_id_of_one_that_was_sent_before(core: Core, office: Office) -> None:
+    job_id = await core.submit("a")
+    for step in ("pause", "resume", "pause", "cancel"):
+        await office.relay.publish_once()
+        await getattr(control(core), step)(job_id, "Erik")
+    await office.relay.publish_once()
+    ids = [event["identity"]["idempotenceId"] for event in office.events]
+    assert (len(ids), len(set(ids))) == (6, 6)
+    numbers = [int(each.rpartition("-")[2]) for each in ids]
+    assert numbers == sorted(numbers)
 
 
 async def test_events_wait_until_the_id_of_their_schema_is_known_and_say_the_same_in_avro(
@@ -170,6 +183,22 @@ async def test_an_event_that_cannot_be_sent_is_sent_later_with_its_id_and_others
     office.refused = set()
     await office.relay.publish_once()
     assert office.told(stuck) == [("submitted", "Dora"), ("paused", "Erik")]
+
+
+async def test_events_that_cannot_be_sent_are_told_as_a_problem_of_their_topic_for_which_no_job_waits(
+    core: Core, office: Office
+) -> None:
+    job_id, stop = await core.submit("a"), asyncio.Event()
+    office.refused = {job_id}
+    running = asyncio.create_task(office.relay.run(stop))
+    await until(lambda: office.readiness.outage("topic job-events"))
+    assert office.readiness.problems["topic job-events"] == "it is away"
+    assert office.readiness.outage(BROKER) is None
+    office.refused = set()
+    await until(lambda: not office.readiness.outage("topic job-events"))
+    stop.set()
+    await running
+    assert office.told(job_id) == [("submitted", "Dora")]
 
 
 async def test_two_processes_do_not_send_at_once_and_one_that_died_is_made_up_for(core: Core, office: Office) -> None:

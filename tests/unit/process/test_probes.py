@@ -1,5 +1,6 @@
 """Each component is told by its own state, also while another one is away."""
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from app.broker.encoding import Encoding
 from app.domain.errors import Unavailable
-from app.domain.readiness import DATABASE, OBJECT_STORE, SCHEMA_REGISTRY, Readiness
+from app.domain.readiness import BROKER, DATABASE, OBJECT_STORE, SCHEMA_REGISTRY, Readiness
 from app.process.probes import Probes, probe_of_schemas
 from app.process.watch import Probe
 from tests.support.schema_registry import client_of, refused, schema_registry
@@ -60,6 +61,35 @@ def test_only_where_there_is_a_registry_it_is_looked_at() -> None:
         return set(probes.by_component())
 
     assert components(look) - components(None) == {SCHEMA_REGISTRY}
+
+
+class Topics:
+    """A broker that lacks some topics."""
+
+    def __init__(self, *missing: str) -> None:
+        self.missing = missing
+
+    async def missing_topics(self, topics: Sequence[str]) -> list[str]:
+        return [topic for topic in topics if topic in self.missing]
+
+
+async def test_a_topic_that_no_job_waits_for_is_named_alone_once_the_broker_was_seen() -> None:
+    nothing: Any = SimpleNamespace()
+    broker: Any = Topics("job-events")
+    readiness = Readiness((BROKER,))
+    probes = Probes(
+        ["commands", "job-events"], [], nothing, broker, nothing, nothing, nothing, readiness, nothing,
+        spared=("job-events",),
+    )  # fmt: skip
+    with pytest.raises(Unavailable, match="missing topic: job-events; create it"):
+        await probes.look_at_topics()
+    readiness.probe_succeeded(BROKER)
+    for _ in range(2):
+        await probes.look_at_topics()
+        assert readiness.problems == {"topic job-events": "it is missing; create it, or set create-topics"}
+    broker.missing = ("job-events", "commands")
+    with pytest.raises(Unavailable, match="missing topic: commands; create it"):
+        await probes.look_at_topics()
 
 
 @pytest.mark.parametrize(("store_is_away", "told"), [(True, OBJECT_STORE), (False, DATABASE)])

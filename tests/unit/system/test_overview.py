@@ -125,7 +125,7 @@ async def test_a_role_that_may_not_ask_for_the_size_gets_all_else(
 
 
 def test_each_source_is_listed_with_each_client_and_the_names_of_its_archive_types() -> None:
-    found = sources_of([ONE, OTHER, PAYLOAD, ALSO, OPEN], SourcePacers(64))
+    found = sources_of(Catalog((ONE, OTHER, PAYLOAD, ALSO, replace(OPEN, id="x"))), SourcePacers(64))
     assert [(each.name, each.client) for each in found] == [("M, M/c", "one"), ("N", "two"), ("O", None)]
     assert {(each.limit, each.in_flight, each.rest_until, each.last_failure) for each in found} == {(8, 0, None, None)}
 
@@ -135,12 +135,12 @@ async def test_a_source_that_failed_says_why_when_and_how_long_it_rests() -> Non
     pacer = pacers.of("https://source.example:443")
     before = datetime.now(UTC)
     async with pacer.attempt("two"):
-        [_, second] = sources_of([ONE, OTHER], pacers)
+        [_, second] = sources_of(Catalog((ONE, OTHER)), pacers)
         assert second.in_flight == 1
     with pytest.raises(TransientFailure):
         async with pacer.attempt("one"):
             raise TransientFailure("HTTP 429", throttled=True, retry_after=60)
-    failed, other, elsewhere = sources_of([ONE, OTHER, OPEN], pacers)
+    failed, other, elsewhere = sources_of(Catalog((ONE, OTHER, OPEN)), pacers)
     assert failed.last_failure == "HTTP 429"
     assert failed.last_failure_at is not None
     assert before <= failed.last_failure_at <= datetime.now(UTC)

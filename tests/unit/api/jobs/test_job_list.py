@@ -68,6 +68,15 @@ async def test_filters_that_are_not_known_are_refused(api: JobApp, query: str) -
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+async def test_a_cursor_that_somebody_has_garbled_is_refused(api: JobApp, three: list[UUID]) -> None:
+    cursor = (await api.client.get("/api/jobs?limit=1")).json()["next"]
+    assert len(await listed(api, f"cursor={cursor}")) == 2
+    junk = (f"{cursor[:5]}!{cursor[5:]}", f"{cursor}%20", f"{cursor}AAAA")
+    for garbled in (*junk, cursor[:-4], cursor.lower(), "x", "é"):
+        answer = await api.client.get(f"/api/jobs?cursor={garbled}")
+        assert (answer.status_code, answer.json()["errors"][0]["path"]) == (400, "cursor"), garbled
+
+
 async def test_a_job_shows_its_name_who_did_what_and_its_retries(api: JobApp, three: list[UUID]) -> None:
     job_id = three[1]
     retry = "88dbb65f-9634-4685-bc86-17b72d715d3e"

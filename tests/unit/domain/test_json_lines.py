@@ -7,8 +7,8 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.api.http.json_lines import on_one_line
 from app.api.runs.models import dry_run_json
+from app.domain.json_lines import on_one_line
 from app.metadata.control import DryRun, TriedArtifact
 
 texts = st.text(
