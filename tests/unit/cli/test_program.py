@@ -65,7 +65,8 @@ def test_help_loads_nothing_that_takes_time() -> None:
 
 
 def test_what_is_looked_for_would_be_found() -> None:
-    assert loaded(SERVER, "serve", "--config", "no-such-file") == ",".join(SERVER)
+    by_the_service = [name for name in SERVER if name != "aiokafka"]  # that only where it talks to Kafka
+    assert loaded(SERVER, "serve", "--config", "no-such-file") == ",".join(by_the_service)
 
 
 def test_help_names_all_commands(run: Callable[..., Done]) -> None:
