@@ -18,6 +18,7 @@ from app.db.tables import FAILED, NO_DATA, OUTSTANDING, WAITING, failure_cause, 
 from app.db.tasks import from_json
 from app.domain.artifacts import StoredArtifact
 from app.domain.causes import cause_id, cause_of
+from app.domain.errors import STEP_READ, STEP_STORE
 from app.domain.jobs import Reference, TaskState
 from app.domain.references import ObjectOf, ReferenceStatus, Wanted
 
@@ -28,6 +29,9 @@ MOST = 10_000_000
 """More references than any job has."""
 
 _ATTEMPTS = re.compile(r"\((\d+) attempts?\)$")
+
+_ANSWERED = (STEP_READ, STEP_STORE, "Archive data ", "Unknown archive data schema ")
+"""How messages begin of tasks that failed after their source had answered."""
 
 _ALL = select(
     task.c.position,
@@ -185,7 +189,7 @@ def _status(
         message=row.message,
         cause=names.get(row.cause) or cause_of(row.message) if failed else None,
         trace_id=trace_id_of_failed(row.trace_id, job_id, row.reference_key) if failed else row.trace_id,
-        attempts=max(row.attempts, _attempts(row.message) if failed else 0),
+        attempts=_attempts(row.attempts, stored, row.message if failed else None),
         published_at=row.published_at,
         no_data_count=row.no_data_count,
         no_data_at=row.no_data_at,
@@ -208,7 +212,14 @@ def _object(stored: StoredArtifact, row: Record | None) -> ObjectOf:
     )
 
 
-def _attempts(message: str | None) -> int:
-    """The attempts that the message names. The task row only has those before the task was last put back."""
-    found = _ATTEMPTS.search(message or "")
-    return int(found[1]) if found else 0
+def _attempts(kept: int, stored: StoredArtifact | None, message: str | None) -> int:
+    """How often the source was asked for the record, as far as that is known; `message` is that of a failure.
+
+    The task row has the attempts before the task was last put back. A document that came, or an answer that failed the
+    task, is one more; a message that names the number of attempts knows better.
+    """
+    named = _ATTEMPTS.search(message or "")
+    if named:
+        return max(kept, int(named[1]))
+    answered = message is not None and message.startswith(_ANSWERED) and "(unreachable for " not in message
+    return kept + 1 if stored is not None or answered else kept

@@ -52,7 +52,7 @@ class ReferenceView(BaseModel):
     version: int | None
     state: TaskState
     error: ErrorView | None
-    attempts: Annotated[int, Field(description="attempts that failed transiently, as far as they were kept")]
+    attempts: Annotated[int, Field(description="how often its source was asked for it, as far as that was kept")]
     published_at: Annotated[Moment | None, Field(description="when its command was last published")]
     no_data: NoDataView | None
     stored_at: Moment | None

@@ -53,7 +53,7 @@ REFERENCE: dict[str, Any] = {
     "version": 1,
     "state": "succeeded",
     "error": None,
-    "attempts": 0,
+    "attempts": 1,
     "publishedAt": "2026-05-08T07:26:37.140Z",
     "noData": None,
     "storedAt": "2026-05-08T07:26:38.001Z",

@@ -49,7 +49,7 @@ SHOWN: list[dict[str, Any]] = [
         "version": None,
         "state": "succeeded",
         "error": None,
-        "attempts": 0,
+        "attempts": 1,
         "publishedAt": None,
         "noData": None,
         "storedAt": AT,
@@ -138,7 +138,7 @@ async def test_csv_has_all_pages_with_nested_names_joined(api: JobApp, monkeypat
     ]
     assert head == list(HEAD)
     stored = ["1", "archive", "PSF/OsvRecord/68/688d/v0", "v", "0" * 64, "4711", ""]
-    assert rows[0] == ["0", "ref-0", "", "succeeded", "", "", "", "0", "", "", "", AT, AT, *stored]
+    assert rows[0] == ["0", "ref-0", "", "succeeded", "", "", "", "1", "", "", "", AT, AT, *stored]
     error = [READ + "HTTP 503 (4 attempts)", READ + "HTTP 503", "0" * 31 + "1"]
     assert rows[1] == ["1", "ref-1", "", "failed", *error, "4", "", "", "", "", AT, *[""] * 7]
     assert rows[2][9:11] == ["1", AT]
@@ -193,3 +193,24 @@ async def test_what_cannot_be_is_400_and_an_unknown_job_is_404(api: JobApp) -> N
         only_write = {"Authorization": f"Bearer {token(scope='backfilljob:write')}"}
         assert (await api.get(f"{job_id}/references", **headers, **only_write)).status_code == 403
     assert (await api.get(f"{job_id}/references?cursor=2147483647")).json() == {"items": [], "next": None}
+
+
+@pytest.mark.parametrize(
+    ("message", "attempts"),
+    [
+        (READ + "HTTP 404", 1),
+        (READ + "HTTP 503 (4 attempts)", 4),
+        (READ + "read timed out after 5s (1 attempt)", 1),
+        (READ + "connection refused (unreachable for 1h)", 0),
+        ("Archive data does not match schema PSF/OsvRecord version 1: $.id: is missing", 1),
+        ("Unknown archive data schema PSF/Osv version 1", 1),
+        ("Failed storing artifact: a tag is too long", 1),
+        ("Unknown archive type configuration M", 0),
+        ("cancelled by Dora", 0),
+    ],
+)
+async def test_attempts_say_how_often_the_source_was_asked(api: JobApp, message: str, attempts: int) -> None:
+    job_id = await insert_job(api.database, 1)
+    await api.settle(failed(job_id, 0, message))
+    (shown,) = (await api.shown(f"{job_id}/references"))["items"]
+    assert shown["attempts"] == attempts
