@@ -154,7 +154,8 @@ class WaitingJobs:
     def _count(self, found: Sequence[OpenJob], begin: dict[Waiting, list[UUID]], end: Sequence[UUID]) -> None:
         waits = {job.id: job.waiting.for_ for job in found if job.waiting is not None}
         waits |= {job_id: news.for_ for news, job_ids in begin.items() for job_id in job_ids}
-        counts = Counter(for_ for job_id, for_ in waits.items() if job_id not in set(end))
+        ended = set(end)
+        counts = Counter(for_ for job_id, for_ in waits.items() if job_id not in ended)
         for for_ in WaitingFor:
             metrics.JOBS_WAITING.labels(for_).set(counts[for_])
 

@@ -84,7 +84,7 @@ class JobEventRelay:
         ]
         sent: list[int] = []
         results = await asyncio.gather(*(self._send_in_order(each, sent) for each in of_jobs), return_exceptions=True)
-        left = [each.id for each in owed if each.id not in set(sent)]
+        left = sorted({each.id for each in owed}.difference(sent))
         if sent:
             await self._database.run(lambda c: job_events.remove(c, sent))
             metrics.JOB_EVENTS_PUBLISHED.inc(len(sent))

@@ -10,6 +10,8 @@ from app.domain.waiting import WaitingFor
 
 Waits = Literal["true", "false", "source", "objectstore", "broker", "schema-registry"]
 
+_WAITS: dict[str, bool | WaitingFor] = {"true": True, "false": False, **{str(each): each for each in WaitingFor}}
+
 
 async def _wanted(
     state: Annotated[JobState | None, Query(description="only jobs in this state")] = None,
@@ -32,14 +34,13 @@ async def _wanted(
         Waits | None, Query(description="only jobs that wait (`true`), do not (`false`), or wait for this")
     ] = None,
 ) -> JobFilter:
-    waits = {"true": True, "false": False}.get(waiting) if waiting in ("true", "false") else None
     return JobFilter(
         state=state,
         result=result,
         message=message,
         kind=kind,
         started_by=started_by,
-        waiting=waits if waiting is None or waits is not None else WaitingFor(waiting),
+        waiting=None if waiting is None else _WAITS[waiting],
     )
 
 
