@@ -7,7 +7,7 @@ from uuid import uuid4
 from app.archiver.fetch import PutBackTask
 from app.broker import Broker, Message, MessageRejected
 from app.broker.encoding import JSON, Encoder
-from app.broker.messages import archived_artifact_event, event_key
+from app.broker.messages import Publisher, archived_artifact_event, event_key
 from app.domain.artifacts import ArchiveTask, StoredArtifact
 from app.domain.errors import STEP_ANNOUNCE, task_message
 from app.domain.readiness import BROKER, SCHEMA_REGISTRY, Readiness
@@ -20,11 +20,10 @@ REFUSED_PAUSE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class EventOptions:
-    """The topic of the event and its publisher; `system` is a part of the event's variant."""
+    """The topic of the event, its publisher, and the encoders of its key and value."""
 
     topic: str
-    system: str
-    service: str
+    publisher: Publisher
     key: Encoder = JSON
     value: Encoder = JSON
 
@@ -41,16 +40,7 @@ async def announce(
         traces.start(f"publish {options.topic}", "producer", parent) as span,
         metrics.SEND_EVENT.time(),
     ):
-        event = archived_artifact_event(
-            stored,
-            task.reference,
-            task.id.job_id,
-            task.idempotence_id,
-            options.system,
-            options.service,
-            datetime.now(UTC),
-            uuid4(),
-        )
+        event = archived_artifact_event(stored, task, options.publisher, datetime.now(UTC), uuid4())
         for encoder in (options.key, options.value):
             if not encoder.is_ready:
                 await through_outages(readiness, SCHEMA_REGISTRY, encoder.prepare)

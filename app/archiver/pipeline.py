@@ -63,31 +63,34 @@ class Metadata(Protocol):
         """The values of a stored object; None when the object cannot be read. Waits through outages."""
 
 
+@dataclass(frozen=True, slots=True)
+class ArchiverParts:
+    """What the steps of a task need of the process."""
+
+    catalog: LiveCatalog
+    registry: Registry
+    fetcher: Fetcher
+    objects: ObjectStore
+    broker: Broker
+    records: Records
+    readiness: Readiness
+    metadata: Metadata
+
+
 class Archiver:
     """The steps of a task in their order, and the one answer that they end with."""
 
-    def __init__(
-        self,
-        options: ArchiverOptions,
-        catalog: LiveCatalog,
-        registry: Registry,
-        fetcher: Fetcher,
-        objects: ObjectStore,
-        broker: Broker,
-        records: Records,
-        readiness: Readiness,
-        metadata: Metadata,
-    ) -> None:
+    def __init__(self, options: ArchiverOptions, parts: ArchiverParts) -> None:
         self._options = options
-        self._catalog = catalog
-        self._registry = registry
-        self._fetcher = fetcher
-        self._objects = objects
-        self._broker = broker
-        self._records = records
-        self._readiness = readiness
-        self._metadata = metadata
-        self._schema_files = SchemaFiles(objects)
+        self._catalog = parts.catalog
+        self._registry = parts.registry
+        self._fetcher = parts.fetcher
+        self._objects = parts.objects
+        self._broker = parts.broker
+        self._records = parts.records
+        self._readiness = parts.readiness
+        self._metadata = parts.metadata
+        self._schema_files = SchemaFiles(parts.objects)
 
     async def archive(self, task: ArchiveTask, on_stored: Callable[[], None], still_wanted: StillWanted) -> None:
         """Returns once the answer is recorded. May be repeated, and cancelled: then the task is put back.

@@ -6,12 +6,13 @@ that one model serves both encodings.
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from app.domain.artifacts import StoredArtifact
+from app.domain.artifacts import ArchiveTask, StoredArtifact
 from app.domain.identity import command_idempotence_id, event_idempotence_id, hash_of_text
 from app.domain.jobs import Reference
+from app.domain.tasks import OwedTask
 
 COMMAND_TYPE = "CreateArtifactCommand"
 COMMAND_TYPE_VERSION = "1.0.1"
@@ -31,30 +32,27 @@ _MILLISECOND = timedelta(milliseconds=1)
 Json = dict[str, Any]
 
 
-def create_artifact_command(
-    job_id: UUID,
-    reference: Reference,
-    message: str,
-    topic: str,
-    system: str,
-    service: str,
-    now: datetime,
-    message_id: UUID,
-) -> Json:
+class Publisher(NamedTuple):
+    """The sender that a message names."""
+
+    system: str
+    service: str
+
+
+def create_artifact_command(task: OwedTask, publisher: Publisher, now: datetime, message_id: UUID) -> Json:
     """The command that archives one reference of a job.
 
-    `message` and `topic` are the job's; `system` and `service` are the settings `backfill.system-name` and
-    `.service-name`. Sent again, the command keeps its idempotence id, whatever `message_id` and `now` are.
+    Sent again, the command keeps its idempotence id, whatever `message_id` and `now` are.
     """
-    job = str(job_id)
+    job, reference = str(task.job_id), task.reference
     return {
         "identity": {
             "id": str(message_id),
-            "idempotenceId": command_idempotence_id(job_id, reference),
+            "idempotenceId": command_idempotence_id(task.job_id, reference),
             "created": epoch_millis(now),
         },
         "type": {"name": COMMAND_TYPE, "version": COMMAND_TYPE_VERSION, "variant": None},
-        "publisher": {"system": system, "service": service},
+        "publisher": {"system": publisher.system, "service": publisher.service},
         "references": {
             "archiveData": {
                 "type": "archiveData",
@@ -62,21 +60,19 @@ def create_artifact_command(
                 "referenceVersion": reference.version,
             }
         },
-        "payload": {"jobId": job, "messageName": message, "topicName": topic},
+        "payload": {"jobId": job, "messageName": task.message, "topicName": task.topic},
         "processId": job,
         "commandVersion": COMMAND_VERSION,
     }
 
 
-def backfill_metadata_command(
-    run_id: UUID, batch: int, system: str, service: str, now: datetime, message_id: UUID
-) -> Json:
+def backfill_metadata_command(run_id: UUID, batch: int, publisher: Publisher, now: datetime, message_id: UUID) -> Json:
     """The command for one batch of a metadata run; the same envelope, without a reference."""
     run = str(run_id)
     return {
         "identity": {"id": str(message_id), "idempotenceId": f"{run}-{batch}", "created": epoch_millis(now)},
         "type": {"name": RUN_COMMAND_TYPE, "version": RUN_COMMAND_TYPE_VERSION, "variant": None},
-        "publisher": {"system": system, "service": service},
+        "publisher": {"system": publisher.system, "service": publisher.service},
         "references": {},
         "payload": {"runId": run, "batch": batch},
         "processId": run,
@@ -85,34 +81,27 @@ def backfill_metadata_command(
 
 
 def archived_artifact_event(
-    stored: StoredArtifact,
-    reference: Reference,
-    job_id: UUID,
-    command_id: str,
-    system: str,
-    service: str,
-    now: datetime,
-    event_id: UUID,
+    stored: StoredArtifact, task: ArchiveTask, publisher: Publisher, now: datetime, event_id: UUID
 ) -> Json:
-    """The event that an artifact was archived, with the place of the artifact.
+    """The event that the artifact of `task` was archived, with the place of the artifact.
 
-    `command_id` is the idempotence id of the command. `system` is the setting `archivedartifact.system-name`: as in the
-    Java service it is the publisher's system and makes the variant, `<system>_<schema>`. `service` is
-    `jeap.messaging.kafka.service-name`. The type's own system is the one that the source named.
+    As in the Java service, the publisher's system also makes the variant, `<system>_<schema>`. The type's own system is
+    the one that the source named.
     """
+    reference = task.reference
     version = reference.version
     return {
         "identity": {
             "eventId": str(event_id),
-            "idempotenceId": event_idempotence_id(command_id),
+            "idempotenceId": event_idempotence_id(task.idempotence_id),
             "created": epoch_millis(now),
         },
         "type": {
             "name": EVENT_TYPE,
             "version": EVENT_TYPE_VERSION,
-            "variant": f"{system}_{stored.schema}",
+            "variant": f"{publisher.system}_{stored.schema}",
         },
-        "publisher": {"system": system, "service": service},
+        "publisher": {"system": publisher.system, "service": publisher.service},
         "references": {
             "archivedArtifact": {
                 "type": "archivedArtifact",
@@ -140,13 +129,13 @@ def archived_artifact_event(
             "expiration": {"days": stored.expiration_days},
             "metadata": [{"name": name, "value": value} for name, value in stored.metadata],
         },
-        "processId": str(job_id),
+        "processId": str(task.id.job_id),
         "domainEventVersion": DOMAIN_EVENT_VERSION,
     }
 
 
 def job_state_changed_event(
-    payload: Json, number: int, system: str, service: str, changed_at: datetime, event_id: UUID
+    payload: Json, number: int, publisher: Publisher, changed_at: datetime, event_id: UUID
 ) -> Json:
     """The event that something happened to a job; `payload` says what, and how the job stood then.
 
@@ -160,7 +149,7 @@ def job_state_changed_event(
             "created": epoch_millis(changed_at),
         },
         "type": {"name": JOB_EVENT_TYPE, "version": JOB_EVENT_TYPE_VERSION, "variant": None},
-        "publisher": {"system": system, "service": service},
+        "publisher": {"system": publisher.system, "service": publisher.service},
         "references": {},
         "payload": payload,
         "processId": job,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, select
@@ -12,23 +12,14 @@ from app.db.metadata_tables import run
 from app.db.outbox import IDS, ItemId
 from app.db.tables import job, task
 from app.domain.jobs import Reference
-
-
-class OwedTask(NamedTuple):
-    """A task whose command is to be sent, with the fields of its job."""
-
-    id: ItemId
-    reference: Reference
-    message: str
-    topic: str
-    traceparent: str | None
+from app.domain.tasks import OwedTask
 
 
 async def owed_tasks(connection: AsyncConnection, items: Sequence[ItemId]) -> list[OwedTask]:
     """The tasks of these items, at least one, in any order."""
     rows = await connection.execute(_owed_tasks(connection.dialect.name), IDS.bind(connection, items))
     return [
-        OwedTask(ItemId(job_id, position), Reference(reference_id, version), *of_job)
+        OwedTask(job_id, position, Reference(reference_id, version), *of_job)
         for job_id, position, reference_id, version, *of_job in rows
     ]
 

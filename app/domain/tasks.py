@@ -1,4 +1,4 @@
-"""Tasks as their commands find them, and the answers to a task: an outcome, no data yet, or put back."""
+"""Tasks as they are owed and as their commands find them, and the answers: an outcome, no data yet, or put back."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,18 @@ from typing import NamedTuple
 from uuid import UUID
 
 from app.domain.artifacts import ArchivedArtifact, StoredArtifact
-from app.domain.jobs import TaskId, TaskState
+from app.domain.jobs import Reference, TaskId, TaskState
+
+
+class OwedTask(NamedTuple):
+    """A task whose command is to be sent, with the fields of its job."""
+
+    job_id: UUID
+    position: int
+    reference: Reference
+    message: str
+    topic: str
+    traceparent: str | None = None
 
 
 class TaskKey(NamedTuple):

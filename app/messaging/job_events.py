@@ -11,7 +11,7 @@ import orjson
 
 from app.broker import Broker, Message
 from app.broker.encoding import JSON, Encoder
-from app.broker.messages import job_state_changed_event, job_state_changed_key
+from app.broker.messages import Publisher, job_state_changed_event, job_state_changed_key
 from app.db import job_events
 from app.db.database import Database
 from app.db.job_events import OwedEvent
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class JobEventRelay:
-    """`system` and `service` are the publisher named in the events."""
+    """`publisher` is the sender named in the events."""
 
     def __init__(
         self,
@@ -39,14 +39,14 @@ class JobEventRelay:
         broker: Broker,
         readiness: Readiness,
         topic: str,
-        publisher: tuple[str, str],
+        publisher: Publisher,
         encoder: Encoder = JSON,
     ) -> None:
         self._database = database
         self._broker = broker
         self._readiness = readiness
         self._topic = topic
-        self._system, self._service = publisher
+        self._publisher = publisher
         self._encoder = encoder
         self._waits_for_schema = False
 
@@ -104,9 +104,7 @@ class JobEventRelay:
     async def _send_in_order(self, events: list[OwedEvent], sent: list[int]) -> None:
         for each in events:
             with traces.start(f"publish {self._topic}", "producer", each.traceparent) as span:
-                event = job_state_changed_event(
-                    orjson.loads(each.payload), each.id, self._system, self._service, each.at, uuid4()
-                )
+                event = job_state_changed_event(orjson.loads(each.payload), each.id, self._publisher, each.at, uuid4())
                 headers = [("traceparent", span.traceparent.encode())]
                 value = self._encoder.encode(event)
                 await self._broker.send(Message(self._topic, job_state_changed_key(each.job_id), value, headers))

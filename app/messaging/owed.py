@@ -9,11 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.broker import Message
 from app.broker.encoding import JSON, Encoder
-from app.broker.messages import backfill_metadata_command, command_key, create_artifact_command, run_key
+from app.broker.messages import Publisher, backfill_metadata_command, command_key, create_artifact_command, run_key
 from app.db import commands
-from app.db.commands import OwedTask
 from app.db.outbox import BATCHES, TASKS, ItemId, Outbox
 from app.domain.identity import reference_key, trace_id_of
+from app.domain.tasks import OwedTask
 
 
 class Owed(NamedTuple):
@@ -45,28 +45,25 @@ class Commands(Protocol):
 
 
 class CreateArtifactCommands:
-    """One command for each task. `system` and `service` are the sender named in the command."""
+    """One command for each task."""
 
     box = TASKS
     name = "CreateArtifactCommand"
 
-    def __init__(self, topic: str, system: str, service: str, encoder: Encoder = JSON) -> None:
+    def __init__(self, topic: str, publisher: Publisher, encoder: Encoder = JSON) -> None:
         self.encoder = encoder
         self._topic = topic
-        self._system = system
-        self._service = service
+        self._publisher = publisher
 
     async def load(self, connection: AsyncConnection, items: Sequence[ItemId]) -> list[Owed]:
         now = datetime.now(UTC)
         return [self._owed(each, now) for each in await commands.owed_tasks(connection, items)]
 
     def _owed(self, each: OwedTask, now: datetime) -> Owed:
-        job_id, reference = each.id.owner_id, each.reference
-        command = create_artifact_command(
-            job_id, reference, each.message, each.topic, self._system, self._service, now, uuid4()
-        )
-        message = Message(self._topic, command_key(reference), self.encoder.encode(command))
-        return Owed(each.id, message, each.traceparent, trace_id_of(job_id, reference_key(reference)))
+        command = create_artifact_command(each, self._publisher, now, uuid4())
+        message = Message(self._topic, command_key(each.reference), self.encoder.encode(command))
+        trace_id = trace_id_of(each.job_id, reference_key(each.reference))
+        return Owed(ItemId(each.job_id, each.position), message, each.traceparent, trace_id)
 
 
 class BackfillMetadataCommands:
@@ -75,18 +72,17 @@ class BackfillMetadataCommands:
     box = BATCHES
     name = "BackfillMetadataCommand"
 
-    def __init__(self, topic: str, system: str, service: str, encoder: Encoder = JSON) -> None:
+    def __init__(self, topic: str, publisher: Publisher, encoder: Encoder = JSON) -> None:
         self.encoder = encoder
         self._topic = topic
-        self._system = system
-        self._service = service
+        self._publisher = publisher
 
     async def load(self, connection: AsyncConnection, items: Sequence[ItemId]) -> list[Owed]:
         traces = await commands.traces_of_runs(connection, {item.owner_id for item in items})
         now = datetime.now(UTC)
         owed = []
         for item in items:
-            command = backfill_metadata_command(item.owner_id, item.position, self._system, self._service, now, uuid4())
+            command = backfill_metadata_command(item.owner_id, item.position, self._publisher, now, uuid4())
             sent = Message(self._topic, run_key(item.owner_id, item.position), self.encoder.encode(command))
             owed.append(Owed(item, sent, traces.get(item.owner_id)))
         return owed

@@ -12,7 +12,7 @@ from app.archiver.describe import Target
 from app.broker import Broker
 from app.broker.embedded import EmbeddedBroker
 from app.broker.encoding import JSON, Encoder, Encoding
-from app.broker.messages import COMMAND_TYPE, EVENT_KEY_TYPE, EVENT_TYPE, JOB_EVENT_TYPE, RUN_COMMAND_TYPE
+from app.broker.messages import COMMAND_TYPE, EVENT_KEY_TYPE, EVENT_TYPE, JOB_EVENT_TYPE, RUN_COMMAND_TYPE, Publisher
 from app.broker.registry import RegistryHttp, RegistryOptions, SchemaRegistry
 from app.domain.archive_types import ArchiveDataType
 from app.domain.forecast import Price
@@ -57,14 +57,18 @@ def encoding_of(settings: Settings, registry: SchemaRegistry | None) -> Encoding
 def commands(settings: Settings, encoding: Encoding) -> CreateArtifactCommands:
     backfill = settings.backfill
     encoder = encoding.of(backfill.topic, COMMAND_TYPE, of_tasks=True)
-    return CreateArtifactCommands(backfill.topic, backfill.system_name, backfill.service_name, encoder)
+    return CreateArtifactCommands(backfill.topic, _sender(settings), encoder)
 
 
 def run_commands(settings: Settings, encoding: Encoding) -> BackfillMetadataCommands:
     backfill = settings.backfill
     # a schema that nobody needs is neither registered nor missed
     encoder = encoding.of(backfill.topic, RUN_COMMAND_TYPE) if settings.metadata_backfill.enabled else JSON
-    return BackfillMetadataCommands(backfill.topic, backfill.system_name, backfill.service_name, encoder)
+    return BackfillMetadataCommands(backfill.topic, _sender(settings), encoder)
+
+
+def _sender(settings: Settings) -> Publisher:
+    return Publisher(settings.backfill.system_name, settings.backfill.service_name)
 
 
 def run_options(settings: Settings) -> RunOptions:
@@ -98,11 +102,18 @@ def events(settings: Settings, encoding: Encoding) -> EventOptions | None:
     topic = settings.archived_artifact.event_topic
     return EventOptions(
         topic=topic,
-        system=settings.archived_artifact.system_name,
-        service=settings.kafka.service_name or settings.backfill.service_name,
+        publisher=Publisher(settings.archived_artifact.system_name, _service_of_events(settings)),
         key=encoding.of(topic, EVENT_KEY_TYPE, of_tasks=True),
         value=encoding.of(topic, EVENT_TYPE, of_tasks=True),
     )
+
+
+def publisher_of_job_events(settings: Settings) -> Publisher:
+    return Publisher(settings.backfill.system_name, _service_of_events(settings))
+
+
+def _service_of_events(settings: Settings) -> str:
+    return settings.kafka.service_name or settings.backfill.service_name
 
 
 def job_event_encoder(settings: Settings, encoding: Encoding) -> Encoder:

@@ -15,7 +15,7 @@ from app.api.http.concurrency import CHANGES, PREFLIGHTS, ConcurrencyLimit
 from app.api.http.event_streams import EventStreams
 from app.api.submission.reader import YamlReader
 from app.archiver.fetch import Fetcher
-from app.archiver.pipeline import Archiver, ArchiverOptions
+from app.archiver.pipeline import Archiver, ArchiverOptions, ArchiverParts
 from app.archiver.preflight import Preflights
 from app.archiver.records import Records
 from app.archiver.resolve import source_of
@@ -321,14 +321,16 @@ def _command_loop(parts: Parts, relay: Relay, metadata: MetadataBackfill) -> Com
             settings.object_storage.object_lock_enabled,
             adapters.events(settings, parts.encoding),
         ),
-        parts.catalog,
-        parts.registry,
-        Fetcher(parts.sources, backfill.retry_backoff, backfill.source_patience),
-        parts.objects,
-        parts.broker,
-        records,
-        readiness,
-        parts.extractor,
+        ArchiverParts(
+            catalog=parts.catalog,
+            registry=parts.registry,
+            fetcher=Fetcher(parts.sources, backfill.retry_backoff, backfill.source_patience),
+            objects=parts.objects,
+            broker=parts.broker,
+            records=records,
+            readiness=readiness,
+            metadata=parts.extractor,
+        ),
     )
     handler = CreateArtifactHandler(
         records,
@@ -362,12 +364,12 @@ def _relay(parts: Parts) -> Relay:
 
 
 def _job_events(parts: Parts) -> JobEventRelay | None:
-    backfill, kafka = parts.settings.backfill, parts.settings.kafka
-    if not backfill.event_topic:
+    topic = parts.settings.backfill.event_topic
+    if not topic:
         return None
-    publisher = (backfill.system_name, kafka.service_name or backfill.service_name)
+    publisher = adapters.publisher_of_job_events(parts.settings)
     encoder = adapters.job_event_encoder(parts.settings, parts.encoding)
-    return JobEventRelay(parts.database, parts.broker, parts.readiness, backfill.event_topic, publisher, encoder)
+    return JobEventRelay(parts.database, parts.broker, parts.readiness, topic, publisher, encoder)
 
 
 def _run_relay(

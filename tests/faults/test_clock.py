@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from app.broker import Message
+from app.broker.messages import Publisher
 from app.db import tasks
 from app.db.database import Database
 from app.domain.jobs import TaskId
@@ -49,7 +50,7 @@ def relay_of(database: Database, clock: Clock) -> tuple[Relay, Taking]:
         database,
         broker,  # type: ignore[arg-type] # only `send` is asked for
         Readiness(()),
-        CreateArtifactCommands("commands", "psf", "pas"),
+        CreateArtifactCommands("commands", Publisher("psf", "pas")),
         RelayOptions(window=1000, redelivery_after=3600),
         Clocks(clock.now, lambda: clock.steady),
     )

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import event, text
 
+from app.broker.messages import Publisher
 from app.db import causes, clock_repair, failures, jobs, migrations, outbox, references, reports, tasks, waiting
 from app.db.database import Database
 from app.domain.artifacts import ArchivedArtifact
@@ -103,7 +104,7 @@ def succeeded(task: TaskId) -> Outcome:
 
 async def test_no_hot_statement_scans_tasks_or_artifacts(url: str, large: UUID) -> None:
     database, plans = Database(url), Plans()
-    commands = CreateArtifactCommands("commands", "psf", "pas")
+    commands = CreateArtifactCommands("commands", Publisher("psf", "pas"))
     box = outbox.TASKS
     try:
         with plans.of(database):

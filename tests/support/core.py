@@ -15,10 +15,10 @@ from sqlalchemy import select
 from app.archiver.announce import EventOptions
 from app.archiver.describe import Target
 from app.archiver.fetch import Fetcher
-from app.archiver.pipeline import Archiver, ArchiverOptions, Metadata
+from app.archiver.pipeline import Archiver, ArchiverOptions, ArchiverParts, Metadata
 from app.archiver.records import Records
 from app.broker.embedded import EmbeddedBroker
-from app.broker.messages import create_artifact_command
+from app.broker.messages import Publisher, create_artifact_command
 from app.catalog.archive_types import Catalog
 from app.catalog.live import LiveCatalog
 from app.catalog.registry import Registry
@@ -34,6 +34,7 @@ from app.domain.identity import content_hash, reference_key
 from app.domain.jobs import FailureThreshold, Reference
 from app.domain.mistakes import Mistake
 from app.domain.readiness import BROKER, DATABASE, OBJECT_STORE, Readiness
+from app.domain.tasks import OwedTask
 from app.jobs.submit import Accepted, Submissions, Submitter
 from app.messaging.create_artifact import CreateArtifactHandler
 from app.messaging.dispatch import Answer, Received
@@ -48,6 +49,7 @@ from tests.support.tampered import Life, Tampered
 MESSAGE, TOPIC, BUCKET, COMMANDS, EVENTS = "DocCreated", "docs", "archive", "commands", "events"
 DORA = Submitter("Dora", "0042", "dora", "Dora", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 HISTORY = JobHistory(publishes=True)
+ARCHIVED = EventOptions(EVENTS, Publisher("PSF", "pas"))
 JSON_SCHEMA = b'{"type": "object", "required": ["title"], "properties": {"title": {"type": "string"}}}'
 
 
@@ -161,11 +163,11 @@ class Core:
         """Of all tasks, in order, whether or not they were published."""
         found = await self.rows(select(task).where(task.c.job_id == job_id).order_by(task.c.position))
         now = datetime.now(UTC)
-        references = [Reference(row.reference_id, row.reference_version) for row in found]
-        return [
-            Received(create_artifact_command(job_id, each, MESSAGE, TOPIC, "psf", "pas", now, uuid4()), None)
-            for each in references
+        owed = [
+            OwedTask(job_id, row.position, Reference(row.reference_id, row.reference_version), MESSAGE, TOPIC)
+            for row in found
         ]
+        return [Received(create_artifact_command(each, Publisher("psf", "pas"), now, uuid4()), None) for each in owed]
 
     async def rows(self, statement: Any) -> Sequence[Any]:
         async with self.database.reading() as connection:
@@ -227,15 +229,17 @@ class Process:
         self.metadata = Tampered(extractor, self.life)
         self.records = Records(cast("Database", self.database), self.readiness, HISTORY, self._on_settled, threshold)
         self.archiver = Archiver(
-            ArchiverOptions(target or Target(BUCKET), locks, EventOptions(EVENTS, "PSF", "pas") if announces else None),
-            core.catalog,
-            core.registry,
-            Fetcher(cast("Any", core.source), retry_backoff=0.0001, patience=3600),
-            cast("Any", self.objects),
-            cast("Any", self.broker),
-            self.records,
-            self.readiness,
-            cast("Metadata", self.metadata),
+            ArchiverOptions(target or Target(BUCKET), locks, ARCHIVED if announces else None),
+            ArchiverParts(
+                catalog=core.catalog,
+                registry=core.registry,
+                fetcher=Fetcher(cast("Any", core.source), retry_backoff=0.0001, patience=3600),
+                objects=cast("Any", self.objects),
+                broker=cast("Any", self.broker),
+                records=self.records,
+                readiness=self.readiness,
+                metadata=cast("Metadata", self.metadata),
+            ),
         )
         self.handler = CreateArtifactHandler(self.records, self.archiver, lambda _: "", max_attempts)
 

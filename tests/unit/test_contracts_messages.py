@@ -14,9 +14,11 @@ import yaml
 
 from app.broker import codec, messages
 from app.broker.encoding import AvroEncoder
-from app.domain.artifacts import StoredArtifact
+from app.broker.messages import Publisher
+from app.domain.artifacts import ArchiveTask, StoredArtifact
 from app.domain.identity import command_idempotence_id, hash_of_text
-from app.domain.jobs import Reference
+from app.domain.jobs import Reference, TaskId
+from app.domain.tasks import OwedTask
 from tests.unit.broker.golden import commands, events, value_of
 
 CONTRACTS = Path(__file__).resolve().parents[2] / "contracts" / "messages"
@@ -58,6 +60,9 @@ CHANGE = {
 }
 
 
+PUBLISHER = Publisher("SYS", "pas")
+
+
 def schema(name: str) -> Any:
     return json.loads((CONTRACTS / f"{name}.schema.json").read_text())
 
@@ -68,20 +73,13 @@ def avro(name: str) -> Any:
 
 def built(reference: Reference) -> list[tuple[str, dict[str, Any]]]:
     command_id = command_idempotence_id(JOB, reference)
-    command = messages.create_artifact_command(JOB, reference, "DocCreated", "docs", "SYS", "pas", NOW, uuid4())
-    event = messages.archived_artifact_event(
-        STORED,
-        reference,
-        JOB,
-        command_id,
-        "SYS",
-        "pas",
-        NOW,
-        uuid4(),
-    )
+    owed = OwedTask(JOB, 0, reference, "DocCreated", "docs")
+    command = messages.create_artifact_command(owed, PUBLISHER, NOW, uuid4())
+    task = ArchiveTask(TaskId(JOB, 0), reference, "DocCreated", None, NOW, 0, 4, command_id, "1" * 32)
+    event = messages.archived_artifact_event(STORED, task, PUBLISHER, NOW, uuid4())
     key = messages.event_key(JOB)
-    batch = messages.backfill_metadata_command(JOB, 2**31 - 1, "SYS", "pas", NOW, uuid4())
-    change = messages.job_state_changed_event(CHANGE, 3, "SYS", "pas", NOW, uuid4())
+    batch = messages.backfill_metadata_command(JOB, 2**31 - 1, PUBLISHER, NOW, uuid4())
+    change = messages.job_state_changed_event(CHANGE, 3, PUBLISHER, NOW, uuid4())
     return list(zip(NAMES, [command, event, key, batch, change], strict=True))
 
 

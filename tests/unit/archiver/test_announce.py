@@ -13,7 +13,7 @@ from app import outages
 from app.archiver.announce import EventOptions, announce
 from app.broker import Message
 from app.broker.encoding import Encoding
-from app.broker.messages import EVENT_TYPE
+from app.broker.messages import EVENT_TYPE, Publisher
 from app.domain.artifacts import ArchiveTask
 from app.domain.errors import Unavailable
 from app.domain.jobs import Reference, TaskId
@@ -26,7 +26,7 @@ PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 TASK = ArchiveTask(
     TaskId(JOB, 0), Reference("doc"), "M", None, datetime(2026, 1, 1, tzinfo=UTC), 0, 4, "command", "1" * 32
 )
-OPTIONS = EventOptions("events", "PSF", "pas")
+OPTIONS = EventOptions("events", Publisher("PSF", "pas"))
 
 
 class Sent:

@@ -9,13 +9,14 @@ import pytest
 from app.archiver.announce import REFUSED_PAUSE, EventOptions, announce
 from app.archiver.fetch import PutBackTask
 from app.broker import Broker, Message, MessageRejected
+from app.broker.messages import Publisher
 from app.domain.artifacts import ArchiveTask
 from app.domain.errors import Unavailable
 from app.domain.jobs import Reference, TaskId
 from app.domain.readiness import BROKER, UNWATCHED, Readiness
 from tests.support.rows import stored_artifact
 
-OPTIONS = EventOptions("archived", "PSF", "pas")
+OPTIONS = EventOptions("archived", Publisher("PSF", "pas"))
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 

@@ -19,7 +19,7 @@ FRAME = b"\0\0\0\0\7"
 
 
 def command() -> dict[str, Any]:
-    return messages.backfill_metadata_command(RUN, 7, "PSF", "pas", datetime.now(UTC), uuid4())
+    return messages.backfill_metadata_command(RUN, 7, messages.Publisher("PSF", "pas"), datetime.now(UTC), uuid4())
 
 
 def avro(message: dict[str, Any]) -> bytes:

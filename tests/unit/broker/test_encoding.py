@@ -12,9 +12,10 @@ from app.broker import codec, messages
 from app.broker.encoding import JSON, AvroEncoder, Encoding
 from app.broker.framing import NO_REGISTRY, SchemaNeeded, contract
 from app.broker.registry import SchemaRegistry
-from app.domain.artifacts import StoredArtifact
+from app.domain.artifacts import ArchiveTask, StoredArtifact
 from app.domain.errors import InvalidMessage, Unavailable
-from app.domain.jobs import Reference
+from app.domain.jobs import Reference, TaskId
+from app.domain.tasks import OwedTask
 from tests.support.schema_registry import FakeRegistry, client_of, refused, schema_registry
 from tests.unit.broker.golden import commands, events, schemas_registered, value_of
 
@@ -97,12 +98,14 @@ async def test_a_command_made_from_the_captured_values_has_the_captured_bytes(
     value = value_of(record)
     data, payload = value["references"]["archiveData"], value["payload"]
     made = messages.create_artifact_command(
-        UUID(payload["jobId"]),
-        Reference(data["referenceId"], data["referenceVersion"]),
-        payload["messageName"],
-        payload["topicName"],
-        value["publisher"]["system"],
-        value["publisher"]["service"],
+        OwedTask(
+            UUID(payload["jobId"]),
+            0,
+            Reference(data["referenceId"], data["referenceVersion"]),
+            payload["messageName"],
+            payload["topicName"],
+        ),
+        messages.Publisher(value["publisher"]["system"], value["publisher"]["service"]),
         datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=value["identity"]["created"]),
         UUID(value["identity"]["id"]),
     )
@@ -139,13 +142,11 @@ async def test_an_event_made_from_the_captured_values_has_the_captured_bytes(
     )
     version = artifact["version"]
     command_id = value["identity"]["idempotenceId"].removeprefix("CreateArtifactCommand_").removesuffix("-event")
+    reference = Reference(artifact["referenceId"], None if version is None else int(version))
     made = messages.archived_artifact_event(
         stored,
-        Reference(artifact["referenceId"], None if version is None else int(version)),
-        job_id,
-        command_id,
-        value["publisher"]["system"],
-        value["publisher"]["service"],
+        ArchiveTask(TaskId(job_id, 0), reference, "M", None, now, 0, 4, command_id, "1" * 32),
+        messages.Publisher(value["publisher"]["system"], value["publisher"]["service"]),
         now + timedelta(milliseconds=value["identity"]["created"]),
         UUID(value["identity"]["eventId"]),
     )

@@ -8,9 +8,10 @@ import pytest
 
 from app.broker import messages
 from app.broker.codec import encode
-from app.domain.artifacts import StoredArtifact
+from app.domain.artifacts import ArchiveTask, StoredArtifact
 from app.domain.identity import hash_of_text
-from app.domain.jobs import Reference
+from app.domain.jobs import Reference, TaskId
+from app.domain.tasks import OwedTask
 from tests.unit.broker.golden import commands, events, value_of
 
 
@@ -24,12 +25,14 @@ def test_a_command_is_what_the_java_service_sent(record: dict[str, Any]) -> None
     data = expected["references"]["archiveData"]
 
     built = messages.create_artifact_command(
-        UUID(expected["payload"]["jobId"]),
-        Reference(data["referenceId"], data["referenceVersion"]),
-        expected["payload"]["messageName"],
-        expected["payload"]["topicName"],
-        "PEER",
-        "peer-pas",
+        OwedTask(
+            UUID(expected["payload"]["jobId"]),
+            0,
+            Reference(data["referenceId"], data["referenceVersion"]),
+            expected["payload"]["messageName"],
+            expected["payload"]["topicName"],
+        ),
+        messages.Publisher("PEER", "peer-pas"),
         when(expected),
         UUID(expected["identity"]["id"]),
     )
@@ -62,14 +65,14 @@ def test_an_event_is_what_the_java_service_sent(record: dict[str, Any]) -> None:
         metadata=tuple((entry["name"], entry["value"]) for entry in expected["payload"]["metadata"]),
     )
     version = artifact["version"]
+    reference = Reference(artifact["referenceId"], None if version is None else int(version))
+    task_id = TaskId(UUID(expected["processId"]), 0)
+    task = ArchiveTask(task_id, reference, "M", None, when(expected), 0, 4, command_id, "1" * 32)
 
     built = messages.archived_artifact_event(
         stored,
-        Reference(artifact["referenceId"], None if version is None else int(version)),
-        UUID(expected["processId"]),
-        command_id,
-        "PEER",
-        "peer-pas",
+        task,
+        messages.Publisher("PEER", "peer-pas"),
         when(expected),
         UUID(expected["identity"]["eventId"]),
     )

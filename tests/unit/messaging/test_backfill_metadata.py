@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import select, update
 
-from app.broker.messages import backfill_metadata_command
+from app.broker.messages import Publisher, backfill_metadata_command
 from app.db import runs
 from app.db.database import Database
 from app.db.metadata_tables import batch, run
@@ -36,7 +36,9 @@ class Backfill:
 
 
 def command(run_id: UUID, position: int) -> Received:
-    return Received(backfill_metadata_command(run_id, position, "psf", "pas", datetime.now(UTC), uuid4()), None)
+    return Received(
+        backfill_metadata_command(run_id, position, Publisher("psf", "pas"), datetime.now(UTC), uuid4()), None
+    )
 
 
 async def run_of(database: Database, artifacts: int = 25) -> UUID:

@@ -17,7 +17,7 @@ from app.archiver.pipeline import Archiver
 from app.archiver.records import Records
 from app.broker import Broker, Consumer, Message, Partition, Record
 from app.broker.embedded import EmbeddedBroker
-from app.broker.messages import COMMAND_TYPE
+from app.broker.messages import COMMAND_TYPE, Publisher
 from app.db import tasks
 from app.db.database import Database
 from app.domain.artifacts import ArchiveTask
@@ -138,7 +138,7 @@ class Process:
             self.database,
             cast("Broker", self.mortal),
             Readiness(()),
-            CreateArtifactCommands(TOPIC, "psf", "pas"),
+            CreateArtifactCommands(TOPIC, Publisher("psf", "pas")),
             RelayOptions(window=100, redelivery_after=3600),
             Clocks(lambda: NOW + timedelta(seconds=seconds), lambda: seconds),
         )

@@ -9,11 +9,11 @@ import pytest
 from app.archiver.fetch import StillWanted
 from app.archiver.pipeline import Archiver
 from app.archiver.records import Records
-from app.broker.messages import create_artifact_command
+from app.broker.messages import Publisher, create_artifact_command
 from app.domain.artifacts import ArchiveTask
 from app.domain.identity import reference_key, trace_id_of
 from app.domain.jobs import Reference, TaskId, TaskState
-from app.domain.tasks import PutBack, TaskKey, TaskRow
+from app.domain.tasks import OwedTask, PutBack, TaskKey, TaskRow
 from app.messaging import create_artifact as module
 from app.messaging.create_artifact import STALE, ArchiveWork, CreateArtifactHandler
 from app.messaging.dispatch import Acknowledged, DeadLetter, Received
@@ -98,7 +98,9 @@ def key_of(reference: str) -> TaskKey:
 
 
 def command(reference: str) -> Received:
-    message = create_artifact_command(JOB, Reference(reference), "M", "t", "psf", "pas", NOW, uuid4())
+    message = create_artifact_command(
+        OwedTask(JOB, 0, Reference(reference), "M", "t"), Publisher("psf", "pas"), NOW, uuid4()
+    )
     return Received(message, COMMANDS_TRACE)
 
 

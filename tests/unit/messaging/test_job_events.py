@@ -13,6 +13,7 @@ import pytest
 from app.broker import Broker, Message
 from app.broker.codec import decode
 from app.broker.encoding import AvroEncoder
+from app.broker.messages import Publisher
 from app.db import job_events
 from app.db.job_history import JobHistory
 from app.domain.errors import PermanentFailure, Unavailable
@@ -36,7 +37,7 @@ class Office:
         self.refused: set[UUID] = set()
         self.readiness = Readiness((BROKER,))
         self.relay = JobEventRelay(
-            core.database, cast("Broker", self.broker), self.readiness, "job-events", ("psf", "pas")
+            core.database, cast("Broker", self.broker), self.readiness, "job-events", Publisher("psf", "pas")
         )
 
     def refuse(self, message: Message) -> None:
@@ -105,7 +106,7 @@ async def test_events_wait_until_the_id_of_their_schema_is_known_and_say_the_sam
     core: Core, office: Office
 ) -> None:
     job_id = await core.submit("a")
-    publisher = ("psf", "pas")
+    publisher = Publisher("psf", "pas")
     async with schema_registry() as fake:
         schemas = client_of(fake)
         fake.misbehave = lambda _request: refused(50002)

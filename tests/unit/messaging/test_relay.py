@@ -10,6 +10,7 @@ import pytest
 from typing_extensions import override
 
 from app.broker import Broker, Message
+from app.broker.messages import Publisher
 from app.db import tasks
 from app.db.database import Database
 from app.domain.errors import Unavailable
@@ -40,7 +41,7 @@ class Office:
             database,
             cast("Broker", self.broker),
             self.readiness,
-            commands or CreateArtifactCommands("commands", "psf", "pas"),
+            commands or CreateArtifactCommands("commands", Publisher("psf", "pas")),
             RelayOptions(window, redelivery_after=3600),
             Clocks(lambda: NOW + timedelta(seconds=self.seconds), lambda: self.seconds),
         )
@@ -112,7 +113,7 @@ async def test_each_command_begins_the_trace_of_its_reference_with_a_link_to_the
 async def test_while_the_id_of_their_schema_is_not_known_no_commands_are_claimed(database: Database) -> None:
     job_id = await insert_job(database, 3)
     encoder = SlowEncoder()
-    office = Office(database, commands=CreateArtifactCommands("commands", "psf", "pas", encoder))
+    office = Office(database, commands=CreateArtifactCommands("commands", Publisher("psf", "pas"), encoder))
     stop = asyncio.Event()
     running = asyncio.create_task(office.relay.run(stop))
     await until(lambda: office.readiness.problems.get(SCHEMA_REGISTRY) == "away")
@@ -130,7 +131,7 @@ async def test_a_relay_that_waited_for_a_schema_which_somebody_else_found_says_t
     database: Database,
 ) -> None:
     encoder = SlowEncoder()
-    office = Office(database, commands=CreateArtifactCommands("commands", "psf", "pas", encoder))
+    office = Office(database, commands=CreateArtifactCommands("commands", Publisher("psf", "pas"), encoder))
     with pytest.raises(Unavailable):
         await office.relay.publish_once()
     office.readiness.work_waits(SCHEMA_REGISTRY, "away")
@@ -323,7 +324,7 @@ async def test_a_bug_while_sending_gives_the_claim_back_before_it_ends_the_relay
 async def test_batches_of_metadata_runs_are_published_the_same_way(database: Database) -> None:
     await insert(database, *(archived(f"r{n}") for n in range(25)))
     await definitions(database).apply(catalog(a="x.a"))
-    office = Office(database, commands=BackfillMetadataCommands("commands", "psf", "pas"))
+    office = Office(database, commands=BackfillMetadataCommands("commands", Publisher("psf", "pas")))
     assert await office.relay.publish_once() == 3
     assert sorted(command["payload"]["batch"] for command in office.sent) == [0, 1, 2]
     assert {message.key for message in office.broker.sent} == {

@@ -8,6 +8,7 @@ from uuid import UUID
 import orjson
 
 from app.broker import Broker, Message, MessageRejected
+from app.broker.messages import Publisher
 from app.db.database import Database
 from app.domain.jobs import TaskId
 from app.domain.readiness import BROKER, DATABASE, UNWATCHED, Readiness
@@ -44,7 +45,7 @@ def relay_of(
         database,
         cast("Broker", broker),
         readiness,
-        CreateArtifactCommands("commands", "psf", "pas"),
+        CreateArtifactCommands("commands", Publisher("psf", "pas")),
         RelayOptions(window, redelivery_after=3600),
         Clocks(lambda: clock[0], lambda: (clock[0] - NOW).total_seconds()),
     )

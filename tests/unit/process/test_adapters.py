@@ -7,6 +7,7 @@ import pytest
 from app.broker.embedded import EmbeddedBroker
 from app.broker.encoding import JSON, Encoding
 from app.broker.kafka import KafkaBroker
+from app.broker.messages import Publisher
 from app.domain.jobs import FailureThreshold
 from app.objectstore.filesystem import FilesystemObjectStore
 from app.objectstore.s3 import S3ObjectStore
@@ -38,10 +39,10 @@ def test_the_topics_are_those_of_commands_dead_letters_and_events() -> None:
 def test_events_are_signed_by_the_service_name_of_kafka_where_it_has_one() -> None:
     events = adapters.events(load(), Encoding())
     assert events is not None
-    assert (events.topic, events.system, events.service) == ("events", "PSF", "pas")
+    assert (events.topic, events.publisher) == ("events", Publisher("PSF", "pas"))
     named = adapters.events(load("jeap.messaging.kafka.service-name: archive\n"), Encoding())
     assert named is not None
-    assert named.service == "archive"
+    assert named.publisher.service == "archive"
 
 
 AVRO = "jeap.messaging.kafka: {encoding: avro, schema-registry-url: 'http://127.0.0.1:1'}\n"

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select, update
 from typing_extensions import override
 
-from app.broker.messages import backfill_metadata_command
+from app.broker.messages import Publisher, backfill_metadata_command
 from app.db import outbox, runs
 from app.db.database import Database
 from app.db.metadata_tables import artifact, batch
@@ -325,7 +325,7 @@ async def test_a_batch_that_runs_into_a_bug_is_put_back_and_its_command_settled(
             raise ZeroDivisionError
 
     handler = BackfillMetadataHandler(database, Readiness(()), cast("MetadataBackfill", Broken()))
-    command = backfill_metadata_command(row.id.run_id, row.id.position, "PSF", "pas", NOW, row.id.run_id)
+    command = backfill_metadata_command(row.id.run_id, row.id.position, Publisher("PSF", "pas"), NOW, row.id.run_id)
     [work] = await handler.receive([Received(command, None)])
     assert isinstance(work, Work)
     await work.run(lambda: None)
