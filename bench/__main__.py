@@ -8,7 +8,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -171,7 +171,7 @@ def _ids(count: int) -> list[str]:
     return [f"PSF-{run}-{number:06}" for number in range(count)]
 
 
-def _median(values: Any) -> float:
+def _median(values: Iterable[float]) -> float:
     return statistics.median(list(values))
 
 

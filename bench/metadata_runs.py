@@ -21,6 +21,7 @@ from typing import Any
 
 import asyncpg
 import uvloop
+from typing_extensions import override
 
 from app.catalog.registry import load_registry
 from app.db.artifacts import VALUES, value_record
@@ -56,6 +57,7 @@ LOOP_BATCHES, LOOP_READS = 4, 32
 class RunService(Service):
     """With metadata runs switched on; its definition is empty until `define`."""
 
+    @override
     def prepare(self, data: Path) -> None:
         super().prepare(data)
         file = data / "application.yml"
@@ -168,7 +170,8 @@ async def measure(servers: World, artifacts: int, repetitions: int, concurrency:
     documents = [path.read_bytes() for path in sorted(DOCUMENTS.glob("*.json"))]
     advisories = [ToStore(f"ref-{place}", documents[place % len(documents)]) for place in range(artifacts)]
     begin = time.perf_counter()
-    await store_advisories(servers.postgres.create_database(STOCK), store, store.bucket, advisories, {})
+    options = S3Options(store.url, store.region, store.access_key, store.secret_key, object_lock_enabled=False)
+    await store_advisories(servers.postgres.create_database(STOCK), options, store.bucket, advisories, {})
     size = statistics.mean(len(each.content) for each in advisories)
     print(f"{artifacts:,} artifacts of {size / 1000:.1f} KB on average stored in {time.perf_counter() - begin:.0f} s\n")
     print("| round | | artifacts/s | CPU/artifact | load |\n|---|---|---|---|---|", flush=True)

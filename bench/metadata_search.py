@@ -25,7 +25,7 @@ from app.db.metadata_tables import artifact
 from app.domain.extraction import metadata_value
 from app.domain.search import Operator, Search
 from app.metadata.search import Artifacts, condition
-from app.process.wiring import spare_the_collector
+from app.process.supervision import spare_the_collector
 from tests.servers import Postgres
 
 KEYS = 10

@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+from typing_extensions import override
+
 from tests.servers.fetch import REPOSITORY
 from tests.servers.http import Answer, Request, serve
 from tests.servers.ports import connectable, free_ports
@@ -22,15 +24,19 @@ class OtlpSink(ServerProcess):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @override
     def prepare(self, data: Path) -> None:
         self.port = free_ports(1)
 
+    @override
     def command(self) -> list[str]:
         return [sys.executable, "-m", "bench.otlp", str(self.port)]
 
+    @override
     def environment(self) -> dict[str, str]:
         return {"PYTHONPATH": str(REPOSITORY)}
 
+    @override
     def check(self) -> None:
         connectable(self.port)
 

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import httpx
+from typing_extensions import override
 
 from tests.servers.fetch import REPOSITORY
 from tests.servers.host import children
@@ -105,6 +106,7 @@ class Service(ServerProcess):
         assert self.process is not None
         return self.process.pid
 
+    @override
     def prepare(self, data: Path) -> None:
         self.port = free_ports(1)
         archive_types = [
@@ -113,13 +115,16 @@ class Service(ServerProcess):
         (data / "archive-types.yml").write_text(json.dumps({"archiveTypes": archive_types}))
         (data / "application.yml").write_text(json.dumps(self._settings(data)))  # JSON is YAML
 
+    @override
     def command(self) -> list[str]:
         return [sys.executable, "-m", "app", "serve", "--config", f"{self.data}/application.yml", "--migrate"]
 
+    @override
     def environment(self) -> dict[str, str]:
         traces = {"OTEL_EXPORTER_OTLP_ENDPOINT": self._peers.otlp} if self._traces else {"OTEL_SDK_DISABLED": "true"}
         return {"PYTHONPATH": str(self._checkout), "PAS_LOG_FORMAT": "json", "PAS_LOG_LEVEL": "INFO", **traces}
 
+    @override
     def check(self) -> None:
         if b" 200 " not in get(self.port, "/health/ready")[:15]:
             raise NotReady("not ready")

@@ -19,7 +19,7 @@ from tests.support.archive import SOURCE_AUDIENCE, Archive
 from tests.support.archive_types import unversioned
 from tests.support.metadata_runs import DOCUMENTS, all_runs, set_paths, wait_run
 from tests.support.service import Service
-from tests.support.stored import ToStore, store_advisories
+from tests.support.stored import ToStore, s3_options, store_advisories
 
 ARTIFACTS, KILLS, OUTAGE = (5000, 10, 30.0) if FULL else (300, 2, 10.0)
 JOB = 120
@@ -91,7 +91,7 @@ def stock(make_archive: MakeArchive, postgres: Postgres) -> Iterator[Stock]:
     advisories = [ToStore(f"ref-{place}", documents[place % len(documents)]) for place in range(ARTIFACTS)]
     with running(SeaweedFS()) as s3:
         made = make_archive(s3=s3)
-        run_sync(store_advisories(postgres.url(made.database), s3, made.bucket, advisories, OLD))
+        run_sync(store_advisories(postgres.url(made.database), s3_options(s3), made.bucket, advisories, OLD))
         undisturbed = copy_of(make_archive, postgres, s3, made.bucket, made.database)
         with undisturbed.service() as service:
             set_paths(undisturbed, **NEW)

@@ -41,7 +41,7 @@ def s3_options(s3: SeaweedFS) -> S3Options:
 
 
 async def store_advisories(
-    url: str, s3: SeaweedFS, bucket: str, advisories: Sequence[ToStore], paths: Mapping[str, str]
+    url: str, store: S3Options, bucket: str, advisories: Sequence[ToStore], paths: Mapping[str, str]
 ) -> None:
     """Puts the objects; migrates the database, applies these paths as the first definition and inserts the rows.
 
@@ -56,7 +56,7 @@ async def store_advisories(
         definitions = Definitions(database, RunOptions(True, 100, False), lambda: None)
         await definitions.apply(Catalog((configuration,)))
         revision = definitions.of(configuration.name).revision
-        async with open_s3(s3_options(s3)) as objects:
+        async with open_s3(store) as objects:
             for first in range(0, len(advisories), BLOCK):
                 block = [*enumerate(advisories)][first : first + BLOCK]
                 rows = await _put_all(objects, bucket, block, compiled, revision, job_id)
