@@ -15,9 +15,11 @@ from app.broker.encoding import JSON, Encoder, Encoding
 from app.broker.messages import COMMAND_TYPE, EVENT_KEY_TYPE, EVENT_TYPE, JOB_EVENT_TYPE, RUN_COMMAND_TYPE, Publisher
 from app.broker.registry import RegistryHttp, RegistryOptions, SchemaRegistry
 from app.domain.archive_types import ArchiveDataType
+from app.domain.errors import StartRefused
 from app.domain.forecast import Price
 from app.domain.jobs import FailureThreshold
 from app.domain.plans import Terms
+from app.evidence.signer import Signer, SigningKeyError, own_signer, signer_of
 from app.messaging.dead_letters import dead_letter_topic
 from app.messaging.owed import BackfillMetadataCommands, CreateArtifactCommands
 from app.metadata.definitions import RunOptions
@@ -199,6 +201,19 @@ async def open_object_store(settings: Settings) -> AsyncIterator[ObjectStore]:
     )
     async with open_s3(options) as s3:
         yield s3
+
+
+def signer(settings: Settings) -> Signer | None:
+    """What signs proofs and the audit log; None where no key is given. Raises StartRefused."""
+    evidence = settings.evidence
+    if evidence.signing_key is not None:
+        return signer_of(evidence.key_name, evidence.signing_key.get_secret_value(), evidence.former_keys)
+    if settings.data_dir is None:
+        return None
+    try:
+        return own_signer(settings.data_dir / "evidence" / "key.pem", evidence.key_name, evidence.former_keys)
+    except SigningKeyError as error:
+        raise StartRefused(str(error)) from error
 
 
 def key_sets_of(settings: Settings) -> KeySets:

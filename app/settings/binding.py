@@ -35,13 +35,24 @@ class _Setting:
     shown: str
     about: str
     is_list: bool = False
+    has_lines: bool = False
 
 
 def setting(
-    name: str, parse: Callable[[str], Any], default: Any, about: str, *, shown: str = "–", is_list: bool = False
+    name: str,
+    parse: Callable[[str], Any],
+    default: Any,
+    about: str,
+    *,
+    shown: str = "–",
+    is_list: bool = False,
+    has_lines: bool = False,
 ) -> Any:
-    """A dataclass field read from the property `name`; `shown` is its default as the documentation writes it."""
-    return field(default=default, metadata={"setting": _Setting(name, parse, shown, about, is_list)})
+    """A dataclass field read from the property `name`; `shown` is its default as the documentation writes it.
+
+    `has_lines`: a text of several lines, such as a key in PEM; others may have no line break.
+    """
+    return field(default=default, metadata={"setting": _Setting(name, parse, shown, about, is_list, has_lines)})
 
 
 def group(kind: type[Any], name: str) -> Any:
@@ -113,7 +124,8 @@ def bind(kind: type[S], prefix: str, source: Source, origins: dict[str, str]) ->
 
 def _parse(name: str, given: Given, setting: _Setting, source: Source) -> Any:
     """The value, or MISSING with a mistake noted. The text is never shown: it may be a secret put in a wrong place."""
-    if wrong := stray(given.text):
+    lines = given.text.strip().splitlines() if setting.has_lines else [given.text]
+    if wrong := next((problem for line in lines if (problem := stray(line))), None):
         source.mistakes.append(f"{name}: {wrong} ({given.origin})")
         return dataclasses.MISSING
     text = given.text.strip()

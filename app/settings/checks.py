@@ -39,6 +39,9 @@ def contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         if settings.forecast.currency is not None:
             missing, other = other, missing
         yield f"{archive}forecast.{missing}", f"missing, while {archive}forecast.{other} is given"
+    evidence = settings.evidence
+    if evidence.timestamp_url is not None and evidence.signing_key is None and not settings.embedded:
+        yield archive + "evidence.timestamp-url", f"needs {archive}evidence.signing-key: only what is signed is dated"
     for client, oauth in settings.oauth_clients.items():
         group = f"jeap.security.oauth2.client.{client}."
         for name, given in (

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from app import shipped
+from app.domain.notes import as_key_name
 from app.settings.binding import bind, unknown
 from app.settings.checks import contradictions
 from app.settings.model import Connection, Datasource, Issuer, Kafka, ResourceServer, Settings
@@ -121,13 +122,12 @@ def _bind_all(source: Source) -> tuple[Settings, dict[str, str]]:
     backfill, kafka, server = settings.backfill, settings.kafka, settings.resource_server
     if server.authorization_server != Issuer():
         server = dataclasses.replace(server, issuers=(server.authorization_server, *server.issuers))
+    system, service = backfill.system_name or kafka.system_name, backfill.service_name or kafka.service_name
+    evidence = settings.evidence
     settings = dataclasses.replace(
         settings,
-        backfill=dataclasses.replace(
-            backfill,
-            system_name=backfill.system_name or kafka.system_name,
-            service_name=backfill.service_name or kafka.service_name,
-        ),
+        backfill=dataclasses.replace(backfill, system_name=system, service_name=service),
+        evidence=dataclasses.replace(evidence, key_name=evidence.key_name or as_key_name(f"{system}/{service}")),
         resource_server=server,
         given=frozenset(origins),
         passed_over=tuple(source.passed_over),

@@ -271,6 +271,43 @@ class ForecastSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class EvidenceSettings:
+    """`key_name` is never "" once the settings are loaded."""
+
+    signing_key: SecretStr | None = setting(
+        "signing-key",
+        values.signing_key,
+        None,
+        "Ed25519 private key in PKCS#8 PEM, which signs proofs of jobs and the audit log; without it nothing is signed "
+        "(secret)",
+        shown="none; embedded: made in the data directory",
+        has_lines=True,
+    )
+    key_name: str = setting(
+        "key-name",
+        values.key_name,
+        "",
+        "name of the key, part of every checkpoint",
+        shown="`<backfill.system-name>/<backfill.service-name>`",
+    )
+    former_keys: tuple[str, ...] = setting(
+        "former-keys",
+        values.several(values.verifier_key),
+        (),
+        "verifier keys of the past, `<name>+<id>+<key>`: what they signed stays valid",
+        shown="none",
+        is_list=True,
+    )
+    timestamp_url: str | None = setting(
+        "timestamp-url",
+        values.http_url,
+        None,
+        "RFC 3161 timestamp authority, which dates each checkpoint",
+        shown="none",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Kafka:
     bootstrap_servers: str = setting(
         "bootstrap-servers",
@@ -417,6 +454,7 @@ class Settings:
         MetadataBackfillSettings, "jeap.processarchive.metadata-backfill"
     )
     forecast: ForecastSettings = group(ForecastSettings, "jeap.processarchive.forecast")
+    evidence: EvidenceSettings = group(EvidenceSettings, "jeap.processarchive.evidence")
     kafka: Kafka = group(Kafka, "jeap.messaging.kafka")
     resource_server: ResourceServer = group(ResourceServer, "jeap.security.oauth2.resourceserver")
     cli_client_id: str | None = setting(

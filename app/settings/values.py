@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from pydantic import SecretStr
 
 from app.domain.database_url import database_options
+from app.domain.notes import is_key_name, read_private_key, read_verifier_key
 
 T = TypeVar("T")
 Parser = Callable[[str], T]
@@ -165,6 +166,24 @@ def secret(value: str) -> SecretStr:
     if value != value.strip():
         raise ValueError("begins or ends with a blank; take it away")
     return SecretStr(value)
+
+
+def signing_key(value: str) -> SecretStr:
+    """An Ed25519 private key in PKCS#8 PEM."""
+    read_private_key(value)
+    return SecretStr(value)
+
+
+def key_name(value: str) -> str:
+    """A name of a key that C2SP's signed notes allow."""
+    if not is_key_name(value.strip()):
+        raise ValueError("must be a name of a key: at most 255 characters, no blanks, no + and no comma")
+    return value.strip()
+
+
+def verifier_key(value: str) -> str:
+    """A C2SP verifier key, `<name>+<id>+<key>`."""
+    return str(read_verifier_key(value))
 
 
 def path(value: str) -> Path:

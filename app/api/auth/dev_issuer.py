@@ -1,8 +1,6 @@
 """The development token issuer of embedded mode: a key pair in the data directory, and tokens signed with it."""
 
-import contextlib
 import json
-import os
 import re
 import secrets
 import time
@@ -25,8 +23,9 @@ from jwt.algorithms import ECAlgorithm
 
 from app.api.auth.jwks import parse_keys
 from app.api.auth.key_sets import KeySets
+from app.private_files import write_once
 
-ALL_ROLES = ("backfilljob:read", "backfilljob:write", "artifact:read")
+ALL_ROLES = ("backfilljob:read", "backfilljob:write", "artifact:read", "audit:read")
 DEFAULT_TTL = 8 * 3600
 """Seconds: a working day."""
 
@@ -124,19 +123,8 @@ def _private_key(path: Path) -> ec.EllipticCurvePrivateKey:
 
 
 def _create(path: Path) -> None:
-    """Writes a new key, whole or not at all; where another process was faster, its key stays."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(pem)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, path)  # unlike a rename it never replaces
-    finally:
-        draft.unlink()
+    write_once(path, pem)
 
 
 def _thumbprint(jwk: dict[str, Any]) -> str:

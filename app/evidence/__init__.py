@@ -1,0 +1,1 @@
+"""Story six, evidence: what an auditor can check without trusting the service."""
