@@ -17,6 +17,7 @@ from app.api import well_known
 from app.api.archive_types import endpoints as archive_types
 from app.api.artifacts import endpoints as artifacts
 from app.api.edge import Edge, put_edge
+from app.api.evidence import endpoints as evidence
 from app.api.health import health_routes
 from app.api.http.connections import bounded_http
 from app.api.http.head_as_get import HeadAsGet
@@ -71,6 +72,7 @@ def create_app(context_path: str, readiness: Readiness, edge: Edge | None) -> Fa
             archive_types,
             artifacts,
             runs,
+            evidence,
             system,
             well_known,
         ):

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
+from typing_extensions import override
 
 ED25519 = b"\x01"
 """The algorithm of a key, its first byte."""
@@ -49,6 +50,7 @@ class VerifierKey:
         """4 bytes that stand before each signature, so that a verifier knows which key to try."""
         return sha256(self.name.encode() + b"\n" + ED25519 + self.public).digest()[:4]
 
+    @override
     def __str__(self) -> str:
         return f"{self.name}+{self.id.hex()}+{b64encode(ED25519 + self.public).decode()}"
 

@@ -1,4 +1,4 @@
-"""The key with which this service signs checkpoints, and the keys of the past that it still vouches for."""
+"""The key with which this service signs checkpoints, and the keys of the past."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,15 +29,10 @@ class Signer:
 
     name: str
     key: Ed25519PrivateKey
-    former: tuple[VerifierKey, ...] = ()
 
     @property
     def verifier(self) -> VerifierKey:
         return verifier_key(self.name, self.key)
-
-    def keys(self) -> Sequence[VerifierKey]:
-        """The present key first, then those of the past."""
-        return [self.verifier, *(each for each in self.former if each != self.verifier)]
 
     def origin(self, of: str) -> str:
         """`<key name>/<of>`, for example of `audit`."""
@@ -48,12 +43,31 @@ class Signer:
         return signed(Checkpoint(self.origin(of), size, root, tuple(lines)).text(), self.name, self.key)
 
 
-def signer_of(name: str, pem: str, former: Sequence[str] = ()) -> Signer:
-    """The signer of a key in PEM; `former` are verifier keys. Raises NoteError."""
-    return Signer(name, read_private_key(pem), tuple(read_verifier_key(each) for each in former))
+@dataclass(frozen=True, slots=True)
+class SigningKeys:
+    """The public keys that this service knows; `present` is None where nothing is signed."""
+
+    present: VerifierKey | None
+    former: tuple[VerifierKey, ...] = ()
+
+    @property
+    def keys(self) -> tuple[VerifierKey, ...]:
+        """The present key first."""
+        present = () if self.present is None else (self.present,)
+        return (*present, *(each for each in self.former if each != self.present))
 
 
-def own_signer(file: Path, name: str, former: Sequence[str] = ()) -> Signer:
+def signing_keys(signer: Signer | None, former: Sequence[str]) -> SigningKeys:
+    """`former` are texts of verifier keys. Raises NoteError."""
+    return SigningKeys(None if signer is None else signer.verifier, tuple(read_verifier_key(each) for each in former))
+
+
+def signer_of(name: str, pem: str) -> Signer:
+    """The signer of a key in PEM. Raises NoteError."""
+    return Signer(name, read_private_key(pem))
+
+
+def own_signer(file: Path, name: str) -> Signer:
     """The signer of the key in a file, which is made when it is not there (embedded). Raises SigningKeyError."""
     try:
         if not file.exists():
@@ -62,6 +76,6 @@ def own_signer(file: Path, name: str, former: Sequence[str] = ()) -> Signer:
     except (OSError, UnicodeDecodeError) as error:
         raise SigningKeyError(f"{file} cannot be read or made: {error}") from error
     try:
-        return signer_of(name, pem, former)
+        return signer_of(name, pem)
     except NoteError as error:
         raise SigningKeyError(f"{file} {error}") from error

@@ -207,11 +207,11 @@ def signer(settings: Settings) -> Signer | None:
     """What signs proofs and the audit log; None where no key is given. Raises StartRefused."""
     evidence = settings.evidence
     if evidence.signing_key is not None:
-        return signer_of(evidence.key_name, evidence.signing_key.get_secret_value(), evidence.former_keys)
+        return signer_of(evidence.key_name, evidence.signing_key.get_secret_value())
     if settings.data_dir is None:
         return None
     try:
-        return own_signer(settings.data_dir / "evidence" / "key.pem", evidence.key_name, evidence.former_keys)
+        return own_signer(settings.data_dir / "evidence" / "key.pem", evidence.key_name)
     except SigningKeyError as error:
         raise StartRefused(str(error)) from error
 

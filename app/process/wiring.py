@@ -32,6 +32,7 @@ from app.db.outbox import BATCHES, TASKS
 from app.domain.errors import StartRefused
 from app.domain.readiness import COMPONENTS, SCHEMA_REGISTRY, Readiness
 from app.domain.system import CommandCounts
+from app.evidence.signer import Signer, signing_keys
 from app.jobs.archive_types import ArchiveTypes
 from app.jobs.control import JobControl
 from app.jobs.failures import FailedReferences
@@ -107,6 +108,7 @@ class Parts:
     dead_letters: DeadLetterCounts
     schemas: SchemaRegistry | None
     encoding: Encoding
+    signer: Signer | None
 
 
 @asynccontextmanager
@@ -153,6 +155,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             dead_letters,
             schemas,
             encoding,
+            adapters.signer(settings),
         )
         relay = _relay(parts)
         work = _command_loop(parts, relay, _metadata(parts, run_relay))
@@ -196,6 +199,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
                 contents=Contents(objects),
                 run_control=RunControl(database, extractor, adapters.run_options(settings), run_relay.wake),
                 overview=_overview(parts, work, presence),
+                signing=signing_keys(parts.signer, settings.evidence.former_keys),
                 yaml_reader=yaml_reader,
                 uploads=Uploads(settings.backfill.max_body_size),
                 event_streams=EventStreams(readiness),

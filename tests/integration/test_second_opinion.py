@@ -75,8 +75,9 @@ def test_checkpoints_are_accepted_with_their_key_and_origin_only(program: Path) 
     job = "88dbb65f-9634-4685-bc86-17b72d715d3e"
     root = root_of(HASHES)
     note = signer.checkpoint(f"jobs/{job}", MOST, root, ["content-hash 00", "result succeeded"])
-    good = {"what": "checkpoint", "note": note, "key": str(signer.verifier), "origin": f"psf/process-archive/jobs/{job}",
-            "size": MOST, "root": root.hex()}  # fmt: skip
+    origin = f"psf/process-archive/jobs/{job}"
+    good = {"what": "checkpoint", "note": note, "key": str(signer.verifier), "origin": origin, "size": MOST,
+            "root": root.hex()}  # fmt: skip
     found = opinions(
         program,
         [

@@ -11,6 +11,8 @@ from app.api.archive_types import endpoints as archive_types
 from app.api.archive_types.endpoints import ArchiveTypesView
 from app.api.artifacts import endpoints as artifacts
 from app.api.artifacts.models import ArtifactView, ColumnView
+from app.api.evidence import endpoints as evidence
+from app.api.evidence.models import KeyView
 from app.api.health import health_routes
 from app.api.http.problems import install
 from app.api.jobs import control as job_control
@@ -43,6 +45,7 @@ def document() -> dict[str, Any]:
         archive_types,
         artifacts,
         metadata_backfills,
+        evidence,
         preflight,
         system,
         well_known,
@@ -94,6 +97,7 @@ def test_every_body_of_a_request_has_schema_and_example(document: dict[str, Any]
         (ArchiveTypesView, examples.ARCHIVE_TYPES),
         (ColumnView, examples.COLUMN),
         (SystemView, examples.SYSTEM),
+        (KeyView, examples.SIGNING_KEY),
     ],
 )
 def test_examples_are_what_they_stand_for(model: type[BaseModel], example: dict[str, Any]) -> None:

@@ -31,10 +31,8 @@ NOTE = signed(CHECKPOINT.text(), "psf/archive", KEY)
 def test_a_note_of_the_go_documentation_is_verified() -> None:
     key = read_verifier_key("PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW")
     text = "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n"
-    note = (
-        f"{text}\n— PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBw"
-        "JnAM=\n"
-    )
+    signature = "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM="
+    note = f"{text}\n— PeterNeumann {signature}\n"
     text_found, key_found = verified(note, [VERIFIER, key])
     assert (text_found, key_found) == (text, key)
 
@@ -43,7 +41,7 @@ def test_a_note_is_read_and_verified_with_its_key() -> None:
     text, key = verified(NOTE, [VERIFIER])
     assert (read_checkpoint(text), key) == (CHECKPOINT, VERIFIER)
     assert NOTE.splitlines()[:3] == ["psf/archive/jobs/1", "5", b64encode(b"r" * 32).decode()]
-    assert NOTE == signed(CHECKPOINT.text(), "psf/archive", KEY)
+    assert signed(CHECKPOINT.text(), "psf/archive", KEY) == NOTE
 
 
 def test_each_character_changed_removed_or_doubled_is_found() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.domain.notes import read_checkpoint, verified
-from app.evidence.signer import Signer, SigningKeyError, own_signer, signer_of
+from app.evidence.signer import SigningKeyError, own_signer, signer_of, signing_keys
 from app.private_files import write_once
 
 
@@ -32,9 +32,9 @@ def test_the_key_of_the_embedded_service_is_made_once_and_for_its_owner_only(tmp
 
 def test_keys_of_the_past_are_listed_behind_the_present_one(tmp_path: Path) -> None:
     old = own_signer(tmp_path / "old.pem", "a").verifier
-    signer = own_signer(tmp_path / "new.pem", "b", [str(old)])
-    assert signer.keys() == [signer.verifier, old]
-    assert Signer(signer.name, signer.key, (signer.verifier, old)).keys() == [signer.verifier, old]
+    signer = own_signer(tmp_path / "new.pem", "b")
+    assert signing_keys(signer, [str(old), str(signer.verifier)]).keys == (signer.verifier, old)
+    assert signing_keys(None, [str(old)]).keys == (old,)
 
 
 def test_a_file_that_is_no_key_is_named(tmp_path: Path) -> None:

@@ -51,7 +51,8 @@ def test_every_property_is_read_in_both_spellings() -> None:
         added += 'jeap.security.oauth2.resourceserver.authorization-server: {issuer: "https://a.ch"}\n'
         for variable in {variable_of(name), spring_variable_of(name)}:
             found = mistakes({variable: "a\nb"}, added)
-            assert f"{name}: has a line break inside; take it away (variable {variable})" in found
+            said = "must be a private key" if name.endswith("signing-key") else "has a line break inside; take it away"
+            assert any(each.startswith(f"{name}: {said}") and f"(variable {variable})" in each for each in found)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The endpoints of evidence: keys, and proofs of jobs; and their JSON."""
