@@ -11,8 +11,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from app.catalog.entries import Entry, read_entry
+from app.catalog.entries import read_entry
+from app.catalog.entry import Entry
 from app.catalog.known_messages import unknown_config_id, unknown_message
+from app.catalog.live_payloads import PayloadMistake
 from app.domain.archive_types import ArchiveTypeConfiguration
 
 
@@ -85,13 +87,25 @@ class Catalog:
         return remote[0]
 
 
-def load_archive_types(path: Path, oauth_client_ids: Collection[str], allow_insecure: bool) -> Catalog:
-    """The configurations of the file. Raises CatalogError with every mistake: file, entry and key."""
+def load_archive_types(
+    path: Path,
+    oauth_client_ids: Collection[str],
+    allow_insecure: bool,
+    payload_mistake: PayloadMistake | None = None,
+) -> Catalog:
+    """The configurations of the file. Raises CatalogError with every mistake: file, entry and key.
+
+    `payload_mistake` is that of the registry of archive data types; without it the schemas of payloads are not
+    compared with it.
+    """
     mistakes: list[str] = []
     entries = [
         Entry(index, raw, _line_of(raw), mistakes, path.name) for index, raw in enumerate(_entries(path, mistakes))
     ]
-    read = [(entry, read_entry(entry, oauth_client_ids, allow_insecure=allow_insecure)) for entry in entries]
+    read = [
+        (entry, read_entry(entry, oauth_client_ids, allow_insecure=allow_insecure, payload_mistake=payload_mistake))
+        for entry in entries
+    ]
     _check_ids(read)
     if mistakes:
         raise CatalogError(mistakes)

@@ -5,7 +5,7 @@ blanks of all scripts for `\\d`, `\\w`, `\\s` and `\\b` where ECMA-262 has those
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jsonschema_rs
@@ -95,6 +95,30 @@ def _compiles(pattern: str, options: Options) -> bool:
     except ValueError:
         return False
     return True
+
+
+def whole_text_matcher(pattern: str) -> Callable[[str], bool]:
+    """Whether the whole of a text matches a pattern that `check_pattern` accepts.
+
+    The function raises ValueError where the engine gives up. Raises WrongPattern where the pattern is too large.
+    """
+    whole = translated(f"^(?:{pattern})$")
+    options: Options = LINEAR if _compiles(whole, LINEAR) else BOUNDED
+    try:
+        validator = jsonschema_rs.validator_for({"pattern": whole}, pattern_options=options)
+    except ValueError:
+        raise WrongPattern(f"the pattern {pattern[:200]} is valid, but too large: repeat fewer times") from None
+
+    def matches(text: str) -> bool:
+        try:
+            error = next(iter(validator.iter_errors(text)), None)
+        except UnicodeEncodeError:  # half a surrogate pair: no pattern means it
+            return False
+        if error is not None and isinstance(error.kind, jsonschema_rs.ValidationErrorKind.BacktrackLimitExceeded):
+            raise ValueError("the pattern takes too many steps on the text")
+        return error is None
+
+    return matches
 
 
 class Matcher:

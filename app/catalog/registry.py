@@ -122,6 +122,17 @@ class Registry:
         rule = compiled.check(document, where, on_mismatch)
         return None if rule is None else f"{_mismatch(schema)}: {rule}"[:MAX_MESSAGE]
 
+    def payload_mistake(self, schema: SchemaName, content_type: str) -> str | None:
+        """What is wrong with an archive type configuration whose documents have this schema and content type."""
+        found = self.entries.get(schema)
+        if found is None:
+            return unknown_schema(schema, self.entries)
+        compiled = found[1]
+        if not compiled.describes(content_type):
+            fitting = "avro/binary" if compiled.file.extension != "schema.json" else "application/json"
+            return f"{schema} has a schema for {fitting}, contentType says {content_type}"
+        return None
+
     def values(self, document: bytes, content_type: str, schema: SchemaName, *, checked: bool) -> Any:
         """The plain values of a document for extraction, None where nothing can be extracted. Never raises.
 

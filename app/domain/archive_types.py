@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from typing_extensions import override
 
+from app.domain.live_rules import LiveRule
+
 
 @dataclass(frozen=True, slots=True)
 class ExtractionPath:
@@ -16,7 +18,7 @@ class ExtractionPath:
 
 @dataclass(frozen=True, slots=True)
 class ArchiveTypeConfiguration:
-    """One entry of `archiveTypes:`; remote-data when it has a `uri`."""
+    """One entry of `archiveTypes:`; remote-data when it has a `uri`, live when its messages are archived."""
 
     message_type: str
     topic: str
@@ -24,6 +26,7 @@ class ArchiveTypeConfiguration:
     oauth_client_id: str | None = None
     id: str | None = None
     metadata_extraction_paths: tuple[ExtractionPath, ...] = field(default=())
+    live: LiveRule | None = None
 
     @property
     def name(self) -> str:
@@ -32,6 +35,10 @@ class ArchiveTypeConfiguration:
     @property
     def is_remote_data(self) -> bool:
         return self.uri is not None
+
+    @property
+    def is_live(self) -> bool:
+        return self.live is not None
 
     @property
     def is_versioned(self) -> bool:

@@ -69,21 +69,31 @@ def _embedded(settings: Settings, data_dir: Path, mistakes: list[str]) -> list[s
 
 def load_catalog(settings: Settings) -> tuple[Catalog, Registry]:
     """Reads the archive types and schemas that the settings name. Raises CatalogError with the mistakes of both."""
-    mistakes: list[str] = []
-    catalog, registry = Catalog(()), Registry({})
-    try:
-        catalog = load_archive_types(
-            settings.archive_types_location, settings.oauth_clients, settings.http.allow_insecure
-        )
-    except CatalogError as error:
-        mistakes += _named("configuration.location", settings.archive_types_location, error)
+    registry, mistakes = None, []
     try:
         registry = load_registry(settings.registry_location)
     except CatalogError as error:
-        mistakes += _named("registry.location", settings.registry_location, error)
-    if mistakes:
+        mistakes = _named("registry.location", settings.registry_location, error)
+    try:
+        catalog = load_catalog_with(settings, registry)
+    except CatalogError as error:
+        raise CatalogError(error.mistakes + mistakes) from None
+    if registry is None:
         raise CatalogError(mistakes)
     return catalog, registry
+
+
+def load_catalog_with(settings: Settings, registry: Registry | None) -> Catalog:
+    """Reads the archive types, the schemas of their payloads compared with a registry that was read before.
+
+    Raises CatalogError. With None, nothing is said of schemas.
+    """
+    location = settings.archive_types_location
+    payload_mistake = None if registry is None else registry.payload_mistake
+    try:
+        return load_archive_types(location, settings.oauth_clients, settings.http.allow_insecure, payload_mistake)
+    except CatalogError as error:
+        raise CatalogError(_named("configuration.location", location, error)) from None
 
 
 def _named(name: str, place: Path, error: CatalogError) -> list[str]:

@@ -62,7 +62,7 @@ from app.metadata.extract import Extractor
 from app.metadata.search import Artifacts
 from app.objectstore import ObjectStore
 from app.process import adapters
-from app.process.check_config import load_catalog
+from app.process.check_config import load_catalog, load_catalog_with
 from app.process.probes import Probes, check_database, probe_of_schemas, refuse_unusable
 from app.process.reload import Reload, digest
 from app.process.supervision import Supervision
@@ -162,7 +162,12 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
         key_sets = adapters.key_sets_of(settings)
         failed = FailedReferences(database)
         reload = Reload(
-            settings.archive_types_location, seen, lambda: load_catalog(settings)[0], live, definitions, readiness
+            settings.archive_types_location,
+            seen,
+            lambda: load_catalog_with(settings, registry),
+            live,
+            definitions,
+            readiness,
         )
 
         async def prepare_database() -> None:

@@ -42,7 +42,7 @@ class ArchiveTypeView(BaseModel):
             config_id=configuration.id,
             remote=configuration.is_remote_data,
             versioned=configuration.is_versioned,
-            live=False,  # no archive type can be, yet
+            live=configuration.is_live,
             uri=configuration.uri,
             oauth_client_id=configuration.oauth_client_id,
             metadata_keys=[path.key for path in configuration.metadata_extraction_paths],

@@ -8,12 +8,10 @@ from dataclasses import dataclass, field
 from app.domain.identity import reference_key
 from app.domain.jobs import Reference
 from app.domain.mistakes import Mistake
+from app.domain.reference_rules import BLANK, MAX_VERSION, id_fault, text_fault
 
-MAX_ID = 512
-"""Code points of a reference id (contract, section 3)."""
 MAX_TEXT = 255
 """Code points of `message`, `topic`, `config-id` and `name`: the width of their columns."""
-MAX_VERSION = 2_147_483_647
 MAX_RETRIES = 10
 MAX_MISTAKES = 20
 BLOCK = 2_000
@@ -23,7 +21,6 @@ UNREADABLE = -1
 
 NULLS = frozenset(("", "~", "null", "Null", "NULL"))
 """Values that are missing where they stand without quotes."""
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _VERSION = re.compile("[1-9][0-9]{0,9}")
 _RETRIES = re.compile("[0-9]|10")
 
@@ -46,22 +43,18 @@ def shown(value: str) -> str:
 
 def text_problem(value: str, longest: int = MAX_TEXT) -> str | None:
     """What is wrong with a text that is not the name of a reference, or None."""
-    if not value.strip():
-        return "is blank; give it a value"
-    if len(value) > longest:
-        return f"{shown(value)} has {len(value)} characters, at most {longest} are allowed"
-    if control := _CONTROL.search(value):
-        return f"{shown(value)} contains the control character U+{ord(control.group()):04X}; leave it out"
-    return None
+    fault = text_fault(value, longest)
+    return None if fault is None else _problem(value, fault)
 
 
 def id_problem(value: str) -> str | None:
     """What is wrong with the id of a reference, or None. White space around a quoted id belongs to it."""
-    if value.isprintable() and len(value) <= MAX_ID and value.strip() and value != "." and value != "..":
-        return None
-    if value in (".", ".."):
-        return f"{shown(value)} cannot be an id: it would change the path of the source's address"
-    return text_problem(value, MAX_ID)
+    fault = id_fault(value)
+    return None if fault is None else _problem(value, fault)
+
+
+def _problem(value: str, fault: str) -> str:
+    return f"{fault}; give it a value" if fault == BLANK else f"{shown(value)} {fault}"
 
 
 def version_of(value: str, plain: bool) -> int | str:

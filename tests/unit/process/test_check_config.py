@@ -1,12 +1,16 @@
 """`pas check-config`: what it looks at in the embedded mode, and what it says of variables that are passed over."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from app import service_commands as command_line
 from app.__main__ import main
-from app.process.check_config import check
+from app.catalog.archive_types import CatalogError
+from app.catalog.registry import load_registry
+from app.process.check_config import check, load_catalog_with
+from app.settings.load import load_settings
 from app.telemetry.environment import PassedOver
 from tests.unit.settings.test_settings import COMPLETE
 
@@ -85,3 +89,67 @@ def test_connect_and_embedded_exclude_each_other(capsys: pytest.CaptureFixture[s
         main(["check-config", "--embedded", "--connect"])
     assert ended.value.code == 2
     assert "not allowed with" in capsys.readouterr().err
+
+
+LIVE = """archiveTypes:
+  - messageType: A
+    topic: t
+    reference: {id: references.a.id}
+    payload: {system: S, schema: Note, schemaVersion: 1}
+"""
+
+
+def registry_with(version: int) -> None:
+    folder = Path("contracts/archive-types/s/note")
+    folder.mkdir(parents=True, exist_ok=True)
+    versions = [{"version": version, "schema": "Note.schema.json"}]
+    described = {
+        "archiveType": "Note",
+        "system": "S",
+        "referenceIdType": "n",
+        "expirationDays": 1,
+        "versions": versions,
+    }
+    (folder / "Note.json").write_text(json.dumps(described))
+    (folder / "Note.schema.json").write_text('{"type": "object"}')
+
+
+def test_a_payload_needs_a_schema_of_the_registry_that_describes_it() -> None:
+    Path("application.yml").write_text(EMBEDDED)
+    types, config = Path("config/archive-types.yml"), Path("application.yml")
+    types.write_text(LIVE)
+    registry_with(version=1)
+    assert check(config, {}, embedded=Path("data")).mistakes == []
+    registry_with(version=2)
+    assert check(config, {}, embedded=Path("data")).mistakes == [
+        "archive-types.yml line 2: archiveTypes[0] (A): payload: Unknown archive data schema S/Note version 1; "
+        "there is version 2"
+    ]
+    types.write_text(LIVE.replace("schemaVersion: 1", "schemaVersion: 2, contentType: avro/binary"))
+    assert check(config, {}, embedded=Path("data")).mistakes == [
+        "archive-types.yml line 2: archiveTypes[0] (A): payload: S/Note version 2 has a schema for application/json, "
+        "contentType says avro/binary"
+    ]
+
+
+def test_where_the_registry_has_mistakes_payloads_are_not_compared_with_it() -> None:
+    Path("application.yml").write_text(EMBEDDED)
+    Path("config/archive-types.yml").write_text(LIVE.replace("id: references.a.id", "id: a..b"))
+    registry_with(version=0)
+    archive_type, schema = check(Path("application.yml"), {}, embedded=Path("data")).mistakes
+    assert "(A): reference.id: must look like" in archive_type
+    assert schema.startswith("s/note/Note.json: versions[0].version")
+
+
+def test_a_changed_file_is_compared_with_the_registry_that_the_service_has() -> None:
+    Path("application.yml").write_text(EMBEDDED)
+    registry_with(version=1)
+    settings = load_settings(Path("application.yml"), {}, embedded=Path("data"))
+    registry = load_registry(settings.registry_location)
+    registry_with(version=2)
+    Path("config/archive-types.yml").write_text(LIVE)
+    [found] = load_catalog_with(settings, registry).configurations
+    assert found.is_live
+    Path("config/archive-types.yml").write_text(LIVE.replace("schemaVersion: 1", "schemaVersion: 2"))
+    with pytest.raises(CatalogError, match="there is version 1"):
+        load_catalog_with(settings, registry)

@@ -1,0 +1,1 @@
+"""Story: what happens is archived. A message of a live archive type becomes a task."""

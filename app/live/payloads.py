@@ -1,0 +1,118 @@
+"""Makes the data that is archived where a message carries it: a part of the message, or a document made of it."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from app.domain.archive_types import SchemaName
+from app.domain.errors import InvalidMessage
+from app.domain.exact_json import write_json
+from app.domain.extraction import extract
+from app.domain.live import Payload
+from app.domain.live_rules import CONTENT_TYPE, JSON, Document, Items, Members, PayloadRule, PythonFunction, Template
+from app.domain.paths import Path
+from app.domain.reference_rules import MAX_VERSION
+from app.live.python_calls import NotPlain, called, copied, kind_of
+
+AVRO = "avro/binary"
+NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
+RETURNED = ("document", "content", "system", "schema", "schemaVersion", "contentType")
+
+EncodeAvro = Callable[[SchemaName, Any], bytes]
+"""Encodes a value in the form that paths read. Raises ValueError with place and rule, without a value."""
+
+
+def payload_of(rule: PayloadRule, message: Mapping[str, Any], encode_avro: EncodeAvro) -> Payload:
+    """The data and what describes it. Raises InvalidMessage where it cannot be made."""
+    if isinstance(rule.data, PythonFunction):
+        return _returned(rule, rule.data, message, encode_avro)
+    schema = _schema("payload", rule, {})
+    return Payload(
+        _encoded("payload", _value(rule.data, message), rule.content_type, schema, encode_avro),
+        rule.content_type,
+        schema,
+    )
+
+
+def _value(data: Path | Document | None, message: Mapping[str, Any]) -> Any:
+    if data is None:
+        return message
+    if isinstance(data, Document):
+        return made(data.template, message)
+    found = extract(data, message)
+    if found is None:
+        raise InvalidMessage(f"payload.path: {data} is not there")
+    return found
+
+
+def made(template: Template, message: Mapping[str, Any]) -> Any:
+    """The value of a template; null where a path finds nothing."""
+    if isinstance(template, Path):
+        return extract(template, message)
+    if isinstance(template, Members):
+        return {name: made(each, message) for name, each in template.members}
+    if isinstance(template, Items):
+        return [made(each, message) for each in template.items]
+    return template
+
+
+def _returned(
+    rule: PayloadRule, function: PythonFunction, message: Mapping[str, Any], encode_avro: EncodeAvro
+) -> Payload:
+    where = f"payload.python: {function.name}"
+    found = called("payload", function, message)
+    if not isinstance(found, Mapping):
+        raise InvalidMessage(f"{where} returned {kind_of(found)}, it must return an object with document or content")
+    if not set(found) <= set(RETURNED):
+        raise InvalidMessage(f"{where} returned an object with other keys than {', '.join(RETURNED)}")
+    if ("document" in found) == ("content" in found):
+        raise InvalidMessage(f"{where} must return one of document and content")
+    schema = _schema(where, rule, found)
+    content_type = found.get("contentType") or rule.content_type
+    if not isinstance(content_type, str) or not CONTENT_TYPE.fullmatch(content_type):
+        raise InvalidMessage(f"{where} returned a contentType that is none")
+    if "content" in found:
+        return Payload(_content(where, found["content"]), content_type, schema)
+    try:
+        document = copied(found["document"], finite=True)
+    except NotPlain as error:
+        raise InvalidMessage(f"{where} returned a document that {error}") from None
+    return Payload(_encoded(where, document, content_type, schema, encode_avro), content_type, schema)
+
+
+def _schema(where: str, rule: PayloadRule, said: Mapping[str, Any]) -> SchemaName:
+    """What the function says of the schema goes before what the configuration says."""
+    names = []
+    for key, configured in (("system", rule.system), ("schema", rule.schema)):
+        name = configured if said.get(key) is None else said[key]
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise InvalidMessage(f"{where}: {key} is {'missing' if name is None else 'not a name'}")
+        names.append(name)
+    version = rule.schema_version if said.get("schemaVersion") is None else said["schemaVersion"]
+    if isinstance(version, bool) or not isinstance(version, int) or not 1 <= version <= MAX_VERSION:
+        raise InvalidMessage(
+            f"{where}: schemaVersion is {'missing' if version is None else 'not a whole number from 1'}"
+        )
+    return SchemaName(names[0], names[1], version)
+
+
+def _content(where: str, content: Any) -> bytes:
+    if not isinstance(content, bytes | bytearray | memoryview):
+        raise InvalidMessage(f"{where}: content is {kind_of(content)}, not bytes")
+    if not content:
+        raise InvalidMessage(f"{where}: content is empty")
+    return bytes(content)
+
+
+def _encoded(where: str, value: Any, content_type: str, schema: SchemaName, encode_avro: EncodeAvro) -> bytes:
+    if value is None:
+        raise InvalidMessage(f"{where}: there is no document")
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type == AVRO:
+        try:
+            return encode_avro(schema, value)
+        except ValueError as error:
+            raise InvalidMessage(f"{where}: cannot be written with {schema}: {error}") from None
+    if media_type == JSON or media_type.endswith("+json"):
+        return write_json(value).encode()
+    raise InvalidMessage(f"{where}: a document is written as {JSON} or {AVRO}, not as another content type")

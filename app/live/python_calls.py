@@ -1,0 +1,108 @@
+"""Calls the Python functions of a live archive type: with a copy of the message, and without its values in errors."""
+
+import math
+from collections.abc import Mapping
+from decimal import Decimal
+from types import TracebackType
+from typing import Any
+
+from app.domain.errors import InvalidMessage
+from app.domain.live_rules import PythonFunction
+
+MAX_DEPTH = 200
+"""Objects and lists inside each other that a function can be given, and may return."""
+
+MAX_PLACE = 100
+"""Characters of a place in a message."""
+
+_KINDS: dict[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number with a fraction",
+    Decimal: "a number with a fraction or very many digits",
+    str: "text",
+    dict: "an object",
+    list: "a list",
+    type(None): "nothing",
+}
+
+
+def kind_of(value: Any) -> str:
+    """The kind of a value, for messages that must not show the value."""
+    return _KINDS.get(type(value)) or f"a value of the type {type(value).__name__[:100]}"
+
+
+def called(key: str, function: PythonFunction, message: Mapping[str, Any]) -> Any:
+    """What the function returns. Raises InvalidMessage with the class of what it raised and the line.
+
+    The text of an exception often has the value that caused it, so it is left out. Each call has its own copy of the
+    message: what a function does to it concerns no other configuration.
+    """
+    try:
+        own = copied(message)
+    except NotPlain as error:
+        raise InvalidMessage(f"{key}.python: {function.name} is not called: the message {error}") from None
+    try:
+        return function.call(own)
+    except BaseException as error:
+        line = _line(error.__traceback__)
+        where = f" in line {line}" if line else ""
+        raise InvalidMessage(f"{key}.python: {function.name} raised {type(error).__name__[:100]}{where}") from None
+
+
+def _line(trace: TracebackType | None) -> int | None:
+    """The line of the function's own file where it was when it ended."""
+    own = None if trace is None or trace.tb_next is None else trace.tb_next
+    if own is None:
+        return None
+    file, line = own.tb_frame.f_code.co_filename, own.tb_lineno
+    while own is not None:
+        if own.tb_frame.f_code.co_filename == file:
+            line = own.tb_lineno
+        own = own.tb_next
+    return line
+
+
+class NotPlain(Exception):
+    """A value that JSON and Avro have no word for."""
+
+
+def copied(value: Any, *, finite: bool = False) -> Any:
+    """A copy of plain values: objects, lists, text, numbers, true, false, null; tuples become lists.
+
+    Raises NotPlain with place and kind for everything else, for what holds itself, and, if all numbers have to be
+    `finite`, for NaN and infinity. Names of members may be values, so a place has `*` for them.
+    """
+    return _copied(value, "", MAX_DEPTH, finite)
+
+
+def _copied(value: Any, place: str, depth: int, finite: bool) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return value if type(value) is str else str.__str__(value)
+    if isinstance(value, int):
+        return value if type(value) is int else int.__int__(value)
+    if isinstance(value, float | Decimal):
+        if finite and not math.isfinite(value):
+            raise NotPlain(f"has a number that is not finite at {_shown(place)}")
+        return value if type(value) in (float, Decimal) else float(value)
+    if depth == 0:
+        raise NotPlain("is nested too deeply")
+    if isinstance(value, Mapping):
+        members = {}
+        for name, each in value.items():
+            if not isinstance(name, str):
+                raise NotPlain(f"has a key that is {kind_of(name)}, not text, at {_shown(place)}")
+            members[str.__str__(name)] = _copied(each, f"{place}.*", depth - 1, finite)
+        return members
+    if isinstance(value, list | tuple):
+        items = []
+        for each in value:  # no comprehension: it would be a level more on the stack
+            items.append(_copied(each, f"{place}[*]", depth - 1, finite))  # noqa: PERF401
+        return items
+    raise NotPlain(f"has {kind_of(value)} at {_shown(place)}, which is no value of JSON")
+
+
+def _shown(place: str) -> str:
+    return f"${place}" if len(place) <= MAX_PLACE else f"${place[:MAX_PLACE]}…"
