@@ -14,6 +14,7 @@ from app.api.http.event_streams import EventStreams
 from app.api.http.query import check_query
 from app.api.submission.reader import YamlReader
 from app.archiver.preflight import Preflights
+from app.evidence.proofs import Proofs
 from app.evidence.signer import SigningKeys
 from app.jobs.archive_types import ArchiveTypes
 from app.jobs.control import JobControl
@@ -50,6 +51,7 @@ class Edge:
     run_control: RunControl
     overview: Overview
     signing: SigningKeys
+    proofs: Proofs
     yaml_reader: YamlReader
     uploads: Uploads
     event_streams: EventStreams

@@ -106,6 +106,7 @@ job = Table(
     Column("waiting_since", UtcDateTime),
     Column("waiting_reason", Text),
     Column("waiting_until", UtcDateTime, comment="the next try"),
+    Column("proven_at", UtcDateTime),
     CheckConstraint("open >= 0 AND open + succeeded + failed = total", name="counters"),
 )
 Index(
@@ -118,6 +119,11 @@ Index(
     postgresql_where=job.c.retry_of.is_not(None),
     sqlite_where=job.c.retry_of.is_not(None),
 )
+
+UNPROVEN = "state = 'completed' AND proven_at IS NULL"
+"""Jobs that owe a proof: each job from the moment at which it completes."""
+
+Index("ix_backfill_job_unproven", job.c.completed, postgresql_where=text(UNPROVEN), sqlite_where=text(UNPROVEN))
 
 task = Table(
     "backfill_task",
@@ -234,6 +240,27 @@ job_event = Table(
 """The outbox of job events, in their order; deleted once the broker has acknowledged them. No id is used again: it is
 part of the event's idempotence id."""
 
+job_proof = Table(
+    "job_proof",
+    metadata,
+    Column("job_id", Uuid, ForeignKey(job.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("claimed_until", UtcDateTime, comment="lease of a process that is building it"),
+    Column("created_at", UtcDateTime),
+    Column("size", Integer, comment="number of leaves"),
+    Column("root", LargeBinary),
+    Column("checkpoint", Text, comment="the signed note; null until the proof is made"),
+    Column("bucket", Text),
+    Column("checkpoint_version", Text, comment="version id of the object"),
+    Column("leaves_version", Text),
+    Column("retain_until", UtcDateTime, comment="end of the locks of its objects"),
+    Column("timestamp", LargeBinary, comment="RFC 3161 response for the checkpoint"),
+    Column("timestamp_due", UtcDateTime, comment="the next try; null: none is owed"),
+)
+
+UNTIMED = "timestamp_due IS NOT NULL"
+
+Index("ix_job_proof_untimed", job_proof.c.timestamp_due, postgresql_where=text(UNTIMED), sqlite_where=text(UNTIMED))
+
 service_process = Table(
     "service_process",
     metadata,
@@ -260,6 +287,8 @@ __all__ = [
     "NO_DATA",
     "OUTSTANDING",
     "UNCOUNTED",
+    "UNPROVEN",
+    "UNTIMED",
     "WAITING",
     "UtcDateTime",
     "dead_letter_count",
@@ -268,6 +297,7 @@ __all__ = [
     "job_action",
     "job_event",
     "job_progress",
+    "job_proof",
     "metadata",
     "schema_lock",
     "serial",

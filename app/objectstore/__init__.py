@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from app.domain.archive_types import ArchiveDataType
@@ -13,12 +14,25 @@ no schema has such a name, for want of an extension."""
 
 
 @dataclass(frozen=True, slots=True)
+class FileContent:
+    """Content that is too large for the memory, with what the answer to its put is compared with."""
+
+    path: Path
+    size: int
+    md5: str
+    """Hex."""
+
+    def __len__(self) -> int:
+        return self.size
+
+
+@dataclass(frozen=True, slots=True)
 class Upload:
     """One object to put, always on a condition: `if_match` is the ETag seen, None means the key must be free."""
 
     bucket: str
     key: str
-    content: bytes
+    content: bytes | FileContent
     content_type: str
     sha256: str
     user_metadata: Mapping[str, str]
@@ -26,6 +40,8 @@ class Upload:
     """Object lock until now + these days, where locking is enabled; None: no lock asked (schema files)."""
     tag: tuple[str, str] | None
     if_match: str | None = None
+    retain_until: datetime | None = None
+    """The end of the lock instead of `retain_days`, where locking is enabled."""
 
 
 @dataclass(frozen=True, slots=True)

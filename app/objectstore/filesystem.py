@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from app.domain.archive_types import ArchiveDataType
 from app.domain.errors import Unavailable
 from app.domain.readiness import OBJECT_STORE
-from app.objectstore import ListedVersion, ObjectRejected, ObjectVersion, PreconditionFailed, Upload
+from app.objectstore import FileContent, ListedVersion, ObjectRejected, ObjectVersion, PreconditionFailed, Upload
 from app.objectstore import filesystem_layout as layout
 from app.objectstore.lifecycle import missing_rules
 from app.objectstore.limits import check_upload
@@ -147,7 +147,7 @@ class FilesystemObjectStore:
 
     def _put(self, upload: Upload) -> ObjectVersion:
         self._check(upload.bucket)
-        if hashlib.sha256(upload.content).hexdigest() != upload.sha256:
+        if _sha256_of(upload.content) != upload.sha256:
             raise Unavailable(OBJECT_STORE, f"bucket {upload.bucket}: the content was changed on the way")
         directory = self._directory(upload.bucket, upload.key)
         with self._lock(directory):
@@ -166,7 +166,9 @@ class FilesystemObjectStore:
     def _describe(self, upload: Upload, version_id: str) -> dict[str, Any]:
         now = datetime.now(UTC)
         until = None
-        if self._object_lock_enabled and upload.retain_days is not None:
+        if self._object_lock_enabled and upload.retain_until is not None:
+            until = upload.retain_until.astimezone(UTC)
+        elif self._object_lock_enabled and upload.retain_days is not None:
             until = now + timedelta(days=upload.retain_days)
         return {
             "bucket": upload.bucket,
@@ -216,3 +218,10 @@ class FilesystemObjectStore:
             note = "As an object store would have them. Nothing is removed from this directory."
             text = json.dumps({"Note": note, "Rules": [*present, *missing]}, indent=1)
             layout.replace_durably(path, text.encode())
+
+
+def _sha256_of(content: bytes | FileContent) -> str:
+    if not isinstance(content, FileContent):
+        return hashlib.sha256(content).hexdigest()
+    with content.path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

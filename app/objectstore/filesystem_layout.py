@@ -5,6 +5,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from app.objectstore import ListedVersion, ObjectVersion
+from app.objectstore import FileContent, ListedVersion, ObjectVersion
 
 MAX_NAME = 200
 """Bytes of a directory name; file systems take 255."""
@@ -116,7 +117,7 @@ def _descriptions_in(directory: Path, version_ids: Iterable[str]) -> Iterator[di
             yield description
 
 
-def write_version(directory: Path, content: bytes, description: dict[str, Any]) -> None:
+def write_version(directory: Path, content: bytes | FileContent, description: dict[str, Any]) -> None:
     """Writes both files of a version; they are on disk when this returns. The rename of the `.json` completes the
     version."""
     version_id = description["version_id"]
@@ -147,11 +148,15 @@ def replace_durably(target: Path, content: bytes) -> None:
     sync_directory(target.parent)
 
 
-def write_durably(path: Path, content: bytes) -> None:
+def write_durably(path: Path, content: bytes | FileContent) -> None:
     """Writes a new read-only file; its content is on disk when this returns."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
     with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, for the mode and O_EXCL
-        file.write(content)
+        if isinstance(content, FileContent):
+            with content.path.open("rb") as source:
+                shutil.copyfileobj(source, file)
+        else:
+            file.write(content)
         file.flush()
         os.fsync(descriptor)
 

@@ -5,13 +5,14 @@ import io
 from base64 import b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import BinaryIO
 from urllib.parse import quote
 
 import aiohttp
 from yarl import URL
 
 from app.domain.errors import Unavailable
-from app.objectstore import ObjectVersion, Upload
+from app.objectstore import FileContent, ObjectVersion, Upload
 from app.objectstore.limits import check_upload
 from app.objectstore.s3_connection import S3Connection
 from app.objectstore.s3_errors import COMPONENT, error_of, failure, start_of, unreachable
@@ -27,6 +28,10 @@ UNPROVEN = (
 
 CHECKSUM = "x-amz-checksum-sha256"
 ENCRYPTION = "x-amz-server-side-encryption"
+
+
+FOR_FILES = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=120)
+"""A large file takes its time, and the store its own to put it together."""
 
 
 class HotPut:
@@ -51,7 +56,9 @@ class HotPut:
         signer = self._signers.of(await connection.credentials(), address.region)
         now = datetime.now(UTC)
         retain_until = locked_until
-        if connection.options.object_lock_enabled and upload.retain_days is not None:
+        if connection.options.object_lock_enabled and upload.retain_until is not None:
+            retain_until = whole_second(upload.retain_until)
+        elif connection.options.object_lock_enabled and upload.retain_days is not None:
             retain_until = whole_second(now + timedelta(days=upload.retain_days))
         headers = put_headers(upload, connection.options.object_lock_mode, retain_until)
         if checksum is not None:
@@ -61,9 +68,10 @@ class HotPut:
         try:
             async with http.put(
                 URL(url, encoded=True),
-                data=content if len(content) < LARGE else io.BytesIO(content),
+                data=_body(content),
                 headers=headers,
                 allow_redirects=False,
+                timeout=FOR_FILES if isinstance(content, FileContent) else http.timeout,
             ) as answer:
                 if answer.status != 200:
                     code, message = error_of(await start_of(answer.content))
@@ -91,6 +99,12 @@ class HotPut:
         )
 
 
+def _body(content: bytes | FileContent) -> bytes | BinaryIO:
+    if isinstance(content, FileContent):
+        return content.path.open("rb")  # closed by aiohttp once it is sent
+    return content if len(content) < LARGE else io.BytesIO(content)
+
+
 def put_headers(upload: Upload, lock_mode: str, retain_until: datetime | None) -> dict[str, str]:
     """All headers of a put that describe the object and the condition; names in lower case."""
     headers = {
@@ -112,7 +126,7 @@ def put_headers(upload: Upload, lock_mode: str, retain_until: datetime | None) -
     return headers
 
 
-def proves(answer: Mapping[str, str], asked: Mapping[str, str], content: bytes) -> bool:
+def proves(answer: Mapping[str, str], asked: Mapping[str, str], content: bytes | FileContent) -> bool:
     """Whether the headers of an answer show that it belongs to the put of this content.
 
     They show it by the checksum that was sent, else by the ETag, which is the MD5 of the content, except under keys
@@ -124,6 +138,8 @@ def proves(answer: Mapping[str, str], asked: Mapping[str, str], content: bytes) 
     if answer.get(ENCRYPTION, "").startswith("aws:kms") or f"{ENCRYPTION}-customer-algorithm" in answer:
         return True
     etag = answer.get("etag", "").removeprefix("W/").strip('"').lower()
+    if isinstance(content, FileContent):
+        return etag == content.md5
     return etag == hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 

@@ -19,7 +19,8 @@ from app.domain.errors import StartRefused
 from app.domain.forecast import Price
 from app.domain.jobs import FailureThreshold
 from app.domain.plans import Terms
-from app.evidence.signer import Signer, SigningKeyError, own_signer, signer_of
+from app.evidence.builder import ProofOptions
+from app.evidence.signer import Signer, SigningKeyError, own_signer, signer_of, signing_keys
 from app.messaging.dead_letters import dead_letter_topic
 from app.messaging.owed import BackfillMetadataCommands, CreateArtifactCommands
 from app.metadata.definitions import RunOptions
@@ -214,6 +215,15 @@ def signer(settings: Settings) -> Signer | None:
         return own_signer(settings.data_dir / "evidence" / "key.pem", evidence.key_name)
     except SigningKeyError as error:
         raise StartRefused(str(error)) from error
+
+
+def proof_options(settings: Settings) -> ProofOptions:
+    evidence = settings.evidence
+    return ProofOptions(
+        bucket=settings.object_storage.storage.bucket,
+        former=signing_keys(None, evidence.former_keys).keys,
+        timestamps=evidence.timestamp_url is not None,
+    )
 
 
 def key_sets_of(settings: Settings) -> KeySets:

@@ -10,6 +10,7 @@ from typing import Protocol
 from app.api.auth.callers import KeySets
 from app.domain.errors import StartRefused, Unavailable
 from app.domain.readiness import BROKER, DATABASE, OBJECT_STORE
+from app.evidence.builder import ProofBuilder
 from app.jobs.failures import FailedReferences
 from app.jobs.waiting import WaitingJobs
 from app.messaging.consumer import LAST_COMMIT, LEAVE, CommandLoop
@@ -43,7 +44,7 @@ class Supervision:
     """The parts that run for the life of the process. `shutdown_timeout` is in seconds.
 
     `relays_forget`: records that were published before this process started are lost, as in the topics of the embedded
-    broker.
+    broker, and no other process works on this database.
     """
 
     watch: Watch
@@ -51,6 +52,8 @@ class Supervision:
     relays: Sequence[Relay]
     job_events: JobEventRelay | None
     """None where no events of jobs are published."""
+    proofs: ProofBuilder | None
+    """None where nothing is signed."""
     work: CommandLoop
     reload: Reload
     failed: FailedReferences
@@ -69,6 +72,7 @@ class Supervision:
         begun = [asyncio.create_task(self._relaying(relay, stop)) for relay in self.relays]
         begun.append(asyncio.create_task(self._working(stop)))
         begun.append(asyncio.create_task(self._publishing_job_events(stop)))
+        begun.append(asyncio.create_task(self._proving(stop)))
         always = [
             asyncio.create_task(self.watch.run()),
             asyncio.create_task(self._keeping_keys(stop)),
@@ -100,6 +104,11 @@ class Supervision:
     async def _publishing_job_events(self, stop: asyncio.Event) -> None:
         if self.job_events is not None and await self.watch.seen(stop, DATABASE, BROKER):
             await self.job_events.run(stop)
+        await stop.wait()
+
+    async def _proving(self, stop: asyncio.Event) -> None:
+        if self.proofs is not None and await self.watch.seen(stop, DATABASE, OBJECT_STORE):
+            await self.proofs.run(stop, forgotten=self.relays_forget)
         await stop.wait()
 
     async def _working(self, stop: asyncio.Event) -> None:

@@ -32,6 +32,8 @@ from app.db.outbox import BATCHES, TASKS
 from app.domain.errors import StartRefused
 from app.domain.readiness import COMPONENTS, SCHEMA_REGISTRY, Readiness
 from app.domain.system import CommandCounts
+from app.evidence.builder import ProofBuilder
+from app.evidence.proofs import Proofs
 from app.evidence.signer import Signer, signing_keys
 from app.jobs.archive_types import ArchiveTypes
 from app.jobs.control import JobControl
@@ -179,6 +181,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             key_sets,
             [relay, run_relay] if settings.metadata_backfill.enabled else [relay],
             _job_events(parts),
+            _proofs(parts),
             work,
             reload,
             failed,
@@ -204,6 +207,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
                 contents=Contents(objects),
                 run_control=RunControl(database, extractor, adapters.run_options(settings), run_relay.wake),
                 overview=_overview(parts, work, presence),
+                proofs=Proofs(database, objects, signs=parts.signer is not None),
                 signing=signing_keys(parts.signer, settings.evidence.former_keys),
                 yaml_reader=yaml_reader,
                 uploads=Uploads(settings.backfill.max_body_size),
@@ -245,6 +249,13 @@ def _preflights(parts: Parts) -> Preflights:
         locks=parts.settings.object_storage.object_lock_enabled,
         price=adapters.price(parts.settings),
     )
+
+
+def _proofs(parts: Parts) -> ProofBuilder | None:
+    if parts.signer is None:
+        return None
+    options = adapters.proof_options(parts.settings)
+    return ProofBuilder(parts.database, parts.objects, parts.readiness, parts.signer, options)
 
 
 def _waiting_jobs(parts: Parts) -> WaitingJobs:

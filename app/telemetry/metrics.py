@@ -66,6 +66,10 @@ COMMANDS_PUBLISHED = Counter("pas_commands_published", "Commands acknowledged by
 JOB_EVENTS_PUBLISHED = Counter(
     "pas_job_events_published", "Events of jobs acknowledged by the broker.", registry=REGISTRY
 )
+PROOFS_MADE = Counter("pas_proofs_made", "Proofs of completed jobs that were signed and stored.", registry=REGISTRY)
+PROOFS_FAILED = Counter(
+    "pas_proofs_failed", "Proofs of jobs that could not be made; the log says why.", registry=REGISTRY
+)
 COMMANDS_RECEIVED = Counter("pas_commands_received", "Records polled from the command topic.", registry=REGISTRY)
 DEAD_LETTERS = Counter("pas_dead_letters", "Records sent to the dead letter topic.", registry=REGISTRY)
 

@@ -7,13 +7,14 @@ from base64 import b64decode
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from app.domain.errors import Unavailable
-from app.objectstore import ObjectStore, ObjectVersion, PreconditionFailed
+from app.objectstore import FileContent, ObjectStore, ObjectVersion, PreconditionFailed
 from app.objectstore.s3 import S3ObjectStore, S3Options, open_s3
 from tests.servers import SeaweedFS
 from tests.unit.objectstore.uploads import KEY, upload_to
@@ -267,3 +268,23 @@ async def test_a_store_that_is_away_is_unavailable(bucket: str, s3: SeaweedFS) -
             await store.check([bucket])
         with pytest.raises(Unavailable):
             await content_of(store, bucket, KEY, None)
+
+
+async def test_a_file_is_put_from_the_disk_and_locked_until_a_day(
+    s3: SeaweedFS, store: S3ObjectStore, bucket: str, tmp_path: Path
+) -> None:
+    content = bytes(range(256)) * 50_000  # 12.8 MB, more than one piece of the store
+    path = tmp_path / "leaves"
+    path.write_bytes(content)
+    file = FileContent(path, len(content), hashlib.md5(content).hexdigest())
+    until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=400)
+    sha256 = hashlib.sha256(content).hexdigest()
+    upload = replace(upload_to(bucket), content=file, sha256=sha256, retain_days=None, tag=None, retain_until=until)
+    stored = await store.put(upload)
+    assert (stored.size, stored.retain_until) == (len(content), until)
+    assert await content_of(store, bucket, KEY, stored.version_id) == content
+    found = await store.head(bucket, KEY)
+    assert found is not None
+    assert found.retain_until == until
+    with pytest.raises(PreconditionFailed):
+        await store.put(upload)

@@ -309,6 +309,40 @@ SIGNING_KEY: dict[str, Any] = {
     "present": True,
 }
 
+CHECKPOINT = (
+    "psf/process-archive/jobs/88dbb65f-9634-4685-bc86-17b72d715d3e\n1000\n"
+    "9PrYP1dnYDNRZ1tsP1h0tvcD8m6mR5d0MZ5tMb1Z7yw=\n"
+    "content-hash 6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b\nresult succeeded\n\n"
+    "— psf/process-archive x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyB"
+    "wJnAM=\n"
+)
+
+PROOF: dict[str, Any] = {
+    "checkpoint": CHECKPOINT,
+    "root": "9PrYP1dnYDNRZ1tsP1h0tvcD8m6mR5d0MZ5tMb1Z7yw=",
+    "size": 1000,
+    "createdAt": "2026-05-08T07:30:16.020Z",
+    "bucket": "archive",
+    "checkpointKey": "evidence/jobs/88dbb65f-9634-4685-bc86-17b72d715d3e/checkpoint",
+    "leavesKey": "evidence/jobs/88dbb65f-9634-4685-bc86-17b72d715d3e/leaves.ndjson.gz",
+    "retainUntil": "2036-05-05T07:26:38.000Z",
+    "timestampKey": None,
+    "timestamp": None,
+}
+
+LEAF = (
+    '{"bucket":"archive","id":"DOC-2024-001","key":"JME/DecreeDocument/68/688d…/v1","position":0,'
+    '"retainUntil":"2036-05-05T07:26:38.000Z","sha256":"5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03",'
+    '"size":2048,"state":"succeeded","version":1,"versionId":"3/L4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY"}'
+)
+
+INCLUSION: dict[str, Any] = {
+    "index": 0,
+    "leaf": LEAF,
+    "hashes": ["bjQLnP+zepicpUTmu3gKLHiQHT+zNzh2hRGjBhevoB0=", "n4CA8sFdoz80O9Gq/0lNr6Vb2ESuO5zgTbq2oxlAyjY="],
+    "checkpoint": CHECKPOINT,
+}
+
 
 def page(*items: dict[str, Any]) -> dict[str, Any]:
     return {"items": list(items), "next": None}

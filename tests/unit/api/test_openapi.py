@@ -12,7 +12,7 @@ from app.api.archive_types.endpoints import ArchiveTypesView
 from app.api.artifacts import endpoints as artifacts
 from app.api.artifacts.models import ArtifactView, ColumnView
 from app.api.evidence import endpoints as evidence
-from app.api.evidence.models import KeyView
+from app.api.evidence.models import InclusionView, KeyView, ProofView
 from app.api.health import health_routes
 from app.api.http.problems import install
 from app.api.jobs import control as job_control
@@ -98,6 +98,8 @@ def test_every_body_of_a_request_has_schema_and_example(document: dict[str, Any]
         (ColumnView, examples.COLUMN),
         (SystemView, examples.SYSTEM),
         (KeyView, examples.SIGNING_KEY),
+        (ProofView, examples.PROOF),
+        (InclusionView, examples.INCLUSION),
     ],
 )
 def test_examples_are_what_they_stand_for(model: type[BaseModel], example: dict[str, Any]) -> None:

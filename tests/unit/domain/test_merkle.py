@@ -153,3 +153,12 @@ def test_a_hundred_thousand_leaves() -> None:
         old = [second.mth(*each) for each in consistency_ranges(index + 1, size)]
         assert old == second.proof(index + 1, size)
         assert continues(second.mth(0, index + 1), index + 1, root, size, old)
+
+
+def test_many_leaves_at_once_are_the_same_as_one_after_the_other() -> None:
+    for size in range(70):
+        for more in range(70):
+            frontier = Frontier()
+            for each in HASHES[:size]:
+                frontier = frontier.grown(each)
+            assert frontier.grown_by(HASHES[size : size + more]).root() == SECOND.mth(0, size + more)

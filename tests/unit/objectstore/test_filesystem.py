@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import resource
@@ -17,7 +18,7 @@ import pytest
 
 from app.domain.archive_types import ArchiveDataType, SchemaFile, SchemaName
 from app.domain.errors import Unavailable
-from app.objectstore import ObjectRejected, ObjectStore, ObjectVersion, PreconditionFailed
+from app.objectstore import FileContent, ObjectRejected, ObjectStore, ObjectVersion, PreconditionFailed
 from app.objectstore import filesystem_layout as layout
 from app.objectstore.filesystem import FilesystemObjectStore
 from tests.unit.objectstore.uploads import KEY, upload_to
@@ -306,4 +307,20 @@ async def test_where_lifecycle_rules_are_switched_off_none_are_written_down(tmp_
     data_type = ArchiveDataType(SchemaName("PSF", "A", 1), "id", 90, SchemaFile(b"{}", "schema.json", ""))
     await store.prepare([BUCKET], [data_type])
     assert list((tmp_path / BUCKET).iterdir()) == []
+    await store.close()
+
+
+async def test_a_file_is_put_from_the_disk_and_locked_until_a_day(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 10_000
+    (tmp_path / "leaves").write_bytes(content)
+    file = FileContent(tmp_path / "leaves", len(content), "")
+    until = datetime(2046, 5, 8, tzinfo=UTC)
+    store = FilesystemObjectStore(tmp_path / "objects")
+    await store.prepare(["archive"], [])
+    sha256 = hashlib.sha256(content).hexdigest()
+    stored = await store.put(replace(upload_to("archive"), content=file, sha256=sha256, retain_until=until))
+    assert (stored.size, stored.retain_until) == (len(content), until)
+    assert b"".join([piece async for piece in store.read("archive", KEY, stored.version_id)]) == content
+    with pytest.raises(Unavailable, match="changed on the way"):
+        await store.put(replace(upload_to("archive", "other"), content=file))
     await store.close()
