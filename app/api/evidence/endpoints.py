@@ -44,6 +44,7 @@ async def proof_of(_caller: MayReadAudit, edge: TheEdge, job_id: JobId) -> Proof
 @router.get(
     "/api/jobs/{job_id}/evidence/leaves",
     summary="Get the leaves of the proof of a job",
+    response_class=Response,
     responses={
         200: {
             "description": "One line of canonical JSON (RFC 8785) for each reference, in the order of submission.",
