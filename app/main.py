@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 from typing_extensions import override
 
-from app.api import well_known
+from app.api import no_page, well_known
 from app.api.archive_types import endpoints as archive_types
 from app.api.artifacts import endpoints as artifacts
 from app.api.edge import Edge, put_edge
@@ -32,6 +32,9 @@ from app.domain.readiness import Readiness
 from app.process.wiring import Service, open_service
 from app.settings.model import Settings
 from app.telemetry.traces import configure_traces, shutdown_traces
+from app.ui.addresses import START
+from app.ui.page import Page, put_page
+from app.ui.router import ROUTERS
 
 KEEP_ALIVE = 65
 """Seconds that an idle connection stays open: longer than the usual load balancer's 60."""
@@ -45,7 +48,7 @@ FILES = 4096
 log = logging.getLogger(__name__)
 
 
-def create_app(context_path: str, readiness: Readiness, edge: Edge | None) -> FastAPI:
+def create_app(context_path: str, readiness: Readiness, edge: Edge | None, page: Page | None = None) -> FastAPI:
     """The HTTP edge. Without a service behind it (backfill is not enabled) only health and metrics answer."""
     app = FastAPI(
         title="Process Archive Service",
@@ -77,6 +80,12 @@ def create_app(context_path: str, readiness: Readiness, edge: Edge | None) -> Fa
             well_known,
         ):
             app.include_router(room.router)
+    if page is None:
+        app.include_router(no_page.router)
+    else:
+        put_page(app, page)
+        for router in ROUTERS:
+            app.include_router(router)
     return app
 
 
@@ -93,8 +102,9 @@ async def serve(settings: Settings, *, migrate: bool) -> None:
 async def _serve(settings: Settings, listener: socket.socket, stop: asyncio.Event, *, migrate: bool) -> None:
     async with _service(settings, migrate=migrate) as service:
         readiness = Readiness(()) if service is None else service.readiness
-        app = create_app(settings.server.context_path, readiness, None if service is None else service.edge)
-        server = _server(app)
+        edge, page = (None, None) if service is None else (service.edge, service.page)
+        path = settings.server.context_path
+        server = _server(create_app(path, readiness, edge, page), None if page is None else f"{path}{START}")
         _on_signals(readiness, stop)
         http = asyncio.create_task(server.serve([listener]))
         try:
@@ -174,14 +184,22 @@ def _on_signals(readiness: Readiness, stop: asyncio.Event) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Reports the address where it listens, and leaves signals to us: health must answer while work is put back."""
+    """Reports the address where it listens, and leaves signals to us: health must answer while work is put back.
+
+    `page` is the path of the page; None where there is none.
+    """
+
+    page: str | None = None
 
     @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
-            print(f"listening on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)  # noqa: T201
+            address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+            print(f"listening on {address}", flush=True)  # noqa: T201
+            if self.page is not None:
+                print(f"the page is at {address}{self.page}", flush=True)  # noqa: T201
 
     @contextlib.contextmanager
     @override
@@ -189,8 +207,8 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _server(app: FastAPI) -> _Server:
-    return _Server(
+def _server(app: FastAPI, page: str | None) -> _Server:
+    server = _Server(
         uvicorn.Config(
             app,
             http=bounded_http(),
@@ -204,3 +222,5 @@ def _server(app: FastAPI) -> _Server:
             timeout_graceful_shutdown=CLOSE + 2,
         )
     )
+    server.page = page
+    return server

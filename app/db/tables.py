@@ -278,6 +278,15 @@ dead_letter_count = Table(
     Column("last_at", UtcDateTime, nullable=False),
 )
 
+page_session = Table(
+    "page_session",
+    metadata,
+    Column("id", LargeBinary, primary_key=True, comment="SHA-256 of what the browser has"),
+    Column("tokens", LargeBinary, nullable=False, comment="encrypted"),
+    Column("ends", UtcDateTime, nullable=False),
+    Column("renewing_until", UtcDateTime, comment="lease of a process that renews the tokens"),
+)
+
 schema_lock = 7250150
 """Key of the PostgreSQL advisory locks of this service: `(schema_lock, purpose)`."""
 
@@ -299,6 +308,7 @@ __all__ = [
     "job_progress",
     "job_proof",
     "metadata",
+    "page_session",
     "schema_lock",
     "serial",
     "service_process",

@@ -3,7 +3,9 @@
 import contextlib
 import fcntl
 import logging
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from app.settings.model import Settings
 
@@ -36,3 +38,17 @@ def own(settings: Settings) -> Iterator[None]:
         if settings.replaced:
             log.info("embedded: these settings of the file are replaced: %s", ", ".join(settings.replaced))
         yield
+
+
+def kept_key(data_dir: Path) -> bytes:
+    """The key with which the sessions of the page are encrypted; made on first use. Raises DataDirUnusable."""
+    path = data_dir / "page-key"
+    try:
+        if not path.exists():
+            draft = path.with_name(".page-key")
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(os.urandom(32))
+            draft.replace(path)
+        return path.read_bytes()
+    except OSError as error:
+        raise DataDirUnusable(f"the key {path} cannot be used: {error.strerror}") from error

@@ -65,6 +65,7 @@ from app.metadata.search import Artifacts
 from app.objectstore import ObjectStore
 from app.process import adapters
 from app.process.check_config import load_catalog, load_catalog_with
+from app.process.page import open_page
 from app.process.probes import Probes, check_database, probe_of_schemas, refuse_unusable
 from app.process.reload import Reload, digest
 from app.process.supervision import Supervision
@@ -75,6 +76,7 @@ from app.sources.memory import ByteBudget
 from app.system.dead_letters import DeadLetterCounts
 from app.system.overview import Overview
 from app.system.processes import Presence
+from app.ui.page import Page
 
 BATCHES_OUT = 100
 """Batches of a run published and not yet answered: enough for many processes. Where archiving leaves little, those in
@@ -91,6 +93,7 @@ class Service:
     readiness: Readiness
     run: Callable[[asyncio.Event], Awaitable[None]]
     """Until the event is set, then up to the shutdown timeout. Raises StartRefused or what broke."""
+    page: Page | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,37 +193,39 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             settings.shutdown_timeout,
             relays_forget=settings.embedded,
         )
+        edge = Edge(
+            authenticator=Authenticator(adapters.resource_server(settings), key_sets),
+            submissions=Submissions(database, history, live, relay.wake),
+            reports=Reports(database),
+            merged_reports=MergedReports(database),
+            job_control=JobControl(database, history, relay.wake),
+            retries=Retries(database, history, live, relay.wake),
+            failed=failed,
+            references=JobReferences(database),
+            preflights=_preflights(parts),
+            plans=Plans(adapters.terms(settings, registry.types())),
+            archive_types=ArchiveTypes(database, live, registry),
+            artifacts=Artifacts(database, lambda: live.now.configurations),
+            contents=Contents(objects),
+            run_control=RunControl(database, extractor, adapters.run_options(settings), run_relay.wake),
+            overview=_overview(parts, work, presence),
+            proofs=Proofs(database, objects, signs=parts.signer is not None),
+            signing=signing_keys(parts.signer, settings.evidence.former_keys),
+            yaml_reader=yaml_reader,
+            uploads=Uploads(settings.backfill.max_body_size),
+            event_streams=EventStreams(readiness),
+            changes=ConcurrencyLimit("changes of jobs", CHANGES, waiting=10),
+            preflight_turns=ConcurrencyLimit("preflights", PREFLIGHTS, waiting=0),
+            max_references=settings.backfill.max_references,
+            max_attempts=settings.backfill.max_attempts,
+            issuers=adapters.issuers_of(settings),
+            cli_client_id=settings.cli_client_id,
+        )
         yield Service(
-            Edge(
-                authenticator=Authenticator(adapters.resource_server(settings), key_sets),
-                submissions=Submissions(database, history, live, relay.wake),
-                reports=Reports(database),
-                merged_reports=MergedReports(database),
-                job_control=JobControl(database, history, relay.wake),
-                retries=Retries(database, history, live, relay.wake),
-                failed=failed,
-                references=JobReferences(database),
-                preflights=_preflights(parts),
-                plans=Plans(adapters.terms(settings, registry.types())),
-                archive_types=ArchiveTypes(database, live, registry),
-                artifacts=Artifacts(database, lambda: live.now.configurations),
-                contents=Contents(objects),
-                run_control=RunControl(database, extractor, adapters.run_options(settings), run_relay.wake),
-                overview=_overview(parts, work, presence),
-                proofs=Proofs(database, objects, signs=parts.signer is not None),
-                signing=signing_keys(parts.signer, settings.evidence.former_keys),
-                yaml_reader=yaml_reader,
-                uploads=Uploads(settings.backfill.max_body_size),
-                event_streams=EventStreams(readiness),
-                changes=ConcurrencyLimit("changes of jobs", CHANGES, waiting=10),
-                preflight_turns=ConcurrencyLimit("preflights", PREFLIGHTS, waiting=0),
-                max_references=settings.backfill.max_references,
-                max_attempts=settings.backfill.max_attempts,
-                issuers=adapters.issuers_of(settings),
-                cli_client_id=settings.cli_client_id,
-            ),
+            edge,
             readiness,
             supervision.run,
+            open_page(settings, edge, database, key_sets, presence.release),
         )
 
 

@@ -54,6 +54,7 @@ def contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         if insecure(oauth.token_uri) and not settings.http.allow_insecure:
             yield group + "token-uri", _INSECURE
     yield from _issuer_contradictions(settings)
+    yield from _page_contradictions(settings)
     if backfill.enabled:
         yield from _missing(settings)
 
@@ -187,6 +188,25 @@ def _issuer_contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         if issuer.issuer and issuer.issuer in seen:
             yield f"{group}.issuer", "the same issuer is listed twice"
         seen.add(issuer.issuer)
+
+
+def _page_contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
+    client, group = settings.ui_client, "jeap.security.oauth2.ui-client."
+    if settings.ui.trace_url is not None and "{traceId}" not in settings.ui.trace_url:
+        yield "jeap.processarchive.ui.trace-url", "must have {traceId} in the place of the trace id"
+    if settings.embedded:
+        return
+    if client.issuer and not client.client_id:
+        yield group + "client-id", f"missing, while {group}issuer is given"
+    if not client.issuer and (client.client_id or client.client_secret is not None):
+        yield group + "issuer", f"missing, while {group}client-id or -secret is given"
+    if insecure(client.issuer) and not settings.http.allow_insecure:
+        yield group + "issuer", _INSECURE
+    if client.issuer and client.issuer not in {each.issuer for each in settings.resource_server.issuers}:
+        yield (
+            group + "issuer",
+            "its tokens are not accepted: list it among jeap.security.oauth2.resourceserver.issuers too",
+        )
 
 
 def insecure(url: str) -> bool:

@@ -308,6 +308,48 @@ class EvidenceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class UiSettings:
+    enabled: bool = setting(
+        "enabled",
+        values.boolean,
+        True,
+        "the page for operators; it also needs `jeap.security.oauth2.ui-client`, or the embedded mode",
+        shown="`true`",
+    )
+    trace_url: str | None = setting(
+        "trace-url", values.http_url, None, "address of a trace, with `{traceId}`; the page links to it"
+    )
+    address: str | None = setting(
+        "address",
+        values.http_url,
+        None,
+        "address of the service with its context path, as browsers know it; the issuer sends them back there",
+        shown="as asked",
+    )
+    session_key: SecretStr | None = setting(
+        "session-key",
+        values.secret,
+        None,
+        "the tokens of sessions are encrypted with it, in all processes alike (secret)",
+        shown="client secret",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class UiClient:
+    """The client with which the page logs people in."""
+
+    issuer: str = setting(
+        "issuer", values.http_url, "", "issuer at which people log in to the page; without it there is no page"
+    )
+    client_id: str = setting("client-id", values.text, "", "client of the page", shown="required")
+    client_secret: SecretStr | None = setting(
+        "client-secret", values.secret, None, "its secret; none for a public client (secret)"
+    )
+    scope: str = setting("scope", values.text, "openid profile", "scopes asked for", shown="`openid profile`")
+
+
+@dataclass(frozen=True, slots=True)
 class Kafka:
     bootstrap_servers: str = setting(
         "bootstrap-servers",
@@ -455,7 +497,9 @@ class Settings:
     )
     forecast: ForecastSettings = group(ForecastSettings, "jeap.processarchive.forecast")
     evidence: EvidenceSettings = group(EvidenceSettings, "jeap.processarchive.evidence")
+    ui: UiSettings = group(UiSettings, "jeap.processarchive.ui")
     kafka: Kafka = group(Kafka, "jeap.messaging.kafka")
+    ui_client: UiClient = group(UiClient, "jeap.security.oauth2.ui-client")
     resource_server: ResourceServer = group(ResourceServer, "jeap.security.oauth2.resourceserver")
     cli_client_id: str | None = setting(
         "jeap.security.oauth2.cli-client-id",
@@ -477,6 +521,10 @@ class Settings:
     @property
     def embedded(self) -> bool:
         return self.data_dir is not None
+
+    @property
+    def has_page(self) -> bool:
+        return self.ui.enabled and self.backfill.enabled and (self.embedded or bool(self.ui_client.issuer))
 
 
 def properties() -> list[Property]:

@@ -7,7 +7,8 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from app.api.edge import MayReadJobs, MayWriteJobs, TheEdge
+from app.api.auth.callers import Caller
+from app.api.edge import Edge, MayReadJobs, MayWriteJobs, TheEdge
 from app.api.http.event_streams import Vanished
 from app.api.http.json_bodies import read_json_body
 from app.api.http.problems import ApiProblem, responses
@@ -172,22 +173,29 @@ async def retry(request: Request, caller: MayWriteJobs, edge: TheEdge, job_id: J
     (with this cause), when the id belongs to another job, or when the configuration does not fit any more."""
     wanted = await read_json_body(request, MAX_BODY, RetryRequest, RETRY)
     new_id = UUID(wanted.job_id)
+    view, made = await retried(request, caller, edge, job_id, new_id, wanted.cause)
+    headers = {"Location": f"{request.scope.get('root_path', '')}/api/jobs/{new_id}"}
+    return JSONResponse(view.model_dump(mode="json", by_alias=True), 201 if made else 200, headers)
+
+
+async def retried(
+    request: Request, caller: Caller, edge: Edge, job_id: UUID, new_id: UUID, cause: str | None
+) -> tuple[JobView, bool]:
+    """The new job, and whether it was made now. Raises ApiProblem: 404, 409."""
     with request_span(request, "POST /api/jobs/{job_id}/retry") as span:
         span.set("pas.job_id", str(new_id))
         by = submitter_of(caller, span.traceparent)
         try:
             async with edge.changes.one():
                 with _refusals(job_id):
-                    made = await edge.retries.retry(job_id, new_id, by, wanted.cause)
+                    made = await edge.retries.retry(job_id, new_id, by, cause)
         except DifferentContent:
-            raise ApiProblem(409, f"{_another(new_id, job_id, wanted)}; nothing was changed.") from None
-    view = await _shown(new_id, edge.job_control.view(new_id))
-    headers = {"Location": f"{request.scope.get('root_path', '')}/api/jobs/{new_id}"}
-    return JSONResponse(view.model_dump(mode="json", by_alias=True), 201 if made else 200, headers)
+            raise ApiProblem(409, f"{_another(new_id, job_id, cause)}; nothing was changed.") from None
+    return await _shown(new_id, edge.job_control.view(new_id)), made
 
 
-def _another(new_id: UUID, job_id: UUID, wanted: RetryRequest) -> str:
-    return f"Job {new_id} exists and is not {'a' if wanted.cause is None else 'that'} retry of {job_id}"
+def _another(new_id: UUID, job_id: UUID, cause: str | None) -> str:
+    return f"Job {new_id} exists and is not {'a' if cause is None else 'that'} retry of {job_id}"
 
 
 async def _shown(job_id: UUID, acting: Awaitable[control.JobStatus]) -> JobView:

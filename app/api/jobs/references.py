@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncIterator
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from app.api.edge import MayReadJobs, TheEdge
+from app.api.edge import Edge, MayReadJobs, TheEdge
 from app.api.http.accept import wanted_format
 from app.api.http.problems import responses
 from app.api.jobs.reference_rows import ReferencePage, csv_header, csv_rows, json_page, ndjson_rows
@@ -64,14 +65,17 @@ async def list_references(
     wanted = Wanted(state, id_, cause)
     after = read_position_cursor(cursor)
     form = wanted_format(request.headers.getlist("accept"), FORMATS, ALIASES)
-    try:
-        await edge.references.check(job_id, wanted)
-    except UnknownJob:
-        raise unknown(job_id) from None
     if form == "json":
+        await _check(edge, job_id, wanted)
         found = await edge.references.page(job_id, wanted, after, limit)
         following = None if found.next is None else str(found.next)
         return Response(json_page(found.references, following), media_type=CONTENT_TYPES[form])
+    return await streamed(edge, job_id, wanted, after, form)
+
+
+async def streamed(edge: Edge, job_id: UUID, wanted: Wanted, after: int, form: str) -> Response:
+    """All wanted references as a file, CSV or NDJSON. Raises ApiProblem 404."""
+    await _check(edge, job_id, wanted)
     pages = edge.references.pages(job_id, wanted, after)
     first = await anext(pages, None)  # errors must be raised before anything is sent
 
@@ -88,3 +92,10 @@ async def list_references(
         "Content-Disposition": f'attachment; filename="references-{job_id}.{form}"',
     }
     return StreamingResponse(content(), headers=headers)
+
+
+async def _check(edge: Edge, job_id: UUID, wanted: Wanted) -> None:
+    try:
+        await edge.references.check(job_id, wanted)
+    except UnknownJob:
+        raise unknown(job_id) from None

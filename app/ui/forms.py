@@ -1,0 +1,42 @@
+"""Forms that browsers send: read whole, and refused where another site may have sent them."""
+
+import hmac
+from urllib.parse import parse_qsl
+
+from fastapi import Request
+
+from app.api.http.problems import ApiProblem
+from app.ui.operator import Operator
+
+SMALL = 32 * 1024
+"""Bytes of a form of few fields; a cause has up to 1,000 characters, each up to 12 bytes."""
+
+MEDIA_TYPE = "application/x-www-form-urlencoded"
+
+TOKEN = "token"  # noqa: S105 - the name of a field
+"""The field with the token against forgery."""
+
+
+def refuse_other_sites(request: Request) -> None:
+    """Raises ApiProblem 403 where the browser says that another site sent this."""
+    if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+        raise ApiProblem(403, "This form was sent by another site.")
+
+
+async def read_form(request: Request, operator: Operator, most: int = SMALL) -> dict[str, str]:
+    """The fields, those that are empty left out. Raises ApiProblem: 403 without the token against forgery."""
+    refuse_other_sites(request)
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != MEDIA_TYPE:
+        raise ApiProblem(415, f"A form is sent as {MEDIA_TYPE}.")
+    body = bytearray()
+    async for block in request.stream():
+        body += block
+        if len(body) > most:
+            raise ApiProblem(413, f"The form has more than {most} bytes.", headers={"Connection": "close"})
+    try:
+        fields = dict(parse_qsl(body.decode(), strict_parsing=bool(body), encoding="utf-8", errors="strict"))
+    except ValueError:
+        raise ApiProblem(400, "The form cannot be read.") from None
+    if not hmac.compare_digest(fields.pop(TOKEN, "").encode(), operator.forgery_token.encode()):
+        raise ApiProblem(403, "The form is not of this session: reload the page, then send it again.")
+    return fields

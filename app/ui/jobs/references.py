@@ -1,0 +1,83 @@
+"""The references of a job: filtered, found by their ids, page by page, as CSV; and everything of one of them."""
+
+from fastapi import APIRouter, Request, Response
+
+from app.api.http.problems import ApiProblem
+from app.api.jobs import control
+from app.api.jobs.references import streamed
+from app.api.shapes.cursors import read_position_cursor
+from app.api.shapes.ids import JobId, unknown
+from app.domain.jobs import TaskState
+from app.domain.references import Wanted
+from app.jobs.control import UnknownJob
+from app.ui import texts
+from app.ui.answers import render
+from app.ui.operator import ReadsJobs
+from app.ui.page import ThePage
+from app.ui.queries import Filters
+from app.ui.routes import PageRoute
+
+router = APIRouter(include_in_schema=False, route_class=PageRoute)
+
+FIELDS = ("state", "id", "cause", "cursor")
+
+PAGE = 100
+"""References of one page."""
+
+
+def _wanted(filters: Filters) -> Wanted:
+    return Wanted(filters.choice("state", TaskState), filters.text("id"), filters.text("cause", 1000))
+
+
+@router.get("/ui/jobs/{job_id}/references")
+async def list_references(request: Request, page: ThePage, operator: ReadsJobs, job_id: JobId) -> Response:
+    filters = Filters(request, FIELDS)
+    wanted, after = _wanted(filters), read_position_cursor(filters.text("cursor"))
+    job = await control.look(operator.caller, page.edge, job_id)
+    try:
+        await page.edge.references.check(job_id, wanted)
+    except UnknownJob:
+        raise unknown(job_id) from None
+    found = await page.edge.references.page(job_id, wanted, after, PAGE)
+    return render(
+        request,
+        page,
+        "references.html",
+        operator,
+        job=job,
+        mark=texts.mark_of(job),
+        found=found.references,
+        filters=filters,
+        filtered=bool(filters.given.keys() - {"cursor"}),
+        everything=filters.query(cursor=None),
+        first=filters.query(cursor=None) if "cursor" in filters.given else None,
+        following=None if found.next is None else filters.query(cursor=str(found.next)),
+    )
+
+
+@router.get("/ui/jobs/{job_id}/references.csv")
+async def download(request: Request, page: ThePage, _operator: ReadsJobs, job_id: JobId) -> Response:
+    answer = await streamed(page.edge, job_id, _wanted(Filters(request, FIELDS)), -1, "csv")
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    return answer
+
+
+@router.get("/ui/jobs/{job_id}/references/{position}")
+async def look(request: Request, page: ThePage, operator: ReadsJobs, job_id: JobId, position: str) -> Response:
+    """Everything of one reference."""
+    Filters(request, ())
+    at = read_position_cursor(position)
+    job = await control.look(operator.caller, page.edge, job_id)
+    found = await page.edge.references.page(job_id, Wanted(), at - 1, 1)
+    if not found.references or found.references[0].position != at:
+        raise ApiProblem(404, f"Job {job_id} has no reference at position {at}.")
+    return render(
+        request,
+        page,
+        "reference.html",
+        operator,
+        job=job,
+        mark=texts.mark_of(job),
+        reference=found.references[0],
+        trace_url=page.trace_url,
+    )

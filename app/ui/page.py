@@ -1,0 +1,48 @@
+"""What the views need: the edge of the API, the sessions, and the way to log in; one typed value, made at the start."""
+
+from dataclasses import dataclass
+from typing import Annotated, Protocol
+
+from fastapi import Depends, FastAPI, Request
+
+from app.api.edge import Edge
+from app.sessions.store import Sessions, Tokens
+
+
+class Login(Protocol):
+    """How one logs in: by one click as the developer, or at an issuer."""
+
+    one_click: bool
+    name: str
+    """Of the issuer, for people."""
+    form_targets: tuple[str, ...]
+    """Origins to which the answer to a form may lead: the issuer, at the logout."""
+
+    async def renew(self, tokens: Tokens) -> Tokens | None:
+        """Other tokens; None where one has to log in again. Raises Unavailable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    edge: Edge
+    sessions: Sessions
+    login: Login
+    release: str
+    trace_url: str | None = None
+    """Address of a trace, with `{traceId}`."""
+    address: str | None = None
+    """Where browsers find the service; None: where they say that they found it."""
+
+
+def put_page(app: FastAPI, page: Page) -> None:
+    """Gives `app` the page that its views get."""
+    app.state.page = page
+
+
+async def page_of(request: Request) -> Page:
+    page: Page = request.app.state.page
+    return page
+
+
+ThePage = Annotated[Page, Depends(page_of)]

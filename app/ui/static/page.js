@@ -1,0 +1,171 @@
+// What moves by itself: times, live views, copied ids, questions in a dialog, filters. Everything else works without it.
+"use strict";
+
+document.documentElement.classList.add("scripted");
+
+const view = document.getElementById("view");
+const line = document.getElementById("line");
+const dialog = document.getElementById("dialog");
+
+// --- times: words.py writes them in the same way
+
+function duration(seconds) {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min`;
+  const [big, small, names] = whole >= 86400 ? [86400, 3600, ["d", "h"]] : [3600, 60, ["h", "min"]];
+  const rest = Math.floor((whole % big) / small);
+  return `${Math.floor(whole / big)} ${names[0]}` + (rest ? ` ${rest} ${names[1]}` : "");
+}
+
+function relative(seconds) {
+  if (Math.abs(seconds) < 1) return "now";
+  return seconds > 0 ? `in ${duration(seconds)}` : `${duration(-seconds)} ago`;
+}
+
+let ahead = 0; // how far the clock of this browser is ahead of the service, in milliseconds
+
+function tellTimes(root = document) {
+  for (const time of root.querySelectorAll("time[datetime]")) {
+    const text = relative((Date.parse(time.dateTime) - (Date.now() - ahead)) / 1000);
+    if (time.textContent !== text) time.textContent = text;
+  }
+}
+
+// --- live views: the same address is fetched again, and what differs is put in place
+
+async function fetched(address) {
+  const answer = await fetch(address, { headers: { "pas-script": "1", accept: "text/html" }, cache: "no-store" });
+  if (answer.status === 401) throw new Error("logged out");
+  const said = Date.parse(answer.headers.get("date"));
+  if (said) ahead = Date.now() - said > 5000 || said - Date.now() > 5000 ? Date.now() - said : 0;
+  return new DOMParser().parseFromString(await answer.text(), "text/html");
+}
+
+function merge(old, fresh) {
+  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  const keyed = new Map();
+  for (const child of old.children) if (child.dataset.key) keyed.set(child.dataset.key, child);
+  let at = old.firstChild;
+  for (const wanted of [...fresh.childNodes]) {
+    const known = wanted.dataset?.key ? keyed.get(wanted.dataset.key) : null;
+    const here = known ?? (at && !at.dataset?.key && !wanted.dataset?.key && alike(at, wanted) ? at : null);
+    if (here === null) {
+      old.insertBefore(document.importNode(wanted, true), at);
+      continue;
+    }
+    if (here !== at) old.insertBefore(here, at);
+    else at = at.nextSibling;
+    if (here.nodeType === Node.ELEMENT_NODE) merge(here, wanted);
+    else if (here.nodeValue !== wanted.nodeValue) here.nodeValue = wanted.nodeValue;
+  }
+  while (at) {
+    const next = at.nextSibling;
+    at.remove();
+    at = next;
+  }
+}
+
+function alike(one, other) {
+  return one.nodeType === other.nodeType && one.nodeName === other.nodeName && one.id === other.id;
+}
+
+let stream = null;
+let again = 0;
+
+function say(text, lost = false) {
+  if (line.textContent !== text) line.textContent = text;
+  line.classList.toggle("lost", lost);
+}
+
+async function refresh() {
+  try {
+    const fresh = await fetched(location.href);
+    const main = fresh.getElementById("view");
+    if (main) merge(view, main);
+    document.title = fresh.title;
+    tellTimes();
+    if (!view.dataset.live) unfollow("");
+  } catch (error) {
+    if (error.message === "logged out") {
+      unfollow("The session has ended: reload the page to log in again.", true);
+    }
+  }
+}
+
+function follow() {
+  const address = view.dataset.live;
+  if (!address || stream || document.hidden) return;
+  stream = new EventSource(address);
+  stream.onopen = () => say("Live");
+  let busy = false, due = false;
+  stream.onmessage = async () => {
+    due = true;
+    if (busy) return;
+    busy = true;
+    while (due) {
+      due = false;
+      await refresh();
+    }
+    busy = false;
+  };
+  stream.onerror = () => {
+    say("Not connected: what is shown may be old. Trying again…", true);
+    if (stream?.readyState === EventSource.CLOSED) { // a refusal: the browser does not try again by itself
+      unfollow(null);
+      clearTimeout(again);
+      again = setTimeout(async () => { await refresh(); follow(); }, 3000);
+    }
+  };
+}
+
+function unfollow(text, lost = false) {
+  stream?.close();
+  stream = null;
+  if (text !== null) say(text, lost);
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) unfollow(null); // browsers allow few connections to one host: a hidden tab takes none
+  else if (view.dataset.live) refresh().then(follow);
+});
+
+// --- copy, questions, filters
+
+document.addEventListener("click", async (event) => {
+  const copy = event.target.closest("[data-copy]");
+  if (copy) {
+    await navigator.clipboard.writeText(copy.dataset.copy);
+    say(`Copied: ${copy.dataset.copy}`);
+    return;
+  }
+  if (event.target.closest("[data-close]") && dialog.open) {
+    event.preventDefault();
+    dialog.close();
+    return;
+  }
+  const link = event.target.closest("a[data-dialog]");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  try {
+    const question = (await fetched(link.href)).querySelector(".question");
+    if (!question) throw new Error("no question");
+    dialog.replaceChildren(document.importNode(question, true));
+    tellTimes(dialog);
+    dialog.showModal();
+  } catch {
+    location.href = link.href;
+  }
+});
+
+for (const form of document.querySelectorAll("form[data-filters]")) {
+  form.addEventListener("change", (event) => { if (event.target.matches("select")) form.requestSubmit(); });
+  form.addEventListener("submit", () => { // an address has only the filters that are set
+    for (const field of form.elements) if (field.name && !field.value) field.disabled = true;
+  });
+  window.addEventListener("pageshow", () => { for (const field of form.elements) field.disabled = false; });
+}
+
+setInterval(tellTimes, 1000);
+follow();
