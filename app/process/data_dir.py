@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from app.private_files import write_once
 from app.settings.model import Settings
 
 log = logging.getLogger(__name__)
@@ -45,10 +46,7 @@ def kept_key(data_dir: Path) -> bytes:
     path = data_dir / "page-key"
     try:
         if not path.exists():
-            draft = path.with_name(".page-key")
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                file.write(os.urandom(32))
-            draft.replace(path)
+            write_once(path, os.urandom(32))
         return path.read_bytes()
     except OSError as error:
         raise DataDirUnusable(f"the key {path} cannot be used: {error.strerror}") from error

@@ -1,6 +1,7 @@
 """The cookies of the page: the key of the session, and the state of a login that is under way."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Literal, TypedDict
 
 from fastapi import Request, Response
 
@@ -20,7 +21,7 @@ def keep_session(request: Request, response: Response, key: str) -> None:
 
 
 def forget_session(request: Request, response: Response) -> None:
-    response.delete_cookie(_name(request, "session"), path=at(request, "/ui/"), **_attributes(request))
+    response.delete_cookie(_name(request, "session"), **_attributes(request))
 
 
 def login_state(request: Request) -> bytes | None:
@@ -37,15 +38,22 @@ def keep_login_state(request: Request, response: Response, sealed: bytes) -> Non
 
 
 def forget_login_state(request: Request, response: Response) -> None:
-    response.delete_cookie(_name(request, "login"), path=at(request, "/ui/"), **_attributes(request))
+    response.delete_cookie(_name(request, "login"), **_attributes(request))
 
 
 def _set(request: Request, response: Response, name: str, value: str, age: int) -> None:
-    response.set_cookie(_name(request, name), value, max_age=age, path=at(request, "/ui/"), **_attributes(request))
+    response.set_cookie(_name(request, name), value, max_age=age, **_attributes(request))
 
 
-def _attributes(request: Request) -> dict[str, object]:
-    return {"httponly": True, "samesite": "lax", "secure": not on_loopback(request)}
+class _Attributes(TypedDict):
+    path: str
+    httponly: bool
+    samesite: Literal["lax"]
+    secure: bool
+
+
+def _attributes(request: Request) -> _Attributes:
+    return {"path": at(request, "/ui/"), "httponly": True, "samesite": "lax", "secure": not on_loopback(request)}
 
 
 def _name(request: Request, name: str) -> str:

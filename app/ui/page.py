@@ -12,11 +12,18 @@ from app.sessions.store import Sessions, Tokens
 class Login(Protocol):
     """How one logs in: by one click as the developer, or at an issuer."""
 
-    one_click: bool
-    name: str
-    """Of the issuer, for people."""
-    form_targets: tuple[str, ...]
-    """Origins to which the answer to a form may lead: the issuer, at the logout."""
+    @property
+    def one_click(self) -> bool: ...
+
+    @property
+    def name(self) -> str:
+        """Of the issuer, for people."""
+        ...
+
+    @property
+    def form_targets(self) -> tuple[str, ...]:
+        """Origins to which the answer to a form may lead: the issuer, at the logout."""
+        ...
 
     async def renew(self, tokens: Tokens) -> Tokens | None:
         """Other tokens; None where one has to log in again. Raises Unavailable."""

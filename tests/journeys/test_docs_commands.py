@@ -111,4 +111,5 @@ def test_commands_print_what_the_document_says(name: str, checkout: Path, servic
 def test_the_programs_say_where_they_listen() -> None:
     document = commands_of(REPOSITORY / "docs/getting-started.md")
     said = {command.program: command.expected for command in document if command.program}
-    assert said == {"source": [f"listening on {SOURCE}"], "service": [f"listening on {SERVICE}"]}
+    page = f"the page is at {SERVICE}/ui/"
+    assert said == {"source": [f"listening on {SOURCE}"], "service": [f"listening on {SERVICE}", page]}

@@ -64,6 +64,17 @@ ELSEWHERE: dict[str, str] = {
     "app.sources.token_answers": "through TokenCache: sources/test_oauth.py",
     "app.telemetry.environment_checks": "through environment: test_telemetry_environment.py",
     "app.telemetry.spans": "through traces: test_telemetry_traces.py",
+    "app.ui.addresses": "through the login: ui/test_session.py",
+    "app.ui.cookies": "through the login: ui/test_session.py",
+    "app.ui.forms": "through what is done to jobs: ui/test_session.py",
+    "app.ui.jobs.acts": "through the page: ui/test_jobs.py",
+    "app.ui.jobs.job": "through the page: ui/test_jobs.py",
+    "app.ui.jobs.listed": "through the page: ui/test_jobs.py",
+    "app.ui.jobs.references": "through the page: ui/test_jobs.py",
+    "app.ui.login.endpoints": "through the page: ui/test_session.py",
+    "app.ui.operator": "through the page: ui/test_session.py",
+    "app.ui.queries": "through the lists: ui/test_jobs.py",
+    "app.ui.routes": "through the page: ui/test_jobs.py",
     "app.verify.compare": "through verify: verify/test_findings_on_disk.py",
 }
 """Modules that no unit test imports, and where they are tested."""

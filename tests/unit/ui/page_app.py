@@ -61,7 +61,7 @@ class PageApp:
         assert answer.status_code == 200, answer.text
         return answer.text
 
-    async def post(self, path: str, fields: dict[str, str] | None = None, **headers: str) -> httpx.Response:
+    async def post(self, path: str, fields: dict[str, str] | None = None, /, **headers: str) -> httpx.Response:
         """A form with the token against forgery of the page that was seen last."""
         token = self.token if fields is None or "token" not in fields else fields["token"]
         return await self.client.post(path, data={**(fields or {}), "token": token}, headers=headers)

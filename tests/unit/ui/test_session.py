@@ -88,7 +88,7 @@ async def test_forms_of_other_sites_and_other_sessions_change_nothing(page: Page
     job_id = await insert_job(page.database, 1)
     await page.log_in()
     pause = f"/ui/jobs/{job_id}/do/pause"
-    assert (await page.post(pause, **{"sec-fetch-site": "cross-site"})).status_code == 403
+    assert (await page.post(pause, None, **{"sec-fetch-site": "cross-site"})).status_code == 403
     assert (await page.post(pause, {"token": "0" * 64})).status_code == 403
     assert (await page.client.post(pause, content=b"")).status_code == 415
     assert (await page.client.post(pause, data={"x": "y" * 40_000})).status_code == 413

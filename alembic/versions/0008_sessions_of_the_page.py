@@ -1,6 +1,6 @@
 """Sessions of the page: who is logged in, with the tokens, which are encrypted.
 
-Revision ID: 0010
+Revision ID: 0008
 Revises: 0007
 """
 
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 from app.db.tables import UtcDateTime
 
-revision = "0010"
+revision = "0008"
 down_revision = "0007"
 branch_labels = None
 depends_on = None
