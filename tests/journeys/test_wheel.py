@@ -84,7 +84,8 @@ def test_the_wheel_of_the_checkout_is_that_of_its_source_distribution(tree: Path
 def test_the_wheel_has_what_the_service_reads_and_nothing_of_the_tests(tree: Path, built: Path) -> None:
     found = {name.removeprefix("app/") for name in names(built) if name.startswith("app/")}
     app = tree / "app"
-    modules = {str(path.relative_to(app)) for suffix in ("py", "typed") for path in app.rglob(f"*.{suffix}")}
+    kinds = ("py", "typed", "html", "css", "js", "svg")
+    modules = {str(path.relative_to(app)) for suffix in kinds for path in app.rglob(f"*.{suffix}")}
     shipped = {
         f"_shipped/{path.relative_to(tree)}"
         for pattern in ("alembic/**/*.py", "contracts/**/*", "config/*.yml")
