@@ -111,6 +111,11 @@ class _Copy:
         return read["type"] if len(read) == 1 else read
 
 
+def logical_reader(kind: str, logical: Any) -> Callable[..., Any] | None:
+    """The reader of a date, time or timestamp: its number → text, or the number where no calendar has it."""
+    return _READERS.get(f"{kind}-{PREFIX}{logical}") if kind in ("int", "long") else None
+
+
 def _with_reader(schema: Mapping[str, Any]) -> dict[str, Any]:
     """The primitive or fixed type with the name of the reader of its values, where one is needed."""
     kind, logical, scale = schema["type"], schema.get("logicalType"), schema.get("scale", 0)
@@ -143,7 +148,7 @@ def _uuid(data: bytes, _: Any = None, __: Any = None) -> str:
     return str(UUID(bytes=data))
 
 
-def _single(data: float, _: Any = None, __: Any = None) -> float:
+def single(data: float, _: Any = None, __: Any = None) -> float:
     """The shortest number that equals this one in 32 bits: 0.1, not 0.10000000149011612."""
     for digits in (6, 7, 8):
         short = float(f"{data:.{digits}g}")
@@ -192,7 +197,7 @@ _READERS: dict[str, Callable[..., Any]] = {
     f"bytes-{PREFIX}bytes": _base64,
     f"fixed-{PREFIX}bytes": _base64,
     f"fixed-{PREFIX}uuid": _uuid,
-    f"float-{PREFIX}single": _single,
+    f"float-{PREFIX}single": single,
     f"int-{PREFIX}date": _date,
     f"int-{PREFIX}time-millis": _time("millis"),
     f"long-{PREFIX}time-micros": _time("micros"),

@@ -133,6 +133,18 @@ class Registry:
             return f"{schema} has a schema for {fitting}, contentType says {content_type}"
         return None
 
+    def encode_avro(self, schema: SchemaName, value: Any) -> bytes:
+        """The document in Avro of a value in the form of `values`.
+
+        Raises ValueError with path and rule, without a value, and for a schema that is not one of Avro.
+        """
+        found = self.entries.get(schema)
+        if found is None:
+            raise ValueError(unknown_schema(schema, self.entries))
+        if found[1].write_avro is None:
+            raise ValueError(f"{schema} is not described by Avro")
+        return found[1].write_avro(value)
+
     def values(self, document: bytes, content_type: str, schema: SchemaName, *, checked: bool) -> Any:
         """The plain values of a document for extraction, None where nothing can be extracted. Never raises.
 

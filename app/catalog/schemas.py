@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from app.avro.check import compile_avro
 from app.avro.values import compile_avro_values
+from app.avro.write import compile_avro_writer
 from app.catalog.bundles import NOWHERE, bundle
 from app.catalog.json_documents import NotKept, number
 from app.catalog.json_schema import compile_json_schema
@@ -67,12 +68,13 @@ class CompiledSchema:
     """A schema version: the file as it is stored beside the data, and the check of a document.
 
     `read_avro` gives the values of a valid document; None for JSON Schema, and for Avro whose documents cannot be read
-    into values.
+    into values. `write_avro` is its inverse, None for JSON Schema.
     """
 
     file: SchemaFile
     check: Check
     read_avro: Callable[[bytes], Any] | None = None
+    write_avro: Callable[[Any], bytes] | None = None
 
     def describes(self, content_type: str) -> bool:
         """Whether the schema fits the content type: JSON Schema application/json and +json, Avro avro/binary.
@@ -92,7 +94,8 @@ def compile_schema(content: bytes, extension: str, type_name: str, base_uri: str
     if extension != "schema.json":
         schema = parse_strict(content)
         check = AvroCheck(compile_avro(schema, type_name))
-        return CompiledSchema(_schema_file(content, extension), check, compile_avro_values(schema, type_name))
+        read, write = compile_avro_values(schema, type_name), compile_avro_writer(schema, type_name)
+        return CompiledSchema(_schema_file(content, extension), check, read, write)
     schema = parse_strict(content, exact=True)
     json_check = compile_json_schema(schema, base_uri, retrieve)
     bundled = bundle(schema, base_uri, retrieve)

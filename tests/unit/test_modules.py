@@ -17,6 +17,8 @@ ELSEWHERE: dict[str, str] = {
     "app.api.shapes.formats": "through the lists that have formats: api/jobs/test_references.py",
     "app.api.shapes.ids": "through the paths that have ids: api/runs/test_endpoints.py",
     "app.api.shapes.texts": "through the endpoints that take texts: api/runs/test_endpoints.py",
+    "app.avro.write_union": "through compile_avro_writer: avro/test_write.py",
+    "app.avro.write_values": "through compile_avro_writer: avro/test_write.py",
     "app.broker.topic_files": "through EmbeddedBroker: broker/test_embedded.py",
     "app.catalog.entries": "through load_catalog: catalog/test_archive_types.py",
     "app.catalog.entry": "through load_archive_types: catalog/test_archive_types.py",
