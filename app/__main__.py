@@ -10,7 +10,7 @@ SERVICE_COMMANDS = frozenset({"serve", "migrate", "check-config", "dev-token", "
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 well, 1 refused (the reason on stderr), 2 wrong usage; commands may have more."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    if words and words[0] in SERVICE_COMMANDS:
+    if words and (words[0] in SERVICE_COMMANDS or (words[:2] == ["evidence", "verify"] and "--objects" in words)):
         from app.service_commands import main as run_service_command
 
         return run_service_command(words)

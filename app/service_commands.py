@@ -187,6 +187,45 @@ async def _read_back(settings: Settings, options: argparse.Namespace) -> int:
         )
 
 
+def _verify_evidence(options: argparse.Namespace) -> int:
+    from app.cli.evidence import verify_package
+    from app.cli.exits import Ended
+
+    try:
+        code, leaves_hold = verify_package(options.file, options.key, with_objects=True)
+    except Ended as ended:
+        for line in ended.lines:
+            print(line, file=sys.stderr)
+        return ended.code
+    return max(code, asyncio.run(_read_objects(options, leaves_hold=leaves_hold)))
+
+
+async def _read_objects(options: argparse.Namespace, *, leaves_hold: bool) -> int:
+    from app.cli.evidence import tell_verdict
+    from app.cli.evidence_checks import DIFFERS, HOLDS, UNSEEN, Verdict, leaves_of
+    from app.evidence.stored_objects import differences
+    from app.process import adapters
+
+    if not leaves_hold:
+        tell_verdict(Verdict(UNSEEN, "objects", "the leaves that name them are not those that were signed"))
+        return 0
+    if options.config is None and not options.embedded:
+        opened = adapters.open_ambient_store(os.environ)
+    else:
+        data_dir = options.data_dir if options.embedded else None
+        opened = adapters.open_object_store(_load(options.config, os.environ, embedded=data_dir))
+    seen, wrong = 0, 0
+    async with opened as objects:
+        async for found in differences(objects, leaves_of(options.file)):
+            seen += 1
+            if found is not None:
+                wrong += 1
+                tell_verdict(Verdict(DIFFERS, "object", found))
+    if not wrong:
+        tell_verdict(Verdict(HOLDS, "objects", f"{seen} were read by their versions: content, size and locks"))
+    return 1 if wrong else 0
+
+
 def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port from 0 to 65535")
@@ -252,6 +291,16 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify", help="read back what is stored and compare it with the database")
     _verify_arguments(verify)
     verify.set_defaults(run=_verify)
+
+    evidence = commands.add_parser("evidence")  # `app.cli` shows it
+    evidence_verify = evidence.add_subparsers(required=True).add_parser("verify", help="with --objects")
+    evidence_verify.add_argument("file", type=Path, metavar="F.zip", help="the package")
+    evidence_verify.add_argument("--key", action="append", required=True, metavar="K", help="verifier key, or a file")
+    evidence_verify.add_argument("--objects", action="store_true", required=True, help="read every object too")
+    _config(evidence_verify)
+    evidence_verify.add_argument("--embedded", action="store_true", help="the objects in the data directory")
+    _data_dir(evidence_verify)
+    evidence_verify.set_defaults(run=_verify_evidence)
     return parser
 
 

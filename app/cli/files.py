@@ -23,8 +23,9 @@ def read_bytes(path: Path) -> bytes:
 
 
 @contextmanager
-def written(path: Path | None) -> Iterator[BinaryIO]:
+def written(path: Path | None, *, readable: bool = False) -> Iterator[BinaryIO]:
     """A stream to write to. The file appears once all of it is written; without a path the stream is standard output.
+    `readable`: what was written can be read again.
 
     Raises Ended where it cannot be written.
     """
@@ -43,7 +44,7 @@ def written(path: Path | None) -> Iterator[BinaryIO]:
         raise Ended(f"{path} cannot be written: {error.strerror}") from error
     half = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with os.fdopen(handle, "w+b" if readable else "wb") as file:
             yield file
         half.chmod(0o666 & ~_umask())
         half.replace(path)

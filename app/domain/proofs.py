@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from app.domain.jobs import Job, JobResult
+from app.domain.jobs import Job, JobKind
 
-CONTENT_HASH, RESULT = "content-hash", "result"
+CONTENT_HASH, RESULT, KIND = "content-hash", "result", "kind"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,8 @@ def lines_of(job: Job) -> Sequence[str]:
     """What the checkpoint says of a completed job beside its leaves."""
     if job.result is None:
         raise ValueError(f"job {job.id} is open")
-    return job_lines(job.content_hash, job.result)
-
-
-def job_lines(content_hash: bytes, result: JobResult) -> Sequence[str]:
-    return (f"{CONTENT_HASH} {content_hash.hex()}", f"{RESULT} {result}")
+    lines = (f"{CONTENT_HASH} {job.content_hash.hex()}", f"{RESULT} {job.result}")
+    return lines if job.kind is JobKind.BACKFILL else (*lines, f"{KIND} {job.kind}")
 
 
 def checkpoint_key(job_id: UUID) -> str:

@@ -1,6 +1,6 @@
 """Builds, from the settings, the objects that talk to other services: broker, object store, signing keys."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import httpx
@@ -224,6 +224,16 @@ def proof_options(settings: Settings) -> ProofOptions:
         former=signing_keys(None, evidence.former_keys).keys,
         timestamps=evidence.timestamp_url is not None,
     )
+
+
+@asynccontextmanager
+async def open_ambient_store(environment: Mapping[str, str]) -> AsyncIterator[ObjectStore]:
+    """The store of `AWS_…` in the environment, for reading."""
+    from app.objectstore.s3 import S3Options, open_s3  # as above
+
+    url = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
+    async with open_s3(S3Options(access_url=url)) as s3:
+        yield s3
 
 
 def key_sets_of(settings: Settings) -> KeySets:

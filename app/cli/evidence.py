@@ -1,0 +1,126 @@
+"""`pas evidence export` and `verify`: the proof of a job in one file, and its check without the service."""
+
+from base64 import b64decode
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+from cyclopts import App, Parameter
+
+from app.cli.client import Client, connect, path_of
+from app.cli.exchange import reached
+from app.cli.exits import Ended, Exit, wrong_usage
+from app.cli.options import ANY, ServiceOptions
+from app.cli.streams import say, tell
+
+if TYPE_CHECKING:
+    from app.cli.evidence_checks import Verdict
+    from app.domain.notes import VerifierKey
+
+app = App(name="evidence", help="Export the proof of a job, and check it without the service.", help_epilogue="")
+
+PackageFile = Annotated[Path, Parameter(help="The package, a ZIP file.")]
+
+
+@app.command
+def export(
+    *,
+    job: Annotated[str, Parameter(help="Id of the job.")],
+    to: Annotated[Path, Parameter(help="ZIP file to write.")],
+    service: ServiceOptions = ANY,
+) -> None:
+    """Export the proof of a job: checkpoint, leaves, report, keys, and how to check them.
+
+    Needs the roles audit:read and backfilljob:read.
+    """
+    from app.cli.files import written
+    from app.cli.package import packing
+
+    with connect(service) as client:
+        proof = client.get(path_of("api", "jobs", job, "evidence"))
+        with written(to, readable=True) as file, packing(file) as writer:
+            from app.cli import howto, package
+
+            keys = client.get(path_of("api", "evidence", "keys"))["items"]
+            writer.add(package.HOWTO, howto.TEXT.encode())
+            writer.add(package.KEYS, "".join(f"{key['key']}\n" for key in keys).encode())
+            writer.add(package.CHECKPOINT, proof["checkpoint"].encode())
+            if proof.get("timestamp") is not None:
+                writer.add(package.TIMESTAMP, b64decode(proof["timestamp"]))
+            for name, path in (
+                (package.LEAVES, path_of("api", "jobs", job, "evidence", "leaves")),
+                (package.REPORT, path_of("api", "jobs", job, "report")),
+            ):
+                with writer.member(name) as member:
+                    _stream(client, path, member)
+    tell(f"{to} written: the proof of {proof['size']} references. Check it: pas evidence verify {to} --key KEY")
+
+
+def _stream(client: Client, path: str, member: BinaryIO) -> None:
+    with client.opened("GET", path) as response, reached(client.url):
+        for piece in response.iter_bytes():
+            member.write(piece)
+
+
+@app.command
+def verify(
+    file: PackageFile,
+    /,
+    *,
+    key: Annotated[
+        list[str],
+        Parameter(
+            negative="", help="Verifier key of the service, <name>+<id>+<key>, or a file of such keys. May be repeated."
+        ),
+    ],
+) -> int:
+    """Check a package without network and database: every hash, proof and signature.
+
+    Says line by line what holds, what differs and what was not looked at. Exit code 1 on any difference. With
+    --objects it reads every object too, from the store that --config FILE names, or AWS_… of the environment, or
+    --embedded [--data-dir DIR].
+    """
+    return verify_package(file, key)[0]
+
+
+def verify_package(file: Path, keys: Iterable[str], *, with_objects: bool = False) -> tuple[int, bool]:
+    """Says each verdict; the exit code, and whether the leaves are those that were signed.
+
+    `with_objects`: the caller looks at the objects. Raises Ended.
+    """
+    from app.cli.evidence_checks import DIFFERS, HOLDS, UNSEEN, Verdict, check_package
+
+    known, code, leaves = _keys(keys), Exit.WELL, False
+    try:
+        for verdict in check_package(file, known):
+            tell_verdict(verdict)
+            leaves |= verdict.about == "leaves" and verdict.kind == HOLDS
+            if verdict.kind == DIFFERS:
+                code = Exit.REFUSED
+    except OSError as error:
+        raise Ended(f"{file} cannot be read: {error.strerror or error}") from error
+    if not with_objects:
+        tell_verdict(Verdict(UNSEEN, "objects", "--objects reads each of them by its version"))
+    return code, leaves
+
+
+def tell_verdict(verdict: "Verdict") -> None:
+    say(f"{verdict.kind:<14} {verdict.about}: {verdict.text}")
+
+
+def _keys(given: Iterable[str]) -> list["VerifierKey"]:
+    from app.domain.notes import NoteError, read_verifier_key
+
+    found = []
+    for text in given:
+        lines = [text]
+        if "+" not in text or Path(text).is_file():
+            try:
+                lines = [line for line in Path(text).read_text().splitlines() if line.strip()]
+            except (OSError, UnicodeDecodeError) as error:
+                raise Ended(f"{text} is neither a verifier key nor a file that can be read.") from error
+        try:
+            found += [read_verifier_key(line) for line in lines]
+        except NoteError as error:
+            wrong_usage(f"--key {text}: {error}")
+    return found

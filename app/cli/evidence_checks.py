@@ -1,0 +1,229 @@
+"""Checks a package of evidence: every hash and signature, line by line, without network and database."""
+
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Final, Literal
+from uuid import UUID
+
+from app.cli import package
+from app.cli.howto import TEXT
+from app.cli.package import BROKEN, Package
+from app.cli.report_reader import ReportedReference, ReportReader
+from app.domain.identity import content_hash, reference_key
+from app.domain.jobs import JobResult, Reference, TaskState
+from app.domain.leaves import Leaf, read_leaf
+from app.domain.merkle import Frontier, leaf_hash
+from app.domain.notes import Checkpoint, NoteError, VerifierKey, read_checkpoint, read_verifier_key, verified
+from app.domain.proofs import CONTENT_HASH, KIND, RESULT, origin_of
+
+HOLDS: Final = "holds"
+DIFFERS: Final = "differs"
+UNSEEN: Final = "not looked at"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One line: what was looked at, and what was found."""
+
+    kind: Literal["holds", "differs", "not looked at"]
+    about: str
+    text: str
+
+
+class Differs(ValueError):
+    """Something is not as it must be; the text says what."""
+
+
+@dataclass
+class Found:
+    """What the checks found so far, for those that follow. Leaves count only when they are those that were signed."""
+
+    checkpoint: Checkpoint | None = None
+    key: VerifierKey | None = None
+    states: Counter[TaskState] | None = None
+    keys: bytes = b""
+    objects: int = 0
+    head: dict[str, str] | None = None
+
+    @property
+    def said(self) -> dict[str, str]:
+        """The further lines of the checkpoint by their first word."""
+        lines = () if self.checkpoint is None else self.checkpoint.lines
+        return dict(line.split(" ", 1) for line in lines if " " in line)
+
+
+def check_package(path: Path, keys: Sequence[VerifierKey]) -> Iterator[Verdict]:
+    """What holds, what differs and what was not looked at, one after the other. Raises OSError."""
+    yield _said("package", lambda: _seal(path))
+    found = Found()
+    try:
+        with package.opened(path) as archive:
+            checks: list[tuple[str, Callable[[Package, Found], str]]] = [
+                ("members", lambda of, _: _members(of)),
+                ("checkpoint", lambda of, so_far: _checkpoint(of, so_far, keys)),
+                ("leaves", _leaves),
+                ("report", _report),
+                ("submission", lambda _, so_far: _submission(so_far)),
+                ("result", lambda _, so_far: _result(so_far)),
+                ("keys", _keys),
+            ]
+            for about, check in checks:
+                yield _said(about, lambda check=check: check(archive, found))  # type: ignore[misc]
+            yield from _unseen(archive, found)
+    except BROKEN as error:
+        yield Verdict(DIFFERS, "package", f"cannot be read as a ZIP file: {error}")
+
+
+def leaves_of(path: Path) -> Iterator[Leaf]:
+    """The leaves of a package whose leaves hold. Raises one of BROKEN."""
+    with package.opened(path) as archive:
+        for line in archive.lines(package.LEAVES):
+            yield read_leaf(line)
+
+
+class Unseen(Exception):
+    """Something was not looked at; the text says why."""
+
+
+def _said(about: str, check: Callable[[], str]) -> Verdict:
+    try:
+        return Verdict(HOLDS, about, check())
+    except Unseen as unseen:
+        return Verdict(UNSEEN, about, str(unseen))
+    except BROKEN as error:
+        return Verdict(DIFFERS, about, str(error) or type(error).__name__)
+
+
+def _seal(path: Path) -> str:
+    said, actual = package.seal_of(path)
+    if said != actual:
+        raise Differs(f"it was changed since it was written: its SHA-256 is {actual}, and it says {said or 'none'}")
+    return f"no byte was changed since it was written (SHA-256 {actual})"
+
+
+def _members(archive: Package) -> str:
+    names = archive.names
+    if len(set(names)) < len(names) or not set(package.NEEDED) <= set(names) <= set(package.NAMES):
+        raise Differs(f"has {', '.join(names)}; wanted are {', '.join(package.NEEDED)}")
+    if archive.text(package.HOWTO) != TEXT:
+        raise Unseen(f"{package.HOWTO} is not that of this release: do not follow it blindly")
+    return ", ".join(names)
+
+
+def _checkpoint(archive: Package, found: Found, keys: Sequence[VerifierKey]) -> str:
+    try:
+        text, key = verified(archive.text(package.CHECKPOINT), keys)
+        checkpoint = read_checkpoint(text)
+    except NoteError as error:
+        raise Differs(str(error)) from error
+    prefix = f"{key.name}/jobs/"
+    if not checkpoint.origin.startswith(prefix):
+        raise Differs(f"is of {checkpoint.origin}, not of a job of the key {key.name}")
+    found.checkpoint, found.key = checkpoint, key
+    root = b64encode(checkpoint.root).decode()
+    return f"signed by {key.name}+{key.id.hex()}: {checkpoint.origin}, {checkpoint.size} references, root {root}"
+
+
+def _leaves(archive: Package, found: Found) -> str:
+    if found.checkpoint is None:
+        raise Unseen("without a checkpoint there is nothing to compare them with")
+    frontier, states, keys, objects = Frontier(), Counter[TaskState](), bytearray(), 0
+    for line in archive.lines(package.LEAVES):
+        leaf = read_leaf(line)
+        if leaf.position != frontier.size:
+            raise Differs(f"line {frontier.size + 1} is of position {leaf.position}")
+        frontier = frontier.grown(leaf_hash(line))
+        states[leaf.state] += 1
+        keys += reference_key(Reference(leaf.id, leaf.version))
+        objects += leaf.object is not None
+    if frontier.size != found.checkpoint.size:
+        raise Differs(f"there are {frontier.size} of them, and {found.checkpoint.size} were signed")
+    if frontier.root() != found.checkpoint.root:
+        raise Differs(f"their root is {b64encode(frontier.root()).decode()}, which is not the one that was signed")
+    found.states, found.keys, found.objects = states, bytes(keys), objects
+    return f"{frontier.size} of them have the root that was signed: none is missing, added or changed"
+
+
+def _report(archive: Package, found: Found) -> str:
+    if found.states is None:
+        raise Unseen("without the leaves there is nothing to compare it with")
+    with archive.stream(package.REPORT) as stream:
+        reader = ReportReader(stream)
+        count = 0
+        for line, reported in zip_longest(archive.lines(package.LEAVES), reader.references()):
+            if line is None or reported is None:
+                raise Differs(f"has {'more' if line is None else 'less'} references than there are leaves")
+            leaf = read_leaf(line)
+            if reported != _reported(leaf):
+                raise Differs(f"reference {count} is not what its leaf says: {leaf.id}")
+            count += 1
+    found.head = reader.head
+    assert found.checkpoint is not None  # noqa: S101 - there are leaves
+    assert found.key is not None  # noqa: S101
+    job_id = UUID(reader.head.get("job-id", ""))
+    if found.checkpoint.origin != f"{found.key.name}/{origin_of(job_id)}":
+        raise Differs(f"is of job {job_id}, the checkpoint of {found.checkpoint.origin}")
+    return f"{count} references are in it as the leaves say (id, version, state, message)"
+
+
+def _reported(leaf: Leaf) -> ReportedReference:
+    version = None if leaf.version is None else str(leaf.version)
+    return ReportedReference(leaf.id, version, leaf.state.value, leaf.message)
+
+
+def _submission(found: Found) -> str:
+    if found.head is None:
+        raise Unseen("without the report it is not known what was submitted")
+    if found.said.get(KIND) == "live":
+        raise Unseen("a live job was not submitted by anybody")
+    said = found.said.get(CONTENT_HASH)
+    message, topic, config_id = (found.head.get(name) for name in ("message", "topic", "config-id"))
+    if message is None or topic is None:
+        raise Differs("the report names no message or no topic")
+    actual = content_hash(message, topic, config_id, found.keys).hex()
+    if actual != said:
+        raise Differs(f"message, topic, config-id and references have the hash {actual}; signed was {said}")
+    return f"message, topic, config-id and references are those that were submitted ({actual})"
+
+
+def _result(found: Found) -> str:
+    if found.states is None or found.head is None:
+        raise Unseen("without leaves and report there is nothing to compare")
+    succeeded, failed = found.states[TaskState.SUCCEEDED], found.states[TaskState.FAILED]
+    if found.states[TaskState.OPEN]:
+        raise Differs(f"{found.states[TaskState.OPEN]} references are open")
+    result = JobResult.PARTIALLY_SUCCEEDED if succeeded and failed else JobResult.FAILED
+    result = JobResult.SUCCEEDED if not failed else result
+    for where, said in (("checkpoint", found.said.get(RESULT)), ("report", found.head.get("job-result"))):
+        if said != result:
+            raise Differs(f"{succeeded} succeeded and {failed} failed, which is {result}; the {where} says {said}")
+    if found.head.get("job-state") != "completed":
+        raise Differs("the report is not of a completed job")
+    return f"{result}: {succeeded} succeeded, {failed} failed"
+
+
+def _keys(archive: Package, found: Found) -> str:
+    if found.key is None:
+        raise Unseen("the checkpoint is not signed by a key that was given")
+    listed = [read_verifier_key(line) for line in archive.text(package.KEYS).splitlines()]
+    if found.key not in listed:
+        raise Differs(f"the package does not list the key {found.key}")
+    return "the key that was given is one of those in the package"
+
+
+def _unseen(archive: Package, found: Found) -> Iterator[Verdict]:
+    known = {CONTENT_HASH, RESULT, KIND}
+    if others := sorted(found.said.keys() - known):
+        yield Verdict(UNSEEN, "checkpoint", f"further lines of it: {', '.join(others)}")
+    if package.TIMESTAMP not in archive.names:
+        yield Verdict(UNSEEN, "timestamp", "the package has none: nobody else says when it was signed")
+    if package.AUDIT not in archive.names:
+        yield Verdict(
+            UNSEEN,
+            "audit log",
+            "the package has none: who started the job and when, only the report says",
+        )

@@ -1,0 +1,275 @@
+"""`pas evidence export` and `verify`: what holds, and each byte that was changed."""
+
+import random
+import re
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from app.cli import howto, package
+from app.cli.evidence_checks import DIFFERS, HOLDS, UNSEEN, Verdict, check_package
+from app.domain.errors import PermanentFailure
+from app.domain.merkle import leaf_hash, root_of
+from app.evidence.signer import Signer
+from tests.servers.process import run_sync
+from tests.support.core import opened_core
+from tests.support.packages import members_of, packed, unpacked
+from tests.support.proofs import build_all, builder
+from tests.unit.cli.conftest import JOB, Done, Fake, problem
+
+SIGNER = Signer("psf/archive", Ed25519PrivateKey.generate())
+OTHER = Signer("psf/archive", Ed25519PrivateKey.generate())
+KEY = str(SIGNER.verifier)
+
+
+@pytest.fixture(scope="module")
+def members(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Of a job of nine references, of which two failed."""
+
+    async def made() -> dict[str, bytes]:
+        async with opened_core(tmp_path_factory.mktemp("core")) as core:
+            for each in ("bad: 1", "0123"):
+                core.source.answers(each, PermanentFailure("Failed reading artifact from source service: HTTP 404"))
+            job_id = await core.submit(*(f"doc {number}/ä" for number in range(7)), "bad: 1", "0123")
+            await core.archive(job_id)
+            await build_all(builder(core, SIGNER))
+            return await members_of(core, job_id, SIGNER.verifier)
+
+    return run_sync(made())
+
+
+@pytest.fixture
+def file(members: dict[str, bytes], tmp_path: Path) -> Path:
+    return packed(tmp_path / "package.zip", members)
+
+
+def verdicts(path: Path, *signers: Signer) -> dict[str, Verdict]:
+    keys = [each.verifier for each in signers or (SIGNER,)]
+    return {each.about: each for each in check_package(path, keys)}
+
+
+def differing(path: Path, *signers: Signer) -> dict[str, str]:
+    return {about: each.text for about, each in verdicts(path, *signers).items() if each.kind == DIFFERS}
+
+
+def test_a_package_holds_and_says_what_was_not_looked_at(file: Path) -> None:
+    found = verdicts(file)
+    assert {about: each.kind for about, each in found.items()} == {
+        "package": HOLDS, "members": HOLDS, "checkpoint": HOLDS, "leaves": HOLDS, "report": HOLDS, "submission": HOLDS,
+        "result": HOLDS, "keys": HOLDS, "timestamp": UNSEEN, "audit log": UNSEEN,
+    }  # fmt: skip
+    assert found["leaves"].text.startswith("9 of them have the root")
+    assert found["result"].text == "partially-succeeded: 7 succeeded, 2 failed"
+
+
+def test_each_byte_changed_is_found(file: Path, tmp_path: Path) -> None:
+    right = file.read_bytes()
+    places = random.Random(1).sample(range(len(right)), 120)
+    for place in [*places, 0, len(right) - 1]:
+        changed = bytearray(right)
+        changed[place] ^= 1 << place % 8
+        (tmp_path / "changed.zip").write_bytes(changed)
+        assert differing(tmp_path / "changed.zip"), f"byte {place}"
+
+
+@pytest.mark.parametrize("name", [package.CHECKPOINT, package.LEAVES, package.HOWTO, package.KEYS])
+def test_each_byte_of_a_member_is_found_in_a_package_that_was_written_anew(
+    members: dict[str, bytes], tmp_path: Path, name: str
+) -> None:
+    right = members[name]
+    for place in random.Random(2).sample(range(len(right)), 60):
+        changed = bytearray(right)
+        changed[place] ^= 1 << place % 8
+        found = verdicts(packed(tmp_path / "changed.zip", {**members, name: bytes(changed)}))
+        assert found["package"].kind == HOLDS
+        if name == package.HOWTO:
+            assert found["members"].kind in (UNSEEN, DIFFERS)
+        else:
+            assert any(each.kind == DIFFERS for each in found.values()), f"byte {place} of {name}"
+
+
+def test_each_value_of_the_report_that_is_signed_is_found(members: dict[str, bytes], tmp_path: Path) -> None:
+    report = members[package.REPORT].decode()
+    for old, new in (
+        ("doc 3", "doc 4"),
+        ('id: "0123"', 'id: "0124"'),
+        ("state: failed", "state: succeeded"),
+        ("HTTP 404", "HTTP 403"),
+        ("job-result: partially-succeeded", "job-result: succeeded"),
+        ("job-state: completed", "job-state: open"),
+        ("message: DocCreated", "message: DocChanged"),
+        ("topic: docs", "topic: dogs"),
+        ("topic: docs", "topic: docs\nconfig-id: x"),
+        ("job-id: ", "job-id: 0"),
+        (report[report.index("  - id: doc 6") : report.index('  - id: "bad: 1"')], ""),
+        ("archiveDataReferences:", "archiveDataReferences: []\nmore:"),
+    ):
+        assert old in report, old
+        changed = report.replace(old, new, 1).encode()
+        assert differing(packed(tmp_path / "changed.zip", {**members, package.REPORT: changed})), new
+
+
+def test_what_another_key_signed_does_not_hold(file: Path) -> None:
+    assert "is not signed by a known key" in differing(file, OTHER)["checkpoint"]
+    found = verdicts(file, OTHER)
+    assert [found[about].kind for about in ("leaves", "report", "submission", "result", "keys")] == [UNSEEN] * 5
+    assert not differing(file, OTHER, SIGNER)
+
+
+def test_a_checkpoint_over_other_leaves_is_no_proof_of_these(members: dict[str, bytes], tmp_path: Path) -> None:
+    lines = members[package.LEAVES].splitlines(keepends=True)
+    swapped = b"".join([lines[1], lines[0], *lines[2:]])
+    assert "is of position 1" in differing(packed(tmp_path / "a.zip", {**members, package.LEAVES: swapped}))["leaves"]
+    root = root_of(leaf_hash(line[:-1]) for line in lines[:8])
+    job_id = members[package.REPORT].decode().partition("job-id: ")[2].partition("\n")[0]
+    shorter = SIGNER.checkpoint(f"jobs/{job_id}", 8, root).encode()
+    found = differing(packed(tmp_path / "b.zip", {**members, package.CHECKPOINT: shorter}))
+    assert "there are 9 of them, and 8 were signed" in found["leaves"]
+    of_log = SIGNER.checkpoint("audit", 9, root).encode()
+    found = differing(packed(tmp_path / "c.zip", {**members, package.CHECKPOINT: of_log}))
+    assert "not of a job" in found["checkpoint"]
+
+
+def test_a_proof_of_another_job_is_found(members: dict[str, bytes], tmp_path: Path) -> None:
+    root = root_of(leaf_hash(line) for line in members[package.LEAVES].splitlines())
+    other = SIGNER.checkpoint(f"jobs/{JOB}", 9, root, ["result partially-succeeded"]).encode()
+    found = differing(packed(tmp_path / "a.zip", {**members, package.CHECKPOINT: other}))
+    assert f"the checkpoint of psf/archive/jobs/{JOB}" in found["report"]
+
+
+@pytest.mark.parametrize(
+    ("change", "about"),
+    [
+        (lambda members: {**members, "more.txt": b"x"}, "members"),
+        (lambda members: {name: text for name, text in members.items() if name != package.REPORT}, "members"),
+        (lambda members: {name: text for name, text in members.items() if name != package.LEAVES}, "leaves"),
+        (lambda members: {**members, package.REPORT: b"- x"}, "report"),
+        (lambda members: {**members, package.REPORT: b"\xff"}, "report"),
+        (lambda members: {**members, package.LEAVES: members[package.LEAVES][:-1]}, "leaves"),
+        (lambda members: {**members, package.KEYS: str(OTHER.verifier).encode()}, "keys"),
+        (lambda members: {**members, package.KEYS: b"x"}, "keys"),
+    ],
+)
+def test_members_that_are_wrong_are_named(
+    members: dict[str, bytes],
+    tmp_path: Path,
+    change: Callable[[dict[str, bytes]], dict[str, bytes]],
+    about: str,
+) -> None:
+    assert about in differing(packed(tmp_path / "changed.zip", change(members)))
+
+
+def test_a_member_twice_is_named(members: dict[str, bytes], tmp_path: Path) -> None:
+    path = tmp_path / "twice.zip"
+    with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(packed(path, members), "a") as archive:
+        archive.writestr(package.CHECKPOINT, b"x")
+    assert {"package", "members"} <= differing(path).keys()
+
+
+def test_further_lines_of_a_checkpoint_are_named_and_live_jobs_have_no_submission(
+    members: dict[str, bytes], tmp_path: Path
+) -> None:
+    root = root_of(leaf_hash(line) for line in members[package.LEAVES].splitlines())
+    job_id = members[package.REPORT].decode().partition("job-id: ")[2].partition("\n")[0]
+    note = SIGNER.checkpoint(f"jobs/{job_id}", 9, root, ["result partially-succeeded", "kind live", "weather fine"])
+    found = [
+        each
+        for each in check_package(
+            packed(tmp_path / "a.zip", {**members, package.CHECKPOINT: note.encode()}), [SIGNER.verifier]
+        )
+        if each.kind == UNSEEN
+    ]
+    assert any("a live job was not submitted" in each.text for each in found)
+    assert any("further lines of it: weather" in each.text for each in found)
+
+
+def test_verify_says_it_line_by_line(run: Callable[..., Done], file: Path, tmp_path: Path) -> None:
+    done = run("evidence", "verify", str(file), "--key", KEY)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines()[0].startswith("holds          package: no byte was changed")
+    assert "not looked at  objects: --objects reads each of them" in done.out
+    (tmp_path / "key").write_text(f"{OTHER.verifier}\n{KEY}\n")
+    assert run("evidence", "verify", str(file), "--key", str(tmp_path / "key")).code == 0
+    wrong = run("evidence", "verify", str(file), "--key", str(OTHER.verifier))
+    assert wrong.code == 1
+    assert "differs        checkpoint: is not signed by a known key" in wrong.out
+
+
+def test_what_cannot_be_read_is_said(run: Callable[..., Done], file: Path, tmp_path: Path) -> None:
+    assert run("evidence", "verify", str(tmp_path / "none.zip"), "--key", KEY).code == 1
+    assert "neither a verifier key nor a file" in run("evidence", "verify", str(file), "--key", "none").err
+    assert run("evidence", "verify", str(file), "--key", KEY[:-1]).code == 2
+    assert run("evidence", "verify", str(file)).code == 2
+    (tmp_path / "x.zip").write_bytes(b"x" * 200)
+    done = run("evidence", "verify", str(tmp_path / "x.zip"), "--key", KEY)
+    assert done.code == 1
+    assert "cannot be read as a ZIP file" in done.out
+
+
+def says(fake: Fake, members: dict[str, bytes], **proof: Any) -> None:
+    base = f"/api/jobs/{JOB}"
+    shown = {"checkpoint": members[package.CHECKPOINT].decode(), "size": 9, "timestamp": None, **proof}
+    fake.says("GET", f"{base}/evidence", shown)
+    fake.says("GET", f"{base}/evidence/leaves", httpx.Response(200, content=members[package.LEAVES]))
+    fake.says("GET", f"{base}/report", httpx.Response(200, content=members[package.REPORT]))
+    fake.says("GET", "/api/evidence/keys", {"items": [{"key": KEY}], "next": None})
+
+
+def test_export_writes_what_verify_accepts(fake: Fake, members: dict[str, bytes], tmp_path: Path) -> None:
+    says(fake, members, timestamp="dHNy")
+    target = tmp_path / "F.zip"
+    done = fake.run("evidence", "export", "--job", JOB, "--to", str(target))
+    assert done.code == 0, done.err
+    assert "the proof of 9 references" in done.err
+    assert unpacked(target) == {**members, package.TIMESTAMP: b"tsr"}
+    assert {about for about, each in verdicts(target).items() if each.kind == DIFFERS} <= {"timestamp"}
+
+
+def test_export_leaves_no_file_where_there_is_no_proof(fake: Fake, members: dict[str, bytes], tmp_path: Path) -> None:
+    target = tmp_path / "F.zip"
+    fake.says("GET", f"/api/jobs/{JOB}/evidence", problem(404, detail="the job is open."))
+    done = fake.run("evidence", "export", "--job", JOB, "--to", str(target))
+    assert (done.code, "the job is open" in done.err) == (1, True)
+    says(fake, members)
+    fake.says("GET", f"/api/jobs/{JOB}/report", problem(403))
+    assert fake.run("evidence", "export", "--job", JOB, "--to", str(target)).code == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_the_howto_is_followed_to_the_letter_in_a_shell(file: Path, tmp_path: Path) -> None:
+    done = followed(file, tmp_path / "right")
+    assert done.returncode == 0, done.stderr
+    digest = re.findall(r"^([0-9a-f]{64})  -$", done.stdout, re.MULTILINE)
+    assert f"sha256 {digest[0]}" in done.stdout
+    assert "Signature Verified Successfully" in done.stdout
+    assert "the leaves are those that were signed" in done.stdout
+    first = (tmp_path / "right" / package.LEAVES).read_bytes().splitlines()[0]
+    assert digest[1] == leaf_hash(first).hex()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+@pytest.mark.parametrize("name", [package.CHECKPOINT, package.LEAVES])
+def test_the_howto_finds_what_was_changed(members: dict[str, bytes], tmp_path: Path, name: str) -> None:
+    changed = members[name].replace(b"succeeded", b"succeedex", 1)
+    done = followed(packed(tmp_path / "changed.zip", {**members, name: changed}), tmp_path / "wrong")
+    good = ("Signature Verified Successfully" in done.stdout, "the leaves are those that were signed" in done.stdout)
+    assert good == (name != package.CHECKPOINT, name != package.LEAVES)
+
+
+def followed(file: Path, directory: Path) -> "subprocess.CompletedProcess[str]":
+    """All commands of HOWTO.txt, which stand four blanks to the right, in a shell."""
+    directory.mkdir()
+    shutil.copy(file, directory / "package.zip")
+    steps = howto.TEXT.partition("\n1. ")[2]
+    commands = re.findall(r"^    python3 -m zipfile.*$", howto.TEXT, re.MULTILINE)
+    commands += [line[4:] for line in steps.splitlines() if line.startswith("    ")]
+    script = "\n".join(line.removeprefix("    ") if line.startswith("    python3") else line for line in commands)
+    return subprocess.run(["sh"], input=script, capture_output=True, text=True, cwd=directory, timeout=60)
