@@ -25,6 +25,7 @@ from app.api.http.measure import Measured
 from app.api.http.problems import install
 from app.api.http.slow_bodies import BodiesInTime
 from app.api.jobs import control, failures, preflight, references, submit_and_report
+from app.api.reconcile import endpoints as reconcile
 from app.api.runs import endpoints as runs
 from app.api.system import endpoints as system
 from app.domain.errors import StartRefused
@@ -77,6 +78,7 @@ def create_app(context_path: str, readiness: Readiness, edge: Edge | None, page:
             runs,
             evidence,
             system,
+            reconcile,
             well_known,
         ):
             app.include_router(room.router)

@@ -12,9 +12,11 @@ from app.api.http.bodies import Uploads
 from app.api.http.concurrency import ConcurrencyLimit
 from app.api.http.event_streams import EventStreams
 from app.api.http.query import check_query
+from app.api.submission.expected_reader import ExpectedReader
 from app.api.submission.reader import YamlReader
 from app.archiver.preflight import Preflights
 from app.evidence.proofs import Proofs
+from app.evidence.reconcile import Reconciliation
 from app.evidence.signer import SigningKeys
 from app.jobs.archive_types import ArchiveTypes
 from app.jobs.control import JobControl
@@ -52,12 +54,16 @@ class Edge:
     overview: Overview
     signing: SigningKeys
     proofs: Proofs
+    reconciliation: Reconciliation
+    expected_reader: ExpectedReader
     yaml_reader: YamlReader
     uploads: Uploads
     event_streams: EventStreams
     changes: ConcurrencyLimit
     """The limit of requests that change whole jobs."""
     preflight_turns: ConcurrencyLimit
+    reconciles: ConcurrencyLimit
+    """The limit of lists that are reconciled: each holds a temporary file, and a process while it is read."""
     max_references: int
     max_attempts: int
     """Attempts of a job whose submission does not say how many."""

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 from app.api.auth.callers import Authenticator, KeySets
 from app.api.edge import Edge
 from app.api.http.bodies import Uploads
-from app.api.http.concurrency import CHANGES, PREFLIGHTS, ConcurrencyLimit
+from app.api.http.concurrency import CHANGES, PREFLIGHTS, RECONCILES, ConcurrencyLimit
 from app.api.http.event_streams import EventStreams
+from app.api.submission.expected_reader import ExpectedReader
 from app.api.submission.reader import YamlReader
 from app.archiver.fetch import Fetcher
 from app.archiver.pipeline import Archiver, ArchiverOptions, ArchiverParts
@@ -33,7 +34,9 @@ from app.domain.errors import StartRefused
 from app.domain.readiness import COMPONENTS, SCHEMA_REGISTRY, Readiness
 from app.domain.system import CommandCounts
 from app.evidence.builder import ProofBuilder
+from app.evidence.objects import LockTerms
 from app.evidence.proofs import Proofs
+from app.evidence.reconcile import Objects, Reconciliation
 from app.evidence.signer import Signer, signing_keys
 from app.jobs.archive_types import ArchiveTypes
 from app.jobs.control import JobControl
@@ -139,6 +142,8 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
         stack.push_async_callback(broker.close)
         yaml_reader = YamlReader()
         stack.push_async_callback(yaml_reader.close)
+        expected_reader = ExpectedReader()
+        stack.push_async_callback(expected_reader.close)
         budget = ByteBudget(settings.backfill.max_bytes_in_flight)
         sources = await stack.enter_async_context(_sources(settings, budget))
         run_relay = _run_relay(settings, database, broker, readiness, encoding)
@@ -211,11 +216,14 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             overview=_overview(parts, work, presence),
             proofs=Proofs(database, objects, signs=parts.signer is not None),
             signing=signing_keys(parts.signer, settings.evidence.former_keys),
+            reconciliation=Reconciliation(database, live, Objects(objects, _lock_terms(settings))),
+            expected_reader=expected_reader,
             yaml_reader=yaml_reader,
             uploads=Uploads(settings.backfill.max_body_size),
             event_streams=EventStreams(readiness),
             changes=ConcurrencyLimit("changes of jobs", CHANGES, waiting=10),
             preflight_turns=ConcurrencyLimit("preflights", PREFLIGHTS, waiting=0),
+            reconciles=ConcurrencyLimit("lists to reconcile", RECONCILES, waiting=4),
             max_references=settings.backfill.max_references,
             max_attempts=settings.backfill.max_attempts,
             issuers=adapters.issuers_of(settings),
@@ -261,6 +269,11 @@ def _proofs(parts: Parts) -> ProofBuilder | None:
         return None
     options = adapters.proof_options(parts.settings)
     return ProofBuilder(parts.database, parts.objects, parts.readiness, parts.signer, options)
+
+
+def _lock_terms(settings: Settings) -> LockTerms:
+    store = settings.object_storage
+    return LockTerms(store.object_lock_mode if store.object_lock_enabled else None)
 
 
 def _waiting_jobs(parts: Parts) -> WaitingJobs:

@@ -16,6 +16,9 @@ all else shares, for seconds where a job is large."""
 PREFLIGHTS = 8
 """Preflights that wait for sources at the same time."""
 
+RECONCILES = 4
+"""Lists of references that are reconciled at the same time: each may use two gigabytes of temporary files."""
+
 
 class ConcurrencyLimit:
     """`what` names the requests in the plural, for the message to a client that must try again."""

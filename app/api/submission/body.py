@@ -12,6 +12,7 @@ from app.api.submission.scalars import (
     BLOCK,
     MAX_MISTAKES,
     UNREADABLE,
+    ColumnsBuilder,
     ReferenceColumns,
     listed,
     shown,
@@ -59,20 +60,20 @@ class Parsed:
         )
 
 
-_ENCODINGS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
-_UTF8_MARK = b"\xef\xbb\xbf"
-_LINE_BREAKS = ((b"\xc2\x85", "U+0085"), (b"\xe2\x80\xa8", "U+2028"), (b"\xe2\x80\xa9", "U+2029"))
+ENCODINGS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
+UTF8_MARK = b"\xef\xbb\xbf"
+LINE_BREAKS = ((b"\xc2\x85", "U+0085"), (b"\xe2\x80\xa8", "U+2028"), (b"\xe2\x80\xa9", "U+2029"))
 """End a line for YAML 1.1 and not for 1.2: libyaml would fold them into blanks, and change an id without a word."""
 
 
 def _refused_at_once(body: bytes) -> Mistake | None:
     """Bodies that libyaml must not get: other encodings, half of a line break, %TAG lines (quadratic)."""
-    if body.startswith(_ENCODINGS):
+    if body.startswith(ENCODINGS):
         return Mistake("", 1, "is UTF-16 or UTF-32; save it as UTF-8")
-    for encoded, name in _LINE_BREAKS:
+    for encoded, name in LINE_BREAKS:
         if (offset := body.find(encoded)) >= 0:
             return Mistake("", line_of(body, offset), f"contains the line break {name}; leave it out or escape it")
-    start = len(_UTF8_MARK) if body.startswith(_UTF8_MARK) else 0
+    start = len(UTF8_MARK) if body.startswith(UTF8_MARK) else 0
     for line_start in (b"\n%TAG", b"\r%TAG"):
         if (offset := body.find(line_start)) >= 0:
             return Mistake("", line_of(body, offset + 1), "has a %TAG line; tags are not used here, leave it out")
@@ -110,7 +111,8 @@ def parse_submission(body: bytes, max_references: int, *, warn: bool = False) ->
     except NoMark:
         text = "holds pairs like \\ud83d\\ude00 and most characters for private use; write the characters themselves"
         return Parsed(mistakes=(Mistake("", None, text),))
-    walk = Walk(body, max_references, mark)
+    builder = ColumnsBuilder()
+    walk = Walk(body, max_references, mark, columns=builder)
     try:
         try:
             walk.document()
@@ -121,7 +123,7 @@ def parse_submission(body: bytes, max_references: int, *, warn: bool = False) ->
     except Stop:
         pass
     walk.end()
-    columns = walk.columns.build()
+    columns = builder.build()
     room = MAX_MISTAKES + 1 - len(walk.mistakes)
     if not walk.too_many and room > 0:
         walk.mistakes.extend(islice(_duplicates(columns), room))

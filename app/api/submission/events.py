@@ -1,7 +1,7 @@
 """Builds the two-level shape of a submission from libyaml's events; everything else is a mistake."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 from _ruamel_yaml import (
     AliasEvent,
@@ -14,6 +14,7 @@ from _ruamel_yaml import (
     SequenceStartEvent,
     StreamEndEvent,
 )
+from typing_extensions import override
 
 from app.api.submission import scalars as yaml_scalars
 from app.api.submission.scalars import MAX_MISTAKES, NULLS, ColumnsBuilder, shown
@@ -35,45 +36,79 @@ class Stop(Exception):
     """Reading ends here; the mistakes have been noted."""
 
 
-class _Feed:
+class References(Protocol):
+    """Takes the references as they are read."""
+
+    def add(self, id_: str, version: int, line: int) -> None: ...
+    def __len__(self) -> int: ...
+
+
+class Feed:
     """Gives libyaml the body piece by piece, and ends the reading when it makes no progress.
 
     A single value may be the whole body: libyaml would hold it twice, and as a text it can be four times as large.
     """
 
-    def __init__(self, body: bytes, walk: "Walk") -> None:
-        self._body = body
-        self._walk = walk
+    walk: "Walk"
+
+    def __init__(self) -> None:
         self._read = self._read_at_progress = self._progress = 0
 
+    def piece(self, size: int) -> bytes:
+        """The next bytes, about `size` of them; none at the end."""
+        raise NotImplementedError
+
     def read(self, size: int) -> bytes:
-        progress = self._walk.progress()
+        progress = self.walk.progress()
         if progress != self._progress:
             self._progress, self._read_at_progress = progress, self._read
         elif self._read - self._read_at_progress > MAX_STRETCH:
-            count = len(self._walk.columns.versions)
-            path = f"{REFERENCES}[{count}]" if REFERENCES in self._walk.keys else ""
-            self._walk.note(path, None, f"is more than {MAX_STRETCH} bytes long, comments included; leave them out")
+            count = len(self.walk.columns)
+            path = f"{REFERENCES}[{count}]" if REFERENCES in self.walk.keys else ""
+            self.walk.note(path, None, f"is more than {MAX_STRETCH} bytes long, comments included; leave them out")
             raise Stop
-        piece = self._body[self._read : self._read + size]
+        piece = self.piece(size)
         self._read += len(piece)
         return piece
+
+
+class _Whole(Feed):
+    """Of a body that is in memory."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__()
+        self._body = body
+
+    @override
+    def piece(self, size: int) -> bytes:
+        return self._body[self._read : self._read + size]
 
 
 class Walk:
     """One pass over the events of a body. Never recursive: nodes that are nested deeper than the shape are skipped."""
 
-    def __init__(self, body: bytes, max_references: int, mark: str | None = None) -> None:
-        """`mark` stands in the body for backslashes: see `surrogates`."""
-        self.next: Callable[[], Any] = CParser(_Feed(body, self)).get_event
+    def __init__(
+        self,
+        body: "bytes | Feed",
+        max_references: int,
+        mark: str | None = None,
+        *,
+        columns: "References | None" = None,
+        required: Sequence[str] = REQUIRED,
+    ) -> None:
+        """`mark` stands in the body for backslashes: see `surrogates`. `columns` takes the references."""
+        feed = body if isinstance(body, Feed) else _Whole(body)
+        feed.walk = self
+        self.next: Callable[[], Any] = CParser(feed).get_event
         if mark is not None:
             self.next = restoring(self.next, mark)
+        self._required = required
         self.max_references = max_references
         self.mistakes: list[Mistake] = []
         self.texts: dict[str, str] = {}
         self.num_of_retry: int | None = None
         self.keys: dict[str, Any] = {}
-        self.columns = ColumnsBuilder()
+        self.columns: References = ColumnsBuilder() if columns is None else columns
         self.too_many = False
 
     def end(self) -> None:
@@ -82,7 +117,7 @@ class Walk:
 
     def progress(self) -> int:
         """Increases whenever an entry or a reference was read, or a mistake was noted."""
-        return len(self.keys) + len(self.columns.versions) + len(self.mistakes)
+        return len(self.keys) + len(self.columns) + len(self.mistakes)
 
     def note(self, path: str, line: int | None, message: str) -> None:
         self.mistakes.append(Mistake(path, line, message))
@@ -104,7 +139,7 @@ class Walk:
         self.next()
         if type(more := self.next()) is not StreamEndEvent:
             self.note("", line(more), "holds several documents; send one job at a time")
-        for name in REQUIRED:
+        for name in self._required:
             if name not in self.keys:
                 self.note(name, None, "is missing")
 

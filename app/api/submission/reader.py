@@ -59,7 +59,7 @@ class YamlReader:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
-                env=_environment(),
+                env=environment(),
             )
         except OSError as error:
             raise ReadingFailed(f"no process can be started: {error.strerror}") from error
@@ -159,7 +159,7 @@ _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "LANG")
 _WORKER = "from app.api.submission.reader import read_from_stdin; read_from_stdin()"
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     return {**kept, "PYTHONPATH": shipped.IMPORTED_FROM}
 

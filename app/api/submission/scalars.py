@@ -122,6 +122,9 @@ class ColumnsBuilder:
         self.versions = array("i")
         self.lines = array("I")
 
+    def __len__(self) -> int:
+        return len(self.versions)
+
     def add(self, id_: str, version: int, line: int) -> None:
         """`id_` is "" where it cannot be read."""
         self._ids.append(id_)

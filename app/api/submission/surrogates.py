@@ -36,12 +36,12 @@ def marked(body: bytes, candidates: Iterable[str] | None = None) -> tuple[bytes,
         encoded = mark.encode()
         # In double quotes it could be written as an escape too.
         if encoded not in body and not re.search(rb"\\U%08X" % ord(mark), body, re.IGNORECASE):
-            prepared = _with_marks(body, encoded)
+            prepared = with_marks(body, encoded)
             return prepared, None if prepared is body else mark
     raise NoMark
 
 
-def _with_marks(body: bytes, mark: bytes) -> bytes:
+def with_marks(body: bytes, mark: bytes) -> bytes:
     """The body with marks. `re.sub` would hold a million pieces in memory until it joins them."""
     prepared, end = bytearray(), 0
     for pair in _PAIR.finditer(body):

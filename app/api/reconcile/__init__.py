@@ -1,0 +1,1 @@
+"""The endpoint that compares a list of references with the archive."""

@@ -1,0 +1,41 @@
+"""What became of a reference that somebody expects to be archived, over all jobs it was submitted in."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from app.domain.jobs import Reference
+
+
+class Verdict(StrEnum):
+    ARCHIVED = "archived"
+    OPEN = "open"
+    """A job still works on it."""
+    FAILED = "failed"
+    NO_DATA = "no-data"
+    """Its source had no data when it was last asked."""
+    UNKNOWN = "unknown"
+    """It was never submitted."""
+    MISSING = "missing"
+    """Archived, and its object cannot be had."""
+    DIFFERENT = "different"
+    """Archived, and its object is not what was stored."""
+    UNLOCKED = "unlocked"
+    """Archived, and its object could be deleted too early."""
+
+
+OF_OBJECTS = (Verdict.MISSING, Verdict.DIFFERENT, Verdict.UNLOCKED)
+"""Verdicts that only somebody who looks at the object can give."""
+
+WHOLE = frozenset({Verdict.ARCHIVED, Verdict.OPEN})
+"""Nothing needs to be submitted again for these; all others are gaps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """`job_id` is the job that the verdict is of: the one that stored the object, else the newest one that says so."""
+
+    reference: Reference
+    verdict: Verdict
+    artifact_id: int | None = None
+    job_id: UUID | None = None

@@ -1,0 +1,55 @@
+"""Whether a stored object is there, is what was stored, and is locked: one look, by its version id."""
+
+import contextlib
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.domain.artifacts import StoredObject
+from app.domain.errors import Unavailable
+from app.domain.reconciled import Verdict
+from app.objectstore import ObjectStore, ObjectStoreError, ObjectVersion
+
+
+@dataclass(frozen=True, slots=True)
+class LockTerms:
+    """The lock that the settings ask for; `mode` is None where locking is off."""
+
+    mode: str | None
+
+
+async def look(objects: ObjectStore, stored: StoredObject, until: datetime | None, terms: LockTerms) -> Verdict:
+    """ARCHIVED, MISSING, DIFFERENT or UNLOCKED; `until` is the end of the lock that was set. Reads all of the object.
+
+    An object that the store does not give, though it answers, is MISSING. Raises Unavailable.
+    """
+    try:
+        version = await objects.head(stored.bucket, stored.key, stored.version_id)
+        if version is None or not await _is_whole(objects, stored):
+            return Verdict.MISSING if version is None else Verdict.DIFFERENT
+    except FileNotFoundError:
+        return Verdict.MISSING
+    except ObjectStoreError:
+        return Verdict.MISSING
+    except Unavailable:
+        await objects.check([stored.bucket])  # the whole store is away: this raises too
+        return Verdict.MISSING
+    return Verdict.ARCHIVED if _is_locked(version, until, terms) else Verdict.UNLOCKED
+
+
+async def _is_whole(objects: ObjectStore, stored: StoredObject) -> bool:
+    digest, size = hashlib.sha256(), 0
+    pieces = objects.read(stored.bucket, stored.key, stored.version_id)
+    async with contextlib.aclosing(pieces):  # type: ignore[type-var]
+        async for piece in pieces:
+            digest.update(piece)
+            size += len(piece)
+    return size == stored.size and digest.hexdigest() == stored.sha256
+
+
+def _is_locked(version: ObjectVersion, until: datetime | None, terms: LockTerms) -> bool:
+    if until is None:
+        return terms.mode is None or version.retain_until is not None
+    if version.retain_until is None or version.retain_until < until:
+        return False
+    return terms.mode != "COMPLIANCE" or version.lock_mode in (None, terms.mode)
