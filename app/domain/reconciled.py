@@ -1,7 +1,7 @@
 """What became of a reference that somebody expects to be archived, over all jobs it was submitted in."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 from app.domain.jobs import Reference
@@ -31,8 +31,7 @@ WHOLE = frozenset({Verdict.ARCHIVED, Verdict.OPEN})
 """Nothing needs to be submitted again for these; all others are gaps."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reconciled:
+class Reconciled(NamedTuple):
     """`job_id` is the job that the verdict is of: the one that stored the object, else the newest one that says so."""
 
     reference: Reference

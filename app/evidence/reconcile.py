@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,7 +14,6 @@ from app.db.database import Database
 from app.db.reconcile import FoundArtifact, FoundTask
 from app.domain.archive_types import archive_type_name
 from app.domain.artifacts import StoredArtifact
-from app.domain.identity import reference_key
 from app.domain.jobs import Reference, TaskState
 from app.domain.reconciled import Reconciled, Verdict
 from app.evidence.objects import LockTerms, look
@@ -123,7 +122,7 @@ class Reconciliation:
                 return each
             object_, until = stored[each.artifact_id]
             async with turns:
-                return replace(each, verdict=await look(self._objects.store, object_, until, self._objects.terms))
+                return each._replace(verdict=await look(self._objects.store, object_, until, self._objects.terms))
 
         looks = [asyncio.create_task(verified(each)) for each in found]
         try:
@@ -134,7 +133,7 @@ class Reconciliation:
 
 
 async def _found(connection: AsyncConnection, scope: Scope, block: Sequence[Reference]) -> list[Reconciled]:
-    keys = [UUID(bytes=reference_key(each)) for each in block]
+    keys = reconcile.keys_of(connection, block)
     current = await reconcile.current(connection, scope.types, set(keys))
     tasks = await reconcile.tasks(connection, scope.jobs, set(keys) - set(current))
     adopted = await _adopted(connection, tasks.values())
