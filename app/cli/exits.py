@@ -10,7 +10,7 @@ class Exit(IntEnum):
     """Refused or failed; a file that cannot be read too."""
     USAGE = 2
     FAILED_REFERENCES = 3
-    """`watch` or `--wait` saw the end of a job, and references of it had failed."""
+    """`watch` or `--wait` saw the end of a job, and references of it had failed; `reconcile` found gaps."""
     INTERRUPTED = 130
 
 

@@ -143,16 +143,16 @@ def _kind(event: Any) -> str:
 
 def with_references(file: SubmissionFile, csv: FromCsv) -> bytes:
     """The body of a submission whose references come from a CSV file."""
-    lines = [f"{name}: {_quoted(file.values[name])}" for name in TEXTS if name in file.values]
+    lines = [f"{name}: {quoted(file.values[name])}" for name in TEXTS if name in file.values]
     if RETRIES in file.values:
         lines.append(f"{RETRIES}: {file.values[RETRIES]}")
     lines.append(f"{REFERENCES}:")
     for id_, version in csv.references:
-        lines.append(f"- id: {_quoted(id_)}" + ("" if version is None else f"\n  version: {version}"))
+        lines.append(f"- id: {quoted(id_)}" + ("" if version is None else f"\n  version: {version}"))
     return ("\n".join(lines) + "\n").encode()
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """In double quotes; what is not ASCII stays itself, as pairs of escapes mean nothing to YAML."""
     text = json.dumps(text, ensure_ascii=False)
     return re.sub("[\x7f-\x9f\u2028\u2029\ufeff]", lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -12,9 +12,10 @@ import orjson
 from _ruamel_yaml import ReaderError, YAMLError
 
 from app.api.submission.events import REFERENCES, Stop, Walk, syntax_mistake
-from app.api.submission.scalars import MAX_MISTAKES, MAX_VERSION, id_problem, listed, shown, version_of
+from app.api.submission.scalars import MAX_MISTAKES, id_problem, listed, shown, version_of
 from app.api.submission.streamed_yaml import YamlFeed
 from app.domain.mistakes import Mistake
+from app.domain.reference_rules import MAX_VERSION
 
 Kind = Literal["yaml", "csv", "ndjson"]
 

@@ -17,7 +17,6 @@ from app.api.http.concurrency import ConcurrencyLimit
 from app.api.reconcile import endpoints
 from app.api.submission import expected_reader
 from app.api.submission.expected_reader import ExpectedReader
-from app.catalog.archive_types import Catalog
 from app.catalog.live import LiveCatalog
 from app.db import tasks
 from app.db.database import Database
@@ -78,7 +77,7 @@ LISTS = {
     "csv": (CSV, b'\xef\xbb\xbfversion, id ,name\r\n,ref-0,x\n# a comment\n\n,"ref-1",\n+2, \xc3\xa4 ,y\n'),
     "yaml": (
         YAML,
-        'message: M\ntopic: t\narchiveDataReferences:\n- id: ref-0\n- {id: ref-1}\n- id: "\\u00e4"\n  version: 2\n'.encode(),
+        b'message: M\ntopic: t\narchiveDataReferences:\n- id: ref-0\n- {id: ref-1}\n- id: "\\u00e4"\n  version: 2\n',
     ),
 }
 
@@ -277,7 +276,7 @@ async def test_yaml_that_takes_for_ever_is_ended(url: str, monkeypatch: pytest.M
 
 async def test_a_database_that_goes_is_the_last_line(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconcile, "BATCH", 1)
-    async with service(url) as (client, database):
+    async with service(url) as (client, _):
         real = Reconciliation._block
         calls = 0
 
@@ -301,7 +300,6 @@ async def test_a_database_that_goes_is_the_last_line(url: str, monkeypatch: pyte
             )
         calls = 2
         assert (await ask(client, b'{"id":"a"}\n')).status_code == 503
-        assert database
 
 
 async def test_so_many_lists_at_a_time_and_each_gives_its_turn_back(url: str) -> None:
