@@ -209,7 +209,7 @@ def test_the_asyncapi_document_names_sender_and_receiver_of_every_channel() -> N
 def test_the_asyncapi_document_names_the_subjects_that_schemas_are_registered_under() -> None:
     registry: Any = None  # nothing is asked while encoders are made
     for name, message in asyncapi()["components"]["messages"].items():
-        if name == "DeadLetter":
+        if name in ("DeadLetter", "LiveMessage"):  # bytes, and records of other services
             assert "x-avro" not in message
             continue
         assert message["x-avro"]["subject"].replace("{topic}", "t") == AvroEncoder(registry, "t", name).subject
@@ -229,8 +229,33 @@ def test_the_command_topic_carries_both_commands_in_both_directions() -> None:
     assert {(action, name) for action in ("send", "receive") for name in channel["messages"]} <= seen
 
 
+def test_live_topics_are_a_template_of_messages_that_are_received() -> None:
+    document = asyncapi()
+    channel = document["channels"]["liveMessages"]
+    assert channel["address"] == "{liveTopic}"
+    assert channel["parameters"].keys() == {"liveTopic"}
+    assert channel["messages"].keys() == {"LiveMessage"}
+    to_it = [each for each in document["operations"].values() if each["channel"]["$ref"] == "#/channels/liveMessages"]
+    assert [each["action"] for each in to_it] == ["receive"]
+
+
+def test_the_envelope_of_a_live_message_is_what_must_be_there() -> None:
+    document = schema("LiveMessage")
+    jsonschema.Draft202012Validator.check_schema(document)
+    validator = jsonschema.Draft202012Validator(document)
+    [example] = document["examples"]
+    assert validator.is_valid(example)
+    assert not validator.is_valid({**example, "identity": {"id": "x"}})
+    assert not validator.is_valid({**example, "type": {}})
+    assert validator.is_valid({"identity": {"idempotenceId": "i"}, "type": {"name": "M"}})
+    for record in (*commands(), *events()):  # the Java service's own envelope
+        assert validator.is_valid(value_of(record))
+    assert not [path for path, node in walk(document, "LiveMessage") if not node.get("description")]
+
+
 def test_headers_are_described() -> None:
     schemas = asyncapi()["components"]["schemas"]
+    assert schemas["Headers"]["properties"].keys() == schemas["LiveHeaders"]["properties"].keys()
     assert {"traceparent", "jeap_eh_target_service"} == schemas["Headers"]["properties"].keys()
     assert {"dlq-reason", "dlq-topic", "dlq-partition", "dlq-offset", "dlq-truncated", "dlq-sha256"} == schemas[
         "DeadLetterHeaders"
