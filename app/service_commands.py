@@ -192,7 +192,7 @@ def _verify_evidence(options: argparse.Namespace) -> int:
     from app.cli.exits import Ended
 
     try:
-        code, leaves_hold = verify_package(options.file, options.key, with_objects=True)
+        code, leaves_hold = verify_package(options.file, options.key, options.tsa_certificate, with_objects=True)
     except Ended as ended:
         for line in ended.lines:
             print(line, file=sys.stderr)
@@ -296,6 +296,7 @@ def _parser() -> argparse.ArgumentParser:
     evidence_verify = evidence.add_subparsers(required=True).add_parser("verify", help="with --objects")
     evidence_verify.add_argument("file", type=Path, metavar="F.zip", help="the package")
     evidence_verify.add_argument("--key", action="append", required=True, metavar="K", help="verifier key, or a file")
+    evidence_verify.add_argument("--tsa-certificate", type=Path, metavar="FILE", help="of the timestamp authority")
     evidence_verify.add_argument("--objects", action="store_true", required=True, help="read every object too")
     _config(evidence_verify)
     evidence_verify.add_argument("--embedded", action="store_true", help="the objects in the data directory")

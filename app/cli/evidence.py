@@ -73,6 +73,9 @@ def verify(
             negative="", help="Verifier key of the service, <name>+<id>+<key>, or a file of such keys. May be repeated."
         ),
     ],
+    tsa_certificate: Annotated[
+        Path | None, Parameter(help="PEM file of the timestamp authority, or of those who certified it.")
+    ] = None,
 ) -> int:
     """Check a package without network and database: every hash, proof and signature.
 
@@ -80,19 +83,23 @@ def verify(
     --objects it reads every object too, from the store that --config FILE names, or AWS_… of the environment, or
     --embedded [--data-dir DIR].
     """
-    return verify_package(file, key)[0]
+    return verify_package(file, key, tsa_certificate)[0]
 
 
-def verify_package(file: Path, keys: Iterable[str], *, with_objects: bool = False) -> tuple[int, bool]:
+def verify_package(
+    file: Path, keys: Iterable[str], tsa_certificate: Path | None, *, with_objects: bool = False
+) -> tuple[int, bool]:
     """Says each verdict; the exit code, and whether the leaves are those that were signed.
 
     `with_objects`: the caller looks at the objects. Raises Ended.
     """
     from app.cli.evidence_checks import DIFFERS, HOLDS, UNSEEN, Verdict, check_package
+    from app.cli.files import read_bytes
 
     known, code, leaves = _keys(keys), Exit.WELL, False
+    authorities = None if tsa_certificate is None else read_bytes(tsa_certificate)
     try:
-        for verdict in check_package(file, known):
+        for verdict in check_package(file, known, authorities):
             tell_verdict(verdict)
             leaves |= verdict.about == "leaves" and verdict.kind == HOLDS
             if verdict.kind == DIFFERS:

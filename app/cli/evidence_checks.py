@@ -56,8 +56,11 @@ class Found:
         return dict(line.split(" ", 1) for line in lines if " " in line)
 
 
-def check_package(path: Path, keys: Sequence[VerifierKey]) -> Iterator[Verdict]:
-    """What holds, what differs and what was not looked at, one after the other. Raises OSError."""
+def check_package(path: Path, keys: Sequence[VerifierKey], authorities: bytes | None = None) -> Iterator[Verdict]:
+    """What holds, what differs and what was not looked at, one after the other.
+
+    `authorities`: PEM certificates of the timestamp authority. Raises OSError.
+    """
     yield _said("package", lambda: _seal(path))
     found = Found()
     try:
@@ -70,6 +73,7 @@ def check_package(path: Path, keys: Sequence[VerifierKey]) -> Iterator[Verdict]:
                 ("submission", lambda _, so_far: _submission(so_far)),
                 ("result", lambda _, so_far: _result(so_far)),
                 ("keys", _keys),
+                ("timestamp", lambda of, so_far: _timestamp(of, so_far, authorities)),
             ]
             for about, check in checks:
                 yield _said(about, lambda check=check: check(archive, found))  # type: ignore[misc]
@@ -215,12 +219,25 @@ def _keys(archive: Package, found: Found) -> str:
     return "the key that was given is one of those in the package"
 
 
+def _timestamp(archive: Package, found: Found, authorities: bytes | None) -> str:
+    if package.TIMESTAMP not in archive.names:
+        raise Unseen("the package has none: nobody else says when it was signed")
+    from app.domain.timestamps import check_reply, read_certificates, verify_reply
+
+    if found.checkpoint is None:
+        raise Unseen("the checkpoint that it is for was not signed by a key that was given")
+    reply, checkpoint = archive.content(package.TIMESTAMP), archive.content(package.CHECKPOINT)
+    if authorities is None:
+        said = check_reply(reply, checkpoint).isoformat()
+        raise Unseen(f"it says {said}; without --tsa-certificate nobody knows who says so")
+    moment = verify_reply(reply, checkpoint, read_certificates(authorities))
+    return f"the checkpoint was there at {moment.isoformat()}, says the authority that was given"
+
+
 def _unseen(archive: Package, found: Found) -> Iterator[Verdict]:
     known = {CONTENT_HASH, RESULT, KIND}
     if others := sorted(found.said.keys() - known):
         yield Verdict(UNSEEN, "checkpoint", f"further lines of it: {', '.join(others)}")
-    if package.TIMESTAMP not in archive.names:
-        yield Verdict(UNSEEN, "timestamp", "the package has none: nobody else says when it was signed")
     if package.AUDIT not in archive.names:
         yield Verdict(
             UNSEEN,

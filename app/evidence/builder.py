@@ -64,7 +64,8 @@ class ProofOptions:
 
 
 class ProofBuilder:
-    """Several processes may build at once, each another job."""
+    """Several processes may build at once, each another job. `alone`: no other one does, so that all claims are free
+    when it starts."""
 
     def __init__(
         self,
@@ -73,6 +74,8 @@ class ProofBuilder:
         readiness: Readiness,
         signer: Signer,
         options: ProofOptions,
+        *,
+        alone: bool = False,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._database = database
@@ -80,10 +83,12 @@ class ProofBuilder:
         self._readiness = readiness
         self._signer = signer
         self._options = options
+        self._alone = alone
         self._now = now
 
-    async def run(self, stop: asyncio.Event, *, forgotten: bool = False) -> None:
-        """Builds until `stop`; outages only delay it. `forgotten`: no other process builds, so all claims are free."""
+    async def run(self, stop: asyncio.Event) -> None:
+        """Builds until `stop`; outages only delay it."""
+        forgotten = self._alone
         while not stop.is_set():
             try:
                 if forgotten:

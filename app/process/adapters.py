@@ -21,6 +21,7 @@ from app.domain.jobs import FailureThreshold
 from app.domain.plans import Terms
 from app.evidence.builder import ProofOptions
 from app.evidence.signer import Signer, SigningKeyError, own_signer, signer_of, signing_keys
+from app.evidence.timestamps import TimestampAuthority
 from app.messaging.dead_letters import dead_letter_topic
 from app.messaging.owed import BackfillMetadataCommands, CreateArtifactCommands
 from app.metadata.definitions import RunOptions
@@ -215,6 +216,14 @@ def signer(settings: Settings) -> Signer | None:
         return own_signer(settings.data_dir / "evidence" / "key.pem", evidence.key_name)
     except SigningKeyError as error:
         raise StartRefused(str(error)) from error
+
+
+def timestamp_authority(settings: Settings) -> TimestampAuthority | None:
+    """None where the settings name none."""
+    url = settings.evidence.timestamp_url
+    if url is None:
+        return None
+    return TimestampAuthority(url, lambda: httpx.AsyncClient(verify=trusted(), trust_env=False))
 
 
 def proof_options(settings: Settings) -> ProofOptions:

@@ -10,7 +10,6 @@ from typing import Protocol
 from app.api.auth.callers import KeySets
 from app.domain.errors import StartRefused, Unavailable
 from app.domain.readiness import BROKER, DATABASE, OBJECT_STORE
-from app.evidence.builder import ProofBuilder
 from app.jobs.failures import FailedReferences
 from app.jobs.waiting import WaitingJobs
 from app.messaging.consumer import LAST_COMMIT, LEAVE, CommandLoop
@@ -39,12 +38,18 @@ class Upkeep(Protocol):
     async def end(self) -> None: ...
 
 
+class EvidencePart(Protocol):
+    """A part that makes evidence, until `stop`."""
+
+    async def run(self, stop: asyncio.Event) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Supervision:
     """The parts that run for the life of the process. `shutdown_timeout` is in seconds.
 
     `relays_forget`: records that were published before this process started are lost, as in the topics of the embedded
-    broker, and no other process works on this database.
+    broker.
     """
 
     watch: Watch
@@ -52,8 +57,8 @@ class Supervision:
     relays: Sequence[Relay]
     job_events: JobEventRelay | None
     """None where no events of jobs are published."""
-    proofs: ProofBuilder | None
-    """None where nothing is signed."""
+    evidence: Sequence[EvidencePart]
+    """Nothing where nothing is signed."""
     work: CommandLoop
     reload: Reload
     failed: FailedReferences
@@ -72,7 +77,7 @@ class Supervision:
         begun = [asyncio.create_task(self._relaying(relay, stop)) for relay in self.relays]
         begun.append(asyncio.create_task(self._working(stop)))
         begun.append(asyncio.create_task(self._publishing_job_events(stop)))
-        begun.append(asyncio.create_task(self._proving(stop)))
+        begun += [asyncio.create_task(self._proving(each, stop)) for each in self.evidence]
         always = [
             asyncio.create_task(self.watch.run()),
             asyncio.create_task(self._keeping_keys(stop)),
@@ -106,10 +111,9 @@ class Supervision:
             await self.job_events.run(stop)
         await stop.wait()
 
-    async def _proving(self, stop: asyncio.Event) -> None:
-        if self.proofs is not None and await self.watch.seen(stop, DATABASE, OBJECT_STORE):
-            await self.proofs.run(stop, forgotten=self.relays_forget)
-        await stop.wait()
+    async def _proving(self, part: EvidencePart, stop: asyncio.Event) -> None:
+        if await self.watch.seen(stop, DATABASE, OBJECT_STORE):
+            await part.run(stop)
 
     async def _working(self, stop: asyncio.Event) -> None:
         if await self.watch.seen(stop, DATABASE, BROKER, OBJECT_STORE):

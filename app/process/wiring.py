@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -38,6 +38,7 @@ from app.evidence.objects import LockTerms
 from app.evidence.proofs import Proofs
 from app.evidence.reconcile import Objects, Reconciliation
 from app.evidence.signer import Signer, signing_keys
+from app.evidence.timestamps import Timestamps
 from app.jobs.archive_types import ArchiveTypes
 from app.jobs.control import JobControl
 from app.jobs.failures import FailedReferences
@@ -71,7 +72,7 @@ from app.process.check_config import load_catalog, load_catalog_with
 from app.process.page import open_page
 from app.process.probes import Probes, check_database, probe_of_schemas, refuse_unusable
 from app.process.reload import Reload, digest
-from app.process.supervision import Supervision
+from app.process.supervision import EvidencePart, Supervision
 from app.process.watch import Probe, Watch
 from app.settings.model import Settings
 from app.sources.http import SourceClient, open_sources
@@ -189,7 +190,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             key_sets,
             [relay, run_relay] if settings.metadata_backfill.enabled else [relay],
             _job_events(parts),
-            _proofs(parts),
+            _evidence(parts),
             work,
             reload,
             failed,
@@ -264,11 +265,15 @@ def _preflights(parts: Parts) -> Preflights:
     )
 
 
-def _proofs(parts: Parts) -> ProofBuilder | None:
+def _evidence(parts: Parts) -> Sequence[EvidencePart]:
+    """What makes evidence beside requests; nothing where nothing is signed."""
     if parts.signer is None:
-        return None
-    options = adapters.proof_options(parts.settings)
-    return ProofBuilder(parts.database, parts.objects, parts.readiness, parts.signer, options)
+        return []
+    database, objects, readiness = parts.database, parts.objects, parts.readiness
+    options, alone = adapters.proof_options(parts.settings), parts.settings.embedded
+    builder = ProofBuilder(database, objects, readiness, parts.signer, options, alone=alone)
+    authority = adapters.timestamp_authority(parts.settings)
+    return [builder] if authority is None else [builder, Timestamps(database, objects, readiness, authority)]
 
 
 def _lock_terms(settings: Settings) -> LockTerms:

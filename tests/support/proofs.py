@@ -18,9 +18,15 @@ from tests.support.second_tree import SecondTree
 
 
 def builder(
-    core: Core, signer: Signer, *, database: Any = None, objects: Any = None, former: tuple[VerifierKey, ...] = (),
+    core: Core,
+    signer: Signer,
+    *,
+    database: Any = None,
+    objects: Any = None,
+    former: tuple[VerifierKey, ...] = (),
+    alone: bool = False,
     **changes: Any,
-) -> ProofBuilder:  # fmt: skip
+) -> ProofBuilder:
     """Of a process of its own; `database` and `objects` may be tampered with."""
     return ProofBuilder(
         cast("Any", database or core.database),
@@ -28,6 +34,7 @@ def builder(
         core.process().readiness,
         signer,
         ProofOptions(BUCKET, former, **changes),
+        alone=alone,
     )
 
 

@@ -150,7 +150,7 @@ async def test_a_lease_of_a_dead_process_is_waited_for_and_forgotten_where_there
         await build_all(builder(core, signer, database=Tampered(core.database, life), objects=objects))
     assert await build_all(builder(core, signer)) == 0
     stop = asyncio.Event()
-    running = asyncio.create_task(builder(core, signer).run(stop, forgotten=True))
+    running = asyncio.create_task(builder(core, signer, alone=True).run(stop))
     async with asyncio.timeout(10):
         while (await core.job(job_id)).proven_at is None:  # noqa: ASYNC110 - the builder tells nobody
             await asyncio.sleep(0.01)

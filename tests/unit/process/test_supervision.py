@@ -85,7 +85,7 @@ class World:
             cast("Any", self.keys),
             [cast("Any", self.relay)],
             cast("Any", self.telling),
-            cast("Any", Part([], "proofs")),
+            [cast("Any", Part([], "proofs"))],
             cast("Any", self.work),
             cast("Any", self.reload),
             cast("Any", self.failures),
