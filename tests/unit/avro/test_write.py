@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 from app.avro.check import compile_avro
 from app.avro.values import compile_avro_values
 from app.avro.write import compile_avro_writer
+from app.avro.writers_schema import WritersSchema
 from app.catalog.registry import load_registry
 from app.domain.archive_types import SchemaName
+from tests.unit.broker.golden import commands, events, schemas_registered
 
 REGISTRY = Path(__file__).parents[3] / "contracts" / "archive-types"
 NAMED: list[dict[str, Any]] = [
@@ -452,3 +454,14 @@ def test_the_registry_encodes_the_values_of_a_document() -> None:
         registry.encode_avro(SchemaName("DEMO", "DecreeDocument", 2), decree)
     with pytest.raises(ValueError, match="PSF/OsvRecord version 1 is not described by Avro"):
         registry.encode_avro(SchemaName("PSF", "OsvRecord", 1), decree)
+
+
+def test_what_the_java_service_sent_is_written_to_the_same_bytes() -> None:
+    """Records of Apache Avro itself: read into values as paths see them, and written again."""
+    records = [*commands(), *events()]
+    assert records
+    for record in records:
+        framed = bytes.fromhex(record["value_hex"])
+        schema = schemas_registered()[int.from_bytes(framed[1:5], "big")]
+        values = WritersSchema([json.dumps(schema)]).values(framed, 5)
+        assert compile_avro_writer(schema, schema["name"])(values) == framed[5:]

@@ -22,6 +22,8 @@ from app.db.database import Database
 from app.domain.archive_types import ArchiveTypeConfiguration, ExtractionPath
 from app.domain.artifacts import ArchivedArtifact
 from app.domain.jobs import Reference
+from app.domain.live_rules import LiveRule, ReferencePaths
+from app.domain.paths import parse_path
 from app.jobs.archive_types import ArchiveTypes
 from tests.servers.fetch import REPOSITORY
 from tests.support.edge import edge_with
@@ -33,7 +35,7 @@ PLAIN = ArchiveTypeConfiguration("M", "t", uri="https://source.example/{id}")
 VERSIONED = ArchiveTypeConfiguration(
     "N", "n", "https://source.example/{id}/{version}", "client", "one", (ExtractionPath("customer", "$.c"),)
 )
-PAYLOAD = ArchiveTypeConfiguration("P", "p")
+PAYLOAD = ArchiveTypeConfiguration("P", "p", live=LiveRule(ReferencePaths(parse_path("references.p.id"))))
 READER = {"Authorization": f"Bearer {token(scope='backfilljob:read')}"}
 
 
@@ -91,8 +93,8 @@ async def test_each_configuration_says_what_it_takes(client: httpx.AsyncClient) 
         "metadataKeys": ["customer"],
         "lastArchivedAt": None,
     }
-    shown = [(each["messageType"], each["configId"], each["remote"], each["versioned"]) for each in found]
-    assert shown == [("M", None, True, False), ("N", "one", True, True), ("P", None, False, False)]
+    shown = [(each["messageType"], each["configId"], each["remote"], each["versioned"], each["live"]) for each in found]
+    assert shown == [("M", None, True, False, False), ("N", "one", True, True, False), ("P", None, False, False, True)]
 
 
 async def test_the_last_artifact_of_each_is_known(client: httpx.AsyncClient, database: Database) -> None:
