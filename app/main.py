@@ -30,6 +30,7 @@ from app.api.runs import endpoints as runs
 from app.api.system import endpoints as system
 from app.domain.errors import StartRefused
 from app.domain.readiness import Readiness
+from app.process.check_config import is_archiving
 from app.process.wiring import Service, open_service
 from app.settings.model import Settings
 from app.telemetry.traces import configure_traces, shutdown_traces
@@ -49,8 +50,13 @@ FILES = 4096
 log = logging.getLogger(__name__)
 
 
-def create_app(context_path: str, readiness: Readiness, edge: Edge | None, page: Page | None = None) -> FastAPI:
-    """The HTTP edge. Without a service behind it (backfill is not enabled) only health and metrics answer."""
+def create_app(
+    context_path: str, readiness: Readiness, edge: Edge | None, page: Page | None = None, *, submits: bool = True
+) -> FastAPI:
+    """The HTTP edge. Without a service behind it (nothing is archived) only health and metrics answer.
+
+    `submits`: whether backfill is enabled; else there is nothing to submit and no report.
+    """
     app = FastAPI(
         title="Process Archive Service",
         version="1",
@@ -68,11 +74,10 @@ def create_app(context_path: str, readiness: Readiness, edge: Edge | None, page:
     if edge is not None:
         put_edge(app, edge)
         for room in (
-            submit_and_report,
+            *((submit_and_report, preflight) if submits else ()),
             control,
             failures,
             references,
-            preflight,
             archive_types,
             artifacts,
             runs,
@@ -106,7 +111,8 @@ async def _serve(settings: Settings, listener: socket.socket, stop: asyncio.Even
         readiness = Readiness(()) if service is None else service.readiness
         edge, page = (None, None) if service is None else (service.edge, service.page)
         path = settings.server.context_path
-        server = _server(create_app(path, readiness, edge, page), None if page is None else f"{path}{START}")
+        app = create_app(path, readiness, edge, page, submits=settings.backfill.enabled)
+        server = _server(app, None if page is None else f"{path}{START}")
         _on_signals(readiness, stop)
         http = asyncio.create_task(server.serve([listener]))
         try:
@@ -161,8 +167,8 @@ async def _run(service: Service | None, http: "asyncio.Task[None]", stop: asynci
 
 @contextlib.asynccontextmanager
 async def _service(settings: Settings, *, migrate: bool) -> AsyncIterator[Service | None]:
-    if not settings.backfill.enabled:
-        log.info("backfill is not enabled: only health and metrics are served")
+    if not is_archiving(settings):
+        log.info("backfill is not enabled and no archive type is live: only health and metrics are served")
         yield None
         return
     async with open_service(settings, migrate=migrate) as service:

@@ -45,7 +45,7 @@ async def announce(
             if not encoder.is_ready:
                 await through_outages(readiness, SCHEMA_REGISTRY, encoder.prepare)
         headers = [("traceparent", span.traceparent.encode())]
-        key = options.key.encode(event_key(task.id.job_id))
+        key = options.key.encode(event_key(task.process_id))
         message = Message(options.topic, key, options.value.encode(event), headers)
 
         async def send() -> None:

@@ -27,6 +27,7 @@ RESERVED = frozenset(
         "hash",
         "schema-file-key",
         "schema-file-version-id",
+        "idempotence-id",
     }
 )
 """Names of user metadata that the service writes itself."""
@@ -89,6 +90,8 @@ def describe(
         user_metadata["reference-id-hash"] = id_hash
     if reference.version is not None:
         user_metadata["version"] = str(reference.version)
+    if task.origin is not None:
+        user_metadata["idempotence-id"] = percent_encode(task.artifact_id(system, schema))
     _add_custom(user_metadata, document.metadata)
     prefix = _prefix(document, task, target)
     return Artifact(

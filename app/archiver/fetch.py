@@ -16,6 +16,8 @@ from app.sources.pacing import SLOT_PATIENCE, SourceBusy, backoff
 from app.sources.patience import duration_text
 from app.telemetry import metrics, traces
 
+STOPPED = "its job was paused or ended meanwhile"
+
 log = logging.getLogger(__name__)
 
 
@@ -81,7 +83,7 @@ class Fetcher:
             try:
                 return await self._attempt(stack, configuration, task, parent, still_wanted)
             except _NotWanted:
-                raise PutBackTask(0, attempts, "its job was paused or ended meanwhile") from None
+                raise PutBackTask(0, attempts, STOPPED) from None
             except SourceBusy as busy:
                 self._end_of_patience(configuration)
                 raise PutBackTask(busy.not_before_seconds, attempts, busy.reason, whole_source=True) from busy

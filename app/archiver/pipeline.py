@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -10,6 +11,7 @@ from typing import Protocol
 from app.archiver.announce import EventOptions, announce
 from app.archiver.describe import Target, bucket_of, describe
 from app.archiver.fetch import Fetcher, PutBackTask, StillWanted
+from app.archiver.payload import Payloads
 from app.archiver.records import Records
 from app.archiver.resolve import config_id_of, resolve
 from app.archiver.schema_files import SchemaFiles
@@ -70,6 +72,7 @@ class ArchiverParts:
     catalog: LiveCatalog
     registry: Registry
     fetcher: Fetcher
+    payloads: Payloads
     objects: ObjectStore
     broker: Broker
     records: Records
@@ -85,6 +88,7 @@ class Archiver:
         self._catalog = parts.catalog
         self._registry = parts.registry
         self._fetcher = parts.fetcher
+        self._payloads = parts.payloads
         self._objects = parts.objects
         self._broker = parts.broker
         self._records = parts.records
@@ -166,7 +170,7 @@ class Archiver:
             on_stored()
             if not await self._records.note(task.id, stored):
                 return None
-        if self._options.events is not None:
+        if self._options.events is not None and (task.origin is None or task.origin.announced):
             await announce(self._broker, self._readiness, self._options.events, stored, task, span.traceparent)
         if values is None:
             values = await self._metadata.stored_values(stored.object, definition)
@@ -181,8 +185,7 @@ class Archiver:
 
         The values are None when the object found in the store has other content than the document in memory.
         """
-        configuration = resolve(self._catalog.now, task.message, task.config_id, task.reference)
-        async with self._fetcher.document(configuration, task, span.traceparent, still_wanted) as document:
+        async with self._document(task, span, still_wanted) as document:
             await self._registry.check_async(document.content, document.content_type, document.schema)
             values = await self._metadata.values(document, definition)
             with traces.start("store artifact", "client", span.traceparent):
@@ -193,6 +196,17 @@ class Archiver:
                     lambda: store(self._objects, artifact, task, locks=self._options.locks),
                 )
         return stored, values if stored.sha256 == artifact.sha256 else None
+
+    def _document(
+        self, task: ArchiveTask, span: traces.Span, still_wanted: StillWanted
+    ) -> AbstractAsyncContextManager[Document]:
+        """The document of the task, from its source or from its message. A document that was in a message needs no
+        configuration any more."""
+        origin = task.origin
+        if origin is not None and origin.payload is not None:
+            return self._payloads.document(task, origin, origin.payload, still_wanted)
+        configuration = resolve(self._catalog.now, task.message, task.config_id, task.reference)
+        return self._fetcher.document(configuration, task, span.traceparent, still_wanted)
 
     async def _describe(self, document: Document, task: ArchiveTask) -> Artifact:
         """The artifact of a checked document; its schema is stored beside it first."""

@@ -159,7 +159,7 @@ class Preflights:
             job_started=datetime.now(UTC),
             attempts=0,
             max_attempts=asked.attempts,
-            idempotence_id="",
+            command_id="",
             trace_id="",
         )
         try:

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.archiver.gather import Gather
-from app.db import jobs, tasks
+from app.db import jobs, live_tasks, tasks
 from app.db.database import Database
 from app.db.job_history import JobHistory
 from app.domain.artifacts import StoredArtifact
@@ -45,6 +45,7 @@ class Records:
         self._settlements: Gather[Settlement, bool] = Gather(self._settle_all)
         # Without delay: slots become free together, so tasks that start come together by themselves.
         self._look_ups: Gather[TaskKey, TaskRow | None] = Gather(self._look_up_in_order, delay=0)
+        self._payloads: Gather[UUID, bytes | None] = Gather(self._payloads_in_order, delay=0)
 
     async def look_up(self, keys: Sequence[TaskKey]) -> dict[TaskKey, TaskRow]:
         """The tasks of all commands of a poll; unknown tasks are absent."""
@@ -54,6 +55,10 @@ class Records:
     async def look_again(self, key: TaskKey) -> TaskRow | None:
         """The present state of one task, for a command that has waited."""
         return await self._look_ups.add(key)
+
+    async def payload(self, key: UUID) -> bytes | None:
+        """The document of a message (`domain.identity.live_task_key`); None when it is no longer kept."""
+        return await self._payloads.add(key)
 
     async def note(self, task: TaskId, stored: StoredArtifact) -> bool:
         """Notes where the object is stored; False when the task is no longer open, or has a place noted already."""
@@ -65,6 +70,10 @@ class Records:
 
     async def _look_up_in_order(self, keys: Sequence[TaskKey]) -> list[TaskRow | None]:
         found = await self.look_up(keys)
+        return [found.get(key) for key in keys]
+
+    async def _payloads_in_order(self, keys: Sequence[UUID]) -> list[bytes | None]:
+        found = await self._run_once(lambda c: live_tasks.payloads(c, keys))
         return [found.get(key) for key in keys]
 
     async def _note_all(self, objects: Sequence[tuple[TaskId, StoredArtifact]]) -> list[bool]:

@@ -22,7 +22,8 @@ RACE_TRIES = 10
 async def store(objects: ObjectStore, artifact: Artifact, task: ArchiveTask, *, locks: bool) -> StoredArtifact:
     """Stores the artifact, or finds the version that an earlier try or an equal document left. May be repeated.
 
-    After a 412 there are three cases. A version with this `job-id` is the result. Else a version with the same hash is
+    After a 412 there are three cases. A version with this `job-id` is the result (with this `idempotence-id`, for the
+    task of a message: its job may have several tasks of one reference). Else a version with the same hash is
     the result; when its lock ends before the day that this job requires, the lock is lengthened. Else a new version is
     put, on the condition that the current version has not changed since.
 
@@ -69,13 +70,12 @@ async def _put(objects: ObjectStore, upload: Upload) -> ObjectVersion:
 
 async def _look(objects: ObjectStore, artifact: Artifact, task: ArchiveTask) -> tuple[ObjectVersion | None, str | None]:
     """The version that is the result, if any, and the ETag of the current version (None: the key has no object)."""
-    job_id = str(task.id.job_id)
     current = await objects.head(artifact.bucket, artifact.key)
-    if current is not None and _is_of(current, artifact, job_id):
+    if current is not None and _is_of(current, artifact, task):
         return current, None
     versions = list(await objects.versions(artifact.bucket, artifact.key))
     for version in versions:
-        if _is_of(version, artifact, job_id):
+        if _is_of(version, artifact, task):
             return version, None
     for version in versions:
         if version.user_metadata.get("hash") == artifact.sha256 and version.size == len(artifact.content):
@@ -83,7 +83,7 @@ async def _look(objects: ObjectStore, artifact: Artifact, task: ArchiveTask) -> 
     return None, None if current is None else current.etag
 
 
-def _is_of(version: ObjectVersion, artifact: Artifact, job_id: str) -> bool:
+def _is_of(version: ObjectVersion, artifact: Artifact, task: ArchiveTask) -> bool:
     """Whether this task left the version.
 
     The key follows from the reference, and still the reference is compared: an answer of the store to another request
@@ -91,7 +91,8 @@ def _is_of(version: ObjectVersion, artifact: Artifact, job_id: str) -> bool:
     """
     metadata, wanted = version.user_metadata, artifact.user_metadata
     same = all(metadata.get(name) == wanted.get(name) for name in ("reference-id", "reference-id-hash", "version"))
-    return same and metadata.get("job-id") == job_id
+    own = "job-id" if task.origin is None else "idempotence-id"
+    return same and metadata.get(own) == wanted[own]
 
 
 async def _locked(

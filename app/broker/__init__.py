@@ -1,6 +1,6 @@
 """The broker as messaging needs it: acknowledged sends, polled records, committed offsets. Protocol only."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -24,6 +24,8 @@ class Record:
     key: bytes | None
     value: bytes | None
     headers: Headers
+    timestamp: float | None = None
+    """When it was sent, in seconds since 1970, as the broker has it."""
 
     @property
     def next_offset(self) -> int:
@@ -60,6 +62,23 @@ class MessageRejected(Unavailable):
         super().__init__(topic_named(topic), reason)
 
 
+class Bounds(NamedTuple):
+    """The offsets of a partition at a moment: of its first record, and behind its last one."""
+
+    first: int
+    end: int
+
+
+class Beginnings(Protocol):
+    """Decides where a group begins in partitions for which it has committed nothing."""
+
+    async def of(self, topic: str, wanted: Collection[int], bounds: Mapping[int, Bounds]) -> Mapping[int, int]:
+        """The offset of each wanted partition; `bounds` has all partitions of the topic. Raises Unavailable."""
+
+    async def missing(self, topic: str) -> None:
+        """The topic does not exist yet: all that it will have is new. Raises Unavailable."""
+
+
 class Consumer(Protocol):
     """A member of a consumer group. Only one task polls; `on_revoked` runs beside it, in a task of the client."""
 
@@ -84,6 +103,12 @@ class Consumer(Protocol):
 
     def assigned(self) -> frozenset[Partition]: ...
 
+    def lag(self) -> Mapping[str, int]:
+        """How many records of each topic, in the assigned partitions, are behind the committed offsets; as last known.
+
+        Only for consumers with `Beginnings`.
+        """
+
     async def commit(self, offsets: Mapping[Partition, int]) -> bool:
         """Commits next offsets. A commit for a partition that was lost meanwhile is silently ignored.
 
@@ -104,7 +129,8 @@ class Broker(Protocol):
     async def send(self, message: Message) -> None:
         """Returns once all in-sync replicas have it. Raises MessageRejected, or Unavailable for the broker."""
 
-    def consumer(self, topics: Sequence[str], group: str) -> Consumer: ...
+    def consumer(self, topics: Sequence[str], group: str, beginnings: Beginnings | None = None) -> Consumer:
+        """Without `beginnings` a partition is read from its first record, unless an offset was committed."""
 
     async def missing_topics(self, topics: Sequence[str]) -> Sequence[str]:
         """The topics among these that do not exist. They are created first where the settings allow it."""

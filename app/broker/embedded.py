@@ -5,8 +5,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
-from app.broker import Consumer, Message, Partition, Record
+from app.broker import Beginnings, Consumer, Message, Partition, Record
 from app.broker.topic_files import TopicFiles
+from app.broker.topic_tail import TopicTail
 
 
 class EmbeddedBroker:
@@ -17,6 +18,7 @@ class EmbeddedBroker:
     """
 
     def __init__(self, directory: Path, own_topics: Collection[str]) -> None:
+        self._directory = directory
         self._files = TopicFiles(directory / "topics")
         self._queues = {topic: _Queue(topic) for topic in own_topics}
 
@@ -32,8 +34,11 @@ class EmbeddedBroker:
         else:
             queue.append(message)
 
-    def consumer(self, topics: Sequence[str], group: str) -> Consumer:
-        """The one member of a group. Raises KeyError for a topic that is not one of our own."""
+    def consumer(self, topics: Sequence[str], group: str, beginnings: Beginnings | None = None) -> Consumer:
+        """The one member of a group. With `beginnings` it reads the files of topics as they grow (`topic_tail`), else
+        our own topics. Raises KeyError for a topic that is not one of them."""
+        if beginnings is not None:
+            return TopicTail(self._directory, topics, group, beginnings)
         return _EmbeddedConsumer([self._queues[topic] for topic in topics], group)
 
     async def missing_topics(self, topics: Sequence[str]) -> Sequence[str]:
@@ -115,6 +120,9 @@ class _EmbeddedConsumer:
 
     def assigned(self) -> frozenset[Partition]:
         return frozenset(self._positions)
+
+    def lag(self) -> Mapping[str, int]:
+        raise NotImplementedError("nobody asks how far the command loop is behind")
 
     async def commit(self, offsets: Mapping[Partition, int]) -> bool:
         ours = offsets.keys() & self._positions.keys()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from app.broker import Consumer, Message
+from app.broker import Beginnings, Consumer, Message
 from app.broker.kafka_connection import ProducerConnection
 from app.broker.kafka_consumer import KafkaConsumer
 from app.broker.kafka_options import KafkaOptions, client_arguments, reason_of
@@ -47,8 +47,8 @@ class KafkaBroker:
         """See Broker. Bounded by `send_timeout`."""
         await self._producer.send(message)
 
-    def consumer(self, topics: Sequence[str], group: str) -> Consumer:
-        return KafkaConsumer(self._options, topics, group)
+    def consumer(self, topics: Sequence[str], group: str, beginnings: Beginnings | None = None) -> Consumer:
+        return KafkaConsumer(self._options, topics, group, beginnings)
 
     async def missing_topics(self, topics: Sequence[str]) -> Sequence[str]:
         """Which of these do not exist, or may not be seen; made first where the options allow it."""

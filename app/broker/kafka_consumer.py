@@ -9,7 +9,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectionError, KafkaError
 
-from app.broker import Partition, Record
+from app.broker import Beginnings, Bounds, Partition, Record
 from app.broker.kafka_options import KafkaOptions, client_arguments, ended, reason_of, why_unreachable
 from app.domain.errors import Unavailable
 from app.domain.readiness import BROKER
@@ -39,8 +39,13 @@ class KafkaConsumer:
     A member that cannot go on is given up, which calls `on_revoked`, and the next `poll` joins again.
     """
 
-    def __init__(self, options: KafkaOptions, topics: Sequence[str], group: str) -> None:
+    def __init__(
+        self, options: KafkaOptions, topics: Sequence[str], group: str, beginnings: Beginnings | None = None
+    ) -> None:
         self._options = options
+        self._beginnings = beginnings
+        self._begun: dict[TopicPartition, int] = {}
+        """Assigned partitions whose first offset is known, with what was committed last. Only with `beginnings`."""
         self._arguments = client_arguments(options)
         self._topics = frozenset(topics)
         self._group = group
@@ -62,9 +67,13 @@ class KafkaConsumer:
             async with asyncio.timeout(rest + GRACE):
                 if member.subscription() != self._topics and not await self._subscribe(member, end):
                     return []
+                if self._beginnings is not None and not await self._begin(member, self._beginnings):
+                    return []
                 rest = max(end - time.monotonic(), 0.0)
                 polled = await member.getmany(timeout_ms=round(rest * 1000), max_records=max_records)
         except TimeoutError:
+            return []
+        except IllegalStateError:  # the partitions moved meanwhile
             return []
         except KafkaError as error:
             if not error.retriable:
@@ -86,6 +95,16 @@ class KafkaConsumer:
             return frozenset()
         return frozenset(Partition(*each) for each in self._member.assignment())
 
+    def lag(self) -> Mapping[str, int]:
+        """See Consumer."""
+        behind: dict[str, int] = {}
+        for partition, committed in self._begun.items():
+            if self._member is not None and Partition(*partition) in self.assigned():
+                end = self._member.highwater(partition)
+                behind.setdefault(partition.topic, 0)
+                behind[partition.topic] += max(0, (end or 0) - committed)
+        return behind
+
     async def commit(self, offsets: Mapping[Partition, int]) -> bool:
         """See Consumer. Raises Unavailable if the broker does not answer within `commit_timeout`."""
         member = self._member
@@ -103,6 +122,7 @@ class KafkaConsumer:
             raise Unavailable(BROKER, f"no answer to a commit within {self._options.commit_timeout:g}s") from None
         except KafkaError as error:
             raise Unavailable(BROKER, f"commit: {reason_of(error)}") from error
+        self._begun.update((partition, offset) for partition, offset in ours.items() if partition in self._begun)
         return True
 
     async def stop(self) -> None:
@@ -138,6 +158,35 @@ class KafkaConsumer:
         self._next_look = 0.0
         return member
 
+    async def _begin(self, member: AIOKafkaConsumer, beginnings: Beginnings) -> bool:
+        """Commits where the group begins in newly assigned partitions, before the first record of these is polled.
+
+        Returns False while something is left to do. Nothing was polled of these partitions, so a call that is cancelled
+        is simply made again.
+        """
+        new = sorted(member.assignment() - self._begun.keys())
+        if not new:
+            return True
+        missing: dict[str, list[TopicPartition]] = {}
+        for partition in new:
+            committed = await member.committed(partition)
+            if committed is None:
+                missing.setdefault(partition.topic, []).append(partition)
+            else:
+                self._begun[partition] = committed
+        for topic, partitions in missing.items():
+            everywhere = [TopicPartition(topic, number) for number in member.partitions_for_topic(topic) or ()]
+            firsts, ends = await member.beginning_offsets(everywhere), await member.end_offsets(everywhere)
+            bounds = {each.partition: Bounds(firsts[each], ends[each]) for each in everywhere}
+            begins = await beginnings.of(topic, [each.partition for each in partitions], bounds)
+            for partition in partitions:
+                member.seek(partition, begins[partition.partition])
+            await member.commit({each: begins[each.partition] for each in partitions})
+            self._begun.update((each, begins[each.partition]) for each in partitions)
+            shown = ", ".join(f"{each.partition} at {begins[each.partition]}" for each in partitions)
+            log.info("topic %s begins: partition %s", topic, shown, extra={"component": BROKER})
+        return not member.assignment() - self._begun.keys()
+
     async def _subscribe(self, member: AIOKafkaConsumer, end: float) -> bool:
         """Subscribes to those of the topics that exist; waits for the first of them until `end`, and returns whether
         any exists.
@@ -161,6 +210,9 @@ class KafkaConsumer:
         except KafkaError as error:
             raise KafkaConnectionError(f"topics cannot be listed: {reason_of(error)}") from error
         missing = self._topics - found
+        if self._beginnings is not None:
+            for topic in missing:
+                await self._beginnings.missing(topic)
         if missing and self._log_due(missing):
             log.warning("topics are missing: %s", ", ".join(sorted(missing)), extra={"component": BROKER})
         if not found <= subscribed:
@@ -174,6 +226,8 @@ class KafkaConsumer:
         await _stop(member)
 
     async def _revoked(self, partitions: frozenset[Partition]) -> None:
+        for each in partitions:
+            self._begun.pop(TopicPartition(*each), None)
         if partitions and self._on_revoked is not None:
             await self._on_revoked(sorted(partitions))
 
@@ -195,7 +249,8 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has
 
 def _record(polled: "ConsumerRecord[bytes, bytes]") -> Record:
     headers = tuple((name, value or b"") for name, value in polled.headers) if polled.headers else ()
-    return Record(Partition(polled.topic, polled.partition), polled.offset, polled.key, polled.value, headers)
+    partition = Partition(polled.topic, polled.partition)
+    return Record(partition, polled.offset, polled.key, polled.value, headers, polled.timestamp / 1000)
 
 
 async def _stop(member: AIOKafkaConsumer) -> None:

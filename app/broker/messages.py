@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from app.domain.artifacts import ArchiveTask, StoredArtifact
-from app.domain.identity import command_idempotence_id, event_idempotence_id, hash_of_text
+from app.domain.identity import command_idempotence_id, event_idempotence_id, hash_of_text, live_command_id
 from app.domain.jobs import Reference
 from app.domain.tasks import OwedTask
 
@@ -48,7 +48,7 @@ def create_artifact_command(task: OwedTask, publisher: Publisher, now: datetime,
     return {
         "identity": {
             "id": str(message_id),
-            "idempotenceId": command_idempotence_id(task.job_id, reference),
+            "idempotenceId": command_id_of(task),
             "created": epoch_millis(now),
         },
         "type": {"name": COMMAND_TYPE, "version": COMMAND_TYPE_VERSION, "variant": None},
@@ -64,6 +64,13 @@ def create_artifact_command(task: OwedTask, publisher: Publisher, now: datetime,
         "processId": job,
         "commandVersion": COMMAND_VERSION,
     }
+
+
+def command_id_of(task: OwedTask) -> str:
+    """The idempotence id of the command of a task."""
+    if task.live_key is not None:
+        return live_command_id(task.job_id, task.live_key)
+    return command_idempotence_id(task.job_id, task.reference)
 
 
 def backfill_metadata_command(run_id: UUID, batch: int, publisher: Publisher, now: datetime, message_id: UUID) -> Json:
@@ -93,7 +100,7 @@ def archived_artifact_event(
     return {
         "identity": {
             "eventId": str(event_id),
-            "idempotenceId": event_idempotence_id(task.idempotence_id),
+            "idempotenceId": event_idempotence_id(task.artifact_id(stored.system, stored.schema)),
             "created": epoch_millis(now),
         },
         "type": {
@@ -129,7 +136,7 @@ def archived_artifact_event(
             "expiration": {"days": stored.expiration_days},
             "metadata": [{"name": name, "value": value} for name, value in stored.metadata],
         },
-        "processId": str(task.id.job_id),
+        "processId": task.process_id,
         "domainEventVersion": DOMAIN_EVENT_VERSION,
     }
 
@@ -172,9 +179,9 @@ def job_state_changed_key(job_id: UUID) -> bytes:
     return str(job_id).encode()
 
 
-def event_key(job_id: UUID) -> Json:
+def event_key(process_id: str) -> Json:
     """Kafka key of an event, a `ProcessIdMessageKey`."""
-    return {"processId": str(job_id)}
+    return {"processId": process_id}
 
 
 def epoch_millis(moment: datetime) -> int:

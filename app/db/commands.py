@@ -8,19 +8,30 @@ from uuid import UUID
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.db import live_tasks
 from app.db.metadata_tables import run
 from app.db.outbox import IDS, ItemId
 from app.db.tables import job, task
-from app.domain.jobs import Reference
+from app.domain.jobs import JobKind, Reference
 from app.domain.tasks import OwedTask
 
 
 async def owed_tasks(connection: AsyncConnection, items: Sequence[ItemId]) -> list[OwedTask]:
     """The tasks of these items, at least one, in any order."""
-    rows = await connection.execute(_owed_tasks(connection.dialect.name), IDS.bind(connection, items))
+    rows = (await connection.execute(_owed_tasks(connection.dialect.name), IDS.bind(connection, items))).all()
+    live = [row.reference_key for row in rows if row.kind == JobKind.LIVE]
+    messages = await live_tasks.traceparents(connection, live) if live else {}
     return [
-        OwedTask(job_id, position, Reference(reference_id, version), *of_job)
-        for job_id, position, reference_id, version, *of_job in rows
+        OwedTask(
+            row.job_id,
+            row.position,
+            Reference(row.reference_id, row.reference_version),
+            row.message,
+            row.topic,
+            messages.get(row.reference_key) if row.kind == JobKind.LIVE else row.traceparent,
+            row.reference_key if row.kind == JobKind.LIVE else None,
+        )
+        for row in rows
     ]
 
 
@@ -30,11 +41,13 @@ def _owed_tasks(dialect_name: str) -> Select[Any]:
     return select(
         task.c.job_id,
         task.c.position,
+        task.c.reference_key,
         task.c.reference_id,
         task.c.reference_version,
-        job.c.message,  # from here on as in OwedTask
+        job.c.message,
         job.c.topic,
         job.c.traceparent,
+        job.c.kind,
     ).where(task.c.job_id == ids.c.owner_id, task.c.position == ids.c.position, job.c.id == task.c.job_id)
 
 

@@ -20,7 +20,7 @@ CONFLICT_TRIES = 5
 """Deadlock and serialization errors are tried again: batches lock in one order, but two statements can still meet."""
 
 _CONFLICTS = {"40001", "40P01", "55P03"}
-_RACES = ("uq_artifact_object", "uq_artifact_current", "uq_metadata_run_automatic")
+_RACES = ("uq_artifact_object", "uq_artifact_current", "uq_metadata_run_automatic", "pk_live_task")
 """Unique indexes at which two transactions conflict when each searched before the other inserted; a retry finds the
 row."""
 _OUTAGES = ("08", "53", "55", "57", "58", "28", "3D", "25006", "25P03", "25P04", "42501")

@@ -30,7 +30,7 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.types import TypeEngine
 
@@ -189,6 +189,8 @@ async def _copy(
     assert raw is not None  # noqa: S101 # it is open: we are in its transaction
     try:
         await raw.copy_records_to_table(table.name, records=_with_pauses(records), columns=list(columns))
+    except asyncpg.UniqueViolationError as error:
+        raise IntegrityError(f"COPY {table.name}", None, error) from error
     except asyncpg.PostgresError as error:  # past SQLAlchemy: in its words, so that outages are known as such
         raise DBAPIError(f"COPY {table.name}", None, error) from error
     except asyncpg.InterfaceError as error:

@@ -10,11 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import jobs
 from app.db.tables import UtcDateTime, job, job_action, job_event
-from app.domain.jobs import ACTIONS, PUBLISHED, Action, Job, JobChange
+from app.domain.jobs import ACTIONS, PUBLISHED, Action, Job, JobChange, JobKind
 
 
 class JobHistory:
-    """`publishes`: whether events of the changes are published too. Nothing here commits."""
+    """`publishes`: whether events of the changes of backfill jobs are published too. Nothing here commits."""
 
     def __init__(self, *, publishes: bool) -> None:
         self._publishes = publishes
@@ -44,7 +44,7 @@ class JobHistory:
             )
         if self._publishes and change in PUBLISHED:
             changed = await jobs.find(connection, job_id)
-            if changed is not None:
+            if changed is not None and changed.kind is JobKind.BACKFILL:
                 payload = orjson.dumps(_payload(changed, change, by)).decode()
                 event = {"job_id": job_id, "at": at, "payload": payload, "traceparent": changed.traceparent}
                 await connection.execute(insert(job_event).values(**event))

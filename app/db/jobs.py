@@ -61,6 +61,7 @@ async def insert_if_absent(connection: AsyncConnection, new: Job) -> bool:
             name=new.name,
             started_by_subject=new.started_by_subject,
             kind=new.kind,
+            takes_until=new.takes_until,
         )
         .on_conflict_do_nothing(index_elements=[job.c.id])
         .returning(job.c.id)
@@ -194,7 +195,8 @@ async def cancel(connection: AsyncConnection, job_id: UUID, cancelled: Cancel) -
 
     No trace ids are written: readers compute them (`failures.trace_id_of_failed`).
 
-    Tasks with a stored object stay open and can only succeed; if there are none, the job ends here. A pause ends.
+    Tasks with a stored object stay open and can only succeed; if there are none, the job ends here, but for a live job
+    whose day is not over. A pause ends.
     """
     open_ones = (task.c.job_id == job_id, task.c.state == TaskState.OPEN, task.c.stored.is_(None))
     await _lock_tasks(connection, *open_ones)
@@ -220,7 +222,7 @@ async def cancel(connection: AsyncConnection, job_id: UUID, cancelled: Cancel) -
         "cancelled_at": now,
         "waiting_for": None,
     }
-    if of.open == count:
+    if of.open == count and (of.takes_until is None or of.takes_until <= now):
         values |= {"state": JobState.COMPLETED, "completed": now}
     await connection.execute(update(job).where(job.c.id == job_id).values(**values))
     if count:
@@ -228,16 +230,18 @@ async def cancel(connection: AsyncConnection, job_id: UUID, cancelled: Cancel) -
     return count
 
 
-async def copy_failed(connection: AsyncConnection, old: UUID, new: UUID, cause: str | None = None) -> int:
+async def copy_failed(connection: AsyncConnection, old: Job, new: UUID, cause: str | None = None) -> int:
     """Gives the failed references of a job to another one that has no tasks yet, in their order; how many there are.
 
-    `cause`: only those that were counted with it.
+    `cause`: only those that were counted with it. Tasks of messages keep the trace of their message.
     """
     place = func.row_number().over(order_by=task.c.position) - 1
-    failed = select(literal(new, Uuid), place, task.c.reference_key, task.c.reference_id, task.c.reference_version)
     columns = ["job_id", "position", "reference_key", "reference_id", "reference_version"]
+    if old.kind is JobKind.LIVE:
+        columns.append("trace_id")
+    failed = select(literal(new, Uuid), place, *(task.c[name] for name in columns[2:]))
     which = task.c.state == TaskState.FAILED if cause is None else task.c.cause == cause_id(cause)
-    copied = insert(task).from_select(columns, failed.where(task.c.job_id == old, which))
+    copied = insert(task).from_select(columns, failed.where(task.c.job_id == old.id, which))
     async with dialect.references_kept(connection):
         count = (await connection.execute(copied)).rowcount
     await dialect.refresh_statistics(connection, task, count)
@@ -299,6 +303,7 @@ def as_job(row: Row[tuple[object, ...]]) -> Job:
         cancelled_by=values["cancelled_by"],
         cancelled_at=values["cancelled_at"],
         waiting=waiting_of(values),
+        takes_until=values["takes_until"],
     )
 
 

@@ -107,6 +107,7 @@ job = Table(
     Column("waiting_reason", Text),
     Column("waiting_until", UtcDateTime, comment="the next try"),
     Column("proven_at", UtcDateTime),
+    Column("takes_until", UtcDateTime, comment="the end of the day of a live job: until then it gets tasks"),
     CheckConstraint("open >= 0 AND open + succeeded + failed = total", name="counters"),
 )
 Index(
@@ -287,6 +288,55 @@ page_session = Table(
     Column("renewing_until", UtcDateTime, comment="lease of a process that renews the tokens"),
 )
 
+live_task = Table(
+    "live_task",
+    metadata,
+    Column("key", Uuid, primary_key=True, comment="domain.identity.live_task_key; the reference_key of its tasks"),
+    Column("job_id", Uuid, nullable=False, comment="its first task; jobs that retry it have others"),
+    Column("position", Integer, nullable=False),
+    Column("day", Integer, nullable=False, comment="of the job: days since 0001-01-01, from 1"),
+    Column("subject", Uuid, nullable=False, comment="domain.identity.live_subject"),
+    Column("message_id", Text, nullable=False, comment="idempotence id of the message"),
+    Column("process_id", Text, comment="of the message"),
+    Column("traceparent", String(55), comment="of the message"),
+    Column("announced", Boolean, nullable=False),
+    Column("content_type", Text, comment="from here on: only where the document was in the message"),
+    Column("system", Text),
+    Column("schema_name", Text),
+    Column("schema_version", Integer),
+    Column("size", Integer, comment="bytes of the payload"),
+    Column("payload", LargeBinary, comment="the document, until the task has ended well"),
+    Column("state", String(8), nullable=False, server_default=text("'open'"), comment="db.live_payloads.State"),
+)
+"""What tasks keep of their messages. A row stays: it is how a message that comes again is known."""
+
+UNENDED = "state = 'open'"
+"""Tasks whose end `db.live_payloads` has not seen yet."""
+
+Index(
+    "ix_live_task_unended",
+    live_task.c.subject,
+    live_task.c.day,
+    live_task.c.position,
+    postgresql_where=text(UNENDED),
+    sqlite_where=text(UNENDED),
+)
+Index(
+    "ix_live_task_failed",
+    live_task.c.key,
+    postgresql_where=text("state = 'failed'"),
+    sqlite_where=text("state = 'failed'"),
+)
+
+live_start = Table(
+    "live_start",
+    metadata,
+    Column("topic", String(249), primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, nullable=False, comment="the offset at which the live flow began"),
+    Column("at", UtcDateTime, nullable=False),
+)
+
 schema_lock = 7250150
 """Key of the PostgreSQL advisory locks of this service: `(schema_lock, purpose)`."""
 
@@ -296,6 +346,7 @@ __all__ = [
     "NO_DATA",
     "OUTSTANDING",
     "UNCOUNTED",
+    "UNENDED",
     "UNPROVEN",
     "UNTIMED",
     "WAITING",
@@ -307,6 +358,8 @@ __all__ = [
     "job_event",
     "job_progress",
     "job_proof",
+    "live_start",
+    "live_task",
     "metadata",
     "page_session",
     "schema_lock",

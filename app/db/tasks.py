@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -30,11 +31,11 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from app.db import artifacts, causes, dialect, progress
+from app.db import artifacts, causes, dialect, live_tasks, progress
 from app.db.tables import UtcDateTime, job, task
 from app.domain.artifacts import StoredArtifact
 from app.domain.causes import cause_id, cause_of
-from app.domain.jobs import BY_FAILURES, FailureThreshold, JobState, TaskId, TaskState
+from app.domain.jobs import BY_FAILURES, FailureThreshold, JobKind, JobState, Reference, TaskId, TaskState
 from app.domain.tasks import NoData, Outcome, PutBack, Settlement, TaskKey, TaskRow
 
 NEVER = FailureThreshold(share=2.0, min_tasks=1)
@@ -68,7 +69,7 @@ async def look_up(connection: AsyncConnection, keys: Sequence[TaskKey]) -> dict[
     """The tasks of many commands in one query; unknown tasks are absent."""
     statement = _look_up(connection.dialect.name)
     found = await connection.execute(statement, WANTED.bind(connection, list(set(keys))))
-    return {
+    rows = {
         TaskKey(job_id, key): TaskRow(
             TaskId(job_id, position),
             _STATES[state],
@@ -77,6 +78,32 @@ async def look_up(connection: AsyncConnection, keys: Sequence[TaskKey]) -> dict[
             *of_job,
         )
         for job_id, position, key, state, attempts, stored, *of_job in found
+    }
+    live = [key for key, row in rows.items() if row.kind == JobKind.LIVE and row.state is TaskState.OPEN]
+    return {**rows, **await _with_origins(connection, rows, live)} if live else rows
+
+
+async def of_reference(connection: AsyncConnection, job_id: UUID, reference: Reference) -> list[TaskRow]:
+    """All tasks of this reference in a job: of a live job there may be several."""
+    same = (
+        task.c.reference_version.is_(None)
+        if reference.version is None
+        else task.c.reference_version == reference.version
+    )
+    statement = select(task.c.reference_key).where(task.c.job_id == job_id, task.c.reference_id == reference.id, same)
+    keys = [TaskKey(job_id, key) for key in (await connection.execute(statement)).scalars()]
+    return list((await look_up(connection, keys)).values()) if keys else []
+
+
+async def _with_origins(
+    connection: AsyncConnection, rows: Mapping[TaskKey, TaskRow], live: Sequence[TaskKey]
+) -> dict[TaskKey, TaskRow]:
+    origins = await live_tasks.origins(connection, [key.reference_key for key in live])
+    behind = await live_tasks.behind(connection, [key.reference_key for key in live])
+    return {
+        key: replace(rows[key], origin=origins[key.reference_key], is_behind=key.reference_key in behind)
+        for key in live
+        if key.reference_key in origins
     }
 
 
@@ -96,6 +123,7 @@ def _look_up(dialect_name: str) -> Select[Any]:
         job.c.num_of_retry,
         job.c.started,
         job.c.paused,
+        job.c.kind,
     ).where(
         task.c.job_id == wanted.c.job_id,
         task.c.reference_key == wanted.c.reference_key,
@@ -248,8 +276,8 @@ async def _change_jobs(
 ) -> tuple[list[UUID], list[UUID]]:
     """Updates the counters of the jobs and pauses jobs, each job once, in the order of their ids.
 
-    A job without open tasks ends here, and only once. Returns the jobs that ended, and the jobs that paused because
-    they had more failures than the threshold allows.
+    A job without open tasks ends here, and only once; a live job not before its day is over. Returns the jobs that
+    ended, and the jobs that paused because they had more failures than the threshold allows.
     """
     counts: dict[UUID, list[int]] = {}
     for task_id, state, _ in changed:
@@ -259,8 +287,8 @@ async def _change_jobs(
         if job_id in counts:
             succeeded, failed = counts[job_id]
             values = {"job": job_id, "more_succeeded": succeeded, "more_failed": failed, "now": now}
-            left, paused_at = (await connection.execute(_counting(), {**values, **threshold._asdict()})).one()
-            if left == 0:
+            state, paused_at = (await connection.execute(_counting(), {**values, **threshold._asdict()})).one()
+            if state == JobState.COMPLETED:
                 completed.append(job_id)
             elif paused_at == now:
                 paused.append(job_id)
@@ -276,6 +304,7 @@ def _counting() -> ReturningUpdate[Any]:
     left = job.c.open - (succeeded + failed)
     judged = job.c.succeeded + job.c.failed + succeeded + failed - job.c.pardoned
     judged_failed = job.c.failed + failed - job.c.pardoned_failed
+    ends = and_(left == 0, or_(job.c.takes_until.is_(None), job.c.takes_until <= NOW))
     too_many = and_(
         left > 0,
         job.c.paused.is_(False),
@@ -290,14 +319,14 @@ def _counting() -> ReturningUpdate[Any]:
             succeeded=job.c.succeeded + succeeded,
             failed=job.c.failed + failed,
             last_settled=NOW,
-            state=case((left == 0, str(JobState.COMPLETED)), else_=job.c.state),
-            completed=case((left == 0, NOW), else_=job.c.completed),
-            paused=case((left == 0, false()), (too_many, true()), else_=job.c.paused),
+            state=case((ends, str(JobState.COMPLETED)), else_=job.c.state),
+            completed=case((ends, NOW), else_=job.c.completed),
+            paused=case((ends, false()), (too_many, true()), else_=job.c.paused),
             paused_at=case((too_many, NOW), else_=job.c.paused_at),
             paused_by=case((too_many, BY_FAILURES), else_=job.c.paused_by),
             waiting_for=case((or_(left == 0, too_many), null()), else_=job.c.waiting_for),
         )
-        .returning(job.c.open, job.c.paused_at)
+        .returning(job.c.state, job.c.paused_at)
     )
 
 

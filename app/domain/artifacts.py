@@ -7,7 +7,9 @@ from uuid import UUID
 
 from app.domain.archive_types import ArchiveDataType, SchemaName, archive_type_name
 from app.domain.extraction import MetadataValue
+from app.domain.identity import artifact_idempotence_id, live_artifact_idempotence_id
 from app.domain.jobs import Reference, TaskId
+from app.domain.live_tasks import Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +18,8 @@ class ArchiveTask:
 
     `attempts` were used up before (a task that was put back keeps them); `max_attempts` is the total of the job.
     `trace_id` is that of the reference (`domain.identity.trace_id_of`), `traceparent` the header of the command, which
-    may be of another trace: a process of the release before sent that of the job. `stored` is set when an earlier try
+    may be of another trace: a process of the release before sent that of the job. `command_id` is the idempotence id of
+    the command. `origin` is there for tasks of messages. `stored` is set when an earlier try
     noted the object: only the announcement and the outcome are missing.
     """
 
@@ -27,10 +30,23 @@ class ArchiveTask:
     job_started: datetime
     attempts: int
     max_attempts: int
-    idempotence_id: str
+    command_id: str
     trace_id: str
     traceparent: str | None = None
     stored: "StoredArtifact | None" = None
+    origin: Origin | None = None
+
+    @property
+    def process_id(self) -> str:
+        """The process that the event names: that of the message, else the job."""
+        process = None if self.origin is None else self.origin.process_id
+        return process or str(self.id.job_id)
+
+    def artifact_id(self, system: str, schema: str) -> str:
+        """The idempotence id of the artifact; `system` and `schema` describe its document."""
+        if self.origin is None:
+            return artifact_idempotence_id(self.command_id)
+        return live_artifact_idempotence_id(self.message, self.origin.message_id, system, schema, self.reference)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,12 @@
 """Names computed from content: idempotence ids, hashes, object keys, percent-encoding. All deterministic."""
 
 import hashlib
+import re
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 from itertools import pairwise
 from urllib.parse import quote
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from blake3 import blake3
 
@@ -13,6 +14,12 @@ from app.domain.jobs import Reference
 
 PREFIX_MODES = {"NONE": "", "DAY": "%Y%m%d/", "MONTH": "%Y%m/", "YEAR": "%Y/"}
 """`storage.prefix-mode` → strftime of the day (UTC) on which the job started."""
+
+_LIVE_JOBS = UUID("7a1c5f52-6a0c-4d0e-9f57-3f1c2b7f5d10")
+"""The namespace of the ids of live jobs (UUIDs of version 5)."""
+
+_LIVE_COMMAND = re.compile("-([0-9a-f]{32})")
+"""What follows the job id in the id of a live command; that of a backfill has a colon there."""
 
 _NO_TRACE, _INSTEAD = "0" * 32, "0" * 31 + "1"
 
@@ -24,8 +31,60 @@ def command_idempotence_id(job_id: UUID, reference: Reference) -> str:
     return f"{job_id}-{length}:{reference.id}:{version}"
 
 
-def event_idempotence_id(command_id: str) -> str:
-    return f"CreateArtifactCommand_{command_id}-event"
+def artifact_idempotence_id(command_id: str) -> str:
+    """The idempotence id of the artifact of a backfill; that of its command is a part of it."""
+    return f"CreateArtifactCommand_{command_id}"
+
+
+def live_artifact_idempotence_id(
+    message_type: str, message_id: str, system: str, schema: str, reference: Reference
+) -> str:
+    """`<messageType>_<sha256 hex>`; `message_id` is the idempotence id of the message."""
+    parts = [message_id, system, schema, reference.id]
+    if reference.version is not None:
+        parts.append(str(reference.version))
+    return f"{message_type}_{hashlib.sha256(_with_lengths(parts).encode()).hexdigest()}"
+
+
+def event_idempotence_id(artifact_id: str) -> str:
+    return f"{artifact_id}-event"
+
+
+def live_task_key(archive_type: str, message_id: str, reference: Reference) -> UUID:
+    """Stands for what a message is to a configuration: a message that comes again has the same key, on every day.
+
+    It is the `reference_key` of the task: two messages of a day may name the same reference.
+    """
+    parts = [archive_type, message_id, reference.id]
+    if reference.version is not None:
+        parts.append(str(reference.version))
+    return UUID(bytes=blake3(_with_lengths(parts).encode()).digest()[:16])
+
+
+def live_subject(archive_type: str, reference: Reference) -> UUID:
+    """Stands for a reference of a configuration: the tasks of one subject are done in their order."""
+    return UUID(bytes=blake3(archive_type.encode() + b"\0" + reference_key(reference)).digest()[:16])
+
+
+def live_job_id(archive_type: str, day: date) -> UUID:
+    """The job of the messages that a configuration gets on a day (UTC)."""
+    return uuid5(_LIVE_JOBS, f"{day.isoformat()}/{archive_type}")
+
+
+def live_command_id(job_id: UUID, key: UUID) -> str:
+    """Idempotence id of the command of a live task; `key` is that of `live_task_key`."""
+    return f"{job_id}-{key.hex}"
+
+
+def live_key_of_command(idempotence_id: str) -> UUID | None:
+    """The key of the live task that a command names; None for the command of a backfill."""
+    found = _LIVE_COMMAND.fullmatch(idempotence_id, 36)
+    return None if found is None else UUID(found[1])
+
+
+def _with_lengths(parts: list[str]) -> str:
+    """`<length>:<value>` each, the length in UTF-16 units, nothing in between."""
+    return "".join(f"{len(part.encode('utf-16-le')) // 2}:{part}" for part in parts)
 
 
 def hash_of_text(*parts: str) -> str:

@@ -89,7 +89,7 @@ class Job:
     `cancelled` references are among the failed; `paused_seconds` are those of pauses that have ended. `retry_of` is the
     job whose failed references this job has; with `retry_cause` only the references that failed with this cause. `name`
     is a text of the submitter, for people. `traceparent` is the W3C context of the PUT: the trace of each reference has
-    a link to it.
+    a link to it. `takes_until` is the end of the day of a live job: until then it gets tasks, and does not end.
     """
 
     id: UUID
@@ -123,6 +123,7 @@ class Job:
     cancelled_by: str | None = None
     cancelled_at: datetime | None = None
     waiting: Waiting | None = None
+    takes_until: datetime | None = None
 
     @property
     def trace_id(self) -> str | None:

@@ -6,11 +6,17 @@ from typing import NamedTuple
 from uuid import UUID
 
 from app.domain.artifacts import ArchivedArtifact, StoredArtifact
+from app.domain.identity import reference_key, trace_id_of
 from app.domain.jobs import Reference, TaskId, TaskState
+from app.domain.live_tasks import Origin, trace_of_message
 
 
 class OwedTask(NamedTuple):
-    """A task whose command is to be sent, with the fields of its job."""
+    """A task whose command is to be sent, with the fields of its job.
+
+    `live_key` is there for tasks of messages (`domain.identity.live_task_key`); `traceparent` is that of the message
+    then, else that of the submission.
+    """
 
     job_id: UUID
     position: int
@@ -18,10 +24,21 @@ class OwedTask(NamedTuple):
     message: str
     topic: str
     traceparent: str | None = None
+    live_key: UUID | None = None
+
+    @property
+    def trace_id(self) -> str:
+        """The trace of this reference: that of the message where it had one."""
+        if self.live_key is None:
+            return trace_id_of(self.job_id, reference_key(self.reference))
+        return trace_of_message(self.traceparent) or trace_id_of(self.job_id, self.live_key.bytes)
 
 
 class TaskKey(NamedTuple):
-    """The job and the 16 bytes of `domain.identity.reference_key`: all that a command has of its task."""
+    """The job and the `reference_key` of the task (`domain.identity`): all that a command has of its task.
+
+    For the task of a message that is its `live_task_key`.
+    """
 
     job_id: UUID
     reference_key: UUID
@@ -29,7 +46,11 @@ class TaskKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TaskRow:
-    """A task as a command finds it, with the fields of its job."""
+    """A task as a command finds it, with the fields of its job.
+
+    `origin` is there for tasks of messages. `is_behind`: a task of an earlier message about the same reference is open,
+    so this one has to wait.
+    """
 
     id: TaskId
     state: TaskState
@@ -41,6 +62,9 @@ class TaskRow:
     num_of_retry: int | None
     job_started: datetime
     paused: bool
+    kind: str
+    origin: Origin | None = None
+    is_behind: bool = False
 
 
 @dataclass(frozen=True, slots=True)

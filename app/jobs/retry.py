@@ -12,9 +12,8 @@ from app.catalog.live import LiveCatalog
 from app.db import jobs
 from app.db.database import Database
 from app.db.job_history import JobHistory
-from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.identity import content_hash
-from app.domain.jobs import Job, JobChange
+from app.domain.jobs import Job, JobChange, JobKind
 from app.jobs.control import ImpossibleForJob, UnknownJob
 from app.jobs.failures import count_all
 from app.jobs.submit import DifferentContent, NewJob, Submitter, begun
@@ -49,14 +48,14 @@ class Retries:
             known = await jobs.find(connection, new_id)
         if known is not None:
             return _repeated(known, job_id, cause)
-        new = _new_job(old, new_id, self._configuration(old), by, cause)
+        new = _new_job(old, new_id, self._config_id(old), by, cause)
         if cause is not None:
             await count_all(self._database, job_id)
 
         async def insert(connection: AsyncConnection) -> Job | None:
             if not await jobs.insert_if_absent(connection, new):
                 return None
-            total = await jobs.copy_failed(connection, job_id, new_id, cause)
+            total = await jobs.copy_failed(connection, old, new_id, cause)
             if total == 0:
                 raise ImpossibleForJob(f"has no failed references{'' if cause is None else ' of this cause'}")
             keys = await jobs.keys_of(connection, new_id)
@@ -81,19 +80,21 @@ class Retries:
         self._on_new()
         return True
 
-    def _configuration(self, old: Job) -> ArchiveTypeConfiguration:
-        """The present configuration.
+    def _config_id(self, old: Job) -> str | None:
+        """The id of the present configuration; the tasks of messages keep theirs.
 
         Whether references have versions was decided when they were submitted; a task whose version does not fit any
         more fails with a message that says so.
         """
+        if old.kind is JobKind.LIVE:
+            return old.resolved_config_id
         try:
             configuration = self._catalog.now.resolve(old.message, old.resolved_config_id)
         except ResolveError as error:
             raise ImpossibleForJob(f"does not fit the present configuration: {error}") from error
         if configuration.topic != old.topic:
             raise ImpossibleForJob(f"does not fit the present configuration: the topic is {configuration.topic} now")
-        return configuration
+        return configuration.id
 
 
 def _repeated(known: Job, job_id: UUID, cause: str | None) -> bool:
@@ -102,9 +103,17 @@ def _repeated(known: Job, job_id: UUID, cause: str | None) -> bool:
     return False
 
 
-def _new_job(old: Job, new_id: UUID, configuration: ArchiveTypeConfiguration, by: Submitter, cause: str | None) -> Job:
+def _new_job(old: Job, new_id: UUID, config_id: str | None, by: Submitter, cause: str | None) -> Job:
     """Without references yet."""
     new = NewJob(
-        new_id, old.message, old.topic, old.config_id, old.num_of_retry, old.name, retry_of=old.id, retry_cause=cause
+        new_id,
+        old.message,
+        old.topic,
+        old.config_id,
+        old.num_of_retry,
+        old.name,
+        retry_of=old.id,
+        retry_cause=cause,
+        kind=old.kind,
     )
-    return begun(new, configuration, by)
+    return begun(new, config_id, by)

@@ -16,7 +16,7 @@ from app.db import jobs
 from app.db.database import Database
 from app.db.job_history import JobHistory
 from app.domain.archive_types import ArchiveTypeConfiguration
-from app.domain.jobs import Job, JobChange, JobState, References
+from app.domain.jobs import Job, JobChange, JobKind, JobState, References
 from app.domain.mistakes import Mistake
 from app.telemetry import metrics
 
@@ -183,7 +183,7 @@ def _new_job(job_id: UUID, content: SubmittedContent, configuration: ArchiveType
         total=len(content.references),
         content_hash=content.content_hash,
     )
-    return begun(new, configuration, by)
+    return begun(new, configuration.id, by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,17 +200,18 @@ class NewJob:
     content_hash: bytes = b""
     retry_of: UUID | None = None
     retry_cause: str | None = None
+    kind: JobKind = JobKind.BACKFILL
 
 
-def begun(new: NewJob, configuration: ArchiveTypeConfiguration, by: Submitter) -> Job:
-    """A job that starts now, with all its tasks open. `configuration` is what the submission resolves to."""
+def begun(new: NewJob, config_id: str | None, by: Submitter) -> Job:
+    """A job that starts now, with all its tasks open. `config_id` is that of the configuration that it resolves to."""
     now = datetime.now(UTC)
     return Job(
         id=new.id,
         message=new.message,
         topic=new.topic,
         config_id=new.config_id,
-        resolved_config_id=configuration.id,
+        resolved_config_id=config_id,
         num_of_retry=new.num_of_retry,
         state=JobState.OPEN,
         started=now.replace(microsecond=now.microsecond // 1000 * 1000),  # milliseconds, as reports show it
@@ -228,5 +229,6 @@ def begun(new: NewJob, configuration: ArchiveTypeConfiguration, by: Submitter) -
         retry_of=new.retry_of,
         retry_cause=new.retry_cause,
         name=new.name,
+        kind=new.kind,
         started_by_subject=by.subject or None,
     )

@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Sequence
 from time import monotonic
+from typing import Protocol
 
 from typing_extensions import override
 
@@ -12,7 +13,7 @@ from app.broker import Consumer, Partition, Record
 from app.domain.errors import Unavailable
 from app.domain.readiness import BROKER, Readiness
 from app.messaging.dead_letters import DeadLetterWork, SendDeadLetter
-from app.messaging.dispatch import Acknowledged, DeadLetter, Dispatcher, Undecoded
+from app.messaging.dispatch import Acknowledged, Answer, DeadLetter, Undecoded
 from app.messaging.offsets import Offsets
 from app.messaging.slots import Slots
 from app.messaging.undecoded import FindSchema, Taken, WaitingForSchemas
@@ -22,9 +23,6 @@ from app.outages import note_available, note_outage
 POLL_RECORDS = 500
 POLL_TIMEOUT = 0.2
 """Seconds that a poll waits; also the longest time until a higher limit or a stop is noticed."""
-
-IN_HAND = 20_000
-"""Commands in the memory of one process (about 2 KB each): enough that many large jobs cannot hide a small one."""
 
 COMMIT_EVERY = 0.5
 """Seconds between commits: each command that a crash delivers again costs one look-up."""
@@ -37,7 +35,7 @@ LAST_COMMIT, LEAVE = 1.0, 1.5
 """Seconds for the last commit and for leaving the group: milliseconds, unless the broker is away."""
 
 PUT_BACK_OVERFLOW = 30.0
-"""Seconds for which commands of a slow source are put back when they fill the memory (`IN_HAND`)."""
+"""Seconds for which commands of a slow source are put back when they fill the memory (`Slots.most_in_hand`)."""
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +59,11 @@ class Settling(Work):
 
     @override
     @property
+    def is_urgent(self) -> bool:
+        return self._work.is_urgent
+
+    @override
+    @property
     def can_be_put_back(self) -> bool:
         return self._work.can_be_put_back
 
@@ -75,8 +78,18 @@ class Settling(Work):
         return self._offsets.revoked
 
 
+class Receiver(Protocol):
+    """Says what is to be done for records: `Dispatcher`, `LiveReceiver`."""
+
+    async def receive(self, records: Sequence[Record]) -> Sequence[Answer | Undecoded]:
+        """One answer for each record, in order. It waits for the database only, never for the schema registry."""
+
+    def revoked(self, partitions: Sequence[Partition]) -> None:
+        """These partitions have another owner; their records may come again."""
+
+
 class CommandLoop:
-    """One member of the consumer group.
+    """One member of a consumer group.
 
     The mutable state: the offsets of each assigned partition; the polled records that wait for their look-up; the
     look-up that runs; the records that wait for a schema; and, in the slots, all accepted work.
@@ -85,7 +98,7 @@ class CommandLoop:
     def __init__(
         self,
         consumer: Consumer,
-        dispatcher: Dispatcher,
+        receiver: Receiver,
         slots: Slots,
         send_dead_letter: SendDeadLetter,
         readiness: Readiness,
@@ -93,7 +106,7 @@ class CommandLoop:
     ) -> None:
         """`find_schema` is needed where records may be `Undecoded`."""
         self._consumer = consumer
-        self._dispatcher = dispatcher
+        self._receiver = receiver
         self._slots = slots
         self._send_dead_letter = send_dead_letter
         self._readiness = readiness
@@ -116,6 +129,10 @@ class CommandLoop:
         """Commands that were received and whose work has not started."""
         return len(self._polled) + self._looked_up + self._slots.in_hand - self._slots.running
 
+    @property
+    def _is_full(self) -> bool:
+        return self._slots.in_hand + len(self._undecoded) >= self._slots.most_in_hand
+
     async def run(self, stop: asyncio.Event, shutdown_timeout: float) -> None:
         """Handles commands until `stop`. Then it starts no more work, gives running work `shutdown_timeout` seconds,
         commits and leaves the group.
@@ -128,7 +145,7 @@ class CommandLoop:
             while not stop.is_set():
                 await self._wait_for_look_up()
                 self._undecoded.check()
-                self._hold_back(self._look_up is not None or self._slots.in_hand + len(self._undecoded) >= IN_HAND)
+                self._hold_back(self._look_up is not None or self._is_full)
                 await self._poll()
                 self._begin_look_up()
                 await self._make_room()
@@ -200,7 +217,7 @@ class CommandLoop:
     async def _receive(self, polled: Sequence[Taken]) -> None:
         """Looks all polled commands up at once and hands their work to the slots."""
         taken = [each for each in polled if not each.offsets.revoked]
-        answers = await self._dispatcher.receive([each.record for each in taken]) if taken else []
+        answers = await self._receiver.receive([each.record for each in taken]) if taken else []
         self._looked_up = 0
         for (record, offsets), answer in zip(taken, answers, strict=True):
             if offsets.revoked:
@@ -217,7 +234,7 @@ class CommandLoop:
         self._slots.fill()
 
     async def _make_room(self) -> None:
-        if self._slots.in_hand < IN_HAND:
+        if self._slots.in_hand < self._slots.most_in_hand:
             return
         for work in self._slots.overflow():
             self._slots.add(PuttingBack(work, PUT_BACK_OVERFLOW) if work.can_be_put_back else work)
@@ -253,6 +270,7 @@ class CommandLoop:
             offsets.revoked = True  # nothing of it is looked up or started any more
         self._polled = [each for each in self._polled if not each.offsets.revoked]
         self._undecoded.forget_revoked()
+        self._receiver.revoked(partitions)
         await self._slots.drain(lambda work: work.is_void, SETTLE_ON_REVOKE)
         await self._commit_offsets({o.partition: o.due for o in gone if o.due is not None})
         for offsets in gone:

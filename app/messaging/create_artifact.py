@@ -14,15 +14,20 @@ from app.archiver.records import Records
 from app.broker.codec import CreateArtifactCommandMessage, command_of
 from app.domain.artifacts import ArchiveTask
 from app.domain.errors import InvalidMessage
-from app.domain.identity import command_idempotence_id, reference_key, trace_id_of
+from app.domain.identity import command_idempotence_id, live_key_of_command, reference_key, trace_id_of
 from app.domain.jobs import TaskState
+from app.domain.live_tasks import trace_of_message
 from app.domain.tasks import PutBack, TaskKey, TaskRow
 from app.messaging.dispatch import Acknowledged, Answer, DeadLetter, Received
+from app.messaging.slot_policy import PUTTING_BACK
 from app.messaging.work import Free, Work
 from app.telemetry import metrics
 
 STALE = 1.0
 """Seconds after which a waiting task is looked up again before it starts: it may have been paused or done meanwhile."""
+
+EARLIER_FIRST = timedelta(seconds=1)
+"""Pause of a task until it is seen again whether the task of an earlier message is done."""
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +88,11 @@ class ArchiveWork(Work):
 
     @override
     @property
+    def is_urgent(self) -> bool:
+        return self._row is not None and self._row.origin is not None
+
+    @override
+    @property
     def can_be_put_back(self) -> bool:
         return True
 
@@ -97,7 +107,7 @@ class ArchiveWork(Work):
 
     def _task(self, row: TaskRow) -> ArchiveTask:
         command, most = self._command, self._steps.max_attempts
-        reference = command.message.reference
+        reference = command.message.reference if row.origin is None else row.origin.reference
         return ArchiveTask(
             id=row.id,
             reference=reference,
@@ -106,10 +116,11 @@ class ArchiveWork(Work):
             job_started=row.job_started,
             attempts=row.attempts,
             max_attempts=most if row.num_of_retry is None else row.num_of_retry + 1,
-            idempotence_id=command_idempotence_id(row.id.job_id, reference),
-            trace_id=trace_id_of(row.id.job_id, command.key.reference_key.bytes),
+            command_id=command_idempotence_id(row.id.job_id, reference),
+            trace_id=_trace_id(row, command.key),
             traceparent=command.traceparent,
             stored=row.stored,
+            origin=row.origin,
         )
 
 
@@ -137,7 +148,8 @@ class CreateArtifactHandler:
     def _checked(received: Received) -> "_Command | DeadLetter":
         try:
             message = command_of(received.message)
-            key = TaskKey(message.job_id, UUID(bytes=reference_key(message.reference)))
+            live_key = live_key_of_command(message.idempotence_id)
+            key = TaskKey(message.job_id, live_key or UUID(bytes=reference_key(message.reference)))
         except InvalidMessage as invalid:
             return DeadLetter(str(invalid))
         except UnicodeEncodeError:
@@ -150,4 +162,30 @@ class CreateArtifactHandler:
         if row.state is not TaskState.OPEN:
             metrics.TASKS_ALREADY_SETTLED.inc()
             return Acknowledged()
+        if row.is_behind:
+            return WaitingForEarlier(row, self._steps.records)
         return ArchiveWork(self._lane_of(row), command, row, self._steps)
+
+
+class WaitingForEarlier(Work):
+    """Puts a task back whose message came after another one about the same reference that is not done: each document
+    becomes a version, in the order of the messages."""
+
+    __slots__ = ("_records", "_row", "turn")
+
+    lane = PUTTING_BACK
+
+    def __init__(self, row: TaskRow, records: Records) -> None:
+        self.turn = row.id.job_id
+        self._row = row
+        self._records = records
+
+    @override
+    async def run(self, free: Free) -> None:
+        not_before = datetime.now(UTC) + EARLIER_FIRST
+        await self._records.settle(PutBack(self._row.id, not_before, self._row.attempts))
+
+
+def _trace_id(row: TaskRow, key: TaskKey) -> str:
+    of_message = None if row.origin is None else trace_of_message(row.origin.traceparent)
+    return of_message or trace_id_of(row.id.job_id, key.reference_key.bytes)

@@ -45,16 +45,23 @@ def dead_letter_topic(topic: str) -> str:
 
 
 async def send_dead_letter(
-    broker: Broker, readiness: Readiness, record: Record, reason: str, counted: Callable[[str], None]
+    broker: Broker,
+    readiness: Readiness,
+    record: Record,
+    reason: str,
+    counted: Callable[[str], None],
+    topic: str | None = None,
 ) -> None:
     """Returns once the broker has acknowledged the record. A record that is too large is shortened.
+
+    `topic`: the dead letter topic; None: `<topic of the record>-dlq`.
 
     `counted` is called then, with the name of the dead letter topic.
 
     Waits through outages, and while the topic refuses both the whole record and the shortened one.
     """
-    whole = as_dead_letter(record, reason)
-    shortened = as_dead_letter(record, reason, shorten=True) if _can_be_shortened(record) else None
+    whole = as_dead_letter(record, reason, topic)
+    shortened = as_dead_letter(record, reason, topic, shorten=True) if _can_be_shortened(record) else None
 
     async def send() -> None:
         try:
@@ -77,7 +84,7 @@ async def send_dead_letter(
     log.warning("a record went to the dead letter topic: %s", reason, extra=about)
 
 
-def as_dead_letter(record: Record, reason: str, *, shorten: bool = False) -> Message:
+def as_dead_letter(record: Record, reason: str, to: str | None = None, *, shorten: bool = False) -> Message:
     """The record with its original key, value and headers, and the place from which it came."""
     topic, number = record.partition
     key, value, headers = record.key, record.value, list(record.headers)
@@ -92,7 +99,7 @@ def as_dead_letter(record: Record, reason: str, *, shorten: bool = False) -> Mes
         about.append(("dlq-sha256", hashlib.sha256(value or b"").hexdigest().encode()))
         about.append(("dlq-key-sha256", hashlib.sha256(key or b"").hexdigest().encode()))
         key, value, headers = key and key[:KEPT], value and value[:KEPT], _first_bytes(headers)
-    return Message(dead_letter_topic(topic), key, value, [*headers, *about])
+    return Message(to or dead_letter_topic(topic), key, value, [*headers, *about])
 
 
 def _can_be_shortened(record: Record) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from app.broker import Record
+from app.broker import Partition, Record
 from app.broker.codec import decode, message_type
 from app.broker.framing import NO_REGISTRY, SchemaNeeded, Schemas
 from app.domain.errors import InvalidMessage
@@ -60,11 +60,11 @@ class Dispatcher:
         self._schemas = schemas
 
     async def receive(self, records: Sequence[Record]) -> list[Answer | Undecoded]:
-        """One answer for each record, in order. It waits for the database only, never for the schema registry."""
+        """See `consumer.Receiver`."""
         answers: list[Answer | Undecoded | None] = [None] * len(records)
         by_type: dict[str, list[tuple[int, Received]]] = {}
         for place, record in enumerate(records):
-            if self._is_for_another(record):
+            if is_for_another(record, self._service):
                 answers[place] = Acknowledged()
                 continue
             try:
@@ -84,5 +84,10 @@ class Dispatcher:
                 answers[place] = answer
         return [answer for answer in answers if answer is not None]
 
-    def _is_for_another(self, record: Record) -> bool:
-        return any(name == TARGET_HEADER and value != self._service for name, value in record.headers)
+    def revoked(self, partitions: Sequence[Partition]) -> None:
+        """Nothing is kept of partitions."""
+
+
+def is_for_another(record: Record, service: bytes) -> bool:
+    """Whether the record is meant for another service than this one."""
+    return any(name == TARGET_HEADER and value != service for name, value in record.headers)

@@ -12,7 +12,6 @@ from app.broker.encoding import JSON, Encoder
 from app.broker.messages import Publisher, backfill_metadata_command, command_key, create_artifact_command, run_key
 from app.db import commands
 from app.db.outbox import BATCHES, TASKS, ItemId, Outbox
-from app.domain.identity import reference_key, trace_id_of
 from app.domain.tasks import OwedTask
 
 
@@ -62,8 +61,7 @@ class CreateArtifactCommands:
     def _owed(self, each: OwedTask, now: datetime) -> Owed:
         command = create_artifact_command(each, self._publisher, now, uuid4())
         message = Message(self._topic, command_key(each.reference), self.encoder.encode(command))
-        trace_id = trace_id_of(each.job_id, reference_key(each.reference))
-        return Owed(ItemId(each.job_id, each.position), message, each.traceparent, trace_id)
+        return Owed(ItemId(each.job_id, each.position), message, each.traceparent, each.trace_id)
 
 
 class BackfillMetadataCommands:

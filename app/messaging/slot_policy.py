@@ -7,6 +7,9 @@ from app.sources.pacing import SourcePacers
 METADATA = "metadata"
 """The lane for the batches of metadata runs."""
 
+PAYLOADS = "payloads"
+"""The lane for documents that were in their messages: they ask no source."""
+
 DEAD_LETTERS = "dead letters"
 PUTTING_BACK = "putting back"
 NO_SOURCE = ""
@@ -28,6 +31,8 @@ def slot_limit(pacers: SourcePacers, slots: int) -> LaneLimit:
             return 1 if others_have_work else max(1, min(BATCHES_AT_ONCE, slots // 4))
         if lane == DEAD_LETTERS:
             return max(1, slots // 4)
+        if lane == PAYLOADS:
+            return max(1, slots // 2) if others_have_work else slots
         if lane in (PUTTING_BACK, NO_SOURCE):
             return slots
         return pacers.limit(lane, others_have_work, slots)

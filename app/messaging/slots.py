@@ -9,6 +9,9 @@ from itertools import islice
 from app.messaging.slot_policy import LaneLimit
 from app.messaging.work import Work
 
+IN_HAND = 20_000
+"""Commands in the memory of one process (about 2 KB each): enough that many large jobs cannot hide a small one."""
+
 PUT_BACK = 2.0
 """Seconds for cancelled work to put its tasks back; without a database it cannot, and its commands are delivered again.
 """
@@ -23,42 +26,56 @@ HARDLY_RUNS = 2
 log = logging.getLogger(__name__)
 
 
+Turns = dict[Hashable, deque[Work]]
+
+
 class _Lane:
-    """The waiting work of one source, whose jobs take turns; `running` counts the slots that the lane holds."""
+    """The waiting work of one source, whose jobs take turns; `running` counts the slots that the lane holds.
+
+    Urgent work is popped first, in its own turns.
+    """
 
     def __init__(self) -> None:
-        self.turns: dict[Hashable, deque[Work]] = {}
+        self._urgent: Turns = {}
+        self._turns: Turns = {}
         self.queued = 0
         self.running = 0
 
     def push(self, work: Work) -> None:
-        self.turns.setdefault(work.turn, deque()).append(work)
+        turns = self._urgent if work.is_urgent else self._turns
+        turns.setdefault(work.turn, deque()).append(work)
         self.queued += 1
 
     def pop(self) -> Work:
-        turn, queue = next(iter(self.turns.items()))
+        turns = self._urgent or self._turns
+        turn, queue = next(iter(turns.items()))
         work = queue.popleft()
-        del self.turns[turn]
+        del turns[turn]
         if queue:
-            self.turns[turn] = queue  # to the end of the line
+            turns[turn] = queue  # to the end of the line
         self.queued -= 1
         return work
 
     def newest(self) -> Iterator[Work]:
-        """Removes work from the lane, the newest first, so that it can be put back."""
-        while self.turns:
-            turn, queue = next(reversed(self.turns.items()))
+        """Removes work from the lane, the newest first and urgent work last, so that it can be put back."""
+        while turns := self._turns or self._urgent:
+            turn, queue = next(reversed(turns.items()))
             work = queue.pop()
             if not queue:
-                del self.turns[turn]
+                del turns[turn]
             self.queued -= 1
             yield work
 
     def forget(self, select: Callable[[Work], bool]) -> None:
         """Removes the selected work for good."""
-        kept = {turn: deque(work for work in queue if not select(work)) for turn, queue in self.turns.items()}
-        self.turns = {turn: queue for turn, queue in kept.items() if queue}
-        self.queued = sum(len(queue) for queue in self.turns.values())
+        self._urgent = _without(self._urgent, select)
+        self._turns = _without(self._turns, select)
+        self.queued = sum(len(queue) for turns in (self._urgent, self._turns) for queue in turns.values())
+
+
+def _without(turns: Turns, select: Callable[[Work], bool]) -> Turns:
+    kept = {turn: deque(work for work in queue if not select(work)) for turn, queue in turns.items()}
+    return {turn: queue for turn, queue in kept.items() if queue}
 
 
 class _Slot:
@@ -87,8 +104,10 @@ class Slots:
     and how many of these are held. A lane exists while it has waiting work or a slot.
     """
 
-    def __init__(self, capacity: int, limit: LaneLimit) -> None:
+    def __init__(self, capacity: int, limit: LaneLimit, most_in_hand: int = IN_HAND) -> None:
+        """`most_in_hand`: with so much accepted work nothing more is to be polled."""
         self.capacity = capacity
+        self.most_in_hand = most_in_hand
         self._limit = limit
         self._lanes: dict[str, _Lane] = {}
         self._running: dict[asyncio.Task[None], _Slot] = {}

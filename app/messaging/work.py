@@ -22,6 +22,11 @@ class Work(ABC):
     lane: str
     turn: Hashable
 
+    @property
+    def is_urgent(self) -> bool:
+        """Whether it starts before the other work of its lane: what messages name; a job of a person can wait."""
+        return False
+
     @abstractmethod
     async def run(self, free: Free) -> None:
         """Does the work; returns once its command is settled. When cancelled, it tries to put its task back."""

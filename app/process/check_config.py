@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from app.catalog.archive_types import Catalog, CatalogError, load_archive_types
 from app.catalog.registry import Registry, load_registry
+from app.live.intake import live_topics
+from app.settings.checks import missing_settings
 from app.settings.load import SettingsError, load_settings
 from app.settings.model import Settings
 
@@ -26,7 +28,8 @@ def check(config_path: Path | None, environ: Mapping[str, str], *, embedded: Pat
     `embedded` is the data directory of embedded mode: then only what that mode needs is checked.
 
     Archive types and schemas are checked even when the settings have mistakes, as long as the settings still say where
-    those files are. As at the start of the service, they are checked only while backfill is enabled.
+    those files are. As at the start of the service, they are checked only while something is archived: backfill is
+    enabled, or archive types are live.
     """
     mistakes: list[str] = []
     try:
@@ -36,13 +39,15 @@ def check(config_path: Path | None, environ: Mapping[str, str], *, embedded: Pat
             return Checked(error.mistakes, [])
         settings, mistakes = error.settings, error.mistakes
     mode = [] if settings.data_dir is None else _embedded(settings, settings.data_dir, mistakes)
-    if not settings.backfill.enabled:
+    if not settings.backfill.enabled and not _may_be_live(settings):
         looked = ["jeap.processarchive.backfill.enabled is false: nothing else was looked at"]
         return Checked(mistakes, looked + mode, settings)
     try:
         catalog, registry = load_catalog(settings)
     except CatalogError as error:
         return Checked(mistakes + error.mistakes, [], settings)
+    if not settings.backfill.enabled:
+        mistakes += live_only_mistakes(settings, catalog)
     types, schemas = len(catalog.configurations), len(registry.entries)
     registry.close()
     return Checked(
@@ -65,6 +70,36 @@ def _embedded(settings: Settings, data_dir: Path, mistakes: list[str]) -> list[s
     if settings.replaced:
         looked.append(f"embedded, replaced and not looked at: {', '.join(settings.replaced)}")
     return looked
+
+
+def _may_be_live(settings: Settings) -> bool:
+    return settings.live.enabled and settings.archive_types_location.is_file()
+
+
+def is_archiving(settings: Settings) -> bool:
+    """Whether anything is archived: without backfill only where archive types are live.
+
+    Raises CatalogError when the archive types have mistakes, SettingsError when live archiving lacks a setting.
+    """
+    if settings.backfill.enabled:
+        return True
+    if not _may_be_live(settings):
+        return False
+    catalog, registry = load_catalog(settings)
+    registry.close()
+    if mistakes := live_only_mistakes(settings, catalog):
+        raise SettingsError(mistakes, settings)
+    return bool(live_topics(catalog))
+
+
+def live_only_mistakes(settings: Settings, catalog: Catalog) -> list[str]:
+    """What live archiving lacks where backfill is not enabled."""
+    if not live_topics(catalog):
+        return []
+    reason = (
+        f"{settings.archive_types_location} has live archive types; or set jeap.processarchive.live.enabled to false"
+    )
+    return [f"{name}: {problem}" for name, problem in missing_settings(settings, reason)]
 
 
 def load_catalog(settings: Settings) -> tuple[Catalog, Registry]:

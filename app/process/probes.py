@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,7 +18,7 @@ from app.db.database import Database, PoolerNotNamed
 from app.domain.errors import NotPrepared, StartRefused, Unavailable
 from app.domain.readiness import BROKER, DATABASE, ISSUER, OBJECT_STORE, SCHEMA_REGISTRY, Readiness, topic_named
 from app.objectstore import ObjectStore
-from app.outages import note_outage
+from app.outages import note_available, note_outage
 from app.process.watch import Probe
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,8 @@ class Probes:
     """The probe of the schema registry, where there is one."""
     spared: Sequence[str] = ()
     """Those of `topics` that no job waits for, once all were there."""
+    live_topics: Callable[[], Collection[str]] = frozenset
+    """The topics of live archive types: others make them, and no work waits for them."""
 
     def by_component(self) -> dict[str, Probe]:
         """Each returns where the component is as it should be, and raises Unavailable where not."""
@@ -61,7 +63,10 @@ class Probes:
             await self.prepare_database()
 
     async def look_at_topics(self) -> None:
-        missing = await self.broker.missing_topics(self.topics)
+        live = [topic for topic in self.live_topics() if topic not in self.topics]
+        missing = await self.broker.missing_topics([*self.topics, *live])
+        self._note_live(live, missing)
+        missing = [topic for topic in missing if topic in self.topics]
         if self.readiness.has_seen(BROKER):
             for topic in (each for each in missing if each in self.spared):
                 if self.readiness.outage(topic_named(topic)) is None:  # who sends to it may have said more
@@ -70,6 +75,15 @@ class Probes:
             missing = [topic for topic in missing if topic not in self.spared]
         if missing:
             raise Unavailable(BROKER, f"missing topic: {', '.join(missing)}; create it, or set create-topics")
+
+    def _note_live(self, live: Collection[str], missing: Collection[str]) -> None:
+        for topic in live:
+            if topic in missing:
+                note_outage(
+                    self.readiness, Unavailable(topic_named(topic), "it is missing; live archiving waits for it")
+                )
+            else:
+                note_available(self.readiness, topic_named(topic))
 
     async def look_at_buckets(self) -> None:
         if self.readiness.has_seen(OBJECT_STORE):

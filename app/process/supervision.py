@@ -14,6 +14,7 @@ from app.jobs.failures import FailedReferences
 from app.jobs.waiting import WaitingJobs
 from app.messaging.consumer import LAST_COMMIT, LEAVE, CommandLoop
 from app.messaging.job_events import JobEventRelay
+from app.messaging.live_flow import LiveFlow
 from app.messaging.relay import Relay
 from app.process.reload import Reload
 from app.process.watch import Watch
@@ -64,6 +65,8 @@ class Supervision:
     failed: FailedReferences
     upkeep: Sequence[Upkeep]
     waiting: WaitingJobs
+    live: LiveFlow | None
+    """None where live archiving is switched off."""
     shutdown_timeout: float
     relays_forget: bool
 
@@ -78,6 +81,7 @@ class Supervision:
         begun.append(asyncio.create_task(self._working(stop)))
         begun.append(asyncio.create_task(self._publishing_job_events(stop)))
         begun += [asyncio.create_task(self._proving(each, stop)) for each in self.evidence]
+        begun.append(asyncio.create_task(self._taking_messages(stop)))
         always = [
             asyncio.create_task(self.watch.run()),
             asyncio.create_task(self._keeping_keys(stop)),
@@ -115,10 +119,20 @@ class Supervision:
         if await self.watch.seen(stop, DATABASE, OBJECT_STORE):
             await part.run(stop)
 
+    async def _taking_messages(self, stop: asyncio.Event) -> None:
+        if self.live is not None and await self.watch.seen(stop, DATABASE, BROKER):
+            await self.live.run(stop, self._time_to_stop)
+        await stop.wait()
+
     async def _working(self, stop: asyncio.Event) -> None:
         if await self.watch.seen(stop, DATABASE, BROKER, OBJECT_STORE):
             spare_the_collector()
-            await self.work.run(stop, max(self.shutdown_timeout - LEAVING - CLOSING, self.shutdown_timeout / 2))
+            await self.work.run(stop, self._time_to_stop)
+
+    @property
+    def _time_to_stop(self) -> float:
+        """Seconds in which running work may end."""
+        return max(self.shutdown_timeout - LEAVING - CLOSING, self.shutdown_timeout / 2)
 
     async def _reloading(self, stop: asyncio.Event) -> None:
         if await self.watch.seen(stop, DATABASE):

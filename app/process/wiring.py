@@ -16,6 +16,7 @@ from app.api.http.event_streams import EventStreams
 from app.api.submission.expected_reader import ExpectedReader
 from app.api.submission.reader import YamlReader
 from app.archiver.fetch import Fetcher
+from app.archiver.payload import Payloads
 from app.archiver.pipeline import Archiver, ArchiverOptions, ArchiverParts
 from app.archiver.preflight import Preflights
 from app.archiver.records import Records
@@ -25,6 +26,7 @@ from app.broker.encoding import Encoding
 from app.broker.framing import NO_REGISTRY, Schemas
 from app.broker.messages import COMMAND_TYPE, RUN_COMMAND_TYPE
 from app.broker.registry import SchemaRegistry
+from app.catalog.archive_types import Catalog
 from app.catalog.live import LiveCatalog
 from app.catalog.registry import Registry, load_registry
 from app.db.database import Database
@@ -33,6 +35,7 @@ from app.db.outbox import BATCHES, TASKS
 from app.domain.errors import StartRefused
 from app.domain.readiness import COMPONENTS, SCHEMA_REGISTRY, Readiness
 from app.domain.system import CommandCounts
+from app.domain.tasks import TaskRow
 from app.evidence.builder import ProofBuilder
 from app.evidence.objects import LockTerms
 from app.evidence.proofs import Proofs
@@ -50,14 +53,19 @@ from app.jobs.report import Reports
 from app.jobs.retry import Retries
 from app.jobs.submit import Submissions
 from app.jobs.waiting import WaitingJobs
+from app.live.beginnings import KeptBeginnings
+from app.live.intake import Intake, live_topics
+from app.live.upkeep import LiveUpkeep
 from app.messaging.backfill_metadata import BackfillMetadataHandler
 from app.messaging.consumer import CommandLoop
 from app.messaging.create_artifact import CreateArtifactHandler
 from app.messaging.dead_letters import send_dead_letter
 from app.messaging.dispatch import Dispatcher
 from app.messaging.job_events import JobEventRelay
+from app.messaging.live_flow import IN_HAND, LiveFlow, LiveLoop
+from app.messaging.live_messages import LiveReceiver
 from app.messaging.relay import Relay, RelayOptions
-from app.messaging.slot_policy import slot_limit
+from app.messaging.slot_policy import PAYLOADS, slot_limit
 from app.messaging.slots import Slots
 from app.messaging.undecoded import find_schema
 from app.metadata.backfill import MetadataBackfill
@@ -81,6 +89,9 @@ from app.system.dead_letters import DeadLetterCounts
 from app.system.overview import Overview
 from app.system.processes import Presence
 from app.ui.page import Page
+
+LIVE_SLOTS = 8
+"""Dead letters that the live flow sends at the same time; it has no other work that takes slots."""
 
 BATCHES_OUT = 100
 """Batches of a run published and not yet answered: enough for many processes. Where archiving leaves little, those in
@@ -117,6 +128,7 @@ class Parts:
     dead_letters: DeadLetterCounts
     schemas: SchemaRegistry | None
     encoding: Encoding
+    budget: ByteBudget
     signer: Signer | None
 
 
@@ -166,6 +178,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             dead_letters,
             schemas,
             encoding,
+            budget,
             adapters.signer(settings),
         )
         relay = _relay(parts)
@@ -194,8 +207,9 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             work,
             reload,
             failed,
-            [dead_letters, presence],
+            [dead_letters, presence, LiveUpkeep(database, history)],
             _waiting_jobs(parts),
+            _live_flow(parts, relay),
             settings.shutdown_timeout,
             relays_forget=settings.embedded,
         )
@@ -251,6 +265,7 @@ def _probes(parts: Parts, key_sets: KeySets, prepare_database: Callable[[], Awai
         prepare_database,
         None if parts.schemas is None else probe_of_schemas(parts.schemas, parts.encoding),
         adapters.spared_topics(parts.settings),
+        lambda: live_topics(parts.catalog.now) if parts.settings.live.enabled else frozenset(),
     ).by_component()
 
 
@@ -367,6 +382,7 @@ def _command_loop(parts: Parts, relay: Relay, metadata: MetadataBackfill) -> Com
         ArchiverParts(
             catalog=parts.catalog,
             registry=parts.registry,
+            payloads=Payloads(records, parts.budget),
             fetcher=Fetcher(parts.sources, backfill.retry_backoff, backfill.source_patience),
             objects=parts.objects,
             broker=parts.broker,
@@ -378,7 +394,7 @@ def _command_loop(parts: Parts, relay: Relay, metadata: MetadataBackfill) -> Com
     handler = CreateArtifactHandler(
         records,
         archiver,
-        lambda row: source_of(parts.catalog.now, row.message, row.config_id),
+        lambda row: _lane(parts.catalog.now, row),
         backfill.max_attempts,
     )
     schemas: Schemas = parts.schemas or NO_REGISTRY
@@ -397,6 +413,40 @@ def _command_loop(parts: Parts, relay: Relay, metadata: MetadataBackfill) -> Com
         readiness,
         lambda schema_id: find_schema(schemas, readiness, schema_id),
     )
+
+
+def _lane(catalog: Catalog, row: TaskRow) -> str:
+    """The lane of a task: its source, or that of documents which were in their messages."""
+    if row.origin is not None and row.origin.payload is not None:
+        return PAYLOADS
+    return source_of(catalog, row.message, row.config_id)
+
+
+def _live_flow(parts: Parts, relay: Relay) -> LiveFlow | None:
+    live, backfill, readiness = parts.settings.live, parts.settings.backfill, parts.readiness
+    if not live.enabled:
+        return None
+    schemas: Schemas = parts.schemas or NO_REGISTRY
+    intake = Intake(parts.database, readiness, parts.catalog, parts.registry, relay.wake)
+    receiver = LiveReceiver(intake, schemas, backfill.service_name)
+    beginnings = KeptBeginnings(parts.database, earliest=live.start == "earliest")
+
+    def begin(topics: frozenset[str]) -> LiveLoop:
+        consumer = parts.broker.consumer(sorted(topics), f"{backfill.service_name}-live", beginnings)
+        note = parts.dead_letters.note
+        loop = CommandLoop(
+            consumer,
+            receiver,
+            Slots(LIVE_SLOTS, lambda _lane, _others_have_work: LIVE_SLOTS, IN_HAND),
+            lambda record, reason: send_dead_letter(
+                parts.broker, readiness, record, reason, note, live.dead_letter_topic
+            ),
+            readiness,
+            lambda schema_id: find_schema(schemas, readiness, schema_id),
+        )
+        return LiveLoop(loop, consumer)
+
+    return LiveFlow(receiver, lambda: live_topics(parts.catalog.now), begin)
 
 
 def _relay(parts: Parts) -> Relay:

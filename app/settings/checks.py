@@ -56,13 +56,14 @@ def contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
     yield from _issuer_contradictions(settings)
     yield from _page_contradictions(settings)
     if backfill.enabled:
-        yield from _missing(settings)
+        yield from missing_settings(settings, f"{archive}backfill.enabled is true")
 
 
 _INSECURE = "must be https; http is accepted for loopback, or with jeap.processarchive.http.allow-insecure"
 
 
-def _missing(settings: Settings) -> Iterator[tuple[str, str]]:
+def missing_settings(settings: Settings, reason: str) -> Iterator[tuple[str, str]]:
+    """(property, problem) of every setting that archiving needs; `reason` says why anything is archived."""
     archive, backfill = "jeap.processarchive.", settings.backfill
     for name, given in (
         (archive + "backfill.topic", backfill.topic),
@@ -71,21 +72,23 @@ def _missing(settings: Settings) -> Iterator[tuple[str, str]]:
         ("jeap.messaging.kafka.bootstrap-servers", settings.kafka.bootstrap_servers or settings.embedded),
     ):
         if not given:
-            yield name, "missing; required while jeap.processarchive.backfill.enabled is true"
+            yield name, f"missing; required while {reason}"
     for name, given in (("system-name", backfill.system_name), ("service-name", backfill.service_name)):
         if not given:
             yield (
                 archive + "backfill." + name,
-                f"missing; set it or jeap.messaging.kafka.{name} while jeap.processarchive.backfill.enabled is true",
+                f"missing; set it or jeap.messaging.kafka.{name} while {reason}",
             )
     if not settings.resource_server.issuers and not settings.embedded:
         yield (
             "jeap.security.oauth2.resourceserver.issuers",
             "missing; list at least one with issuer and jwk-set-uri, or set authorization-server.issuer and "
-            ".jwk-set-uri, while jeap.processarchive.backfill.enabled is true",
+            f".jwk-set-uri, while {reason}",
         )
     if backfill.topic and not TOPIC.fullmatch(f"{backfill.topic}-dlq"):
         yield archive + "backfill.topic", f"is too long: {backfill.topic}-dlq must be a topic of at most 249 characters"
+    if settings.live.dead_letter_topic and settings.live.dead_letter_topic == backfill.topic:
+        yield archive + "live.dead-letter-topic", f"must differ from {archive}backfill.topic"
     event = settings.archived_artifact
     if backfill.event_topic and backfill.event_topic in (backfill.topic, f"{backfill.topic}-dlq"):
         yield archive + "backfill.event-topic", f"must differ from {archive}backfill.topic and its -dlq"

@@ -128,6 +128,10 @@ def _bind_all(source: Source) -> tuple[Settings, dict[str, str]]:
         settings,
         backfill=dataclasses.replace(backfill, system_name=system, service_name=service),
         evidence=dataclasses.replace(evidence, key_name=evidence.key_name or as_key_name(f"{system}/{service}")),
+        live=dataclasses.replace(
+            settings.live,
+            dead_letter_topic=settings.live.dead_letter_topic or (backfill.topic and f"{backfill.topic}-dlq"),
+        ),
         resource_server=server,
         given=frozenset(origins),
         passed_over=tuple(source.passed_over),

@@ -414,6 +414,29 @@ class Kafka:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveSettings:
+    """The archiving of messages as they come; nothing where no archive type is live."""
+
+    enabled: bool = setting(
+        "enabled", values.boolean, True, "archive what the messages of live archive types name", shown="`true`"
+    )
+    start: str = setting(
+        "start",
+        values.choice("latest", "earliest"),
+        "latest",
+        "where a topic begins that is consumed for the first time: `latest` or `earliest`",
+        shown="`latest`",
+    )
+    dead_letter_topic: str = setting(
+        "dead-letter-topic",
+        values.topic,
+        "",
+        "topic of live messages that can never be archived",
+        shown="`<backfill.topic>-dlq`",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Issuer:
     """A token issuer that is trusted."""
 
@@ -495,6 +518,7 @@ class Settings:
     metadata_backfill: MetadataBackfillSettings = group(
         MetadataBackfillSettings, "jeap.processarchive.metadata-backfill"
     )
+    live: LiveSettings = group(LiveSettings, "jeap.processarchive.live")
     forecast: ForecastSettings = group(ForecastSettings, "jeap.processarchive.forecast")
     evidence: EvidenceSettings = group(EvidenceSettings, "jeap.processarchive.evidence")
     ui: UiSettings = group(UiSettings, "jeap.processarchive.ui")

@@ -83,6 +83,43 @@ _SENDS = Histogram(
 SEND_COMMAND = _SENDS.labels("command")
 SEND_EVENT = _SENDS.labels("event")
 
+_LIVE = Counter(
+    "pas_live_messages",
+    "Messages of live topics: taken (a task was made), known (it came before), condition (one does not hold), "
+    "other_type, no_type, other_service, tombstone (all passed over), dead_letter.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+LIVE_MESSAGES = {
+    outcome: _LIVE.labels(outcome)
+    for outcome in (
+        "taken",
+        "known",
+        "condition",
+        "other_type",
+        "no_type",
+        "other_service",
+        "tombstone",
+        "dead_letter",
+    )
+}
+LIVE_TASKS = Counter("pas_live_tasks", "Tasks made of messages of live topics.", registry=REGISTRY)
+LIVE_LAG = Gauge(
+    "pas_live_lag_messages",
+    "Messages of a live topic, in the partitions of this process, that are not taken yet.",
+    ["topic"],
+    registry=REGISTRY,
+)
+LIVE_LAG_SECONDS = Gauge(
+    "pas_live_lag_seconds",
+    "Age of the message of a live topic that was taken last, while others wait behind it; else 0.",
+    ["topic"],
+    registry=REGISTRY,
+)
+LIVE_PAYLOAD_BYTES = Gauge(
+    "pas_live_payload_bytes", "Bytes of documents of messages that are kept in the database.", registry=REGISTRY
+)
+
 # Sources and object store
 
 _FETCHES = Histogram(

@@ -111,15 +111,17 @@ class UnknownVersions:
                 job = await jobs.find(connection, origin.job_id)
                 young = version.last_modified >= self._began - SKEW
                 return "pending" if job is not None and (young or job.state is JobState.OPEN) else Kind.UNKNOWN
-            place = TaskKey(origin.job_id, UUID(bytes=reference_key(origin.reference)))
-            row = (await tasks.look_up(connection, [place])).get(place)
-        if row is None:
-            return Kind.UNKNOWN
-        if row.stored is None:
-            return "pending" if row.state is TaskState.OPEN else Kind.UNKNOWN
-        stored = row.stored
-        same = (stored.bucket, stored.key, stored.version_id) == (version.bucket, version.key, version.version_id)
-        return "known" if same else Kind.UNKNOWN
+            if "idempotence-id" in version.user_metadata:  # of a message: its job may name the reference several times
+                found = await tasks.of_reference(connection, origin.job_id, origin.reference)
+            else:
+                place = TaskKey(origin.job_id, UUID(bytes=reference_key(origin.reference)))
+                found = list((await tasks.look_up(connection, [place])).values())
+        name = (version.bucket, version.key, version.version_id)
+        places = [row.stored for row in found if row.stored is not None]
+        if any((each.bucket, each.key, each.version_id) == name for each in places):
+            return "known"
+        will_find = any(row.stored is None and row.state is TaskState.OPEN for row in found)
+        return "pending" if will_find else Kind.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

@@ -222,7 +222,9 @@ async def test_failed_references_are_copied_in_their_order(database: Database, c
     failed = [Reference(f"ref-{number}") for number in range(1, count, 2)]
     new = replace(new_job([]), retry_of=job_id)
     assert await database.run(lambda c: jobs.insert_if_absent(c, new))
-    assert await database.run(lambda c: jobs.copy_failed(c, job_id, new.id)) == len(failed)
+    old = await database.run(lambda c: jobs.find(c, job_id))
+    assert old is not None
+    assert await database.run(lambda c: jobs.copy_failed(c, old, new.id)) == len(failed)
     async with database.reading() as connection:
         keys = await jobs.keys_of(connection, new.id)
     assert keys == keys_of(failed)

@@ -15,6 +15,7 @@ from sqlalchemy import select
 from app.archiver.announce import EventOptions
 from app.archiver.describe import Target
 from app.archiver.fetch import Fetcher
+from app.archiver.payload import Payloads
 from app.archiver.pipeline import Archiver, ArchiverOptions, ArchiverParts, Metadata
 from app.archiver.records import Records
 from app.broker.embedded import EmbeddedBroker
@@ -31,7 +32,7 @@ from app.domain.archive_types import ArchiveDataType, ArchiveTypeConfiguration, 
 from app.domain.definitions import Definition
 from app.domain.extraction import compile_paths
 from app.domain.identity import content_hash, reference_key
-from app.domain.jobs import FailureThreshold, Reference
+from app.domain.jobs import FailureThreshold, JobKind, Reference
 from app.domain.mistakes import Mistake
 from app.domain.readiness import BROKER, DATABASE, OBJECT_STORE, Readiness
 from app.domain.tasks import OwedTask
@@ -161,10 +162,17 @@ class Core:
 
     async def commands(self, job_id: UUID) -> list[Received]:
         """Of all tasks, in order, whether or not they were published."""
-        found = await self.rows(select(task).where(task.c.job_id == job_id).order_by(task.c.position))
-        now = datetime.now(UTC)
+        found = await self.tasks(job_id)
+        live, now = (await self.job(job_id)).kind == JobKind.LIVE, datetime.now(UTC)
         owed = [
-            OwedTask(job_id, row.position, Reference(row.reference_id, row.reference_version), MESSAGE, TOPIC)
+            OwedTask(
+                job_id,
+                row.position,
+                Reference(row.reference_id, row.reference_version),
+                MESSAGE,
+                TOPIC,
+                live_key=row.reference_key if live else None,
+            )
             for row in found
         ]
         return [Received(create_artifact_command(each, Publisher("psf", "pas"), now, uuid4()), None) for each in owed]
@@ -233,6 +241,7 @@ class Process:
             ArchiverParts(
                 catalog=core.catalog,
                 registry=core.registry,
+                payloads=Payloads(self.records, ByteBudget(1024 * 1024)),
                 fetcher=Fetcher(cast("Any", core.source), retry_backoff=0.0001, patience=3600),
                 objects=cast("Any", self.objects),
                 broker=cast("Any", self.broker),

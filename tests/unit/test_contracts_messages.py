@@ -77,7 +77,7 @@ def built(reference: Reference) -> list[tuple[str, dict[str, Any]]]:
     command = messages.create_artifact_command(owed, PUBLISHER, NOW, uuid4())
     task = ArchiveTask(TaskId(JOB, 0), reference, "DocCreated", None, NOW, 0, 4, command_id, "1" * 32)
     event = messages.archived_artifact_event(STORED, task, PUBLISHER, NOW, uuid4())
-    key = messages.event_key(JOB)
+    key = messages.event_key(str(JOB))
     batch = messages.backfill_metadata_command(JOB, 2**31 - 1, PUBLISHER, NOW, uuid4())
     change = messages.job_state_changed_event(CHANGE, 3, PUBLISHER, NOW, uuid4())
     return list(zip(NAMES, [command, event, key, batch, change], strict=True))

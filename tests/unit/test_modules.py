@@ -49,7 +49,6 @@ ELSEWHERE: dict[str, str] = {
     "app.cli.watch": "through the program: cli/test_follow.py",
     "app.db.causes": "through its endpoint: api/jobs/test_failures.py",
     "app.db.clock_repair": "needs PostgreSQL: tests/integration/test_db_foreign_keys.py",
-    "app.db.commands": "through Relay: messaging/test_relay.py",
     "app.db.failures": "through its endpoint: api/jobs/test_failures.py",
     "app.db.occupancy": "through the look at a database: process/test_database_probe.py",
     "app.db.pages": "through JobControl: jobs/test_control.py",

@@ -27,7 +27,7 @@ class ArchiveTypeView(BaseModel):
     config_id: str | None
     remote: Annotated[bool, Field(description="its data is read from a source")]
     versioned: bool
-    live: Annotated[bool, Field(description="archived as its messages come, without a job")]
+    live: Annotated[bool, Field(description="archived as its messages come, in a job for each day")]
     uri: Annotated[str | None, Field(description="template of the source's address")]
     oauth_client_id: str | None
     metadata_keys: list[str]

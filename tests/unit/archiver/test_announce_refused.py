@@ -42,7 +42,7 @@ def task(job_id: UUID) -> ArchiveTask:
         job_started=datetime.now(UTC),
         attempts=2,
         max_attempts=3,
-        idempotence_id=f"{job_id}-a",
+        command_id=f"{job_id}-a",
         trace_id="1" * 32,
         stored=None,
     )

@@ -34,7 +34,7 @@ def described(
         job_started=datetime(2026, 11, 22, 23, 59, tzinfo=UTC),
         attempts=0,
         max_attempts=4,
-        idempotence_id="x",
+        command_id="x",
         trace_id="1" * 32,
     )
     document = Document(b"{}", "application/json", SCHEMA, metadata, bucket, prefix)

@@ -10,7 +10,7 @@ from app.archiver.pipeline import HASH_IN_THREAD
 from app.catalog.archive_types import Catalog
 from app.domain.archive_types import SchemaName
 from app.domain.errors import NoArchiveData, PermanentFailure, TransientFailure
-from app.domain.identity import command_idempotence_id, event_idempotence_id
+from app.domain.identity import artifact_idempotence_id, command_idempotence_id, event_idempotence_id
 from app.domain.jobs import JobResult, Reference, TaskState
 from app.jobs.control import JobControl
 from app.sources.pacing import SourceBusy
@@ -46,7 +46,7 @@ async def test_what_becomes_of_a_job_of_three_references(core: Core) -> None:
     (event,) = core.events()
     assert event["references"]["storageObject"]["storageObjectVersionId"] == version.version_id
     command = command_idempotence_id(job_id, Reference("good"))
-    assert event["identity"]["idempotenceId"] == event_idempotence_id(command)
+    assert event["identity"]["idempotenceId"] == event_idempotence_id(artifact_idempotence_id(command))
     (row,) = await core.artifacts()
     assert (row.version_id, row.job_id, row.revision) == (version.version_id, job_id, 7)
     assert await stored_values(core.database) == {"good": {"title": ('"good"', 7)}}

@@ -154,7 +154,7 @@ async def test_an_event_made_from_the_captured_values_has_the_captured_bytes(
     event, key = (encoding.of(record["topic"], NAMES[number]) for number in (3, 2))
     await encoding.prepare()
     assert event.encode(made) == bytes.fromhex(record["value_hex"])
-    assert key.encode(messages.event_key(job_id)) == bytes.fromhex(record["key_hex"])
+    assert key.encode(messages.event_key(str(job_id))) == bytes.fromhex(record["key_hex"])
 
 
 async def test_ids_are_shared_with_the_java_service_and_asked_for_once(

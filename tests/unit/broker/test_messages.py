@@ -86,7 +86,7 @@ def test_the_key_of_a_command_is_the_reference_id() -> None:
 
 def test_the_key_of_an_event_names_the_job() -> None:
     job = UUID("99999999-9999-4999-8999-999999999999")
-    assert encode(messages.event_key(job)) == b'{"processId":"99999999-9999-4999-8999-999999999999"}'
+    assert encode(messages.event_key(str(job))) == b'{"processId":"99999999-9999-4999-8999-999999999999"}'
 
 
 @pytest.mark.parametrize("millis", [0, 1, 294, 999, 1_795_332_517_294, 1_795_332_517_999])

@@ -5,13 +5,13 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
-from typing import Any, cast
+from typing import Any
 
 from app.broker import Message, Partition, Record
 from app.domain.readiness import BROKER, DATABASE, Readiness
 from app.messaging.consumer import CommandLoop
-from app.messaging.dispatch import Answer, Dispatcher, Undecoded
-from app.messaging.slots import Slots
+from app.messaging.dispatch import Answer, Undecoded
+from app.messaging.slots import IN_HAND, Slots
 from app.messaging.undecoded import FindSchema
 
 FIRST, SECOND = Partition("commands", 0), Partition("commands", 1)
@@ -60,6 +60,9 @@ class FakeConsumer:
         if self.forced:
             return self.forced.pop(0)
         return self.polls.pop(0) if self.polls and not self.paused else []
+
+    def lag(self) -> Mapping[str, int]:
+        return {}
 
     def pause(self, partitions: Sequence[Partition]) -> None:
         self.paused |= set(partitions)
@@ -120,6 +123,9 @@ class FakeDispatcher:
         else:
             self.held[offset].set_exception(error)
 
+    def revoked(self, partitions: Sequence[Partition]) -> None:
+        """Nothing is kept of partitions."""
+
     async def receive(self, polled: Sequence[Record]) -> list[Answer | Undecoded]:
         first = polled[0].offset
         self.looked_up.append([each.offset for each in polled])
@@ -147,17 +153,18 @@ class Desk:
         capacity: int = 100,
         limit: Callable[[str, bool], int] = lambda _lane, _others: 1000,
         find_schema: FindSchema | None = None,
+        most_in_hand: int = IN_HAND,
     ) -> None:
         self.consumer = consumer
         self.dispatcher = FakeDispatcher(answer)
-        self.slots = Slots(capacity, limit)
+        self.slots = Slots(capacity, limit, most_in_hand)
         self.readiness = Readiness((DATABASE, BROKER))
         self.dead_letters: dict[int, list[str]] = defaultdict(list)
         self.acknowledge_dead_letter: asyncio.Event | None = None
         self.stop = asyncio.Event()
         self.loop = CommandLoop(
             consumer,
-            cast("Dispatcher", self.dispatcher),
+            self.dispatcher,
             self.slots,
             self._send_dead_letter,
             self.readiness,

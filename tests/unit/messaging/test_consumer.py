@@ -86,9 +86,8 @@ async def test_polling_goes_on_while_work_is_slow() -> None:
 
 
 async def test_partitions_are_paused_while_enough_is_in_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "IN_HAND", 2)
     works = Works(1, 2, 3)
-    desk = Desk(FakeConsumer(records(1, 2), records(3)), works)
+    desk = Desk(FakeConsumer(records(1, 2), records(3)), works, most_in_hand=2)
     async with running(desk):
         await desk.until(lambda: works.begun() == [1, 2])
         await desk.until(lambda: desk.consumer.paused == {FIRST, SECOND})
@@ -116,9 +115,10 @@ async def test_partitions_are_paused_while_a_look_up_runs_and_resumed_after_it()
 async def test_commands_of_a_stalled_source_are_put_back_when_they_fill_the_hand(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "IN_HAND", 8)
     works = Works(*range(1, 9))
-    desk = Desk(FakeConsumer(records(*range(1, 9))), works, limit=lambda lane, _: 1 if lane == "source" else 100)
+    desk = Desk(
+        FakeConsumer(records(*range(1, 9))), works, limit=lambda lane, _: 1 if lane == "source" else 100, most_in_hand=8
+    )
     async with running(desk):
         await desk.until(lambda: sum(len(work.put_backs) for work in works.by_offset.values()) >= 3)
         put_back = [offset for offset, work in works.by_offset.items() if work.put_backs]
@@ -137,10 +137,9 @@ async def test_work_that_cannot_be_put_back_stays_when_the_hand_is_full(monkeypa
         def can_be_put_back(self) -> bool:
             return False
 
-    monkeypatch.setattr(module, "IN_HAND", 4)
     works = Works(1, 2, 3, 4)
     works.by_offset = {offset: Stays() for offset in works.by_offset}
-    desk = Desk(FakeConsumer(records(1, 2, 3, 4)), works, limit=lambda _lane, _others: 1)
+    desk = Desk(FakeConsumer(records(1, 2, 3, 4)), works, limit=lambda _lane, _others: 1, most_in_hand=4)
     async with running(desk):
         await desk.until(works.begun)
         await desk.turns()
@@ -244,9 +243,10 @@ class TestRevoked:
             assert desk.slots.in_hand == 0
 
     async def test_what_was_to_be_put_back_is_forgotten_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(module, "IN_HAND", 4)
         works = Works(1, 2, 3, 4)
-        desk = Desk(FakeConsumer(records(1, 2, 3, 4)), works, limit=lambda lane, _: 1 if lane == "source" else 0)
+        desk = Desk(
+            FakeConsumer(records(1, 2, 3, 4)), works, limit=lambda lane, _: 1 if lane == "source" else 0, most_in_hand=4
+        )
         async with running(desk):
             await desk.until(lambda: "putting back" in desk.slots.lanes)
             works[1].end.set()

@@ -12,7 +12,7 @@ from app.archiver.records import Records
 from app.broker.messages import Publisher, create_artifact_command
 from app.domain.artifacts import ArchiveTask
 from app.domain.identity import reference_key, trace_id_of
-from app.domain.jobs import Reference, TaskId, TaskState
+from app.domain.jobs import JobKind, Reference, TaskId, TaskState
 from app.domain.tasks import OwedTask, PutBack, TaskKey, TaskRow
 from app.messaging import create_artifact as module
 from app.messaging.create_artifact import STALE, ArchiveWork, CreateArtifactHandler
@@ -37,6 +37,7 @@ def row(position: int = 0, **changes: Any) -> TaskRow:
         "num_of_retry": None,
         "job_started": NOW,
         "paused": False,
+        "kind": JobKind.BACKFILL,
     }
     return TaskRow(**{**values, **changes})
 

@@ -152,3 +152,11 @@ async def test_an_outage_behind_a_refusal_is_named_too_and_both_end() -> None:
     await send_dead_letter(cast("Broker", FakeBroker(answers)), readiness, RECORD, "not a command", COUNTED.append)
     assert answers == []
     assert readiness.problems == {}
+
+
+async def test_a_dead_letter_topic_that_is_named_takes_those_of_all_topics() -> None:
+    counted: list[str] = []
+    broker = FakeBroker()
+    await send_dead_letter(cast("Broker", broker), Readiness(()), RECORD, "not a command", counted.append, "dead")
+    assert [message.topic for message in broker.sent] == counted == ["dead"]
+    assert dict(broker.sent[0].headers)["dlq-topic"] == b"commands"

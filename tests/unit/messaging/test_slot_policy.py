@@ -4,7 +4,7 @@ from typing import cast
 
 import pytest
 
-from app.messaging.slot_policy import DEAD_LETTERS, METADATA, NO_SOURCE, PUTTING_BACK, slot_limit
+from app.messaging.slot_policy import DEAD_LETTERS, METADATA, NO_SOURCE, PAYLOADS, PUTTING_BACK, slot_limit
 from app.sources.pacing import SourcePacers
 
 
@@ -24,6 +24,9 @@ class Paced:
         (METADATA, False, 2, 1),
         (DEAD_LETTERS, False, 64, 16),
         (DEAD_LETTERS, True, 2, 1),
+        (PAYLOADS, True, 64, 32),
+        (PAYLOADS, False, 64, 64),
+        (PAYLOADS, True, 1, 1),
         (PUTTING_BACK, True, 64, 64),
         (NO_SOURCE, True, 64, 64),
         ("slow", False, 64, 1),

@@ -23,8 +23,8 @@ async def nothing_is_left() -> AsyncIterator[None]:
 class Waits(Work):
     """Work of a desk: waits until it is told to end."""
 
-    def __init__(self, desk: "Desk", lane: str, turn: str, name: str, void: bool) -> None:
-        self.desk, self.lane, self.turn, self.name, self.void = desk, lane, turn, name, void
+    def __init__(self, desk: "Desk", lane: str, turn: str, name: str, *, void: bool, urgent: bool) -> None:
+        self.desk, self.lane, self.turn, self.name, self.void, self.urgent = desk, lane, turn, name, void, urgent
 
     @override
     async def run(self, free: Free) -> None:
@@ -42,6 +42,11 @@ class Waits(Work):
     def is_void(self) -> bool:
         return self.void
 
+    @override
+    @property
+    def is_urgent(self) -> bool:
+        return self.urgent
+
 
 class Desk:
     """Work that runs until it is told to end; `running` are the names in the order in which they began."""
@@ -53,8 +58,8 @@ class Desk:
         self.frees: dict[str, Free] = {}
         self.ends: dict[str, asyncio.Event] = {}
 
-    def add(self, lane: str, turn: str, name: str, *, void: bool = False) -> None:
-        self.slots.add(Waits(self, lane, turn, name, void))
+    def add(self, lane: str, turn: str, name: str, *, void: bool = False, urgent: bool = False) -> None:
+        self.slots.add(Waits(self, lane, turn, name, void=void, urgent=urgent))
 
     async def fill(self) -> list[str]:
         self.slots.fill()
@@ -239,3 +244,27 @@ async def test_what_overflows_may_be_all_that_a_job_has_in_hand() -> None:
         await desk.end(f"first {number}")
     assert desk.slots.in_hand == 0
     assert desk.slots.lanes == set()
+
+
+async def test_urgent_work_of_a_source_starts_before_its_other_work_and_takes_turns_of_its_own() -> None:
+    desk = Desk(3, lambda lane, _others: 2 if lane == "source" else 1)
+    for number in range(3):
+        desk.add("source", "job", f"job {number}")
+    for name in ("live a0", "live a1", "live b0"):
+        desk.add("source", name[:6], name, urgent=True)
+    desk.add("other", "job", "other 0")
+    assert await desk.fill() == ["live a0", "other 0", "live b0"]
+    await desk.end("live a0")
+    await desk.end("live b0")
+    assert desk.running == ["live a0", "other 0", "live b0", "live a1", "job 0"]
+
+
+async def test_urgent_work_is_put_back_last_and_forgotten_like_all_other() -> None:
+    desk = Desk(0, lambda _lane, _others: 1)
+    for name, urgent in (("live", True), ("first", False), ("second", False), ("third", False)):
+        desk.add("source", "job", name, urgent=urgent)
+    given_back = [work.name for work in desk.slots.overflow() if isinstance(work, Waits)]
+    assert given_back == ["third", "second"]
+    assert desk.slots.in_hand == 2
+    await desk.slots.drain(lambda work: isinstance(work, Waits), 1)
+    assert desk.slots.in_hand == 0

@@ -10,7 +10,6 @@ from app.broker import Record
 from app.broker.framing import Schemas
 from app.domain.errors import InvalidMessage, Unavailable
 from app.domain.readiness import SCHEMA_REGISTRY, Readiness
-from app.messaging import consumer
 from app.messaging.dispatch import Acknowledged, Answer, DeadLetter, Undecoded
 from app.messaging.undecoded import find_schema
 from tests.unit.messaging.fakes import FIRST, SECOND, Desk, FakeConsumer, records, running
@@ -106,9 +105,13 @@ async def test_a_stop_ends_look_ups_and_commits_nothing_that_waits() -> None:
 
 
 async def test_waiting_records_count_as_in_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumer, "IN_HAND", 2)
     registry = Registry()
-    desk = Desk(FakeConsumer(records(1, 2), records(3)), registry.answer({1: 7, 2: 7}), find_schema=registry.find)
+    desk = Desk(
+        FakeConsumer(records(1, 2), records(3)),
+        registry.answer({1: 7, 2: 7}),
+        find_schema=registry.find,
+        most_in_hand=2,
+    )
     async with running(desk):
         await desk.until(lambda: desk.consumer.paused == {FIRST, SECOND} and registry.asked)
         await desk.turns()

@@ -9,8 +9,8 @@ from app import service_commands as command_line
 from app.__main__ import main
 from app.catalog.archive_types import CatalogError
 from app.catalog.registry import load_registry
-from app.process.check_config import check, load_catalog_with
-from app.settings.load import load_settings
+from app.process.check_config import check, is_archiving, load_catalog_with
+from app.settings.load import SettingsError, load_settings
 from app.telemetry.environment import PassedOver
 from tests.unit.settings.test_settings import COMPLETE
 
@@ -153,3 +153,35 @@ def test_a_changed_file_is_compared_with_the_registry_that_the_service_has() -> 
     Path("config/archive-types.yml").write_text(LIVE.replace("schemaVersion: 1", "schemaVersion: 2"))
     with pytest.raises(CatalogError, match="there is version 1"):
         load_catalog_with(settings, registry)
+
+
+WITH_SOURCE = """
+archiveTypes:
+  - {messageType: A, topic: t, uri: 'http://localhost/{id}', reference: {id: references.a.id}}
+"""
+
+
+def test_live_archive_types_need_what_archiving_needs_without_backfill_too(tmp_path: Path) -> None:
+    Path("application.yml").write_text("jeap.processarchive.backfill: {enabled: false, topic: commands}")
+    found = check(Path("application.yml"), {})
+    assert found.mistakes == []
+    assert not is_archiving(load_settings(Path("application.yml"), {}))
+    Path("config/archive-types.yml").write_text(WITH_SOURCE)
+    found = check(Path("application.yml"), {})
+    named = {line.split(":")[0] for line in found.mistakes}
+    assert {"jeap.datasource.url", "jeap.messaging.kafka.bootstrap-servers"} <= named
+    assert sum("config/archive-types.yml has live archive types" in line for line in found.mistakes) > 5
+    with pytest.raises(SettingsError, match=r"jeap\.datasource\.url: missing"):
+        is_archiving(load_settings(Path("application.yml"), {}))
+    Path("application.yml").write_text("jeap.processarchive: {backfill.enabled: false, live.enabled: false}")
+    assert check(Path("application.yml"), {}).mistakes == []
+    assert not is_archiving(load_settings(Path("application.yml"), {}))
+
+
+def test_live_archive_types_alone_are_archived_without_backfill() -> None:
+    Path("config/archive-types.yml").write_text(WITH_SOURCE)
+    Path("application.yml").write_text(COMPLETE.replace("enabled: true", "enabled: false", 1))
+    settings = load_settings(Path("application.yml"), {})
+    assert not settings.backfill.enabled
+    assert is_archiving(settings)
+    assert check(Path("application.yml"), {}).mistakes == []

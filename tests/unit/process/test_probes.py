@@ -97,3 +97,19 @@ async def test_the_object_store_is_looked_at_without_the_database(store_is_away:
     with pytest.raises(Unavailable) as caught:
         await look_at_buckets(Away(store_is_away))()
     assert caught.value.component == told
+
+
+async def test_missing_live_topics_are_named_and_hold_up_nothing_also_at_the_start() -> None:
+    nothing: Any = SimpleNamespace()
+    broker: Any = Topics("docs")
+    readiness = Readiness((BROKER,))
+    live = {"docs", "others"}
+    probes = Probes(
+        ["commands"], [], nothing, broker, nothing, nothing, nothing, readiness, nothing, live_topics=lambda: live
+    )
+    await probes.look_at_topics()
+    assert readiness.problems["topic docs"] == "it is missing; live archiving waits for it"
+    assert "topic others" not in readiness.problems
+    broker.missing = ()
+    await probes.look_at_topics()
+    assert "topic docs" not in readiness.problems

@@ -91,6 +91,7 @@ class World:
             cast("Any", self.failures),
             [cast("Any", self.rows)],
             cast("Any", Part([], "waiting jobs")),
+            None,
             shutdown_timeout,
             relays_forget=True,
         )

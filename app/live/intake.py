@@ -1,0 +1,190 @@
+"""Takes messages in: decides what each is for its configurations, and inserts the tasks in one transaction."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from app.catalog.archive_types import Catalog
+from app.catalog.live import LiveCatalog
+from app.catalog.registry import Registry
+from app.db import live_tasks
+from app.db.database import Database
+from app.domain.archive_types import ArchiveTypeConfiguration
+from app.domain.errors import InvalidMessage
+from app.domain.identity import live_subject, live_task_key
+from app.domain.live import Wanted
+from app.domain.live_tasks import NewLiveTask, Origin, PayloadDescription
+from app.domain.readiness import DATABASE, Readiness
+from app.live.decide import decide
+from app.outages import through_outages
+from app.telemetry import metrics, traces
+
+log = logging.getLogger(__name__)
+
+
+class LiveMessage(NamedTuple):
+    """A decoded message of a topic, and the `traceparent` header of its record."""
+
+    topic: str
+    message: Mapping[str, Any]
+    traceparent: str | None
+
+
+class Kind(StrEnum):
+    """What became of a message."""
+
+    TAKEN = "taken"
+    KNOWN = "known"
+    """It came before."""
+    CONDITION = "condition"
+    """A condition does not hold."""
+    OTHER_TYPE = "other_type"
+    NO_TYPE = "no_type"
+    REFUSED = "dead_letter"
+
+
+class Verdict(NamedTuple):
+    """What became of a message; `reason`: why it can never be archived."""
+
+    kind: Kind
+    reason: str | None = None
+
+
+@dataclass(slots=True)
+class _Decided:
+    """The tasks of one message; and why one of its configurations refuses it."""
+
+    passed: Kind = Kind.CONDITION
+    tasks: list[NewLiveTask] = field(default_factory=list)
+    refused: str | None = None
+
+
+class Intake:
+    """`on_new` is called when tasks were inserted: their commands are due."""
+
+    def __init__(
+        self,
+        database: Database,
+        readiness: Readiness,
+        catalog: LiveCatalog,
+        registry: Registry,
+        on_new: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._readiness = readiness
+        self._catalog = catalog
+        self._registry = registry
+        self._on_new = on_new
+
+    async def take(self, messages: Sequence[LiveMessage]) -> list[Verdict]:
+        """One verdict for each message; it returns once all tasks are in the database. May be repeated.
+
+        A message that several configurations want may be refused by one of them; the tasks of the others stay. Waits
+        through outages of the database; cancel it to give up.
+        """
+        catalog = self._catalog.now
+        # Python of the configuration may run for long, and large payloads are written: not in the event loop.
+        decided = await asyncio.to_thread(lambda: [self._decided(catalog, each) for each in messages])
+        new = [task for each in decided for task in each.tasks]
+        inserted = set()
+        if new:
+            now = datetime.now(UTC)
+            inserted = await through_outages(
+                self._readiness, DATABASE, lambda: self._database.run(lambda c: live_tasks.insert(c, new, now))
+            )
+        if inserted:
+            metrics.LIVE_TASKS.inc(len(inserted))
+            self._on_new()
+        return [self._verdict(each, inserted) for each in decided]
+
+    @staticmethod
+    def _verdict(decided: _Decided, inserted: set[Any]) -> Verdict:
+        if decided.refused is not None:
+            return Verdict(Kind.REFUSED, decided.refused)
+        if not decided.tasks:
+            return Verdict(decided.passed)
+        return Verdict(Kind.TAKEN if any(task.origin.key in inserted for task in decided.tasks) else Kind.KNOWN)
+
+    def _decided(self, catalog: Catalog, live: LiveMessage) -> _Decided:
+        name = _type_of(live.message)
+        if name is None:
+            return _Decided(Kind.NO_TYPE)
+        configurations = [
+            each for each in catalog.for_message(name) if each.live is not None and each.topic == live.topic
+        ]
+        if not configurations:
+            return _Decided(Kind.OTHER_TYPE)
+        found = _Decided()
+        for configuration in configurations:
+            try:
+                wanted = decide(configuration, live.message, self._registry.encode_avro)
+                if wanted is not None:
+                    found.tasks.append(_task(configuration, live, wanted))
+            except InvalidMessage as invalid:
+                found.refused = found.refused or str(invalid)
+        return found
+
+
+def live_topics(catalog: Catalog) -> frozenset[str]:
+    """The topics of the live archive types."""
+    return frozenset(each.topic for each in catalog.configurations if each.live is not None)
+
+
+def _type_of(message: Mapping[str, Any]) -> str | None:
+    of = message.get("type")
+    name = of.get("name") if isinstance(of, dict) else None
+    return name if isinstance(name, str) and name else None
+
+
+def _task(configuration: ArchiveTypeConfiguration, live: LiveMessage, wanted: Wanted) -> NewLiveTask:
+    try:
+        message_id = _message_id(live.message)
+    except InvalidMessage as invalid:
+        raise InvalidMessage(f"{configuration.name}: {invalid}") from None
+    payload = wanted.payload
+    return NewLiveTask(
+        archive_type=configuration.name,
+        message_type=configuration.message_type,
+        topic=configuration.topic,
+        config_id=configuration.id,
+        subject=live_subject(configuration.name, wanted.reference),
+        origin=Origin(
+            key=live_task_key(configuration.name, message_id, wanted.reference),
+            reference=wanted.reference,
+            message_id=message_id,
+            process_id=wanted.process_id,
+            traceparent=_traceparent(live.traceparent),
+            announced=wanted.announce,
+            payload=None
+            if payload is None
+            else PayloadDescription(payload.content_type, payload.schema, len(payload.content)),
+        ),
+        content=None if payload is None else payload.content,
+    )
+
+
+def _message_id(message: Mapping[str, Any]) -> str:
+    """The idempotence id of the message. Raises InvalidMessage."""
+    identity = message.get("identity")
+    found = identity.get("idempotenceId") if isinstance(identity, dict) else None
+    if not isinstance(found, str) or not found:
+        raise InvalidMessage("identity.idempotenceId is missing")
+    if any(_unusable(found)):
+        raise InvalidMessage("identity.idempotenceId has NUL or half a surrogate pair")
+    return found
+
+
+def _unusable(text: str) -> Iterator[bool]:
+    return (letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def _traceparent(header: str | None) -> str | None:
+    """In the form that is sent on; None for what is no valid trace context."""
+    context = traces.parse(header)
+    if context is None:
+        return None
+    return f"00-{context.trace_id}-{context.span_id}-{'01' if context.sampled else '00'}"
