@@ -1,6 +1,7 @@
 """Real servers for all tests: each is started when first asked for and serves the whole session."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -9,6 +10,11 @@ import pytest
 
 from tests.servers import Kafka, Oidc, Postgres, Registry, SeaweedFS, ServerUnavailable
 from tests.servers.process import ServerProcess
+
+# Python keeps what it compiled, also where the environment says otherwise, as in many containers: each of hundreds of
+# processes would compile all of the service, and pytest all tests, anew.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 S = TypeVar("S", bound=ServerProcess)
 

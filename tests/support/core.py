@@ -43,6 +43,7 @@ from app.metadata.extract import Extractor
 from app.objectstore import ObjectVersion
 from app.objectstore.filesystem import FilesystemObjectStore
 from app.sources.memory import ByteBudget
+from tests.support.compiled import share_compiled
 from tests.support.migrated import migrated
 from tests.support.scripted_source import SCHEMA, ScriptedSource
 from tests.support.tampered import Life, Tampered
@@ -76,19 +77,6 @@ def registry() -> Registry:
     """One type, of which a document needs a title."""
     compiled = _compiled()
     return Registry({SCHEMA: (ArchiveDataType(SCHEMA, "org.example.Doc", 90, compiled.file), compiled)})
-
-
-_compiled_statements: dict[str, Any] = {}
-
-
-def _share_compiled(database: Database) -> None:
-    """Lets all databases of the tests use what the first one compiled: it takes 30 ms of 70 else.
-
-    SQLAlchemy keeps compiled statements by engine and dialect, both its private parts.
-    """
-    engine: Any = database.engine.sync_engine
-    shared = _compiled_statements or _compiled_statements.update(dialect=engine.dialect, cache=engine._compiled_cache)
-    engine.dialect, engine._compiled_cache = (shared or _compiled_statements).values()
 
 
 class References(tuple[Reference, ...]):
@@ -282,7 +270,7 @@ async def opened_core(directory: Path) -> AsyncIterator[Core]:
     file = directory / "pas.sqlite"
     file.write_bytes(migrated())
     database = Database(f"sqlite:///{file}")
-    _share_compiled(database)
+    share_compiled(database.engine)
     objects = FilesystemObjectStore(directory / "objects")
     broker = EmbeddedBroker(directory, {COMMANDS})
     await broker.start()

@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.support.compiled import compiled_once
 from tests.support.metadata import sqlite_url
 from tests.support.migrated import migrated
 
@@ -66,6 +67,12 @@ def descriptions_of_aws_are_read_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         load = cache(partial(JSONFileLoader.load_file, JSONFileLoader()))
         patch.setattr(JSONFileLoader, "load_file", lambda _, path: load(path))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def statements_are_compiled_once() -> Iterator[None]:
+    with compiled_once():
         yield
 
 

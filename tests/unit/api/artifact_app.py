@@ -12,10 +12,9 @@ from fastapi import FastAPI
 
 from app.api.artifacts import endpoints as artifacts
 from app.api.auth.callers import Authenticator, IssuerOptions, KeySets, ResourceServerOptions
-from app.api.http import problems
 from app.metadata.content import Contents
 from app.objectstore.filesystem import FilesystemObjectStore
-from tests.support.edge import edge_with
+from tests.support.edge import app_of, edge_with
 from tests.unit.api.issuer import AUDIENCE, ISSUER, NOW, Clock, FakeJwks, token
 from tests.unit.metadata.archived import Archived, open_archived
 from tests.unit.objectstore.uploads import upload_to
@@ -62,9 +61,7 @@ class ArtifactApp:
 
 @asynccontextmanager
 async def artifact_app(directory: Path, url: str) -> AsyncIterator[ArtifactApp]:
-    app = FastAPI()
-    problems.install(app)
-    app.include_router(artifacts.router)
+    app = app_of(artifacts)
     sets = KeySets.fetched([IssuerOptions(ISSUER, "https://issuer.example/jwks")], FakeJwks().client, None, Clock())
     authenticator = Authenticator(ResourceServerOptions("psf", AUDIENCE), sets, lambda: NOW)
     archived = await open_archived(url)

@@ -10,12 +10,11 @@ import httpx
 from fastapi import FastAPI
 
 from app.api.auth.callers import Authenticator, IssuerOptions, KeySets, ResourceServerOptions
-from app.api.http import problems
 from app.api.http.concurrency import ConcurrencyLimit
 from app.api.jobs import control, failures, references, submit_and_report
 from app.catalog.archive_types import Catalog
 from app.catalog.live import LiveCatalog
-from app.db import migrations, tasks
+from app.db import tasks
 from app.db.database import Database
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.jobs import TaskId, TaskState
@@ -27,7 +26,7 @@ from app.jobs.references import JobReferences
 from app.jobs.report import Reports
 from app.jobs.retry import Retries
 from tests.support.core import HISTORY
-from tests.support.edge import edge_with
+from tests.support.edge import app_of, edge_with
 from tests.support.rows import NOW as THEN
 from tests.unit.api.issuer import AUDIENCE, ISSUER, NOW, Clock, FakeJwks, token
 
@@ -65,13 +64,10 @@ class JobApp:
 
 @asynccontextmanager
 async def job_app(url: str) -> AsyncIterator[JobApp]:
-    app = FastAPI()
-    problems.install(app)
-    for room in (control, failures, references, submit_and_report):
-        app.include_router(room.router)
+    """The database is migrated."""
+    app = app_of(control, failures, references, submit_and_report)
     sets = KeySets.fetched([IssuerOptions(ISSUER, "https://issuer.example/jwks")], FakeJwks().client, None, Clock())
     database = Database(url)
-    await migrations.migrate(database)
     edge_with(
         app,
         authenticator=Authenticator(ResourceServerOptions("psf", AUDIENCE), sets, lambda: NOW),

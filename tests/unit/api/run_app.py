@@ -9,13 +9,12 @@ import httpx
 from fastapi import FastAPI
 
 from app.api.auth.callers import Authenticator, IssuerOptions, KeySets, ResourceServerOptions
-from app.api.http import problems
 from app.api.runs import endpoints as metadata_backfills
 from app.db.database import Database
 from app.metadata.control import RunControl
 from app.metadata.definitions import RunOptions
 from app.metadata.extract import Extractor
-from tests.support.edge import edge_with
+from tests.support.edge import app_of, edge_with
 from tests.support.metadata import ENABLED, Documents, opened
 from tests.unit.api.issuer import AUDIENCE, ISSUER, NOW, Clock, FakeJwks, token
 
@@ -57,9 +56,7 @@ class RunApp:
 
 @asynccontextmanager
 async def run_app(url: str, options: RunOptions = ENABLED) -> AsyncIterator[RunApp]:
-    app = FastAPI()
-    problems.install(app)
-    app.include_router(metadata_backfills.router)
+    app = app_of(metadata_backfills)
     sets = KeySets.fetched([IssuerOptions(ISSUER, "https://issuer.example/jwks")], FakeJwks().client, None, Clock())
     authenticator = Authenticator(ResourceServerOptions("psf", AUDIENCE), sets, lambda: NOW)
     async with (

@@ -3,21 +3,18 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
 from app.api.archive_types import endpoints as archive_types
 from app.api.auth.callers import Authenticator, IssuerOptions, KeySets, ResourceServerOptions
-from app.api.http import problems
 from app.catalog.archive_types import Catalog
 from app.catalog.live import LiveCatalog
 from app.catalog.registry import load_registry
-from app.db import artifacts, migrations
+from app.db import artifacts
 from app.db.database import Database
 from app.domain.archive_types import ArchiveTypeConfiguration, ExtractionPath
 from app.domain.artifacts import ArchivedArtifact
@@ -26,7 +23,7 @@ from app.domain.live_rules import LiveRule, ReferencePaths
 from app.domain.paths import parse_path
 from app.jobs.archive_types import ArchiveTypes
 from tests.servers.fetch import REPOSITORY
-from tests.support.edge import edge_with
+from tests.support.edge import app_of, edge_with
 from tests.support.rows import NOW as THEN
 from tests.support.rows import stored_artifact
 from tests.unit.api.issuer import AUDIENCE, ISSUER, NOW, Clock, FakeJwks, token
@@ -40,9 +37,8 @@ READER = {"Authorization": f"Bearer {token(scope='backfilljob:read')}"}
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    opened = Database(f"sqlite:///{tmp_path / 'pas.sqlite'}")
-    await migrations.migrate(opened)
+async def database(url: str) -> AsyncIterator[Database]:
+    opened = Database(url)
     yield opened
     await opened.close()
 
@@ -54,9 +50,7 @@ async def live() -> LiveCatalog:
 
 @pytest.fixture
 async def client(database: Database, live: LiveCatalog) -> AsyncIterator[httpx.AsyncClient]:
-    app = FastAPI()
-    problems.install(app)
-    app.include_router(archive_types.router)
+    app = app_of(archive_types)
     sets = KeySets.fetched([IssuerOptions(ISSUER, "https://issuer.example/jwks")], FakeJwks().client, None, Clock())
     authenticator = Authenticator(ResourceServerOptions("psf", AUDIENCE), sets, lambda: NOW)
     registry = load_registry(REPOSITORY / "contracts/archive-types")

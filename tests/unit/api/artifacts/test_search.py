@@ -5,12 +5,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
 
 from app.api.artifacts import endpoints as artifacts
-from app.api.http import problems
 from app.domain.errors import Unavailable
 from app.domain.jobs import Reference
+from tests.support.edge import app_of
 from tests.unit.api.artifact_app import ArtifactApp, artifact_app
 from tests.unit.api.issuer import token
 
@@ -155,9 +154,7 @@ async def test_a_database_that_is_away_is_503(api: ArtifactApp, monkeypatch: pyt
 
 
 def test_everything_is_documented() -> None:
-    app = FastAPI()
-    problems.install(app)
-    app.include_router(artifacts.router)
+    app = app_of(artifacts)
     paths = app.openapi()["paths"]
     search = paths["/api/artifacts"]["get"]
     assert {"messageType", "cursor", "metadata", "allVersions"} <= {each["name"] for each in search["parameters"]}

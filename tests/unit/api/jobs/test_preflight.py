@@ -8,10 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
 from app.api.auth.callers import Authenticator, IssuerOptions, KeySets, ResourceServerOptions
-from app.api.http import problems
 from app.api.http.bodies import Uploads
 from app.api.http.concurrency import ConcurrencyLimit
 from app.api.jobs import control, preflight, submit_and_report
@@ -22,7 +20,7 @@ from app.domain.plans import Terms
 from app.jobs.control import JobControl
 from app.jobs.plans import Plans
 from tests.support.core import BUCKET, HISTORY, MESSAGE, TOPIC, Core, opened_core
-from tests.support.edge import edge_with
+from tests.support.edge import app_of, edge_with
 from tests.support.scripted_source import document
 from tests.unit.api.issuer import AUDIENCE, ISSUER, NOW, Clock, FakeJwks, token
 
@@ -68,10 +66,7 @@ def body(*ids: str, comment: str = "") -> str:
 
 @pytest.fixture
 async def api(tmp_path: Path) -> AsyncIterator[Api]:
-    app = FastAPI()
-    problems.install(app)
-    for room in (submit_and_report, control, preflight):
-        app.include_router(room.router)
+    app = app_of(submit_and_report, control, preflight)
     sets = KeySets.fetched([IssuerOptions(ISSUER, "https://issuer.example/jwks")], FakeJwks().client, None, Clock())
     reader, plans = YamlReader(), ChangingPlans()
     async with opened_core(tmp_path) as core:

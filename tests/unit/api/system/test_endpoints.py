@@ -7,16 +7,14 @@ from uuid import UUID
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
 from app.api.auth.callers import Authenticator, IssuerOptions, KeySets, ResourceServerOptions
-from app.api.http import problems
 from app.api.system import endpoints as system
 from app.api.system.models import SystemView
 from app.domain.readiness import ComponentState
 from app.domain.system import CommandCounts, DatabaseState, DeadLetters, KnownProcess, SourceState, SystemState
 from app.system.overview import Overview
-from tests.support.edge import edge_with
+from tests.support.edge import app_of, edge_with
 from tests.unit.api.issuer import AUDIENCE, ISSUER, NOW, Clock, FakeJwks, token
 
 READER = {"Authorization": f"Bearer {token(scope='backfilljob:read')}"}
@@ -53,9 +51,7 @@ def told() -> Told:
 
 @pytest.fixture
 async def client(told: Told) -> AsyncIterator[httpx.AsyncClient]:
-    app = FastAPI()
-    problems.install(app)
-    app.include_router(system.router)
+    app = app_of(system)
     sets = KeySets.fetched([IssuerOptions(ISSUER, "https://issuer.example/jwks")], FakeJwks().client, None, Clock())
     authenticator = Authenticator(ResourceServerOptions("psf", AUDIENCE), sets, lambda: NOW)
     edge_with(app, authenticator=authenticator, overview=cast("Overview", told))
