@@ -11,7 +11,7 @@ import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from tests.servers.host import alive, bound_to_us, children, new_data_dir, run_dir
 
@@ -20,6 +20,18 @@ T = TypeVar("T")
 # The kernel sends the parent death signal when the *thread* that started the child ends, so one thread starts them all.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="server-starter")
 _numbers = itertools.count(1)
+
+
+class Running(Protocol):
+    """What is used of `subprocess.Popen`."""
+
+    returncode: int | None
+
+    @property
+    def pid(self) -> int: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, sig: int) -> None: ...
 
 
 class ServerFailed(RuntimeError):
@@ -41,7 +53,7 @@ class ServerProcess:
     """Account to run as, when not ours."""
 
     def __init__(self) -> None:
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Running | None = None
         self.data: Path | None = None
         self.log = run_dir() / f"{self.name}-{next(_numbers)}.log"
 
@@ -134,7 +146,8 @@ class ServerProcess:
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return f"--- end of {self.log}:\n" + "\n".join(text.splitlines()[-lines:])
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
+    def _spawn(self) -> Running:
+        """Runs in the one thread that starts all."""
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 [*bound_to_us(self.parent_death_signal, self.user), *self.command()],

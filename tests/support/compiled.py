@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.db import database
+from app.db import database, dialect
 
 _statements: dict[str, Any] = {}
 
@@ -23,10 +23,9 @@ def share_compiled(engine: AsyncEngine) -> None:
 @contextmanager
 def compiled_once() -> Iterator[None]:
     """Within it, every `Database` on SQLite shares them."""
-    open_engine = database.open_engine
 
     def opened(url: str, **options: Any) -> AsyncEngine:
-        engine = open_engine(url, **options)
+        engine = dialect.open_engine(url, **options)
         if engine.dialect.name == "sqlite":
             share_compiled(engine)
         return engine

@@ -8,9 +8,10 @@ from typing import Any
 
 import yaml
 
+from app.api.auth.dev_issuer import ALL_ROLES, mint
 from tests.servers.source import Source
 from tests.support.archive_types import write_archive_types
-from tests.support.service import Service, pas
+from tests.support.service import Service
 
 COMMANDS = "embedded-createartifact"
 EVENTS = "embedded-archived"
@@ -42,9 +43,8 @@ class Embedded:
 
     @cached_property
     def token(self) -> str:
-        done = pas("dev-token", "--data-dir", str(self.data_dir), "--name", "Dora Developer", "--ext-id", "0042")
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
+        """As `pas dev-token` prints it."""
+        return mint(self.data_dir, ALL_ROLES, "Dora Developer", "0042")
 
     def service(self) -> Service:
         """Not started; `with` starts it and waits until it is ready."""

@@ -94,7 +94,7 @@ class Installed(Service):
         def token() -> str:
             return environment.run_pas("dev-token", "--data-dir", data_dir, cwd=data_dir).strip()
 
-        super().__init__(["--embedded", "--data-dir", str(data_dir)], token, settings)
+        super().__init__(["--embedded", "--data-dir", str(data_dir)], token, settings, forked=False)
         self._pas = str(environment.pas)
 
     @override

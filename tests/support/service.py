@@ -17,8 +17,9 @@ import yaml
 from typing_extensions import override
 
 from tests.servers.fetch import REPOSITORY
-from tests.servers.process import NotReady, ServerProcess
+from tests.servers.process import NotReady, Running, ServerProcess
 from tests.support.archive_types import OSV, YAML_TYPE, Message, Reference, submission
+from tests.support.forked import fork
 
 LISTENING = re.compile(r"^listening on (http://\S+)$", re.MULTILINE)
 
@@ -30,14 +31,20 @@ class Service(ServerProcess):
     start_timeout = 60
 
     def __init__(
-        self, arguments: Iterable[str], token: Callable[[], str], environment: Mapping[str, str] | None = None
+        self,
+        arguments: Iterable[str],
+        token: Callable[[], str],
+        environment: Mapping[str, str] | None = None,
+        *,
+        forked: bool = True,
     ) -> None:
-        """`token` gives a bearer token that may read and write."""
+        """`token` gives a bearer token that may read and write; not `forked`: it is started as users start it."""
         super().__init__()
         self.url = ""
         self._arguments = list(arguments)
         self._environment = dict(environment or {})
         self._token = token
+        self._forked = forked
         self._log_from = 0
         self._until_ready = True
 
@@ -162,6 +169,16 @@ class Service(ServerProcess):
             status, body = self.ready()
             if status != 200:
                 raise NotReady(str(body))
+
+    @override
+    def _spawn(self) -> Running:
+        if self._forked and self.data is not None:
+            _, _, _, *arguments = self.command()
+            with self.log.open("ab") as log:
+                forked = fork(arguments, self.data, log, {**os.environ, **self.environment()})
+            if forked is not None:
+                return forked
+        return super()._spawn()
 
     def _output(self) -> str:
         with self.log.open("rb") as log:

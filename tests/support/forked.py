@@ -1,0 +1,110 @@
+"""Processes of the service that are forked by `fork_server`, for tests that start them often."""
+
+import atexit
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from tests.servers.fetch import REPOSITORY
+from tests.servers.host import bound_to_us, run_dir
+from tests.support.fork_server import Request
+
+SETTINGS = ("JEAP_", "PAS_", "SERVER_")
+"""Beginnings of the variables that the service reads when it serves."""
+
+
+class Forked:
+    """A forked process, as `subprocess.Popen` shows one."""
+
+    def __init__(self, arguments: Sequence[str], control: socket.socket) -> None:
+        self.args = arguments
+        self.returncode: int | None = None
+        self._control = control
+        self._lines = control.makefile("rb")
+        self.pid = int(self._lines.readline())
+
+    def poll(self) -> int | None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None:
+            ready, _, _ = select.select([self._control], [], [], timeout)
+            if not ready:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+            self.returncode = int(self._lines.readline())
+            self._lines.close()
+            self._control.close()
+        return self.returncode
+
+    def send_signal(self, sig: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, sig)
+
+
+class ForkServer:
+    """Started with the first process that is forked, and there until the tests have ended.
+
+    The thread that makes it has to live as long: the server dies with it.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.environment = environment
+        self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs, (run_dir() / "fork-server.log").open("ab") as log:
+            program = [sys.executable, "-m", "tests.support.fork_server", str(theirs.fileno())]
+            self._process = subprocess.Popen(
+                [*bound_to_us(signal.SIGKILL, None), *program],
+                cwd=REPOSITORY,
+                env=environment,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def fork(self, request: Request, log: IO[bytes]) -> Forked:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            socket.send_fds(self._requests, [json.dumps(request).encode()], [log.fileno(), theirs.fileno()])
+        return Forked(["pas", *request["arguments"]], ours)
+
+    def close(self) -> None:
+        self._requests.close()
+        self._process.wait(10)
+
+
+def fork(arguments: Sequence[str], directory: Path, log: IO[bytes], environment: Mapping[str, str]) -> Forked | None:
+    """`pas` with these arguments; None where it has to be started instead.
+
+    Libraries read some variables when they are imported: a process that has variables which the fork server has not is
+    started, unless they are settings of the service.
+    """
+    if not hasattr(os, "pidfd_open"):  # Linux has it
+        return None
+    own = {name: value for name, value in environment.items() if not name.startswith("PYTEST_")}
+    settings = {name: own.pop(name) for name in [*own] if name.startswith(SETTINGS)}
+    server = _servers[0] if _servers else _first(own)
+    if own != server.environment:
+        return None
+    return server.fork({"arguments": [*arguments], "directory": str(directory), "settings": settings}, log)
+
+
+_servers: list[ForkServer] = []
+
+
+def _first(environment: Mapping[str, str]) -> ForkServer:
+    server = ForkServer(environment)
+    _servers.append(server)
+    atexit.register(server.close)
+    return server
