@@ -26,7 +26,7 @@ def test_a_job_on_real_servers_has_one_effect_for_each_reference_after_kills_at_
     make_archive: MakeArchive, scale: Scale, dice: random.Random
 ) -> None:
     archive, job_id, names = make_archive(), uuid4(), references(scale.references)
-    with archive.service() as service:
+    with archive.service(forked=False) as service:
         service.submit(job_id, unversioned(*names))
         for count, delay in moments(dice, scale.kills, len(names)):
             service.wait_done(job_id, count, 120)

@@ -62,7 +62,7 @@ def test_a_stop_ends_in_time_whatever_is_away_and_the_next_process_goes_on(
     archive: Archive, servers: Servers, source: Source, away: str
 ) -> None:
     server, job_id = getattr(servers, away, None), uuid4()
-    with archive.service() as service:
+    with archive.service(forked=away != "nothing") as service:
         service.submit(job_id, unversioned(*NAMES))
         service.wait_done(job_id, 40)
         try:

@@ -14,6 +14,7 @@ from tests.servers import Kafka, Oidc, Postgres, SeaweedFS
 from tests.servers.process import run_sync
 from tests.servers.source import Source
 from tests.support.archive import SOURCE_AUDIENCE, Archive
+from tests.support.migrated import migrated as migrated_file
 
 
 class MakeArchive(Protocol):
@@ -74,8 +75,9 @@ def migrated(postgres: Postgres) -> str:
 async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
     """A database of the service, migrated and empty, on each of the two engines."""
     if request.param == "sqlite":
-        opened = Database(f"sqlite:///{tmp_path / 'pas.sqlite'}")
-        await migrations.migrate(opened)
+        file = tmp_path / "pas.sqlite"
+        file.write_bytes(migrated_file())
+        opened = Database(f"sqlite:///{file}")
     else:
         postgres: Postgres = request.getfixturevalue("postgres")
         template = request.getfixturevalue("migrated")

@@ -33,7 +33,7 @@ def test_a_job_is_completed_after_kills_with_one_object_each_and_events_at_least
 ) -> None:
     source.script(delay_ms=10)
     job_id = uuid4()
-    with embedded.service() as service:
+    with embedded.service(forked=False) as service:
         service.submit(job_id, unversioned(*REFERENCES))
         for done in (50, 150):
             service.wait_done(job_id, done)

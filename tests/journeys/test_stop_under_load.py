@@ -25,7 +25,7 @@ def test_work_that_ends_soon_is_finished_and_the_rest_is_done_by_the_next_proces
 ) -> None:
     embedded, job_id = Embedded(tmp_path, source), uuid4()
     source.script(delay_ms=400)
-    with embedded.service() as service:
+    with embedded.service(forked=False) as service:
         service.submit(job_id, unversioned(*REFERENCES))
         service.wait_done(job_id, 10)
         service.terminate()

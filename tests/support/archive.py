@@ -96,9 +96,10 @@ class Archive:
         """Of a caller who may read and write."""
         return self.oidc.token("pas-admin")
 
-    def service(self, *arguments: str) -> Service:
+    def service(self, *arguments: str, forked: bool = True) -> Service:
         """A process of the service, not started; `with` starts it and waits until it is ready."""
-        return Service(["--config", str(self.config), *(arguments or ("--migrate",))], lambda: self.token)
+        options = ["--config", str(self.config), *(arguments or ("--migrate",))]
+        return Service(options, lambda: self.token, forked=forked)
 
     @contextmanager
     def services(self, number: int) -> Iterator[list[Service]]:

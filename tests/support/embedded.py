@@ -46,9 +46,9 @@ class Embedded:
         """As `pas dev-token` prints it."""
         return mint(self.data_dir, ALL_ROLES, "Dora Developer", "0042")
 
-    def service(self) -> Service:
+    def service(self, *, forked: bool = True) -> Service:
         """Not started; `with` starts it and waits until it is ready."""
-        return Service(self.arguments, lambda: self.token)
+        return Service(self.arguments, lambda: self.token, forked=forked)
 
     def events(self) -> list[dict[str, Any]]:
         """The lines of the event topic."""
