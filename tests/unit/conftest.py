@@ -1,5 +1,6 @@
 """What unit tests have in common: a database of their own on SQLite, no servers, and nothing that only costs time."""
 
+import gc
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.support.compiled import compiled_once
 from tests.support.metadata import sqlite_url
 from tests.support.migrated import migrated
+
+
+def pytest_collection_finish() -> None:
+    """Spares the garbage collector what the tests have loaded: it would look at all of it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

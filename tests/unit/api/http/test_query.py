@@ -1,6 +1,7 @@
 """Query parameters that an address does not have, or that stand twice, are refused once the caller is known."""
 
 from collections.abc import AsyncIterator
+from functools import cache
 from typing import Any
 
 import httpx
@@ -17,13 +18,18 @@ from tests.unit.api.issuer import AUDIENCE, ISSUER, NOW, Clock, FakeJwks, token
 ID = "88dbb65f-9634-4685-bc86-17b72d715d3e"
 JOB = f"/api/jobs/{ID}"
 RUN = f"/api/metadata-backfills/{ID}"
-ALL = ["backfilljob:read", "backfilljob:write", "artifact:read"]
+ALL = ["backfilljob:read", "backfilljob:write", "artifact:read", "audit:read"]
 OPEN = {"/health/live", "/health/ready", "/metrics", "/.well-known/oauth-protected-resource"}
+
+
+@cache
+def endpoints() -> FastAPI:
+    return create_app("", Readiness(()), object())  # type: ignore[arg-type]
 
 
 def whole_app(uploads: Uploads | None = None) -> FastAPI:
     """All addresses of the service; behind them nothing is there but `uploads`."""
-    app = create_app("", Readiness(()), object())  # type: ignore[arg-type]
+    app = endpoints()
     sets = KeySets.fetched([IssuerOptions(ISSUER, "https://issuer.example/jwks")], FakeJwks().client, None, Clock())
     authenticator = Authenticator(ResourceServerOptions("psf", AUDIENCE), sets, lambda: NOW)
     edge_with(app, authenticator=authenticator, uploads=uploads)
