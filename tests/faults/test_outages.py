@@ -7,13 +7,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-import httpx
 import pytest
 
 from tests.conftest import running
 from tests.faults.conftest import Scale
 from tests.faults.making import MakeArchive, references
 from tests.servers import Client, Kafka, Oidc, Postgres, SeaweedFS
+from tests.servers.client import CLIENT
 from tests.servers.process import ServerProcess
 from tests.servers.source import Source
 from tests.support.archive import SOURCE_AUDIENCE, Archive
@@ -124,7 +124,7 @@ def test_without_the_database_work_waits_and_the_service_is_not_ready(
             refused = service.put(uuid4(), submission(OSV, unversioned("a")))
             assert refused.status_code == 503
             assert refused.headers["Content-Type"] == "application/problem+json"
-            assert httpx.get(f"{service.url}/health/live", timeout=5).status_code == 200
+            assert CLIENT.get(f"{service.url}/health/live", timeout=5).status_code == 200
 
         away(service, servers.postgres, scale.outage, meanwhile)
         service.wait("ready", lambda: service.ready()[0] == 200)

@@ -11,6 +11,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from tests.servers.client import CLIENT
 from tests.servers.source import Source
 from tests.support.archive_types import OSV, YAML_TYPE, submission, unversioned
 from tests.support.effects import assert_all_succeeded
@@ -71,9 +72,9 @@ def test_who_only_connects_takes_the_place_of_nobody(service: Service) -> None:
     silent: list[socket.socket] = []
     try:
         silent.extend(socket.create_connection((address.hostname, address.port), timeout=10) for _ in range(1_300))
-        assert httpx.get(f"{service.url}/health/live").status_code == 200
+        assert CLIENT.get(f"{service.url}/health/live").status_code == 200
         service.submit(uuid4(), unversioned("two"))
-        text = httpx.get(f"{service.url}/metrics").text
+        text = CLIENT.get(f"{service.url}/metrics").text
         assert 'pas_http_connections_closed_total{reason="too many"}' in text
         assert silent[0].recv(1) == b""  # the first ones were closed
     finally:

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
-import httpx
 import pytest
 
+from tests.servers.client import CLIENT
 from tests.servers.source import Source
 from tests.support.archive_types import unversioned
 from tests.support.effects import assert_all_succeeded
@@ -48,6 +48,6 @@ def test_references_fail_once_the_patience_with_their_source_is_over(tmp_path: P
 
 
 def put_back(service: Service) -> float:
-    found = re.search(r'^pas_tasks_total\{outcome="put_back"\} (.+)$', httpx.get(f"{service.url}/metrics").text, re.M)
+    found = re.search(r'^pas_tasks_total\{outcome="put_back"\} (.+)$', CLIENT.get(f"{service.url}/metrics").text, re.M)
     assert found is not None
     return float(found[1])

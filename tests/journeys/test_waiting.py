@@ -13,6 +13,7 @@ import httpx
 import pytest
 from typing_extensions import override
 
+from tests.servers.client import CLIENT
 from tests.servers.source import Source
 from tests.support.archive_types import OSV, unversioned
 from tests.support.effects import assert_all_succeeded
@@ -61,7 +62,7 @@ def wait_for(service: Service, job_id: UUID, what: str, seconds: float = FEW_SEC
 
 def metric(service: Service, line: str) -> str | None:
     """The value behind this name with its labels."""
-    page = httpx.get(f"{service.url}/metrics").text.splitlines()
+    page = CLIENT.get(f"{service.url}/metrics").text.splitlines()
     return next((each.removeprefix(line).strip() for each in page if each.startswith(f"{line} ")), None)
 
 

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 from typing_extensions import override
 
+from tests.servers.client import CLIENT
 from tests.servers.fetch import fetched, need, run
 from tests.servers.ports import free_ports, get
 from tests.servers.process import NotReady, ServerFailed, ServerProcess
@@ -106,7 +106,7 @@ class Oidc(ServerProcess):
             "extra": json.dumps({key: value for key, value in given.items() if value is not None}),
             **({"scope": client.scope} if client.scope else {}),
         }
-        answer = httpx.post(self.token_uri, data=form, auth=(client_id, client.client_secret), timeout=10)
+        answer = CLIENT.post(self.token_uri, data=form, auth=(client_id, client.client_secret), timeout=10)
         if answer.status_code != 200:
             raise ServerFailed(f"no token for {client_id}: {answer.status_code} {answer.text}")
         return str(answer.json()["access_token"])
@@ -114,11 +114,11 @@ class Oidc(ServerProcess):
     def confirm(self, user_code: str, *, refuse: bool = False) -> None:
         """What a person does in a browser with the code that a device shows."""
         asked = {"user_code": user_code, **({"refuse": "1"} if refuse else {})}
-        httpx.post(f"{self.issuer}/confirm", params=asked, timeout=10).raise_for_status()
+        CLIENT.post(f"{self.issuer}/confirm", params=asked, timeout=10).raise_for_status()
 
     def token_requests(self, client_id: str) -> int:
         """How many token requests of the client were answered since the start, refused ones included."""
-        return int(httpx.get(f"{self.issuer}/stats").json().get(client_id, 0))
+        return int(CLIENT.get(f"{self.issuer}/stats").json().get(client_id, 0))
 
     @override
     def prepare(self, data: Path) -> None:

@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import httpx
 from typing_extensions import override
 
+from tests.servers.client import CLIENT
 from tests.servers.fetch import PINS, ServerUnavailable, fetched, need, pip_install, run
 from tests.servers.ports import free_ports, get
 from tests.servers.process import NotReady, ServerProcess
@@ -37,7 +37,7 @@ class Registry(ServerProcess):
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
         """The content of an answer that must be well."""
-        answer = httpx.request(method, f"{self.url}{path}", json=body, timeout=20)
+        answer = CLIENT.request(method, f"{self.url}{path}", json=body, timeout=20)
         answer.raise_for_status()
         return answer.json()
 

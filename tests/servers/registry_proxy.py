@@ -5,6 +5,7 @@ import base64
 import httpx
 from typing_extensions import override
 
+from tests.servers.client import CLIENT
 from tests.servers.http import Answer, Request
 from tests.servers.in_thread import InThread
 
@@ -26,7 +27,7 @@ class RegistryProxy(InThread):
         self.passed += 1
         headers = {name: value for name, value in request.headers.items() if name == "content-type"}
         try:
-            answer = httpx.request(
+            answer = CLIENT.request(
                 request.method, self._target + request.target, content=request.body, headers=headers, timeout=10
             )
         except httpx.HTTPError:

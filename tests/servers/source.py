@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import httpx
 from typing_extensions import override
 
+from tests.servers.client import CLIENT
 from tests.servers.fetch import REPOSITORY
 from tests.servers.http import serve
 from tests.servers.ports import connectable, free_ports
@@ -57,26 +57,26 @@ class Source(ServerProcess):
 
     def script(self, **rule: Any) -> None:
         """Adds a rule; the fields of `Rule`, misspelt ones are refused."""
-        httpx.put(f"{self.url}/control", json=dataclasses.asdict(Rule(**rule))).raise_for_status()
+        CLIENT.put(f"{self.url}/control", json=dataclasses.asdict(Rule(**rule))).raise_for_status()
 
     def clear(self) -> None:
         """Forgets rules, requests and counts."""
-        httpx.delete(f"{self.url}/control").raise_for_status()
+        CLIENT.delete(f"{self.url}/control").raise_for_status()
 
     @property
     def requests(self) -> list[dict[str, Any]]:
         """The last requests for documents: target (raw), id, version, status, headers (names in lower case)."""
-        return list(httpx.get(f"{self.url}/control/requests").json())
+        return list(CLIENT.get(f"{self.url}/control/requests").json())
 
     @property
     def counts(self) -> dict[str, int]:
         """Requests by id."""
-        return dict(httpx.get(f"{self.url}/control/counts").json())
+        return dict(CLIENT.get(f"{self.url}/control/counts").json())
 
     @property
     def load(self) -> dict[str, int]:
         """`requests` in all, `in_flight` now and at the `peak`."""
-        return dict(httpx.get(f"{self.url}/control").json())
+        return dict(CLIENT.get(f"{self.url}/control").json())
 
     @override
     def prepare(self, data: Path) -> None:

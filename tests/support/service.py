@@ -16,6 +16,7 @@ import httpx
 import yaml
 from typing_extensions import override
 
+from tests.servers.client import CLIENT
 from tests.servers.fetch import REPOSITORY
 from tests.servers.process import NotReady, Running, ServerProcess
 from tests.support.archive_types import OSV, YAML_TYPE, Message, Reference, submission
@@ -58,7 +59,7 @@ class Service(ServerProcess):
     def api(self, method: str, path: str, *, token: str | None = None, **arguments: Any) -> httpx.Response:
         """One request with a token that may do everything, unless another is given."""
         headers = {"Authorization": f"Bearer {token or self._token()}", **arguments.pop("headers", {})}
-        return httpx.request(method, f"{self.url}{path}", headers=headers, timeout=60, **arguments)
+        return CLIENT.request(method, f"{self.url}{path}", headers=headers, timeout=60, **arguments)
 
     def token(self) -> str:
         """A bearer token that may do everything."""
@@ -95,7 +96,7 @@ class Service(ServerProcess):
 
     def ready(self) -> tuple[int, dict[str, Any]]:
         """Status and body of `/health/ready`."""
-        answer = httpx.get(f"{self.url}/health/ready", timeout=5)
+        answer = CLIENT.get(f"{self.url}/health/ready", timeout=5)
         return answer.status_code, answer.json()
 
     def wait(self, what: str, is_so: Callable[[], bool], seconds: float = 60) -> None:
