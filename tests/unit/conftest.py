@@ -18,7 +18,6 @@ from tests.support.compiled import compiled_once
 from tests.support.metadata import sqlite_url
 from tests.support.migrated import migrated
 
-
 gc.disable()
 
 
