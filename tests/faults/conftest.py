@@ -39,7 +39,7 @@ class Scale:
 def scale() -> Scale:
     if FULL:
         return Scale(references=5000, kills=20, outage=60, source_outage=30, soak=50_000, retry_after=60)
-    return Scale(references=300, kills=3, outage=10, source_outage=12, soak=3000, retry_after=20)
+    return Scale(references=300, kills=3, outage=6, source_outage=8, soak=3000, retry_after=12)
 
 
 @pytest.fixture
