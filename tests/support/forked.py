@@ -29,7 +29,10 @@ class Forked:
         self.returncode: int | None = None
         self._control = control
         self._lines = control.makefile("rb")
-        self.pid = int(self._lines.readline())
+        line = self._lines.readline()
+        if not line:
+            raise RuntimeError(f"the fork server has ended: {run_dir()}/fork-server.log")
+        self.pid = int(line)
 
     def poll(self) -> int | None:
         with contextlib.suppress(subprocess.TimeoutExpired):
