@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -17,6 +16,7 @@ FIELDS = frozenset({
 
 _WHOLE = ("position", "version", "size")
 _NEEDED = ("position", "id", "state")
+_WITHOUT_FRACTION, _WITH_FRACTION = len("2036-05-05T07:26:37+00:00"), len("2036-05-05T07:26:37.123456+00:00")
 _OF_OBJECT = ("bucket", "key", "versionId", "sha256", "size")
 
 
@@ -83,9 +83,13 @@ def leaf_line(
     return orjson.dumps(values)
 
 
-@lru_cache(1024)
 def in_utc(moment: str) -> str:
     """`2036-05-05T07:26:37.123Z`: a time in ISO format in UTC, cut to milliseconds. Later ones sort behind."""
+    if moment.endswith("+00:00"):  # as it is kept with a task: twenty times as fast
+        if len(moment) == _WITHOUT_FRACTION:
+            return f"{moment[:19]}.000Z"
+        if len(moment) == _WITH_FRACTION:
+            return f"{moment[:23]}Z"
     return datetime.fromisoformat(moment).astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 

@@ -47,6 +47,9 @@ def test_a_leaf_has_its_object() -> None:
 
 def test_ends_of_locks_are_in_utc_with_milliseconds() -> None:
     assert in_utc("2036-05-05T00:30:00+02:00") == "2036-05-04T22:30:00.000Z"
+    assert in_utc("2036-05-05T07:26:38+00:00") == "2036-05-05T07:26:38.000Z"
+    assert in_utc("2036-05-05T07:26:38.123999+00:00") == "2036-05-05T07:26:38.123Z"
+    assert in_utc("2036-05-05T07:26:38.123+00:00") == "2036-05-05T07:26:38.123Z"
     assert in_utc(in_utc("2036-05-05T00:30:00+02:00")) == "2036-05-04T22:30:00.000Z"
 
 
