@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import delete, update
 
-from app.db.tables import job_proof, task
+from app.db.tables import job, job_proof, task
 from app.domain.errors import PermanentFailure, Unavailable
 from app.domain.jobs import Reference
 from app.domain.notes import verified
@@ -222,6 +222,13 @@ async def test_a_checkpoint_of_a_former_key_stays(core: Core, signer: Signer) ->
     proof = await proof_of(core, job_id)
     assert verified(proof.checkpoint, [old.verifier])[1] == old.verifier
     assert len(await core.objects.versions(BUCKET, checkpoint_key(job_id))) == 1
+
+
+async def test_the_checkpoint_of_a_live_job_says_so(core: Core, signer: Signer) -> None:
+    job_id = await archived(core, "a")
+    await core.database.run(lambda c: c.execute(update(job).values(kind="live")))
+    await build_all(builder(core, signer))
+    assert (await proof_of(core, job_id)).checkpoint.partition("\n\n")[0].endswith("\nresult succeeded\nkind live")
 
 
 async def test_what_somebody_else_put_there_prevents_no_proof(core: Core, signer: Signer) -> None:
