@@ -57,6 +57,7 @@ def upgrade() -> None:
     ):
         where = sa.text(f"state = '{state}'")
         op.create_index(name, "live_task", columns, postgresql_where=where, sqlite_where=where)
+    op.create_index("ix_live_task_subject", "live_task", ["subject"])
     op.create_table(
         "live_start",
         sa.Column("topic", sa.String(249), nullable=False),

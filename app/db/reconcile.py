@@ -1,6 +1,6 @@
 """Look-ups of many references at once: their current artifacts, and their tasks in the jobs of a message."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -13,11 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.db import artifacts, dialect
 from app.db.metadata_tables import CURRENT, artifact
 from app.db.stored_objects import COLUMNS, stored_object
-from app.db.tables import job, task
+from app.db.tables import job, live_task, task
 from app.db.tasks import from_json
 from app.domain.artifacts import StoredArtifact, StoredObject
-from app.domain.identity import reference_key
-from app.domain.jobs import Reference, TaskState
+from app.domain.identity import live_subject, reference_key
+from app.domain.jobs import JobKind, Reference, TaskState
 
 JOBS_AT_ONCE = 100
 """Jobs that one query looks through: 100 for each of 1,000 references are some 0.3 s."""
@@ -146,6 +146,33 @@ async def tasks(
 ) -> dict[Key, list[FoundTask]]:
     """The tasks by key, in the order of `job_ids`."""
     return await _tasks(connection, job_ids, keys, _by_key) if keys else {}
+
+
+async def has_live_jobs(connection: AsyncConnection, message: str) -> bool:
+    """Whether any job of the message is live: `tasks` does not find their tasks, `live_tasks` does."""
+    statement = select(job.c.id).where(job.c.message == message, job.c.kind == JobKind.LIVE).limit(1)
+    return (await connection.execute(statement)).first() is not None
+
+
+async def live_tasks(
+    connection: AsyncConnection, types: Sequence[str], wanted: Mapping[Key, Reference]
+) -> dict[Key, list[FoundTask]]:
+    """The tasks that messages made for these references, by key, the newest first."""
+    keys = {live_subject(type_, reference): key for key, reference in wanted.items() for type_ in types}
+    if not keys:
+        return {}
+    statement = (
+        select(live_task.c.subject, task.c.job_id, *_FOUND)
+        .join(task, (task.c.job_id == live_task.c.job_id) & (task.c.position == live_task.c.position))
+        .where(_is_one_of(live_task.c.subject, "subjects", connection.dialect.name))
+        .order_by(live_task.c.day.desc(), live_task.c.position.desc())
+    )
+    found: dict[Key, list[FoundTask]] = {}
+    subjects = _bound(connection, (each.hex for each in keys))
+    for subject, job_id, state, without_data, stored in await connection.execute(statement, {"subjects": subjects}):
+        object_ = None if stored is None else from_json(stored)
+        found.setdefault(keys[subject], []).append(FoundTask(job_id, TaskState(state), bool(without_data), object_))
+    return found
 
 
 async def tasks_of_any_version(

@@ -328,6 +328,8 @@ Index(
     sqlite_where=text("state = 'failed'"),
 )
 
+Index("ix_live_task_subject", live_task.c.subject)
+
 live_start = Table(
     "live_start",
     metadata,

@@ -41,12 +41,13 @@ class NotReconcilable(Exception):
 class Scope:
     """Where references are looked for: names of archive types, and jobs, newest first.
 
-    `any_version`: a reference without version may mean any version of the id.
+    `any_version`: a reference without version may mean any version of the id. `is_live`: messages made tasks too.
     """
 
     types: Sequence[str]
     jobs: Sequence[UUID]
     any_version: bool
+    is_live: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +81,13 @@ class Reconciliation:
         async with self._database.reading() as connection:
             types = await reconcile.archive_types(connection, message, wanted)
             jobs = await reconcile.jobs_of(connection, message, wanted)
+            is_live = await reconcile.has_live_jobs(connection, message)
         if not (chosen or types or jobs):
             raise self._unknown(message, config_id)
         if chosen:
             types = list(dict.fromkeys([archive_type_name(message, chosen[0].id), *types]))
-        return Scope(types, jobs, not chosen or chosen[0].is_versioned or not chosen[0].is_remote_data)
+        any_version = not chosen or chosen[0].is_versioned or not chosen[0].is_remote_data
+        return Scope(types, jobs, any_version, is_live)
 
     def _unknown(self, message: str, config_id: str | None) -> NotReconcilable:
         configured = self._catalog.now.for_message(message)
@@ -136,6 +139,10 @@ async def _found(connection: AsyncConnection, scope: Scope, block: Sequence[Refe
     keys = reconcile.keys_of(connection, block)
     current = await reconcile.current(connection, scope.types, set(keys))
     tasks = await reconcile.tasks(connection, scope.jobs, set(keys) - set(current))
+    if scope.is_live:
+        missing = {key: reference for key, reference in zip(keys, block, strict=True) if key not in current}
+        for key, some in (await reconcile.live_tasks(connection, scope.types, missing)).items():
+            tasks[key] = [*tasks.get(key, ()), *some]
     adopted = await _adopted(connection, tasks.values())
     verdicts = [
         _verdict(reference, current.get(key), tasks.get(key, ()), adopted)

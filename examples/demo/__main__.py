@@ -3,7 +3,8 @@
 Starts both on free loopback ports with a data directory of their own. With the command line, each command shown, it
 looks at a job of all advisories and of two that the source does not have, sends and watches it, shows what failed and
 the report; the same for one of versioned decrees. Then it adds a metadata path to the configuration, waits until the
-values of what is archived are there, and searches by them. Stops both. Ends with 0 only where reports, stored objects,
+values of what is archived are there, and searches by them; and a live archive type, one message of which it writes to
+its topic. Stops both. Ends with 0 only where reports, stored objects,
 events and values are what they must be.
 """
 
@@ -20,6 +21,7 @@ import httpx
 
 from examples.demo.command_line import CommandLine, dev_token
 from examples.demo.jobs import archive, jobs, wait_until_ready, without
+from examples.demo.live import archive_message
 from examples.demo.metadata import KEY, backfill_metadata
 from examples.demo.processes import REPOSITORY, DemoFailed, running, tail
 
@@ -68,12 +70,13 @@ def _archive_all(service: str, directory: Path) -> None:
     for job in todo:
         archive(pas, job)
     backfill_metadata(pas, directory / ARCHIVE_TYPES.name, todo[0].succeeded, without(KEY))
-    succeeded = sum(job.succeeded for job in todo)
+    archive_message(pas, directory / ARCHIVE_TYPES.name, directory / "topics")
+    succeeded = sum(job.succeeded for job in todo) + 1
     artifacts, events = _artifacts(directory), _events(directory)
     print(
         f"\nartifacts: {_shown(directory / 'objects')}/ ({len(artifacts)} with metadata, lock and schema beside them)"
     )
-    print(f"events:    {_shown(directory / 'topics')}/*.jsonl ({len(events)})")
+    print(f"events:    {_shown(directory / 'topics')}/*created.jsonl ({len(events)})")
     if len(artifacts) != succeeded or len(set(events)) != succeeded:
         raise DemoFailed(f"{succeeded} artifacts and as many events were expected")
 
@@ -85,6 +88,7 @@ def _settings(directory: Path, source: str) -> dict[str, str]:
     return {
         "JEAP_PROCESSARCHIVE_CONFIGURATION_LOCATION": str(archive_types),
         "JEAP_SECURITY_OAUTH2_CLIENT_EXAMPLE_SOURCE_TOKEN_URI": f"{source}/oauth/token",
+        "JEAP_PROCESSARCHIVE_LIVE_START": "earliest",
     }
 
 
@@ -96,7 +100,7 @@ def _artifacts(directory: Path) -> list[Path]:
 
 def _events(directory: Path) -> list[str]:
     """The idempotence ids of the events."""
-    lines = [line for path in (directory / "topics").glob("*.jsonl") for line in path.read_text().splitlines()]
+    lines = [line for path in (directory / "topics").glob("*created.jsonl") for line in path.read_text().splitlines()]
     return [json.loads(line)["value"]["identity"]["idempotenceId"] for line in lines]
 
 

@@ -37,9 +37,10 @@ def test_demo_archives_everything_and_stops() -> None:
     assert "succeeded: 3 archived.\n" in done.stdout
     assert "job-result: partially-succeeded\n" in done.stdout
     assert "2  Failed reading artifact from source service: HTTP 404 " in done.stdout
-    assert len(done.stdout.splitlines()) < 130
-    [artifacts] = re.findall(r"^artifacts: (\S+)/objects/ \(135 ", done.stdout, re.MULTILINE)
-    assert re.search(r"^events: +\S+/topics/\*\.jsonl \(135\)$", done.stdout, re.MULTILINE)
+    assert len(done.stdout.splitlines()) < 145
+    [artifacts] = re.findall(r"^artifacts: (\S+)/objects/ \(136 ", done.stdout, re.MULTILINE)
+    assert re.search(r"^events: +\S+/topics/\*created\.jsonl \(136\)$", done.stdout, re.MULTILINE)
+    assert re.search(r"^ +\d+ +AdvisoryNotedEvent +PSF-2026-1 ", done.stdout, re.MULTILINE)
     assert (REPOSITORY / artifacts / "objects").is_dir()
     assert re.search(r"OsvRecordPublishedEvent +summary +automatic +completed +132/132 +0 ", done.stdout)
     assert len(re.findall(r"^ +\d+ +OsvRecordPublishedEvent +PSF-.*DoS", done.stdout, re.MULTILINE)) == 3

@@ -14,12 +14,14 @@ from app.db import jobs, tasks
 from app.db.database import Database
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.artifacts import ArchivedArtifact, StoredArtifact
+from app.domain.identity import live_job_id
 from app.domain.jobs import Reference, TaskId, TaskState
 from app.domain.reconciled import Reconciled, Verdict
 from app.domain.tasks import NoData, Outcome
 from app.evidence.objects import LockTerms
 from app.evidence.reconcile import NotReconcilable, Objects, Reconciliation
 from app.objectstore.filesystem import FilesystemObjectStore
+from tests.support.live import insert_live, new_task
 from tests.support.rows import NOW, new_job, stored_artifact
 
 M = ArchiveTypeConfiguration("M", "t", uri="https://source.example/{id}/{version}", id="c")
@@ -190,3 +192,19 @@ async def test_all_archive_types_of_a_message_are_found(database: Database) -> N
     assert sorted((await reconciliation(database).scope("M", None)).types) == ["M/a", "M/b", "M/c"]
     two = (M, replace(M, id="d"))
     assert (await reconciliation(database, *two).scope("M", "c")).types == ["M/c"]
+
+
+async def test_what_messages_named_has_its_verdicts_too(database: Database) -> None:
+    names = ("open", "failed", "without")
+    new = [new_task(f"m{place}", name, version=1, archive_type="M/c") for place, name in enumerate(names)]
+    newer = new_task("later", "failed", version=1, archive_type="M/c")
+    await insert_live(database, NOW, *(replace(each, message_type="M", config_id="c") for each in (*new, newer)))
+    job_id = live_job_id("M/c", NOW.date())
+    await fail(database, job_id, 1)
+    await have_no_data(database, job_id, 2)
+    wanted = [Reference(name, 1) for name in (*names, "never")]
+    found = await verdicts(database, wanted)
+    assert [each.verdict for each in found] == ["open", "open", "no-data", "unknown"], "a newer message is open"
+    assert [each.job_id for each in found] == [job_id] * 3 + [None]
+    await fail(database, job_id, 3)
+    assert [each.verdict for each in await verdicts(database, wanted)] == ["open", "failed", "no-data", "unknown"]
