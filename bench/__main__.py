@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.live import live
 from bench.machine import Foreign, until_quiet
 from bench.service import Client, Measured
 from bench.world import WARM_UP, World, world
@@ -61,6 +62,9 @@ async def measure(servers: World, plan: Plan, results: dict[str, Any]) -> None:
         results["growth"] = await growth(servers, plan)
     if "answers" in plan.parts:
         results["answers"] = await answers(servers, plan)
+    if "live" in plan.parts:
+        store, large = plan.stores[0], plan.submissions[-1]
+        results["live"] = await live(servers, store, plan.tasks, plan.repetitions, large)
 
 
 async def compare(servers: World, plan: Plan, store: str, concurrency: int) -> dict[str, Any]:
@@ -182,7 +186,7 @@ def _arguments(given: Sequence[str] | None = None) -> tuple[Plan, Path | None]:
     parser.add_argument("--concurrency", default="64,256", help="tasks in flight (default: %(default)s)")
     parser.add_argument("--tasks", type=int, help="tasks of one measured run (default: 4000)")
     parser.add_argument("--repetitions", type=int, help="runs of each kind (default: 3)")
-    parser.add_argument("--only", default="compare,growth,answers", help="parts (default: %(default)s)")
+    parser.add_argument("--only", default="compare,growth,answers,live", help="parts (default: %(default)s)")
     parser.add_argument("--against", type=Path, help="another checkout whose service runs as well (before and after)")
     parser.add_argument(
         "--patience", type=float, default=0, help="seconds to wait before each run for a machine that is idle otherwise"

@@ -73,7 +73,7 @@ class Service(ServerProcess):
     """`pas serve` on its own database and topics (`name` tells them apart), so that several can live side by side."""
 
     name = "pas"
-    start_timeout = 30
+    start_timeout = 120
 
     def __init__(
         self,
@@ -84,8 +84,10 @@ class Service(ServerProcess):
         *,
         concurrency: int,
         traces: bool,
+        live: bool = False,
         checkout: Path = REPOSITORY,
     ) -> None:
+        """`live`: messages of the archive type's topic are archived too."""
         super().__init__()
         self.label = label
         self.database_url = database_url
@@ -94,6 +96,7 @@ class Service(ServerProcess):
         self._store = store
         self._concurrency = concurrency
         self._traces = traces
+        self._live = live
         self._checkout = checkout
         self.topics = (f"{label}-commands", f"{label}-commands-dlq", f"{label}-events")
 
@@ -109,9 +112,15 @@ class Service(ServerProcess):
     @override
     def prepare(self, data: Path) -> None:
         self.port = free_ports(1)
-        archive_types = [
-            {"messageType": MESSAGE, "topic": TOPIC, "uri": self._peers.source_uri, "oauthClientId": OAUTH_CLIENT}
-        ]
+        archive_type: dict[str, object] = {
+            "messageType": MESSAGE,
+            "topic": TOPIC,
+            "uri": self._peers.source_uri,
+            "oauthClientId": OAUTH_CLIENT,
+        }
+        if self._live:
+            archive_type["reference"] = {"id": "references.record.id"}
+        archive_types = [archive_type]
         (data / "archive-types.yml").write_text(json.dumps({"archiveTypes": archive_types}))
         (data / "application.yml").write_text(json.dumps(self._settings(data)))  # JSON is YAML
 

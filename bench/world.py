@@ -53,7 +53,7 @@ class World:
 
     @asynccontextmanager
     async def service(
-        self, store: str, concurrency: int, *, traces: bool, checkout: Path = REPOSITORY
+        self, store: str, concurrency: int, *, traces: bool, live: bool = False, checkout: Path = REPOSITORY
     ) -> AsyncIterator[Client]:
         """A running service, ready, on a new database and new topics."""
         label = f"bench{next(_numbers)}"
@@ -65,6 +65,7 @@ class World:
             url,
             concurrency=concurrency,
             traces=traces,
+            live=live,
             checkout=checkout,
         )
         for topic in service.topics:
