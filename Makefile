@@ -16,7 +16,7 @@ NAMED = sed -un 's/^Collecting \([^ ]*\).*/  \1/p; s/^Installing collected packa
 AUDIT := .venv-audit
 LOCK ?= --upgrade
 
-.PHONY: help setup demo unit coverage test check audit sbom format servers lock clean
+.PHONY: help setup demo unit coverage test pictures check audit sbom format servers lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -43,6 +43,9 @@ test: $(VENV)/.dev ## all tests, on real servers that are fetched into .servers/
 .PHONY: test-faults
 test-faults: $(VENV)/.dev ## crashes and outages in their full form (25 minutes); PAS_FAULTS_SEED=… repeats a run
 	PAS_FAULTS=full $(BIN)/python -m pytest tests/faults --durations=0 $(ARGS)
+
+pictures: $(VENV)/.dev ## the pictures of docs/ anew, from the page in Chromium
+	PAS_PICTURES=docs/pictures CI=true $(BIN)/python -m pytest tests/browser/test_every_view.py -k pictures -q
 
 check: $(VENV)/.dev ## lint, format, types, import direction, compose.yaml, Dockerfile
 	$(BIN)/ruff check .

@@ -1,26 +1,9 @@
-"""The texts of `jeap-cli pas-backfill`, word by word: scripts of its users search for them."""
+"""The texts of `jeap-cli pas-backfill`, word by word: scripts of its users search for them. Those of CSV files are in
+`domain.references_csv`."""
 
-CSV_HEADER = "Error: CSV file must start with header line: id,version"
 BOTH_SOURCES = "Error: archiveDataReferences defined in both YAML and --references-csv. Use one source only."
 NO_REFERENCES = "Error: No archiveDataReferences provided. Define them in the YAML file or use --references-csv."
 MISSING_TOKEN = "Missing access token. Provide --access-token or pipe the token to stdin."  # noqa: S105
-
-
-def csv_row(line: int, columns: str = "2 columns: id,version") -> str:
-    return f"Error: Invalid CSV row on line {line}. Expected {columns}."
-
-
-def empty_id(line: int) -> str:
-    return f"Error: Empty id on line {line}."
-
-
-def invalid_version(text: str, line: int) -> str:
-    return f"Error: Invalid version '{text}' on line {line}. Must be a positive integer."
-
-
-def duplicate(reference: str, line: int) -> str:
-    """`reference` as `id=X version=V`."""
-    return f"Warning: Duplicate reference {reference} on line {line}. Will be sent once."
 
 
 def invalid_value(text: str, path: str) -> str:

@@ -28,7 +28,13 @@ class Entry:
     role: tuple[str, str]
 
 
-VIEWS = (Entry("Jobs", "/ui/jobs", ("backfilljob", "read")),)
+VIEWS = (
+    Entry("Jobs", "/ui/jobs", ("backfilljob", "read")),
+    Entry("Artifacts", "/ui/artifacts", ("artifact", "read")),
+    Entry("Metadata", "/ui/metadata", ("backfilljob", "read")),
+    Entry("Archive types", "/ui/archive-types", ("backfilljob", "read")),
+    Entry("System", "/ui/system", ("backfilljob", "read")),
+)
 
 
 def headers_of(page: Page) -> dict[str, str]:
@@ -60,15 +66,10 @@ def _environment() -> Environment:
     for filter_ in (
         *(words.number, words.size, words.per_second, words.duration, words.relative, words.exact, words.day),
         words.machine,
+        words.value,
     ):
         environment.filters[filter_.__name__] = filter_
-    environment.globals |= {
-        "share": words.share,
-        "texts": texts,
-        "bar": bars.bar,
-        "new_job": False,
-        "artifact_view": False,
-    }
+    environment.globals |= {"share": words.share, "texts": texts, "bar": bars.bar, "run_bar": bars.run_bar}
     return environment
 
 

@@ -1,5 +1,6 @@
 """Bars of succeeded, failed and open, as SVG: styles in attributes are not allowed, shapes are."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from markupsafe import Markup
@@ -9,9 +10,37 @@ WIDTH = 1000
 
 
 class Counts(Protocol):
+    @property
+    def total(self) -> int: ...
+
+    @property
+    def succeeded(self) -> int: ...
+
+    @property
+    def failed(self) -> int: ...
+
+
+class Run(Protocol):
+    @property
+    def total(self) -> int: ...
+
+    @property
+    def processed(self) -> int: ...
+
+    @property
+    def failed(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
     total: int
     succeeded: int
     failed: int
+
+
+def run_bar(run: Run, kind: str = "") -> Markup:
+    """The bar of a metadata run."""
+    return bar(_Counts(run.total, run.processed - run.failed, run.failed), kind)
 
 
 def bar(counts: Counts, kind: str = "") -> Markup:

@@ -5,6 +5,7 @@ from urllib.parse import parse_qsl
 
 from fastapi import Request
 
+from app.api.http.bodies import read_body
 from app.api.http.problems import ApiProblem
 from app.ui.operator import Operator
 
@@ -23,16 +24,14 @@ def refuse_other_sites(request: Request) -> None:
         raise ApiProblem(403, "This form was sent by another site.")
 
 
-async def read_form(request: Request, operator: Operator, most: int = SMALL) -> dict[str, str]:
+async def read_form(request: Request, operator: Operator) -> dict[str, str]:
     """The fields, those that are empty left out. Raises ApiProblem: 403 without the token against forgery."""
     refuse_other_sites(request)
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != MEDIA_TYPE:
-        raise ApiProblem(415, f"A form is sent as {MEDIA_TYPE}.")
-    body = bytearray()
-    async for block in request.stream():
-        body += block
-        if len(body) > most:
-            raise ApiProblem(413, f"The form has more than {most} bytes.", headers={"Connection": "close"})
+    return fields_of(await read_body(request, SMALL, [MEDIA_TYPE]), operator)
+
+
+def fields_of(body: bytes | bytearray, operator: Operator) -> dict[str, str]:
+    """As `read_form`, of a body that was read."""
     try:
         fields = dict(parse_qsl(body.decode(), strict_parsing=bool(body), encoding="utf-8", errors="strict"))
     except ValueError:

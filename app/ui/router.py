@@ -5,11 +5,14 @@ from fastapi import APIRouter, Request, Response
 from app.api.http.problems import ApiProblem
 from app.ui import static_files
 from app.ui.answers import VIEWS, led_to, render
-from app.ui.jobs import acts, job, listed, references
+from app.ui.artifacts import artifact, searched
+from app.ui.jobs import acts, job, listed, new, references
 from app.ui.login import endpoints
+from app.ui.metadata import by_hand, runs
 from app.ui.operator import AnOperator
 from app.ui.page import ThePage
 from app.ui.routes import PageRoute
+from app.ui.state import archive_types, system
 
 start = APIRouter(include_in_schema=False, route_class=PageRoute)
 
@@ -42,8 +45,15 @@ ROUTERS = (
     static_files.router,
     endpoints.router,
     listed.router,
+    new.router,
     job.router,
     acts.router,
     references.router,
+    searched.router,
+    artifact.router,
+    runs.router,
+    by_hand.router,
+    archive_types.router,
+    system.router,
     nothing,
 )

@@ -1,5 +1,6 @@
 """Routes of the page: what goes wrong is answered as a page too, and who is not logged in is led to the login."""
 
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 from urllib.parse import quote
@@ -11,6 +12,7 @@ from starlette.exceptions import HTTPException
 from typing_extensions import override
 
 from app.api.http.problems import ApiProblem, field_path, plain_message
+from app.api.http.request_trace import trace_id_of
 from app.domain.errors import Unavailable
 from app.domain.mistakes import Mistake
 from app.ui import texts
@@ -18,6 +20,8 @@ from app.ui.addresses import at
 from app.ui.answers import headers_of, led_to, render
 from app.ui.operator import NotLoggedIn, Operator, operator_of
 from app.ui.page import Page
+
+log = logging.getLogger(__name__)
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -47,6 +51,10 @@ class PageRoute(APIRoute):
                 return await _said(request, page, ApiProblem(error.status_code, error.detail))
             except Unavailable as outage:
                 return await _said(request, page, ApiProblem(503, texts.away(outage)))
+            except Exception as error:
+                trace_id = trace_id_of(request)
+                log.error("unexpected error", exc_info=error, extra={"trace_id": trace_id, "path": request.url.path})
+                return await _said(request, page, ApiProblem(500, texts.unexpected(trace_id)))
 
         return guarded
 

@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 
 from app.api.jobs.models import JobView
+from app.archiver.sample import Verdict
 from app.domain.errors import Unavailable
 from app.domain.jobs import JobChange, JobKind, JobResult, JobState, TaskState
+from app.domain.runs import Mode, RunState
+from app.domain.search import Operator
 from app.domain.waiting import WaitingFor
 
 NOT_VALID = "The address or the form has mistakes."
@@ -14,8 +17,11 @@ STATUSES = {
     403: "That is not allowed",
     404: "There is nothing here",
     409: "That is not possible now",
+    410: "That is no longer there",
     412: "The plan no longer holds",
     413: "That is too large",
+    415: "That cannot be shown",
+    502: "That is not what was archived",
     503: "Not at the moment",
 }
 
@@ -23,6 +29,10 @@ STATUSES = {
 def away(outage: Unavailable) -> str:
     name = COMPONENTS.get(outage.component, outage.component)
     return f"The {name} {outage.public_reason}. Nothing was changed; try again."
+
+
+def unexpected(trace_id: str) -> str:
+    return f"Unexpected error; the log has it under trace id {trace_id}."
 
 
 COMPONENTS = {
@@ -136,3 +146,56 @@ def acts_of(job: JobView) -> list[Act]:
     names += ["retry"] if job.counts.failed else []
     names += [] if job.cancelled_at is not None else ["cancel"]
     return [ACTS[name] for name in names]
+
+
+GONE = "The object is no longer in the store; its retention has ended."
+ALTERED = (
+    "The stored object is not what was archived: its SHA-256 differs. The log names it; `pas verify` looks at all."
+)
+NOT_TEXT = "The document is not text; download it."
+
+OPERATORS = {
+    Operator.EQ: "is",
+    Operator.NE: "is not",
+    Operator.CONTAINS: "contains",
+    Operator.GT: "is more than",
+    Operator.GTE: "is at least",
+    Operator.LT: "is less than",
+    Operator.LTE: "is at most",
+    Operator.ISNULL: "is empty (true, false)",
+}
+
+RUNS = {
+    RunState.OPEN: RUNNING,
+    RunState.PAUSED: PAUSED,
+    RunState.COMPLETED: Mark("✓", "completed", "ok"),
+    RunState.CANCELLED: CANCELLED,
+    RunState.SUPERSEDED: Mark("↷", "superseded", "warn"),
+}
+
+MODES = {
+    Mode.MISSING: "missing: fill artifacts that lack a key",
+    Mode.FAILED: "failed: read again those whose last reading failed",
+    Mode.ALL: "all: read every artifact, overwrite values that differ",
+}
+
+RUN_ACTS = {
+    "pause": Act("pause", "Pause", "No further batch is started; nothing is lost."),
+    "resume": Act("resume", "Resume", "The run goes on where it stopped."),
+    "cancel": Act(
+        "cancel",
+        "Cancel the run",
+        "The run ends; the values that it has written stay. An automatic run comes again only when its definition "
+        "changes.",
+        "danger",
+    ),
+}
+
+BAD_CSV = "The CSV has mistakes."
+
+VERDICTS = {
+    Verdict.WOULD_SUCCEED: Mark("✓", "would succeed", "ok"),
+    Verdict.WOULD_FAIL: Mark("✕", "would fail", "bad"),
+    Verdict.NO_DATA: Mark("○", "no data yet", "warn"),
+    Verdict.NOT_SURE: Mark("?", "not sure", "warn"),
+}

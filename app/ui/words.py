@@ -1,5 +1,6 @@
 """Numbers, sizes and times as the page writes them."""
 
+import json
 from datetime import UTC, datetime
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
@@ -54,6 +55,11 @@ def exact(moment: datetime) -> str:
 def day(moment: datetime) -> str:
     """`2026-05-08`"""
     return f"{moment.astimezone(UTC):%Y-%m-%d}"
+
+
+def value(text: str) -> str:
+    """A metadata value, which is JSON: texts without their quotes, all else as it is, digit by digit."""
+    return str(json.loads(text)) if text.startswith('"') else text
 
 
 def machine(moment: datetime) -> str:

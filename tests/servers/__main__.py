@@ -15,6 +15,7 @@ from tests.servers import (
     Postgres,
     SeaweedFS,
     ServerUnavailable,
+    chromium,
     kafka,
     oauth,
     pgbouncer,
@@ -31,6 +32,7 @@ SERVERS = {
     "oidc": oauth,
     "pgbouncer": pgbouncer,
     "registry": registry,
+    "chromium": chromium,
 }
 
 

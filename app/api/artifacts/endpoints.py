@@ -24,7 +24,7 @@ from app.api.artifacts.models import (
     cursor_of,
     read_query,
 )
-from app.api.edge import MayReadArtifacts, MaySearchArtifacts, TheEdge
+from app.api.edge import Edge, MayReadArtifacts, MaySearchArtifacts, TheEdge
 from app.api.http.accept import wanted_format
 from app.api.http.problems import ApiProblem, responses
 from app.api.shapes.examples import ARTIFACT, COLUMN, page, shown
@@ -93,7 +93,14 @@ async def search(request: Request, edge: TheEdge, _caller: MaySearchArtifacts) -
         return Response(
             tables_out.json_page(page.artifacts, cursor_of(page.next)), media_type="application/json", headers=_SAFE
         )
-    keys = _keys(columns or await edge.artifacts.columns(), query) if form == "csv" else []
+    if form == "csv" and not columns:
+        columns = await edge.artifacts.columns()
+    return await streamed(edge, query, columns, form)
+
+
+async def streamed(edge: Edge, query: ArtifactQuery, columns: list[MetadataColumn], form: str) -> Response:
+    """All that a search finds as a file, CSV or NDJSON; CSV has a column for each key of `columns` that fits."""
+    keys = _keys(columns, query) if form == "csv" else []
     pages = edge.artifacts.pages(query.search, query.before, query.limit)
     first = await anext(pages, None)
 

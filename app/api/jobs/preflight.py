@@ -44,8 +44,14 @@ async def preflight(
 ) -> PreflightView:
     """Takes the body of a submission and writes nothing: the body is checked as for a PUT; a sample of its references
     is fetched once, their documents checked against their schemas, and their buckets checked."""
+    async with edge.uploads.body(request, MEDIA_TYPES, IN_ONE_LINE) as body:
+        wanted = await wanted_of(edge, body, sample)
+    return await looked(request, edge, wanted)
+
+
+async def looked(request: Request, edge: Edge, wanted: "Wanted") -> PreflightView:
+    """Asks the source for the sample. Raises ApiProblem 503 while too many ask."""
     with request_span(request, "POST /api/preflight") as span:
-        wanted = await _wanted(request, edge, sample)
         async with edge.preflight_turns.one():
             asked = Asked(wanted.configuration, wanted.attempts, span.traceparent)
             found = await edge.preflights.look(asked, wanted.sample, wanted.total)
@@ -63,7 +69,9 @@ async def preflight(
     )
 
 
-class _PreflightRequest(NamedTuple):
+class Wanted(NamedTuple):
+    """The parts of a body that are kept; the rest is freed before the service waits for the source."""
+
     configuration: ArchiveTypeConfiguration
     sample: list[Reference]
     total: int
@@ -72,21 +80,20 @@ class _PreflightRequest(NamedTuple):
     plan: str
 
 
-async def _wanted(request: Request, edge: Edge, sample: int | None) -> _PreflightRequest:
-    """The parts of the body that are kept; the rest is freed before the service waits for the source."""
-    async with edge.uploads.body(request, MEDIA_TYPES, IN_ONE_LINE) as body:
-        content = await read_submission(edge.yaml_reader, edge.submissions, body, edge.max_references, warn=True)
-        try:
-            configuration = edge.submissions.fitting(content)
-        except DoesNotFit as error:
-            raise unfit(error) from error
-        total = len(content.references)
-        attempts = edge.max_attempts if content.num_of_retry is None else content.num_of_retry + 1
-        return _PreflightRequest(
-            configuration,
-            [content.references[place] for place in places(total, sample)],
-            total,
-            attempts,
-            content.warnings,
-            edge.plans.text(content.content_hash, configuration),
-        )
+async def wanted_of(edge: Edge, body: bytearray, sample: int | None) -> Wanted:
+    """Checks the body as for a PUT. Raises ApiProblem 400 with its mistakes, 413, 503."""
+    content = await read_submission(edge.yaml_reader, edge.submissions, body, edge.max_references, warn=True)
+    try:
+        configuration = edge.submissions.fitting(content)
+    except DoesNotFit as error:
+        raise unfit(error) from error
+    total = len(content.references)
+    attempts = edge.max_attempts if content.num_of_retry is None else content.num_of_retry + 1
+    return Wanted(
+        configuration,
+        [content.references[place] for place in places(total, sample)],
+        total,
+        attempts,
+        content.warnings,
+        edge.plans.text(content.content_hash, configuration),
+    )

@@ -1,13 +1,15 @@
 """The endpoints of backfill jobs that speak YAML: submit, report."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from app.api.edge import MayReadJobs, MayWriteJobs, TheEdge
+from app.api.auth.callers import Caller
+from app.api.edge import Edge, MayReadJobs, MayWriteJobs, TheEdge
 from app.api.http.problems import ApiProblem, responses
 from app.api.http.request_trace import request_span
 from app.api.jobs.submitters import submitter_of
@@ -115,25 +117,40 @@ async def submit(
 
     Idempotent: the same content again is 200 and starts nothing, other content is 409.
     """
+    given = None if plan is None else ", ".join(request.headers.getlist(HEADER))  # several headers are no plan
     async with edge.uploads.body(request, MEDIA_TYPES, IN_ONE_LINE) as body:
-        with request_span(request, "PUT /api/jobs/{job_id}") as span:
-            span.set("pas.job_id", str(job_id))
-            content = await read_submission(edge.yaml_reader, edge.submissions, body, edge.max_references)
-
-            def approve(configuration: ArchiveTypeConfiguration) -> None:
-                if plan is not None:  # several headers are no plan
-                    given = ", ".join(request.headers.getlist(HEADER))
-                    edge.plans.check(given, content.content_hash, configuration)
-
-            try:
-                await edge.submissions.submit(job_id, content, submitter_of(caller, span.traceparent), approve)
-            except DoesNotFit as error:
-                raise unfit(error) from error
-            except PlanChanged as error:
-                raise ApiProblem(412, PLAN_CHANGED, errors=error.mistakes) from error
-            except DifferentContent as error:
-                raise ApiProblem(409, f"Job {job_id} exists with different content; nothing was changed.") from error
+        await submitted(request, edge, caller, Submission(job_id, body, given))
     return Response(headers={"Location": f"{request.scope.get('root_path', '')}/api/jobs/{job_id}/report"})
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What somebody submits; `plan`: accepted only where that is still what would happen."""
+
+    job_id: UUID
+    body: bytearray
+    plan: str | None
+
+
+async def submitted(request: Request, edge: Edge, caller: Caller, given: Submission) -> None:
+    """Stores the job. Raises ApiProblem: 400 with the mistakes, 409, 412, 413, 503."""
+    job_id = given.job_id
+    with request_span(request, "PUT /api/jobs/{job_id}") as span:
+        span.set("pas.job_id", str(job_id))
+        content = await read_submission(edge.yaml_reader, edge.submissions, given.body, edge.max_references)
+
+        def approve(configuration: ArchiveTypeConfiguration) -> None:
+            if given.plan is not None:
+                edge.plans.check(given.plan, content.content_hash, configuration)
+
+        try:
+            await edge.submissions.submit(job_id, content, submitter_of(caller, span.traceparent), approve)
+        except DoesNotFit as error:
+            raise unfit(error) from error
+        except PlanChanged as error:
+            raise ApiProblem(412, PLAN_CHANGED, errors=error.mistakes) from error
+        except DifferentContent as error:
+            raise ApiProblem(409, f"Job {job_id} exists with different content; nothing was changed.") from error
 
 
 @router.get(

@@ -160,12 +160,119 @@ document.addEventListener("click", async (event) => {
 });
 
 for (const form of document.querySelectorAll("form[data-filters]")) {
-  form.addEventListener("change", (event) => { if (event.target.matches("select")) form.requestSubmit(); });
+  form.addEventListener("change", (event) => { if (event.target.matches("select:not([data-stays])")) form.requestSubmit(); });
   form.addEventListener("submit", () => { // an address has only the filters that are set
     for (const field of form.elements) if (field.name && !field.value) field.disabled = true;
+    for (const room of form.querySelectorAll("fieldset")) { // a comparison without a key means nothing
+      if (!room.querySelector("select").value) for (const field of room.elements) field.disabled = true;
+    }
   });
   window.addEventListener("pageshow", () => { for (const field of form.elements) field.disabled = false; });
 }
 
+// --- views without a stream: looked at again every few seconds while somebody sees them
+
+async function lookAgain() {
+  const seconds = Number(view.dataset.again);
+  if (!seconds) return;
+  if (!document.hidden) await refresh();
+  setTimeout(lookAgain, seconds * 1000);
+}
+
+// --- the editor: numbers of lines, marks beside mistakes, drafts that survive a reload
+
+function editor(area) {
+  const gutter = area.parentElement.querySelector(".gutter");
+  const height = 19; // of a line, as page.css has it
+  const bad = new Map();
+  for (const link of document.querySelectorAll("[data-line]")) {
+    const number = Number(link.dataset.line);
+    bad.set(number, [bad.get(number), link.parentElement.textContent.trim()].filter(Boolean).join("\n"));
+    link.addEventListener("click", (event) => {
+      event.preventDefault();
+      const lines = area.value.split("\n");
+      const begin = lines.slice(0, number - 1).join("\n").length + (number > 1 ? 1 : 0);
+      area.focus();
+      area.setSelectionRange(begin, begin + (lines[number - 1]?.length ?? 0));
+      area.scrollTop = Math.max(0, (number - 4) * height);
+    });
+  }
+  function draw() {
+    const count = area.value.split("\n").length;
+    const first = Math.floor(area.scrollTop / height);
+    const shown = [];
+    for (let at = first; at < Math.min(count, first + Math.ceil(area.clientHeight / height) + 1); at++) {
+      const number = document.createElement("span");
+      number.textContent = bad.has(at + 1) ? `! ${at + 1}\n` : `${at + 1}\n`;
+      if (bad.has(at + 1)) Object.assign(number, { className: "bad", title: bad.get(at + 1) });
+      shown.push(number);
+    }
+    gutter.replaceChildren(...shown);
+    gutter.scrollTop = area.scrollTop % height;
+  }
+  gutter.hidden = false;
+  for (const what of ["input", "scroll"]) area.addEventListener(what, draw);
+  new ResizeObserver(draw).observe(area);
+  draw();
+}
+
+function dropped(area) {
+  area.addEventListener("dragover", (event) => { event.preventDefault(); area.classList.add("over"); });
+  area.addEventListener("dragleave", () => area.classList.remove("over"));
+  area.addEventListener("drop", async (event) => {
+    const [file] = event.dataTransfer.files;
+    area.classList.remove("over");
+    if (!file) return;
+    event.preventDefault();
+    area.value = await file.text();
+    area.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+}
+
+function kept(form) {
+  const name = `pas ${form.dataset.draft}`;
+  const fields = ["jobId", "yaml", "csv", "name"].map((each) => form.elements[each]);
+  const keep = () => {
+    try {
+      localStorage.setItem(name, JSON.stringify(Object.fromEntries(fields.map((each) => [each.name, each.value]))));
+    } catch { /* too large to be kept */ }
+  };
+  const empty = !form.elements.yaml.value && !form.elements.csv.value;
+  try {
+    const draft = JSON.parse(localStorage.getItem(name) ?? "{}");
+    if ("made" in form.dataset) keep(); // the service has written it
+    else if (empty || draft.jobId === form.elements.jobId.value) {
+      const newer = !empty && draft.yaml !== form.elements.yaml.value; // typed since it was sent
+      for (const field of fields) if (field.name in draft) field.value = draft[field.name];
+      if (newer) form.querySelector("[data-plan]")?.remove();
+    }
+  } catch { /* what another release kept */ }
+  form.addEventListener("input", () => {
+    form.querySelector("[data-plan]")?.remove(); // the plan was of what was checked
+    const submit = form.querySelector("[value=submit]");
+    if (submit.textContent !== "Submit without a check") submit.textContent = "Submit without a check";
+    keep();
+  });
+  form.addEventListener("submit", (event) => {
+    if (event.submitter?.value === "submit") sessionStorage.setItem("pas submitted", form.elements.jobId.value);
+  });
+}
+
+function forgetDrafts(which = () => true) {
+  for (const name of Object.keys(localStorage)) if (name.startsWith("pas ") && which(name)) localStorage.removeItem(name);
+}
+
+const submitted = sessionStorage.getItem("pas submitted");
+if (submitted && location.pathname.endsWith(`/${submitted}`)) { // it was taken: its page is shown
+  forgetDrafts();
+  sessionStorage.removeItem("pas submitted");
+}
+document.querySelector("form.who")?.addEventListener("submit", () => forgetDrafts()); // they may be confidential
+
+for (const form of document.querySelectorAll("form[data-draft]")) kept(form);
+for (const area of document.querySelectorAll("textarea[data-editor]")) editor(area);
+for (const area of document.querySelectorAll("textarea")) dropped(area);
+
 setInterval(tellTimes, 1000);
 follow();
+if (view.dataset.again) setTimeout(lookAgain, Number(view.dataset.again) * 1000);

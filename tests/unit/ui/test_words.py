@@ -45,6 +45,11 @@ def test_numbers_sizes_and_shares() -> None:
     assert shares == ["0 %", "0 %", "under 1 %", "99 %", "100 %"]
 
 
+def test_values_are_shown_without_quotes_and_with_every_digit() -> None:
+    shown = [words.value(text) for text in ('"say \\"x\\""', "1.10", "null", '["a",1e400]')]
+    assert shown == ['say "x"', "1.10", "null", '["a",1e400]']
+
+
 class Counts:
     def __init__(self, total: int, succeeded: int, failed: int) -> None:
         self.total, self.succeeded, self.failed = total, succeeded, failed

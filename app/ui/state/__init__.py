@@ -1,0 +1,1 @@
+"""The views of archive types and of the service itself."""
