@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from app.domain.proofs import checkpoint_key, leaves_key
 from app.evidence import builder as module
 from app.evidence.placing import upload_of
 from app.evidence.signer import Signer
+from app.objectstore import Upload
 from tests.support.core import BUCKET, Core
 from tests.support.proofs import build_all, builder, check, lines_in_bucket, proof_of, read, versions_of_proof
 from tests.support.tampered import Died, Life, Tampered
@@ -239,6 +241,27 @@ async def test_what_somebody_else_put_there_prevents_no_proof(core: Core, signer
     proof = await proof_of(core, job_id)
     assert (await read(core, checkpoint_key(job_id), proof.checkpoint_version)).decode() == proof.checkpoint
     assert len(await core.objects.versions(BUCKET, checkpoint_key(job_id))) == 2
+
+
+async def test_an_object_that_only_says_it_has_the_hash_is_not_taken(core: Core, signer: Signer) -> None:
+    job_id = await archived(core, "a")
+    objects = Tampered(core.objects, Life())
+    uploads: list[Upload] = []
+
+    def noted(upload: Upload) -> bool:
+        uploads.append(upload)
+        return True
+
+    async def somebody_is_first() -> None:
+        other = upload_of(BUCKET, leaves_key(job_id), b"x", _sha256(b"x"), None)
+        await core.objects.put(replace(other, user_metadata={"hash": uploads[0].sha256}))
+
+    objects.before("put", somebody_is_first, which=noted)
+    await build_all(builder(core, signer, objects=objects))
+    proof = await proof_of(core, job_id)
+    newest, planted = await core.objects.versions(BUCKET, leaves_key(job_id))
+    assert proof.leaves_version == newest.version_id
+    assert planted.size == 1
 
 
 async def test_a_job_that_misses_rows_gets_none_and_the_others_do(
