@@ -62,6 +62,7 @@ class Edge:
     changes: ConcurrencyLimit
     """The limit of requests that change whole jobs."""
     preflight_turns: ConcurrencyLimit
+    inclusion_turns: ConcurrencyLimit
     reconciles: ConcurrencyLimit
     """The limit of lists that are reconciled: each holds a temporary file, and a process while it is read."""
     max_references: int

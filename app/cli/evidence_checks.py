@@ -164,6 +164,9 @@ def _leaves(archive: Package, found: Found) -> str:
 def _report(archive: Package, found: Found) -> str:
     if found.states is None:
         raise Unseen("without the leaves there is nothing to compare it with")
+    most = 8 * archive.size(package.LEAVES) + 1024**2
+    if archive.size(package.REPORT) > most:
+        raise Differs(f"has {archive.size(package.REPORT)} bytes; one over these leaves has at most {most}")
     with archive.stream(package.REPORT) as stream:
         reader = ReportReader(stream)
         count = 0

@@ -88,6 +88,10 @@ class Package:
     def names(self) -> list[str]:
         return self._archive.namelist()
 
+    def size(self, name: str) -> int:
+        """Bytes, as the ZIP file says; no more of them are ever read."""
+        return self._archive.getinfo(name).file_size
+
     def content(self, name: str) -> bytes:
         with self._archive.open(name) as member:
             found = member.read(LARGEST_SMALL + 1)

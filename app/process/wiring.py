@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from app.api.auth.callers import Authenticator, KeySets
 from app.api.edge import Edge
 from app.api.http.bodies import Uploads
-from app.api.http.concurrency import CHANGES, PREFLIGHTS, RECONCILES, ConcurrencyLimit
+from app.api.http.concurrency import CHANGES, INCLUSIONS, PREFLIGHTS, RECONCILES, ConcurrencyLimit
 from app.api.http.event_streams import EventStreams
 from app.api.submission.expected_reader import ExpectedReader
 from app.api.submission.reader import YamlReader
@@ -238,6 +238,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             event_streams=EventStreams(readiness),
             changes=ConcurrencyLimit("changes of jobs", CHANGES, waiting=10),
             preflight_turns=ConcurrencyLimit("preflights", PREFLIGHTS, waiting=0),
+            inclusion_turns=ConcurrencyLimit("inclusion proofs", INCLUSIONS, waiting=20),
             reconciles=ConcurrencyLimit("lists to reconcile", RECONCILES, waiting=4),
             max_references=settings.backfill.max_references,
             max_attempts=settings.backfill.max_attempts,

@@ -87,7 +87,8 @@ async def inclusion(
     """Reads the leaves as they lie in the bucket, and checks the proof before it is sent."""
     proof = await _found(edge, job_id)
     try:
-        return InclusionView.of(await edge.proofs.inclusion(proof, id_, version))
+        async with edge.inclusion_turns.one():
+            return InclusionView.of(await edge.proofs.inclusion(proof, id_, version))
     except (NoProof, Altered) as error:
         raise ApiProblem(404, f"{error}.") from error
 

@@ -20,6 +20,10 @@ RECONCILES = 4
 """Lists of references that are reconciled at the same time: each may use two gigabytes of temporary files."""
 
 
+INCLUSIONS = 2
+"""Inclusion proofs at a time: each reads and hashes the leaves of a whole job, for seconds where it is large."""
+
+
 class ConcurrencyLimit:
     """`what` names the requests in the plural, for the message to a client that must try again."""
 

@@ -166,6 +166,12 @@ def test_members_that_are_wrong_are_named(
     assert about in differing(packed(tmp_path / "changed.zip", change(members)))
 
 
+def test_a_report_that_would_fill_the_memory_is_not_read(members: dict[str, bytes], tmp_path: Path) -> None:
+    huge = members[package.REPORT] + b"#" * 30_000_000
+    found = differing(packed(tmp_path / "huge.zip", {**members, package.REPORT: huge}))
+    assert "one over these leaves has at most" in found["report"]
+
+
 def test_a_member_twice_is_named(members: dict[str, bytes], tmp_path: Path) -> None:
     path = tmp_path / "twice.zip"
     with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(packed(path, members), "a") as archive:

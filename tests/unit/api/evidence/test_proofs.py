@@ -14,8 +14,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import FastAPI
 
 from app.api.auth.callers import Authenticator, IssuerOptions, KeySets, ResourceServerOptions
+from app.api.edge import Edge
 from app.api.evidence import endpoints as evidence
 from app.api.http import problems
+from app.api.http.concurrency import ConcurrencyLimit
 from app.domain.jobs import Reference
 from app.domain.merkle import includes, leaf_hash
 from app.domain.proofs import leaves_key
@@ -65,6 +67,7 @@ class World:
         edge_with(
             self.app,
             authenticator=Authenticator(ResourceServerOptions("psf", AUDIENCE), sets, lambda: NOW),
+            inclusion_turns=ConcurrencyLimit("inclusion proofs", 1, waiting=0),
             proofs=Proofs(self.core.database, objects or self.core.objects, signs=signs),
         )
 
@@ -128,6 +131,15 @@ async def test_the_reason_is_said_where_there_is_none(world: World) -> None:
     assert "There is no job" in (await world.get(f"{uuid4()}/evidence", 404)).json()["detail"]
     for path in ("leaves", "proof?id=a"):
         await world.get(f"{open_one}/evidence/{path}", 404)
+
+
+async def test_too_many_inclusion_proofs_at_once_are_sent_away(world: World) -> None:
+    job_id = await world.proven("a")
+    edge: Edge = world.app.state.edge
+    async with edge.inclusion_turns.one():
+        refused = await world.get(f"{job_id}/evidence/proof?id=a", 503)
+    assert refused.headers["retry-after"]
+    await world.get(f"{job_id}/evidence/proof?id=a")
 
 
 async def test_proofs_are_shown_where_nothing_is_signed_any_more(world: World) -> None:
