@@ -73,7 +73,7 @@ class KafkaConsumer:
                 polled = await member.getmany(timeout_ms=round(rest * 1000), max_records=max_records)
         except TimeoutError:
             return []
-        except IllegalStateError:  # the partitions moved meanwhile
+        except (IllegalStateError, CommitFailedError):  # the partitions moved meanwhile
             return []
         except KafkaError as error:
             if not error.retriable:
@@ -167,14 +167,13 @@ class KafkaConsumer:
         new = sorted(member.assignment() - self._begun.keys())
         if not new:
             return True
-        missing: dict[str, list[TopicPartition]] = {}
-        for partition in new:
-            committed = await member.committed(partition)
-            if committed is None:
-                missing.setdefault(partition.topic, []).append(partition)
-            else:
-                self._begun[partition] = committed
-        for topic, partitions in missing.items():
+        for topic in sorted({each.topic for each in new}):  # one after the other: what was done of many stays
+            known = [each for each in new if each.topic == topic]
+            committed = dict(zip(known, await asyncio.gather(*map(member.committed, known)), strict=True))
+            self._begun.update((each, offset) for each, offset in committed.items() if offset is not None)
+            partitions = [each for each, offset in committed.items() if offset is None]
+            if not partitions:
+                continue
             everywhere = [TopicPartition(topic, number) for number in member.partitions_for_topic(topic) or ()]
             firsts, ends = await member.beginning_offsets(everywhere), await member.end_offsets(everywhere)
             bounds = {each.partition: Bounds(firsts[each], ends[each]) for each in everywhere}
