@@ -279,6 +279,16 @@ dead_letter_count = Table(
     Column("last_at", UtcDateTime, nullable=False),
 )
 
+job_minute = Table(
+    "job_minute",
+    metadata,
+    Column("job_id", Uuid, primary_key=True),
+    Column("minute", Integer, primary_key=True, autoincrement=False, comment="Unix time divided by 60 s"),
+    Column("succeeded", Integer, nullable=False, comment="of the job by then"),
+    Column("failed", Integer, nullable=False, comment="of the job by then"),
+)
+"""Without a foreign key, whose check would wait for whoever has locked the row of the job to record outcomes."""
+
 page_session = Table(
     "page_session",
     metadata,
@@ -358,6 +368,7 @@ __all__ = [
     "job",
     "job_action",
     "job_event",
+    "job_minute",
     "job_progress",
     "job_proof",
     "live_start",

@@ -5,6 +5,7 @@ import httpx
 from app.api.auth.callers import KeySets
 from app.api.edge import Edge
 from app.db.database import Database
+from app.jobs.minutes import JobMinutes
 from app.outgoing.trust import trusted
 from app.process.data_dir import kept_key
 from app.sessions.sealing import Sealing
@@ -36,4 +37,4 @@ def open_page(settings: Settings, edge: Edge, database: Database, key_sets: KeyS
         )
         login = CodeFlow(issuer, key_sets, sealing)
     sessions = Sessions(database, sealing)
-    return Page(edge, sessions, login, release, settings.ui.trace_url, settings.ui.address)
+    return Page(edge, sessions, login, JobMinutes(database), release, settings.ui.trace_url, settings.ui.address)

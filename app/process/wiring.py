@@ -47,6 +47,7 @@ from app.jobs.control import JobControl
 from app.jobs.failures import FailedReferences
 from app.jobs.known_outages import KnownOutages
 from app.jobs.merged_report import MergedReports
+from app.jobs.minutes import JobMinutes
 from app.jobs.plans import Plans
 from app.jobs.references import JobReferences
 from app.jobs.report import Reports
@@ -207,7 +208,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             work,
             reload,
             failed,
-            [dead_letters, presence, LiveUpkeep(database, history)],
+            [dead_letters, presence, LiveUpkeep(database, history), JobMinutes(database)],
             _waiting_jobs(parts),
             _live_flow(parts, relay),
             settings.shutdown_timeout,

@@ -10,7 +10,7 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from app.ui import bars, texts, words
+from app.ui import bars, charts, texts, words
 from app.ui.addresses import address_of, at
 from app.ui.operator import Operator
 from app.ui.page import Page
@@ -69,7 +69,13 @@ def _environment() -> Environment:
         words.value,
     ):
         environment.filters[filter_.__name__] = filter_
-    environment.globals |= {"share": words.share, "texts": texts, "bar": bars.bar, "run_bar": bars.run_bar}
+    environment.globals |= {
+        "share": words.share,
+        "texts": texts,
+        "bar": bars.bar,
+        "run_bar": bars.run_bar,
+        "chart": charts,
+    }
     return environment
 
 

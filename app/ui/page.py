@@ -6,6 +6,7 @@ from typing import Annotated, Protocol
 from fastapi import Depends, FastAPI, Request
 
 from app.api.edge import Edge
+from app.jobs.minutes import JobMinutes
 from app.sessions.store import Sessions, Tokens
 
 
@@ -35,6 +36,7 @@ class Page:
     edge: Edge
     sessions: Sessions
     login: Login
+    minutes: JobMinutes
     release: str
     trace_url: str | None = None
     """Address of a trace, with `{traceId}`."""

@@ -31,6 +31,7 @@ async def look(request: Request, page: ThePage, operator: ReadsJobs, job_id: Job
         wrong=wrong,
         acts=texts.acts_of(job) if operator.caller.has("backfilljob", "write") else [],
         took=_took(job),
+        course=await page.minutes.of(job_id),
         ended=job.state is JobState.COMPLETED,
         trace_url=page.trace_url,
     )

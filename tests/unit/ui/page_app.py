@@ -25,6 +25,7 @@ from app.domain.tasks import Settlement
 from app.jobs.control import JobControl
 from app.jobs.failures import FailedReferences
 from app.jobs.merged_report import MergedReports
+from app.jobs.minutes import JobMinutes
 from app.jobs.references import JobReferences
 from app.jobs.report import Reports
 from app.jobs.retry import Retries
@@ -103,7 +104,14 @@ async def page_app(url: str, data_dir: Path, **more: Any) -> AsyncIterator[PageA
         **more,
     )
     sessions = Sessions(database, Sealing(kept_key(data_dir)))
-    page = Page(app.state.edge, sessions, EmbeddedLogin(data_dir), "1.2.3", "https://traces.example/{traceId}")
+    page = Page(
+        app.state.edge,
+        sessions,
+        EmbeddedLogin(data_dir),
+        JobMinutes(database),
+        "1.2.3",
+        "https://traces.example/{traceId}",
+    )
     put_page(app, page)
     for router in ROUTERS:
         app.include_router(router)

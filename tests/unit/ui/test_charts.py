@@ -1,0 +1,38 @@
+"""Charts as SVG."""
+
+import re
+
+import pytest
+
+from app.domain.minutes import Course, Part
+from app.ui import charts
+from tests.support.rows import NOW, insert_job
+from tests.unit.api.job_app import failed, succeeded
+from tests.unit.ui.page_app import PageApp
+
+
+def test_columns_are_as_tall_as_what_they_stand_for() -> None:
+    svg = charts.course(Course(1, (Part(0, 10, 0), Part(1, 0, 0), Part(2, 5, 5))))
+    tall = re.findall(r'class="(ok|bad)".*?height="([\d.]+)"', svg)
+    assert tall == [("ok", "126.0"), ("ok", "63.0"), ("bad", "63.0")]
+    assert "style" not in svg
+
+
+@pytest.mark.parametrize(("most", "top"), [(1, 1), (3, 5), (10, 10), (11, 20), (4001, 5000)])
+def test_scales_end_at_round_numbers(most: int, top: int) -> None:
+    assert charts.ceiling(most) == top
+
+
+def test_parts_are_named_by_time_or_day() -> None:
+    assert [charts.clock(29_000_000, step) for step in (1, 60, 1440)] == ["21:20", "02-19 21:20", "2025-02-19"]
+
+
+async def test_a_job_shows_its_course_with_a_table(page: PageApp) -> None:
+    job_id = await insert_job(page.database, 3)
+    await page.log_in()
+    assert "As a table" not in await page.seen(f"/ui/jobs/{job_id}")
+    await page.settle(succeeded(job_id, 0), failed(job_id, 1))
+    await page.page.minutes.read(NOW, thin=False)
+    html = await page.seen(f"/ui/jobs/{job_id}")
+    assert 'class="chart"' in html
+    assert re.search(r"<td>07:26</td><td class=\"right\">1</td><td class=\"right\">1</td>", html)
