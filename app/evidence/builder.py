@@ -117,7 +117,14 @@ class ProofBuilder:
         except Unavailable:
             await self._release(job.id, None)
             raise
-        except (ObjectRejected, OSError, ValueError) as error:
+        except (
+            ObjectRejected,
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+        ) as error:  # a row may hold anything
             metrics.PROOFS_FAILED.inc()
             log.error("the proof of job %s cannot be made, and is tried again in %s: %s", job.id, PAUSE, error)
             await self._release(job.id, self._now() + PAUSE)

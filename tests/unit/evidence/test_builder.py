@@ -275,6 +275,17 @@ async def test_a_job_that_misses_rows_gets_none_and_the_others_do(
     await check(core, signer, whole)
 
 
+@pytest.mark.parametrize("stored", ["{}", "x", "[]", '{"retain_until": 1}'])
+async def test_a_row_that_cannot_be_read_costs_its_job_the_proof_and_no_other(
+    core: Core, signer: Signer, stored: str
+) -> None:
+    broken, whole = await archived(core, "a"), await archived(core, "b")
+    await core.database.run(lambda c: c.execute(update(task).where(task.c.job_id == broken).values(stored=stored)))
+    await build_all(builder(core, signer))
+    assert (await core.job(broken)).proven_at is None
+    await check(core, signer, whole)
+
+
 async def test_a_large_proof_goes_through_a_file_that_is_removed(
     core: Core, signer: Signer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
