@@ -69,8 +69,13 @@ class KafkaConsumer:
                     return []
                 if self._beginnings is not None and not await self._begin(member, self._beginnings):
                     return []
+                # Partitions that come during the call are not among these, so nothing of them is taken before it begins.
+                begun = [] if self._beginnings is None else [*self._begun.keys() & member.assignment()]
                 rest = max(end - time.monotonic(), 0.0)
-                polled = await member.getmany(timeout_ms=round(rest * 1000), max_records=max_records)
+                if self._beginnings is not None and not begun:
+                    await asyncio.sleep(min(rest, PAUSE))
+                    return []
+                polled = await member.getmany(*begun, timeout_ms=round(rest * 1000), max_records=max_records)
         except TimeoutError:
             return []
         except (IllegalStateError, CommitFailedError):  # the partitions moved meanwhile
