@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Sequence, Set
 from time import monotonic
 from typing import Protocol
 
@@ -87,6 +87,9 @@ class Receiver(Protocol):
     def revoked(self, partitions: Sequence[Partition]) -> None:
         """These partitions have another owner; their records may come again."""
 
+    def on_hold(self) -> Set[Partition]:
+        """Partitions of which no record is taken until a schema is known: nothing more of them has to be polled."""
+
 
 class CommandLoop:
     """One member of a consumer group.
@@ -116,7 +119,7 @@ class CommandLoop:
         self._look_up: asyncio.Task[None] | None = None
         self._looked_up = 0
         """Records of the look-up that runs."""
-        self._paused = False
+        self._paused: Set[Partition] = frozenset()
         self._last_commit = 0.0
 
     @property
@@ -131,7 +134,9 @@ class CommandLoop:
 
     @property
     def _is_full(self) -> bool:
-        return self._slots.in_hand + len(self._undecoded) >= self._slots.most_in_hand
+        """Records of partitions that are held do not count: these are paused, and the others have to go on."""
+        waiting = self._undecoded.number(apart_from=self._receiver.on_hold())
+        return self._slots.in_hand + waiting >= self._slots.most_in_hand
 
     async def run(self, stop: asyncio.Event, shutdown_timeout: float) -> None:
         """Handles commands until `stop`. Then it starts no more work, gives running work `shutdown_timeout` seconds,
@@ -206,13 +211,15 @@ class CommandLoop:
         return offsets
 
     def _hold_back(self, full: bool) -> None:
-        """Pauses all partitions while `full`; called before each poll, as the assigned partitions change."""
-        assigned = list(self._consumer.assigned())
-        if full:
-            self._consumer.pause(assigned)
-        elif self._paused:
-            self._consumer.resume(assigned)
-        self._paused = full
+        """Pauses all partitions while `full`, else those that are held; called before each poll, as the assigned
+        partitions change."""
+        assigned = self._consumer.assigned()
+        paused = assigned if full else assigned & self._receiver.on_hold()
+        if paused:
+            self._consumer.pause(list(paused))
+        if again := assigned & self._paused - paused:
+            self._consumer.resume(list(again))
+        self._paused = paused
 
     async def _receive(self, polled: Sequence[Taken]) -> None:
         """Looks all polled commands up at once and hands their work to the slots."""

@@ -1,7 +1,7 @@
 """Finds the handler of a record by its message type; skips records for other services; all others are dead letters."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -86,6 +86,10 @@ class Dispatcher:
 
     def revoked(self, partitions: Sequence[Partition]) -> None:
         """Nothing is kept of partitions."""
+
+    def on_hold(self) -> Set[Partition]:
+        """None: a command does not wait for the one before it."""
+        return frozenset()
 
 
 def is_for_another(record: Record, service: bytes) -> bool:

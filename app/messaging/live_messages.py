@@ -1,6 +1,6 @@
 """Receives the records of live topics: decodes them in their order, and hands the messages to the story."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from time import time
 
@@ -57,6 +57,10 @@ class LiveReceiver:
         """See `consumer.Receiver`."""
         for partition in partitions:
             self._held.pop(partition, None)
+
+    def on_hold(self) -> Set[Partition]:
+        """See `consumer.Receiver`."""
+        return self._held.keys()
 
     def age(self, topic: str) -> float:
         """Seconds since the message was sent that was taken last from the topic; 0 where none was taken yet."""

@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Set
 from typing import NamedTuple
 
-from app.broker import Record
+from app.broker import Partition, Record
 from app.broker.framing import Schemas
 from app.domain.errors import InvalidMessage
 from app.domain.readiness import SCHEMA_REGISTRY, Readiness
@@ -49,8 +49,11 @@ class WaitingForSchemas:
         self._waiting: dict[int, list[Taken]] = {}
         self._look_ups: dict[int, asyncio.Task[None]] = {}
 
-    def __len__(self) -> int:
-        return sum(map(len, self._waiting.values()))
+    def number(self, apart_from: Set[Partition]) -> int:
+        """How many records wait, without those of some partitions."""
+        if not apart_from:
+            return sum(map(len, self._waiting.values()))
+        return sum(each.record.partition not in apart_from for several in self._waiting.values() for each in several)
 
     def add(self, schema_id: int, taken: Taken) -> None:
         self._waiting.setdefault(schema_id, []).append(taken)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
@@ -59,7 +59,9 @@ class FakeConsumer:
             raise self.poll_fails.pop(0)
         if self.forced:
             return self.forced.pop(0)
-        return self.polls.pop(0) if self.polls and not self.paused else []
+        if self.polls and not any(each.partition in self.paused for each in self.polls[0]):
+            return self.polls.pop(0)
+        return []
 
     def lag(self) -> Mapping[str, int]:
         return {}
@@ -112,6 +114,7 @@ class FakeDispatcher:
         self.held: dict[int, asyncio.Future[None]] = {}
         self.looked_up: list[list[int]] = []
         self.cancelled: list[int] = []
+        self.held_partitions: set[Partition] = set()
         self.most_at_once = self._at_once = 0
 
     def hold(self, offset: int) -> None:
@@ -125,6 +128,9 @@ class FakeDispatcher:
 
     def revoked(self, partitions: Sequence[Partition]) -> None:
         """Nothing is kept of partitions."""
+
+    def on_hold(self) -> Set[Partition]:
+        return self.held_partitions
 
     async def receive(self, polled: Sequence[Record]) -> list[Answer | Undecoded]:
         first = polled[0].offset

@@ -108,10 +108,12 @@ class TestUnknownSchemas:
         assert await live.receive(first) == [Acknowledged(), Undecoded(100), Undecoded(100), Acknowledged()]
         assert await live.receive([record(3, 3), record(8, 1, SECOND)]) == [Undecoded(100), Acknowledged()]
         assert intake.taken == [1, 7, 8]
+        assert live.on_hold() == {DOCS}
         self.known[100] = None
         again = await live.receive([record(4, 4), record(3, 3), record(2, 2), record(100, 1)])
         assert again == [Acknowledged()] * 4
         assert intake.taken == [1, 7, 8, 100, 2, 3, 4]
+        assert not live.on_hold()
 
     async def test_a_schema_that_the_registry_does_not_know_is_a_dead_letter_and_the_rest_goes_on(
         self, monkeypatch: Any

@@ -104,7 +104,28 @@ async def test_a_stop_ends_look_ups_and_commits_nothing_that_waits() -> None:
     assert desk.consumer.committed == {FIRST: 2}
 
 
-async def test_waiting_records_count_as_in_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_partition_that_is_held_is_paused_and_its_records_leave_room_for_the_others() -> None:
+    registry = Registry()
+    desk = Desk(
+        FakeConsumer(records(1, 2), records(90, partition=SECOND), records(3)),
+        registry.answer({1: 7, 2: 7, 3: 7}),
+        find_schema=registry.find,
+        most_in_hand=2,
+    )
+    async with running(desk):
+        await desk.until(lambda: registry.asked == [7])
+        desk.dispatcher.held_partitions = {FIRST}
+        await desk.until(lambda: desk.consumer.committed == {SECOND: 91})
+        await desk.turns()
+        assert desk.consumer.paused == {FIRST}
+        assert desk.consumer.polls, "what comes behind is not polled"
+        desk.dispatcher.held_partitions = set()
+        registry.found[7].set()
+        await desk.until(lambda: desk.consumer.committed == {FIRST: 4, SECOND: 91})
+        assert desk.consumer.paused == set()
+
+
+async def test_waiting_records_count_as_in_hand() -> None:
     registry = Registry()
     desk = Desk(
         FakeConsumer(records(1, 2), records(3)),
