@@ -50,7 +50,7 @@ class Definitions:
 
         Comparison, new definition and run are one transaction, under a lock: ten processes make one run.
         """
-        named = {each.name: each for each in catalog.configurations if each.is_remote_data}
+        named = {each.name: each for each in catalog.configurations if each.is_remote_data or each.is_live}
         for configuration in named.values():
             await self._apply(configuration)
         await self._remove_all_but(named)

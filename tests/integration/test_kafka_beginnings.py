@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import chain
 from pathlib import Path
 from uuid import uuid4
 
@@ -100,7 +101,7 @@ async def test_processes_that_start_together_read_no_history_and_miss_nothing(ka
         one, two, three = [await stack.enter_async_context(member(broker, [topic], group, database)) for _ in range(3)]
         assert await assigned(one, two, partitions=8) == [[], []]
         await send_many(broker, topic, range(200, 240))  # what nobody commits goes to whom the partitions go
-        found: Seen = sum(await assigned(one, two, three, partitions=8), [])
+        found: Seen = [*chain(*await assigned(one, two, three, partitions=8))]
         async with asyncio.timeout(20):
             while not values(found) >= offered(range(200, 240)):
                 for each in (one, two, three):

@@ -1,14 +1,18 @@
 """Changes of the definitions: noticed once, owed in the same transaction, by however many processes."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
+from app.catalog.archive_types import Catalog
 from app.db import definitions as applied_definitions
 from app.db import runs
 from app.db.database import Database
 from app.db.metadata_tables import batch, run
+from app.domain.live_rules import LiveRule, PayloadRule, ReferencePaths
+from app.domain.paths import Path
 from app.domain.runs import Mode, RunState
 from app.metadata.definitions import RunOptions
 from tests.support.metadata import (
@@ -44,6 +48,17 @@ async def test_a_new_key_owes_a_run_over_all_that_was_archived(database: Databas
     [found] = await all_runs(database)
     assert (found.keys, found.mode, found.state, found.revision) == (("a",), Mode.AUTOMATIC, RunState.OPEN, 1)
     assert (found.total, found.batches, found.open) == (25, 3, 3)
+
+
+async def test_an_archive_type_whose_data_is_in_its_messages_has_a_definition_too(database: Database) -> None:
+    await archive(database, 2)
+    live = LiveRule(ReferencePaths(Path(("id",))), PayloadRule(None, "S", "T", 1))
+    [with_source] = catalog(a="x.a").configurations
+    here = definitions(database)
+    await here.apply(Catalog((replace(with_source, uri=None, live=live),)))
+    [found] = await all_runs(database)
+    assert (found.keys, found.total) == (("a",), 2)
+    assert here.of(TYPE).revision == 1
 
 
 async def test_the_same_definition_again_owes_nothing(database: Database) -> None:
