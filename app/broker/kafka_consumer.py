@@ -69,7 +69,8 @@ class KafkaConsumer:
                     return []
                 if self._beginnings is not None and not await self._begin(member, self._beginnings):
                     return []
-                # Partitions that come during the call are not among these, so nothing of them is taken before it begins.
+                # Those that come during the call are not among these: nothing of them is taken before it is known where
+                # it begins.
                 begun = [] if self._beginnings is None else [*self._begun.keys() & member.assignment()]
                 rest = max(end - time.monotonic(), 0.0)
                 if self._beginnings is not None and not begun:

@@ -25,7 +25,8 @@ LONGEST_FULL_TEST = 1800
 
 @dataclass(frozen=True)
 class Scale:
-    """References of a job, kills, seconds of an outage, references of the soak, seconds of a `Retry-After`."""
+    """References of a job, kills, seconds of an outage, references of the soak, seconds of a `Retry-After`; messages of
+    the live flow, seconds of an outage of its servers."""
 
     references: int
     kills: int
@@ -33,13 +34,24 @@ class Scale:
     source_outage: float
     soak: int
     retry_after: int
+    live: int
+    live_outage: float
 
 
 @pytest.fixture(scope="session")
 def scale() -> Scale:
     if FULL:
-        return Scale(references=5000, kills=20, outage=60, source_outage=30, soak=50_000, retry_after=60)
-    return Scale(references=300, kills=3, outage=6, source_outage=8, soak=3000, retry_after=12)
+        return Scale(
+            references=5000,
+            kills=20,
+            outage=60,
+            source_outage=30,
+            soak=50_000,
+            retry_after=60,
+            live=5000,
+            live_outage=60,
+        )
+    return Scale(references=300, kills=3, outage=6, source_outage=8, soak=3000, retry_after=12, live=300, live_outage=2)
 
 
 @pytest.fixture
