@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 from typing_extensions import override
 
-from app.api import no_page, well_known
+from app.api import no_backfill, no_page, well_known
 from app.api.archive_types import endpoints as archive_types
 from app.api.artifacts import endpoints as artifacts
 from app.api.edge import Edge, put_edge
@@ -74,7 +74,7 @@ def create_app(
     if edge is not None:
         put_edge(app, edge)
         for room in (
-            *((submit_and_report, preflight) if submits else ()),
+            *((submit_and_report, preflight) if submits else (no_backfill,)),
             control,
             failures,
             references,

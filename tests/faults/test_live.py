@@ -5,7 +5,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +21,7 @@ from tests.support.live_archive import (
     artifact_id,
     decree_issued,
     decree_types,
+    framed,
     send,
     write_types,
 )
@@ -32,21 +33,24 @@ PARTITIONS = 4
 TASKS = "SELECT state, count(*) AS number FROM backfill_task GROUP BY state"
 
 
-def live_archive(make_archive: MakeArchive, **arguments: Any) -> tuple[Archive, str]:
+def live_archive(
+    make_archive: MakeArchive, settings: Mapping[str, Any] | None = None, **servers: Any
+) -> tuple[Archive, str]:
     """Every third message brings its document, the others name one of the source."""
-    archive = make_archive(**arguments)
+    archive = make_archive(**servers)
     topic = f"{archive.bucket}-live"
     archive.kafka.create_topic(topic, PARTITIONS)
-    archive.configure({"jeap.processarchive.live.start": "earliest"})
+    archive.configure({"jeap.processarchive.live.start": "earliest", **(settings or {})})
     [decree, *_] = decree_types(topic)
     write_types(archive, [advisory_type(topic, archive.source), decree])
     return archive, topic
 
 
-def message(number: int) -> bytes:
+def message(number: int, schema_id: int | None) -> bytes:
     if number % 3:
         return advisory(f"m-{number}", f"a-{number}")
-    return json.dumps(decree_issued(f"m-{number}", f"d-{number}", 1)).encode()
+    with_document = decree_issued(f"m-{number}", f"d-{number}", 1)
+    return json.dumps(with_document).encode() if schema_id is None else framed(schema_id, with_document)
 
 
 def expected(number: int) -> str:
@@ -56,9 +60,11 @@ def expected(number: int) -> str:
     return f"{artifact_id(DECREE_ISSUED, f'm-{number}', 'DEMO', 'DecreeDocument', f'd-{number}', 1)}-event"
 
 
-def send_all(archive: Archive, topic: str, numbers: Sequence[int]) -> None:
+def send_all(archive: Archive, topic: str, numbers: Sequence[int], schema_id: int | None = None) -> None:
+    """With `schema_id` those that bring a document are Avro."""
     for partition in range(PARTITIONS):
-        send(archive, topic, partition, *(message(each) for each in numbers if each % PARTITIONS == partition))
+        here = [message(each, schema_id) for each in numbers if each % PARTITIONS == partition]
+        send(archive, topic, partition, *here)
 
 
 @contextmanager

@@ -12,16 +12,21 @@ import pytest
 from tests.conftest import running
 from tests.faults.conftest import Scale
 from tests.faults.making import MakeArchive, references
-from tests.servers import Client, Kafka, Oidc, Postgres, SeaweedFS
+from tests.faults.test_live import assert_one_effect_of_each_message, live_archive, send_all, settled, wait_done
+from tests.servers import Client, Kafka, Oidc, Postgres, Registry, SeaweedFS
 from tests.servers.client import CLIENT
 from tests.servers.process import ServerProcess
 from tests.servers.source import Source
 from tests.support.archive import SOURCE_AUDIENCE, Archive
 from tests.support.archive_types import OAUTH_CLIENT, OSV, submission, unversioned
 from tests.support.effects import assert_all_succeeded, assert_one_effect_each
+from tests.support.live_archive import SCHEMA
 from tests.support.service import Service
 
 """Tasks that an outage on the side of the source may cost."""
+
+LIVE_MESSAGES = 30
+"""That come in each outage."""
 
 AT_ONCE = {"jeap.processarchive.backfill.concurrency": 8, "jeap.processarchive.backfill.retry-backoff": "500ms"}
 
@@ -174,3 +179,32 @@ def test_without_the_token_endpoint_of_the_source_no_task_fails(
         away(service, servers.tokens, scale.outage)
         assert_all_succeeded(service.wait_completed(job_id, 300), names)
         assert service.ready() == (200, {"status": "ready", "problems": {}})
+
+
+def test_live_messages_wait_for_each_server_and_none_is_missed(
+    make_archive: MakeArchive, servers: Servers, registry: Registry, scale: Scale
+) -> None:
+    """A third of the messages of each outage is Avro, with a schema that the process did not see before."""
+    with Source(delay_ms=5) as source:
+        known = {"kafka": servers.kafka, "postgres": servers.postgres, "s3": servers.s3, "oidc": servers.issuer}
+        settings = {"jeap.messaging.kafka.schema-registry-url": registry.url}
+        archive, topic = live_archive(make_archive, settings, source=source, **known)
+        with archive.service() as service:
+            send_all(archive, topic, range(LIVE_MESSAGES))
+            for number, server in enumerate([servers.kafka, servers.postgres, servers.s3, registry, source], start=1):
+                schema_id = registry.register(f"{topic}-{number}", {**SCHEMA, "doc": f"of outage {number}"})
+                numbers = range(number * LIVE_MESSAGES, (number + 1) * LIVE_MESSAGES)
+                if server is servers.kafka:
+                    send_all(archive, topic, numbers, schema_id)
+                server.stop() if server is registry else server.kill()  # what the registry holds survives a stop only
+                try:
+                    if server is not servers.kafka:
+                        send_all(archive, topic, numbers, schema_id)
+                    time.sleep(scale.live_outage)
+                    assert service.running
+                finally:
+                    server.start()
+            wait_done(archive, service, 6 * LIVE_MESSAGES)
+            settled(archive, service, topic)
+            forgotten(service)
+        assert_one_effect_of_each_message(archive, range(6 * LIVE_MESSAGES))
