@@ -44,6 +44,9 @@ IDLE = 1.0
 PAUSE = timedelta(minutes=5)
 """Before a proof that cannot be made is tried again; others go on."""
 
+UNMADE = (ObjectRejected, OSError, ValueError, KeyError, TypeError, AttributeError)
+"""What a proof that cannot be made raises, outages apart: a row may hold anything, and a disk may be full."""
+
 LARGEST_NOTE = 1024**2
 
 log = logging.getLogger(__name__)
@@ -117,14 +120,7 @@ class ProofBuilder:
         except Unavailable:
             await self._release(job.id, None)
             raise
-        except (
-            ObjectRejected,
-            OSError,
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-        ) as error:  # a row may hold anything
+        except UNMADE as error:
             metrics.PROOFS_FAILED.inc()
             log.error("the proof of job %s cannot be made, and is tried again in %s: %s", job.id, PAUSE, error)
             await self._release(job.id, self._now() + PAUSE)
