@@ -1,16 +1,19 @@
-"""The history of jobs, written in the transaction of each change: actions for people, and events to be published."""
+"""The history of jobs, written in the transaction of each change: actions for people, events to be published, and
+entries of the audit log."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import orjson
 from sqlalchemy import Text, Uuid, func, insert, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db import jobs
+from app.db import audit, jobs
 from app.db.tables import UtcDateTime, job, job_action, job_event
-from app.domain.jobs import ACTIONS, PUBLISHED, Action, Job, JobChange, JobKind
+from app.domain.audit import Act, Actor, Entry, subject_of_job
+from app.domain.jobs import ACTIONS, BY_FAILURES, PUBLISHED, Action, Job, JobChange, JobKind
 
 
 class JobHistory:
@@ -20,12 +23,21 @@ class JobHistory:
         self._publishes = publishes
 
     async def record(
-        self, connection: AsyncConnection, job_id: UUID, change: JobChange, by: str | None, at: datetime
+        self,
+        connection: AsyncConnection,
+        job_id: UUID,
+        change: JobChange,
+        by: str | None,
+        at: datetime,
+        *,
+        actor: Actor | None = None,
+        details: Mapping[str, Any] | None = None,
     ) -> None:
-        """`by`: who did it; None when nobody did, as when a job completes.
+        """`by`: what people call who did it; None when nobody did, as when a job completes. `actor` and `details` are
+        for the audit log.
 
         The caller has locked or changed the row of the job in this transaction, so the changes of a job are recorded in
-        their order.
+        their order. It locks no other row behind: the head of the audit log is the last.
         """
         if change in ACTIONS:
             await connection.execute(
@@ -42,12 +54,37 @@ class JobHistory:
                     .where(job_action.c.job_id == job_id),
                 )
             )
-        if self._publishes and change in PUBLISHED:
-            changed = await jobs.find(connection, job_id)
-            if changed is not None and changed.kind is JobKind.BACKFILL:
-                payload = orjson.dumps(_payload(changed, change, by)).decode()
-                event = {"job_id": job_id, "at": at, "payload": payload, "traceparent": changed.traceparent}
-                await connection.execute(insert(job_event).values(**event))
+        publishes = self._publishes and change in PUBLISHED
+        changed = await jobs.find(connection, job_id) if publishes or change in _DESCRIBED else None
+        if publishes and changed is not None and changed.kind is JobKind.BACKFILL:
+            payload = orjson.dumps(_payload(changed, change, by)).decode()
+            event = {"job_id": job_id, "at": at, "payload": payload, "traceparent": changed.traceparent}
+            await connection.execute(insert(job_event).values(**event))
+        if actor is None and by is not None and by != BY_FAILURES:
+            actor = Actor(name=by)
+        told = {**_details(changed, change), **(details or {})}
+        if by == BY_FAILURES:
+            told["by"] = by
+        await audit.append(connection, [Entry(Act(f"job.{change}"), subject_of_job(job_id), at, actor, told)])
+
+
+_DESCRIBED = (JobChange.SUBMITTED, JobChange.COMPLETED)
+"""Changes whose entries in the audit log describe the job."""
+
+
+def _details(changed: Job | None, change: JobChange) -> dict[str, Any]:
+    if changed is None or change not in _DESCRIBED:
+        return {}
+    if change is JobChange.SUBMITTED:
+        return {
+            "contentHash": changed.content_hash.hex(),
+            "references": changed.total,
+            "message": changed.message,
+            "retryOf": None if changed.retry_of is None else str(changed.retry_of),
+            "kind": str(changed.kind),
+        }
+    counts = {"total": changed.total, "succeeded": changed.succeeded, "failed": changed.failed}
+    return {"result": None if changed.result is None else str(changed.result), "counts": counts}
 
 
 def _payload(changed: Job, change: JobChange, by: str | None) -> dict[str, object]:

@@ -349,6 +349,40 @@ live_start = Table(
     Column("at", UtcDateTime, nullable=False),
 )
 
+audit_entry = Table(
+    "audit_entry",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False, comment="from 0, without gaps"),
+    Column("at", UtcDateTime, nullable=False),
+    Column("what", String(32), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("who_subject", Text),
+    Column("who_name", Text),
+    Column("who_ext_id", Text),
+    Column("who_client", Text),
+    Column("details", Text, comment="canonical JSON"),
+    Column("hash", LargeBinary, nullable=False, comment="RFC 9162 leaf hash of its canonical JSON"),
+)
+Index("ix_audit_entry_subject", audit_entry.c.subject, audit_entry.c.seq)
+Index("ix_audit_entry_what", audit_entry.c.what, audit_entry.c.seq)
+
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, nullable=False),
+    Column("frontier", LargeBinary, nullable=False, comment="domain.merkle.Frontier.packed"),
+)
+"""One row, which each act locks last."""
+
+audit_checkpoint = Table(
+    "audit_checkpoint",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+"""The checkpoints of the audit log that lie in the bucket."""
+
 schema_lock = 7250150
 """Key of the PostgreSQL advisory locks of this service: `(schema_lock, purpose)`."""
 
@@ -363,6 +397,9 @@ __all__ = [
     "UNTIMED",
     "WAITING",
     "UtcDateTime",
+    "audit_checkpoint",
+    "audit_entry",
+    "audit_head",
     "dead_letter_count",
     "failure_cause",
     "job",

@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
+from app.domain.audit import Actor
+
 
 class RunState(StrEnum):
     OPEN = "open"
@@ -90,6 +92,13 @@ class Starter(NamedTuple):
     name: str | None
     ext_id: str | None
     traceparent: str | None = None
+    subject: str | None = None
+    client: str | None = None
+
+    @property
+    def actor(self) -> Actor:
+        """What the audit log says of this person."""
+        return Actor(self.subject, self.name, self.ext_id, self.client)
 
 
 NOBODY = Starter(None, None)

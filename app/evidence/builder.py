@@ -7,6 +7,7 @@ checkpoint from the leaves, both are put on a condition, and the row is written 
 import asyncio
 import hashlib
 import logging
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,8 +16,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db import proofs
+from app.db import audit, proofs
 from app.db.database import Database
+from app.domain.audit import Act, Entry, subject_of_job
 from app.domain.errors import Unavailable
 from app.domain.jobs import Job
 from app.domain.notes import Checkpoint, NoteError, VerifierKey, verified
@@ -160,7 +162,12 @@ class ProofBuilder:
             log.info("job %s has its proof: %d leaves, root %s", job.id, size, root.hex())
 
     async def _keep(self, connection: AsyncConnection, proof: JobProof) -> bool:
-        return await proofs.keep(connection, proof, proof.created_at if self._options.timestamps else None)
+        if not await proofs.keep(connection, proof, proof.created_at if self._options.timestamps else None):
+            return False
+        details = {"root": b64encode(proof.root).decode(), "size": proof.size}
+        subject = subject_of_job(proof.job_id)
+        await audit.append(connection, [Entry(Act.JOB_PROVEN, subject, proof.created_at, None, details)])
+        return True
 
     async def _read(self, job: Job, leaves: LeafFile, stop: asyncio.Event) -> datetime | None:
         """Adds the leaves of the job; the longest lock among its objects, None where none is locked."""

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.db import job_history, jobs, progress
 from app.db.database import Database
 from app.db.job_history import JobHistory
+from app.domain.audit import Actor
 from app.domain.jobs import Action, Job, JobChange, JobFilter, JobState
 from app.domain.waiting import Waiting
 from app.telemetry import metrics
@@ -49,7 +50,8 @@ class JobStatus:
 class JobControl:
     """Every method raises Unavailable; a method for one job also raises UnknownJob.
 
-    `on_due` is called when commands have become due.
+    `on_due` is called when commands have become due. `who` is the name of a caller in messages, `actor` all that the
+    audit log says of this caller.
     """
 
     def __init__(self, database: Database, history: JobHistory, on_due: Callable[[], None]) -> None:
@@ -69,7 +71,7 @@ class JobControl:
             found = await jobs.page(connection, before, limit + 1, wanted)
             return await _views(connection, found[:limit]), len(found) > limit
 
-    async def redrive(self, job_id: UUID, who: str) -> JobStatus:
+    async def redrive(self, job_id: UUID, who: str, actor: Actor | None = None) -> JobStatus:
         """Publishes the commands of all open tasks again, also of tasks whose source had no data.
 
         Nothing happens to a job that has ended.
@@ -79,13 +81,13 @@ class JobControl:
             await _known(connection, job_id)
             await jobs.redrive(connection, job_id)
             if (await _known(connection, job_id, lock=True)).state is JobState.OPEN:
-                await self._history.record(connection, job_id, JobChange.REDRIVEN, who, datetime.now(UTC))
+                await self._history.record(connection, job_id, JobChange.REDRIVEN, who, datetime.now(UTC), actor=actor)
 
         view = await self._steer(job_id, work)
         self._on_due()
         return view
 
-    async def pause(self, job_id: UUID, who: str) -> JobStatus:
+    async def pause(self, job_id: UUID, who: str, actor: Actor | None = None) -> JobStatus:
         """Starts no further task of the job; running tasks end. Raises ImpossibleForJob."""
 
         async def work(connection: AsyncConnection) -> None:
@@ -94,11 +96,11 @@ class JobControl:
                 raise ImpossibleForJob("is paused already")
             now = datetime.now(UTC)
             await jobs.pause(connection, job, who, now)
-            await self._history.record(connection, job_id, JobChange.PAUSED, who, now)
+            await self._history.record(connection, job_id, JobChange.PAUSED, who, now, actor=actor)
 
         return self._logged(await self._steer(job_id, work), "paused", who)
 
-    async def resume(self, job_id: UUID, who: str) -> JobStatus:
+    async def resume(self, job_id: UUID, who: str, actor: Actor | None = None) -> JobStatus:
         """Continues a paused job where it stopped. Raises ImpossibleForJob."""
 
         async def work(connection: AsyncConnection) -> None:
@@ -107,13 +109,13 @@ class JobControl:
                 raise ImpossibleForJob("is not paused")
             now = datetime.now(UTC)
             await jobs.resume(connection, job, now)
-            await self._history.record(connection, job_id, JobChange.RESUMED, who, now)
+            await self._history.record(connection, job_id, JobChange.RESUMED, who, now, actor=actor)
 
         view = await self._steer(job_id, work)
         self._on_due()
         return self._logged(view, "resumed", who)
 
-    async def cancel(self, job_id: UUID, who: str) -> JobStatus:
+    async def cancel(self, job_id: UUID, who: str, actor: Actor | None = None) -> JobStatus:
         """Fails the open tasks without a stored object; tasks with a stored object are still announced.
 
         An object that is being stored at this moment stays in the object store: its place is noted in the task, and it
@@ -127,7 +129,7 @@ class JobControl:
             if await jobs.cancel(connection, job_id, jobs.Cancel(who, now, message)) is None:
                 ended = (await _known(connection, job_id)).state is JobState.COMPLETED
                 raise ImpossibleForJob("has ended" if ended else "is cancelled already")
-            await self._history.record(connection, job_id, JobChange.CANCELLED, who, now)
+            await self._history.record(connection, job_id, JobChange.CANCELLED, who, now, actor=actor)
             if (await _known(connection, job_id)).state is JobState.COMPLETED:
                 await self._history.record(connection, job_id, JobChange.COMPLETED, None, now)
 

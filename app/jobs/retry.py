@@ -61,9 +61,12 @@ class Retries:
             keys = await jobs.keys_of(connection, new_id)
             digest = await asyncio.to_thread(content_hash, new.message, new.topic, new.config_id, keys)
             await jobs.set_content(connection, new_id, total, digest)
-            await self._history.record(connection, new_id, JobChange.SUBMITTED, by.called, new.started)
             await jobs.find(connection, job_id, lock=True)
-            await self._history.record(connection, job_id, JobChange.RETRIED, by.called, new.started)
+            await self._history.record(connection, new_id, JobChange.SUBMITTED, by.called, new.started, actor=by.actor)
+            about = {"jobId": str(new_id), "cause": cause}
+            await self._history.record(
+                connection, job_id, JobChange.RETRIED, by.called, new.started, actor=by.actor, details=about
+            )
             return await jobs.find(connection, new_id)
 
         made = await self._database.run(insert)

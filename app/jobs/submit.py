@@ -16,6 +16,7 @@ from app.db import jobs
 from app.db.database import Database
 from app.db.job_history import JobHistory
 from app.domain.archive_types import ArchiveTypeConfiguration
+from app.domain.audit import Actor
 from app.domain.jobs import Job, JobChange, JobKind, JobState, References
 from app.domain.mistakes import Mistake
 from app.telemetry import metrics
@@ -78,6 +79,11 @@ class Submitter:
     subject: str
     called: str
     traceparent: str | None
+    client: str | None = None
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(self.subject or None, self.name, self.ext_id, self.client)
 
 
 class Submissions:
@@ -158,7 +164,7 @@ class Submissions:
             if not await jobs.insert_if_absent(connection, job):
                 return False
             await jobs.insert_tasks(connection, job.id, references)
-            await self._history.record(connection, job.id, JobChange.SUBMITTED, by.called, job.started)
+            await self._history.record(connection, job.id, JobChange.SUBMITTED, by.called, job.started, actor=by.actor)
             return True
 
         return await self._database.run(insert)

@@ -9,11 +9,12 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db import dialect, runs, samples
+from app.db import audit, dialect, runs, samples
 from app.db.database import Database
 from app.db.definitions import AppliedDefinition
 from app.db.samples import SampledArtifact
 from app.domain.archive_types import ExtractionPath
+from app.domain.audit import Act, Entry
 from app.domain.errors import Unavailable
 from app.domain.extraction import KeyedPath, MetadataValue, compile_paths
 from app.domain.readiness import OBJECT_STORE
@@ -61,6 +62,18 @@ class DryRun(NamedTuple):
     sample: Sequence[TriedArtifact]
 
 
+def _entry(run: Run, by: Starter) -> Entry:
+    """The start of a run in the audit log."""
+    details = {
+        "archiveType": run.archive_type,
+        "keys": list(run.keys),
+        "mode": str(run.mode),
+        "total": run.total,
+        "revision": run.revision,
+    }
+    return Entry(Act.METADATA_RUN, f"run/{run.id}", datetime.now(UTC), by.actor, details)
+
+
 class RunControl:
     """Every method raises Unavailable. `enabled`: whether metadata runs are switched on."""
 
@@ -100,7 +113,9 @@ class RunControl:
             await dialect.lock(connection, dialect.LOCK_DEFINITION)
             applied, keys = await resolve(connection, wanted)
             new = self._new_run(applied, keys, wanted.mode, by)
-            return await runs.create(connection, new, self._options.batch_size)
+            made = await runs.create(connection, new, self._options.batch_size)
+            await audit.append(connection, [_entry(made, by)])
+            return made
 
         run = await self._database.run(create)
         about = {"run_id": str(run.id)}

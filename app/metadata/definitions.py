@@ -9,10 +9,11 @@ from uuid import uuid4
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.catalog.archive_types import Catalog
-from app.db import definitions, dialect, runs
+from app.db import audit, definitions, dialect, runs
 from app.db.database import Database
 from app.db.definitions import AppliedDefinition
 from app.domain.archive_types import ArchiveTypeConfiguration
+from app.domain.audit import Act, Entry
 from app.domain.definitions import NOTHING, Definition, change, extracts_the_same
 from app.domain.extraction import compile_paths
 from app.domain.runs import NOBODY, Mode, Run, RunState, Starter
@@ -29,6 +30,16 @@ class RunOptions:
     enabled: bool
     batch_size: int
     all_versions: bool
+
+
+def _entry(new: AppliedDefinition, now: datetime) -> Entry:
+    """A changed definition in the audit log."""
+    details = {
+        "revision": new.revision,
+        "keys": {key.key: key.path for key in new.keys if key.active},
+        "inactive": [key.key for key in new.keys if not key.active] or None,
+    }
+    return Entry(Act.METADATA_APPLIED, f"archive-type/{new.archive_type}", now, None, details)
 
 
 class Definitions:
@@ -73,12 +84,14 @@ class Definitions:
                 configuration.name, configuration.message_type, configuration.id, revision, changed.keys
             )
             await definitions.replace(connection, new, now)
-            if not changed.affected:
-                return revision, None
-            owed = await _supersede(connection, configuration.name, now)
-            affected = tuple(dict.fromkeys((*changed.affected, *owed)))
-            active = {key.key for key in changed.keys if key.active}
-            return revision, await self._create(connection, new, tuple(key for key in affected if key in active), now)
+            run = None
+            if changed.affected:
+                owed = await _supersede(connection, configuration.name, now)
+                affected = tuple(dict.fromkeys((*changed.affected, *owed)))
+                active = {key.key for key in changed.keys if key.active}
+                run = await self._create(connection, new, tuple(key for key in affected if key in active), now)
+            await audit.append(connection, [_entry(new, now)])
+            return revision, run
 
         revision, run = await self._database.run(compare)
         self._configured[configuration.name] = configuration
@@ -91,13 +104,18 @@ class Definitions:
 
         async def remove(connection: AsyncConnection) -> None:
             await dialect.lock(connection, dialect.LOCK_DEFINITION)
+            removed: list[Entry] = []
             for archive_type in await definitions.with_active_keys(connection):
                 applied = None if archive_type in named else await definitions.find(connection, archive_type)
                 changed = None if applied is None else change(applied.keys, (), applied.revision)
                 if applied is not None and changed is not None:
                     new = replace(applied, keys=changed.keys)
-                    await definitions.replace(connection, new, datetime.now(UTC))
+                    now = datetime.now(UTC)
+                    await definitions.replace(connection, new, now)
+                    removed.append(_entry(new, now))
                     log.info("the metadata keys of %s are inactive: it is not configured any more", archive_type)
+            if removed:
+                await audit.append(connection, removed)
 
         if self._options.enabled:
             await self._database.run(remove)

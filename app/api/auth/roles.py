@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from app.domain.audit import Actor
+
 MAX_NAME = 255
 """Characters kept of `name` and `ext_id`: they go into the database and into reports."""
 
@@ -34,6 +36,13 @@ class Caller:
     ext_id: str | None = None
     grants: frozenset[Grant] = frozenset()
     expires: float = math.inf
+    client: str | None = None
+    """The claim `azp`, else `client_id`: the program that acts for the subject."""
+
+    @property
+    def actor(self) -> Actor:
+        """What the audit log says of this caller."""
+        return Actor(self.subject or None, self.name, self.ext_id, self.client)
 
     @property
     def called(self) -> str:
@@ -52,6 +61,7 @@ def caller_of(claims: Mapping[str, Any], system: str | None) -> Caller:
         name=_text(claims.get("name")),
         ext_id=_text(claims.get("ext_id")),
         expires=_number(claims.get("exp")),
+        client=_text(claims.get("azp")) or _text(claims.get("client_id")),
         grants=frozenset([*_semantic_grants(claims, system), *_literal_grants(claims)]),
     )
 

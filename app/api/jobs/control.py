@@ -111,7 +111,7 @@ async def follow(request: Request, caller: MayReadJobs, edge: TheEdge, job_id: J
 async def pause(caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> JobView:
     """Within a second no further task starts; running tasks end, nothing is lost. 409 if the job has ended or is
     paused."""
-    return await _shown(job_id, edge.job_control.pause(job_id, caller.called))
+    return await _shown(job_id, edge.job_control.pause(job_id, caller.called, caller.actor))
 
 
 @router.post(
@@ -120,7 +120,7 @@ async def pause(caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> JobView:
 async def resume(caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> JobView:
     """Continues a paused job where it stopped; failures so far do not count towards the failure threshold again. 409
     unless the job is paused."""
-    return await _shown(job_id, edge.job_control.resume(job_id, caller.called))
+    return await _shown(job_id, edge.job_control.resume(job_id, caller.called, caller.actor))
 
 
 @router.post(
@@ -130,7 +130,7 @@ async def cancel(caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> JobView:
     """Open references that are not stored fail with `cancelled by <who>`; stored ones are still announced, then the job
     is completed. 409 if the job has ended or is cancelled."""
     async with edge.changes.one():
-        return await _shown(job_id, edge.job_control.cancel(job_id, caller.called))
+        return await _shown(job_id, edge.job_control.cancel(job_id, caller.called, caller.actor))
 
 
 @router.post(
@@ -142,7 +142,7 @@ async def redrive(caller: MayWriteJobs, edge: TheEdge, job_id: JobId) -> JobView
     """Publishes the commands of all open tasks again, also of tasks whose source had no data. Harmless to repeat, and
     nothing happens to a job that has ended."""
     async with edge.changes.one():
-        return await _shown(job_id, edge.job_control.redrive(job_id, caller.called))
+        return await _shown(job_id, edge.job_control.redrive(job_id, caller.called, caller.actor))
 
 
 @router.post(

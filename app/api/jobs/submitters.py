@@ -5,4 +5,4 @@ from app.jobs.submit import Submitter
 
 
 def submitter_of(caller: Caller, traceparent: str) -> Submitter:
-    return Submitter(caller.name, caller.ext_id, caller.subject, caller.called, traceparent)
+    return Submitter(caller.name, caller.ext_id, caller.subject, caller.called, traceparent, caller.client)

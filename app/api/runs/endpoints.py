@@ -99,7 +99,8 @@ async def start(request: Request, caller: MayWriteJobs, edge: TheEdge) -> Respon
                 return Response(
                     dry_run_json(await edge.run_control.try_out(body.wanted)), media_type="application/json"
                 )
-            run = await edge.run_control.start(body.wanted, Starter(caller.name, caller.ext_id, span.traceparent))
+            by = Starter(caller.name, caller.ext_id, span.traceparent, caller.subject or None, caller.client)
+            run = await edge.run_control.start(body.wanted, by)
         except Misfit as misfit:
             raise ApiProblem(400, "No such run can be made.", errors=misfit.mistakes) from misfit
     root = request.scope.get("root_path", "")

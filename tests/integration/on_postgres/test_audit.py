@@ -1,0 +1,3 @@
+"""The audit log."""
+
+from tests.unit.db.test_audit import *
