@@ -10,13 +10,20 @@ SERVICE_COMMANDS = frozenset({"serve", "migrate", "check-config", "dev-token", "
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 well, 1 refused (the reason on stderr), 2 wrong usage; commands may have more."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    if words and (words[0] in SERVICE_COMMANDS or (words[:2] == ["evidence", "verify"] and "--objects" in words)):
+    if words and (words[0] in SERVICE_COMMANDS or _is_beside(words)):
         from app.service_commands import main as run_service_command
 
         return run_service_command(words)
     from app.cli.program import main as run_command
 
     return run_command(words)
+
+
+def _is_beside(words: Sequence[str]) -> bool:
+    """Whether a command of an auditor reads database or store itself. Its help needs neither."""
+    if "--help" in words or "-h" in words:
+        return False
+    return words[:2] == ["audit", "verify"] or (words[:2] == ["evidence", "verify"] and "--objects" in words)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing_extensions import override
 from app.api import no_backfill, no_page, well_known
 from app.api.archive_types import endpoints as archive_types
 from app.api.artifacts import endpoints as artifacts
+from app.api.audit import endpoints as audit
 from app.api.edge import Edge, put_edge
 from app.api.evidence import endpoints as evidence
 from app.api.health import health_routes
@@ -84,6 +85,7 @@ def create_app(
             evidence,
             system,
             reconcile,
+            audit,
             well_known,
         ):
             app.include_router(room.router)

@@ -1,4 +1,4 @@
-"""The commands of `pas` that are the service, or work beside it: serve, migrate, check-config, dev-token, verify."""
+"""The commands of `pas` that are the service, or work beside it: serve, migrate, check-config, verify and others."""
 
 # ruff: noqa: E402 - what libraries cannot use of the environment is taken out before they are loaded
 
@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import uvloop
@@ -30,6 +31,9 @@ from app.settings.load import SettingsError, load_settings
 from app.settings.model import Settings
 from app.settings.values import size
 from app.telemetry.logs import LogSettingError, configure_logging
+
+if TYPE_CHECKING:
+    from app.domain.notes import VerifierKey
 
 # What only one command needs is imported when it runs: to load all of the service takes a second.
 
@@ -230,6 +234,39 @@ async def _read_objects(options: argparse.Namespace, *, leaves_hold: bool) -> in
     return 1 if wrong else 0
 
 
+def _verify_audit(options: argparse.Namespace) -> int:
+    from app.domain.notes import NoteError, read_verifier_key
+    from app.process import adapters
+
+    configure_logging()
+    settings = _load(options.config, os.environ, embedded=options.data_dir if options.embedded else None)
+    try:
+        given = [Path(text).read_text() if Path(text).is_file() else text for text in options.key]
+        keys = [read_verifier_key(text) for text in given] or adapters.verifier_keys(settings)
+    except (NoteError, OSError, UnicodeDecodeError) as error:
+        _refuse(f"--key: {error}")
+        return 2
+    return asyncio.run(_compare_log(settings, keys))
+
+
+async def _compare_log(settings: Settings, keys: "Sequence[VerifierKey]") -> int:
+    """Compares the audit log with the newest checkpoint in the bucket, and says what holds."""
+    from app.evidence.audit_keeper import compare
+    from app.process.wiring import open_stored
+
+    async with open_stored(settings) as archive:
+        found = await compare(archive.database, archive.objects, settings.object_storage.storage.bucket, keys)
+    for finding in found.findings:
+        print(f"differs        audit log: {finding}")
+    if not found.findings:
+        print(f"holds          audit log: {found.entries} entries have their hashes, and the head is theirs")
+    if not found.compared:
+        print("not looked at  checkpoint: there is none in the bucket that one of the keys signed")
+    elif not found.findings:
+        print(f"holds          checkpoint: the newest in the bucket, of {found.compared} entries, is of this log")
+    return 1 if found.findings else 0
+
+
 def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port from 0 to 65535")
@@ -306,6 +343,18 @@ def _parser() -> argparse.ArgumentParser:
     evidence_verify.add_argument("--embedded", action="store_true", help="the objects in the data directory")
     _data_dir(evidence_verify)
     evidence_verify.set_defaults(run=_verify_evidence)
+    audit = commands.add_parser("audit")  # `app.cli` shows it
+    audit_verify = audit.add_subparsers(required=True).add_parser(
+        "verify", help="compare the audit log with the newest checkpoint in the bucket"
+    )
+    audit_verify.epilog = "Exit code: 0 all holds, 1 something differs. See docs/audit.md."
+    _config(audit_verify)
+    audit_verify.add_argument("--embedded", action="store_true", help="the archive in the data directory")
+    _data_dir(audit_verify)
+    audit_verify.add_argument(
+        "--key", action="append", default=[], metavar="K", help="verifier key, or its file, instead of the settings'"
+    )
+    audit_verify.set_defaults(run=_verify_audit)
     return parser
 
 

@@ -15,6 +15,7 @@ from app.api.http.query import check_query
 from app.api.submission.expected_reader import ExpectedReader
 from app.api.submission.reader import YamlReader
 from app.archiver.preflight import Preflights
+from app.evidence.audit_log import AuditLog
 from app.evidence.proofs import Proofs
 from app.evidence.reconcile import Reconciliation
 from app.evidence.signer import SigningKeys
@@ -54,6 +55,7 @@ class Edge:
     overview: Overview
     signing: SigningKeys
     proofs: Proofs
+    audit_log: AuditLog
     reconciliation: Reconciliation
     expected_reader: ExpectedReader
     yaml_reader: YamlReader

@@ -29,6 +29,7 @@ _COMMANDS = {
     "artifacts": ("app.cli.artifacts:app", "Search what is archived, look at it, get it."),
     "metadata": ("app.cli.metadata:app", "Look at metadata keys, and at runs that fill them."),
     "evidence": ("app.cli.evidence:app", "Export the proof of a job, and check it without the service."),
+    "audit": ("app.cli.audit:app", "Look at the audit log, and compare it with what was signed."),
     "reconcile": ("app.cli.reconcile:reconcile", "Compare a list of references with the archive; submit the gaps."),
     "login": ("app.cli.login:login", "Log in to the service, once."),
     "logout": ("app.cli.login:logout", "Forget the login."),

@@ -36,9 +36,13 @@ class Content:
             async for piece in self._checked():
                 yield piece
         finally:  # when the reader goes away, so does the connection to the store
-            close = getattr(self.rest, "aclose", None)
-            if close is not None:
-                await close()
+            await self.close()
+
+    async def close(self) -> None:
+        """Gives the connection to the store back; for content that is not read."""
+        close = getattr(self.rest, "aclose", None)
+        if close is not None:
+            await close()
 
     async def _checked(self) -> AsyncIterator[bytes]:
         digest, size, held = hashlib.sha256(), 0, b""

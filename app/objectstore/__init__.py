@@ -114,6 +114,10 @@ class ObjectStore(Protocol):
         continues after all versions of that key, whether or not the key still exists.
         """
 
+    def list_prefix(self, bucket: str, prefix: str) -> AsyncIterator[Sequence[ListedVersion]]:
+        """Every version of the keys that begin with `prefix`, which ends with a slash; as `list_versions`. Raises
+        Unavailable."""
+
     async def lengthen_lock(self, bucket: str, key: str, version_id: str, until: datetime) -> None:
         """Extends the retention of a version to `until`; a retention that ends later stays.
 

@@ -79,6 +79,14 @@ class FilesystemObjectStore:
         ):
             yield page
 
+    async def list_prefix(self, bucket: str, prefix: str) -> AsyncIterator[Sequence[ListedVersion]]:
+        await self._run(lambda: self._need(bucket))
+        found = layout.walk_versions(self._directory(bucket, f"{prefix}x").parent, ())
+        while page := await self._run(
+            lambda: [layout.listed_version(description) for description in islice(found, PAGE)]
+        ):
+            yield page
+
     async def lengthen_lock(self, bucket: str, key: str, version_id: str, until: datetime) -> None:
         """Never shortens: a lock that ends later already stays. PreconditionFailed where the version is gone."""
         if self._object_lock_enabled:

@@ -78,6 +78,11 @@ class S3ObjectStore:
         async for page in walk(client, bucket, after):
             yield page
 
+    async def list_prefix(self, bucket: str, prefix: str) -> AsyncIterator[Sequence[ListedVersion]]:
+        client = await self._connection.client()
+        async for page in walk(client, bucket, None, prefix):
+            yield page
+
     async def lengthen_lock(self, bucket: str, key: str, version_id: str, until: datetime) -> None:
         """Never shortens: a lock that ends later already stays. PreconditionFailed where the version is gone."""
         if not self._options.object_lock_enabled:

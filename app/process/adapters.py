@@ -1,6 +1,7 @@
 """Builds, from the settings, the objects that talk to other services: broker, object store, signing keys."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import hashlib
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import httpx
@@ -18,7 +19,9 @@ from app.domain.archive_types import ArchiveDataType
 from app.domain.errors import StartRefused
 from app.domain.forecast import Price
 from app.domain.jobs import FailureThreshold
+from app.domain.notes import VerifierKey
 from app.domain.plans import Terms
+from app.evidence.audit_keeper import KeeperOptions
 from app.evidence.builder import ProofOptions
 from app.evidence.signer import Signer, SigningKeyError, own_signer, signer_of, signing_keys
 from app.evidence.timestamps import TimestampAuthority
@@ -232,6 +235,23 @@ def proof_options(settings: Settings) -> ProofOptions:
         bucket=settings.object_storage.storage.bucket,
         former=signing_keys(None, evidence.former_keys).keys,
         timestamps=evidence.timestamp_url is not None,
+    )
+
+
+def verifier_keys(settings: Settings) -> list[VerifierKey]:
+    """The keys whose signatures count: the present one and those of the past. Raises StartRefused."""
+    return list(signing_keys(signer(settings), settings.evidence.former_keys).keys)
+
+
+def keeper_options(settings: Settings, types: Iterable[ArchiveDataType], release: str) -> KeeperOptions:
+    """Checkpoints of the audit log are locked as long as the data that is kept longest."""
+    store = settings.object_storage
+    longest = max((each.expiration_days for each in types), default=365)
+    return KeeperOptions(
+        bucket=store.storage.bucket,
+        retain_days=longest if store.object_lock_enabled else None,
+        details={"settings": hashlib.sha256(repr(settings).encode()).hexdigest(), "version": release},
+        former=signing_keys(None, settings.evidence.former_keys).keys,
     )
 
 

@@ -36,6 +36,8 @@ from app.domain.errors import StartRefused
 from app.domain.readiness import COMPONENTS, SCHEMA_REGISTRY, Readiness
 from app.domain.system import CommandCounts
 from app.domain.tasks import TaskRow
+from app.evidence.audit_keeper import AuditKeeper
+from app.evidence.audit_log import AuditLog
 from app.evidence.builder import ProofBuilder
 from app.evidence.objects import LockTerms
 from app.evidence.proofs import Proofs
@@ -208,7 +210,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             work,
             reload,
             failed,
-            [dead_letters, presence, LiveUpkeep(database, history), JobMinutes(database)],
+            [dead_letters, presence, LiveUpkeep(database, history), JobMinutes(database), _audit_keeper(parts)],
             _waiting_jobs(parts),
             _live_flow(parts, relay),
             settings.shutdown_timeout,
@@ -232,6 +234,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             overview=_overview(parts, work, presence),
             proofs=Proofs(database, objects, signs=parts.signer is not None),
             signing=signing_keys(parts.signer, settings.evidence.former_keys),
+            audit_log=AuditLog(database, parts.signer),
             reconciliation=Reconciliation(database, live, Objects(objects, _lock_terms(settings))),
             expected_reader=expected_reader,
             yaml_reader=yaml_reader,
@@ -291,6 +294,12 @@ def _evidence(parts: Parts) -> Sequence[EvidencePart]:
     builder = ProofBuilder(database, objects, readiness, parts.signer, options, alone=alone)
     authority = adapters.timestamp_authority(parts.settings)
     return [builder] if authority is None else [builder, Timestamps(database, objects, readiness, authority)]
+
+
+def _audit_keeper(parts: Parts) -> AuditKeeper:
+    options = adapters.keeper_options(parts.settings, parts.registry.types(), version("process-archive-service"))
+    authority = adapters.timestamp_authority(parts.settings)
+    return AuditKeeper(parts.database, parts.objects, parts.readiness, parts.signer, options, authority)
 
 
 def _lock_terms(settings: Settings) -> LockTerms:

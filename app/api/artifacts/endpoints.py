@@ -159,15 +159,20 @@ async def look(artifact: KnownArtifact) -> Response:
         **responses(400, 401, 403, 404, 410, 503),
     },
 )
-async def content(edge: TheEdge, artifact: KnownArtifact) -> Response:
+async def content(edge: TheEdge, caller: MayReadArtifacts, artifact: KnownArtifact) -> Response:
     """The stored bytes, read by version id and checked against the stored SHA-256 while they stream. The end is sent
-    only when the hash is right; otherwise the answer breaks off."""
+    only when the hash is right; otherwise the answer breaks off. Who read it is in the audit log."""
     try:
         opened = await edge.contents.open(artifact)
     except Gone as gone:
         until = artifact.retain_until
         ended = f"; it was retained until {until:%Y-%m-%d}" if until else ""
         raise ApiProblem(410, f"The object of artifact {artifact.id} is no longer in the store{ended}.") from gone
+    try:
+        await edge.audit_log.read(artifact.id, caller.actor)
+    except BaseException:
+        await opened.close()
+        raise
     return StreamingResponse(opened.verified(), headers=_content_headers(artifact))
 
 

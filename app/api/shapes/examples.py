@@ -344,6 +344,27 @@ INCLUSION: dict[str, Any] = {
 }
 
 
+AUDIT_ENTRY: dict[str, Any] = {
+    "seq": 17,
+    "at": "2026-05-08T07:26:39.000Z",
+    "who": {"subject": "f3a1", "name": "Erika Muster", "extId": "287365", "client": "pas-cli"},
+    "what": "job.paused",
+    "subject": "job/88dbb65f-9634-4685-bc86-17b72d715d3e",
+    "details": None,
+    "hash": "HR1tHMcyBfPEpk5UaC+sgBH/3J9J8NPO3NbTh1RrdBA=",
+}
+
+AUDIT_PROOF: dict[str, Any] = {
+    "index": 1,
+    "leaf": '{"at":"2026-05-08T07:26:39.000Z","seq":1,"subject":"job/88dbb65f-9634-4685-bc86-17b72d715d3e",'
+    '"what":"job.paused"}',
+    "hashes": ["HR1tHMcyBfPEpk5UaC+sgBH/3J9J8NPO3NbTh1RrdBA="],
+    "checkpoint": "PSF/process-archive/audit\n2\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\n"
+    "— PSF/process-archive "
+    "Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=\n",
+}
+
+
 def page(*items: dict[str, Any]) -> dict[str, Any]:
     return {"items": list(items), "next": None}
 
