@@ -3,13 +3,14 @@
 from base64 import b64decode
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 from cyclopts import App, Parameter
 
 from app.cli.client import Client, connect, path_of
+from app.cli.exact import json_text
 from app.cli.exchange import reached
-from app.cli.exits import Ended, Exit, wrong_usage
+from app.cli.exits import Answered, Ended, Exit, wrong_usage
 from app.cli.options import ANY, ServiceOptions
 from app.cli.streams import say, tell
 
@@ -29,7 +30,7 @@ def export(
     to: Annotated[Path, Parameter(help="ZIP file to write.")],
     service: ServiceOptions = ANY,
 ) -> None:
-    """Export the proof of a job: checkpoint, leaves, report, keys, and how to check them.
+    """Export the proof of a job: checkpoint, leaves, report, keys, its audit log, and how to check them.
 
     Needs the roles audit:read and backfilljob:read.
     """
@@ -53,7 +54,27 @@ def export(
             ):
                 with writer.member(name) as member:
                     _stream(client, path, member)
+            if (entries := _entries(client, job)) is not None:
+                writer.add(package.AUDIT, "".join(entries).encode())
     tell(f"{to} written: the proof of {proof['size']} references. Check it: pas evidence verify {to} --key KEY")
+
+
+def _entries(client: Client, job: str) -> list[str] | None:
+    """Each entry of the job in the audit log with its proof, in their order; None where the service has no log."""
+    numbers: list[int] = []
+    params: dict[str, Any] = {"subject": f"job/{job.lower()}", "limit": 1000}
+    try:
+        while True:
+            page = client.get("/api/audit", params)
+            numbers += [each["seq"] for each in page["items"]]
+            if page["next"] is None:
+                break
+            params["cursor"] = page["next"]
+    except Answered as error:
+        if error.status == 404:  # an older release
+            return None
+        raise
+    return [json_text(client.get("/api/audit/proof", {"seq": number})) + "\n" for number in reversed(numbers)]
 
 
 def _stream(client: Client, path: str, member: BinaryIO) -> None:

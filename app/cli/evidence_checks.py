@@ -12,9 +12,11 @@ from uuid import UUID
 import orjson
 
 from app.cli import package
+from app.cli.audit_checks import JobSaid, check_entries
 from app.cli.howto import TEXT
 from app.cli.package import BROKEN, Package
 from app.cli.report_reader import ReportReader
+from app.domain.audit import subject_of_job
 from app.domain.identity import content_hash, reference_key
 from app.domain.jobs import JobResult, Reference, TaskState
 from app.domain.leaves import Leaf, read_leaf
@@ -79,10 +81,11 @@ def check_package(path: Path, keys: Sequence[VerifierKey], authorities: bytes | 
                 ("result", lambda _, so_far: _result(so_far)),
                 ("keys", _keys),
                 ("timestamp", lambda of, so_far: _timestamp(of, so_far, authorities)),
+                ("audit log", lambda of, so_far: _audit(of, so_far, keys)),
             ]
             for about, check in checks:
                 yield _said(about, lambda check=check: check(archive, found))  # type: ignore[misc]
-            yield from _unseen(archive, found)
+            yield from _unseen(found)
     except BROKEN as error:
         yield Verdict(DIFFERS, "package", f"cannot be read as a ZIP file: {error}")
 
@@ -245,13 +248,26 @@ def _timestamp(archive: Package, found: Found, authorities: bytes | None) -> str
     return f"the checkpoint was there at {moment.isoformat()}, says the authority that was given"
 
 
-def _unseen(archive: Package, found: Found) -> Iterator[Verdict]:
+def _audit(archive: Package, found: Found, keys: Sequence[VerifierKey]) -> str:
+    if package.AUDIT not in archive.names:
+        raise Unseen("the package has none: who started the job and when, only the report says")
+    if found.checkpoint is None or found.key is None:
+        raise Unseen("without a checkpoint of the job there is nothing to compare it with")
+    job_id = found.checkpoint.origin.removeprefix(f"{found.key.name}/jobs/")
+    said = JobSaid(
+        subject_of_job(UUID(job_id)),
+        found.said.get(CONTENT_HASH),
+        found.said.get(RESULT),
+        found.checkpoint.root,
+        found.checkpoint.size,
+    )
+    count, size = check_entries(archive.lines(package.AUDIT), keys, said)
+    if not count:
+        raise Unseen("it has no entry of the job: an older release wrote none")
+    return f"{count} entries of the job are in the log of {size} entries that was signed"
+
+
+def _unseen(found: Found) -> Iterator[Verdict]:
     known = {CONTENT_HASH, RESULT, KIND}
     if others := sorted(found.said.keys() - known):
         yield Verdict(UNSEEN, "checkpoint", f"further lines of it: {', '.join(others)}")
-    if package.AUDIT not in archive.names:
-        yield Verdict(
-            UNSEEN,
-            "audit log",
-            "the package has none: who started the job and when, only the report says",
-        )

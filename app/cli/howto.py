@@ -19,7 +19,7 @@ What is in it
     report.yaml     the report of the job
     keys            the public keys of the service: DO NOT TRUST THEM, see step 2
     checkpoint.tsr  when it was signed, said by somebody else (not in every package)
-    audit.ndjson    what was done to the job and by whom (not in every package)
+    audit.ndjson    what was done to the job, when and by whom (not in every package)
 
 
 1. The package is as it was written
@@ -112,6 +112,35 @@ Where there is a checkpoint.tsr, it is a timestamp (RFC 3161) over the file
 checkpoint. With the certificate of the authority in tsa.pem:
 
     # openssl ts -verify -data checkpoint -in checkpoint.tsr -CAfile tsa.pem
+
+
+7. What was done to the job, and by whom
+
+Each line of audit.ndjson, where there is one, has an entry of the audit log of the
+service (leaf), its number (index), the hashes that lead from it to the root, and the
+signed head of the log (checkpoint). The signature is checked as in step 2; the first
+line is the name of the key and audit. This program prints the entries, and ok where
+an entry is in the tree whose root was signed:
+
+    cat > entries.py << 'END'
+    import base64, hashlib, json, os
+    for line in open("audit.ndjson", "rb") if os.path.exists("audit.ndjson") else ():
+        proof = json.loads(line)
+        size, root = proof["checkpoint"].split("\\n")[1:3]
+        place, last = proof["index"], int(size) - 1
+        hash = hashlib.sha256(b"\\0" + proof["leaf"].encode()).digest()
+        for other in map(base64.b64decode, proof["hashes"]):
+            if place % 2 or place == last:
+                hash = hashlib.sha256(b"\\1" + other + hash).digest()
+                while place and not place % 2:
+                    place, last = place // 2, last // 2
+            else:
+                hash = hashlib.sha256(b"\\1" + hash + other).digest()
+            place, last = place // 2, last // 2
+        good = last == 0 and base64.b64encode(hash).decode() == root
+        print("ok" if good else "WRONG", proof["leaf"])
+    END
+    python3 entries.py
 
 
 What this does not prove

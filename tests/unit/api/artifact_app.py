@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from app.api.artifacts import endpoints as artifacts
 from app.api.auth.callers import Authenticator, IssuerOptions, KeySets, ResourceServerOptions
+from app.evidence.audit_log import AuditLog
 from app.metadata.content import Contents
 from app.objectstore.filesystem import FilesystemObjectStore
 from tests.support.edge import app_of, edge_with
@@ -67,7 +68,13 @@ async def artifact_app(directory: Path, url: str) -> AsyncIterator[ArtifactApp]:
     archived = await open_archived(url)
     objects = FilesystemObjectStore(directory / "objects")
     await objects.prepare(["archive"], [])
-    edge_with(app, authenticator=authenticator, artifacts=archived.artifacts, contents=Contents(objects))
+    edge_with(
+        app,
+        authenticator=authenticator,
+        artifacts=archived.artifacts,
+        contents=Contents(objects),
+        audit_log=AuditLog(archived.database, None),
+    )
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://pas", headers=BEARER) as client:
         yield ArtifactApp(app, archived, objects, directory, client)

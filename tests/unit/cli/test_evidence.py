@@ -1,5 +1,6 @@
 """`pas evidence export` and `verify`: what holds, and each byte that was changed."""
 
+import json
 import random
 import re
 import shutil
@@ -40,7 +41,7 @@ def members(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
             job_id = await core.submit(*(f"doc {number}/ä" for number in range(7)), "bad: 1", "0123")
             await core.archive(job_id)
             await build_all(builder(core, SIGNER))
-            return await members_of(core, job_id, SIGNER.verifier)
+            return await members_of(core, job_id, SIGNER.verifier, signer=SIGNER)
 
     return run_sync(made())
 
@@ -63,7 +64,7 @@ def test_a_package_holds_and_says_what_was_not_looked_at(file: Path) -> None:
     found = verdicts(file)
     assert {about: each.kind for about, each in found.items()} == {
         "package": HOLDS, "members": HOLDS, "checkpoint": HOLDS, "leaves": HOLDS, "report": HOLDS, "submission": HOLDS,
-        "result": HOLDS, "keys": HOLDS, "timestamp": UNSEEN, "audit log": UNSEEN,
+        "result": HOLDS, "keys": HOLDS, "timestamp": UNSEEN, "audit log": HOLDS,
     }  # fmt: skip
     assert found["leaves"].text.startswith("9 of them have the root")
     assert found["result"].text == "partially-succeeded: 7 succeeded, 2 failed"
@@ -226,6 +227,16 @@ def says(fake: Fake, members: dict[str, bytes], **proof: Any) -> None:
     fake.says("GET", f"{base}/evidence/leaves", httpx.Response(200, content=members[package.LEAVES]))
     fake.says("GET", f"{base}/report", httpx.Response(200, content=members[package.REPORT]))
     fake.says("GET", "/api/evidence/keys", {"items": [{"key": KEY}], "next": None})
+    proofs = [json.loads(line) for line in members[package.AUDIT].splitlines()]
+
+    def log(request: httpx.Request) -> dict[str, Any]:
+        """Pages of two, newest first."""
+        before = int(request.url.params.get("cursor", len(proofs)))
+        items = [{"seq": number} for number in range(before)][:-3:-1]
+        return {"items": items, "next": str(items[-1]["seq"]) if before > 2 else None}
+
+    fake.says("GET", "/api/audit", log)
+    fake.says("GET", "/api/audit/proof", lambda request: proofs[int(request.url.params["seq"])])
 
 
 def test_export_writes_what_verify_accepts(fake: Fake, members: dict[str, bytes], tmp_path: Path) -> None:
@@ -234,7 +245,10 @@ def test_export_writes_what_verify_accepts(fake: Fake, members: dict[str, bytes]
     done = fake.run("evidence", "export", "--job", JOB, "--to", str(target))
     assert done.code == 0, done.err
     assert "the proof of 9 references" in done.err
-    assert unpacked(target) == {**members, package.TIMESTAMP: b"tsr"}
+    written = unpacked(target)
+    entries = [json.loads(line) for line in written.pop(package.AUDIT).splitlines()]
+    assert entries == [json.loads(line) for line in members[package.AUDIT].splitlines()]
+    assert {**written, package.AUDIT: members[package.AUDIT]} == {**members, package.TIMESTAMP: b"tsr"}
     assert {about for about, each in verdicts(target).items() if each.kind == DIFFERS} <= {"timestamp"}
 
 
@@ -259,6 +273,11 @@ def test_the_howto_is_followed_to_the_letter_in_a_shell(file: Path, tmp_path: Pa
     assert "the leaves are those that were signed" in done.stdout
     first = (tmp_path / "right" / package.LEAVES).read_bytes().splitlines()[0]
     assert digest[1] == leaf_hash(first).hex()
+    assert re.findall(r"^(ok|WRONG) .*\"what\":\"([a-z.]+)\"", done.stdout, re.MULTILINE) == [
+        ("ok", "job.submitted"),
+        ("ok", "job.completed"),
+        ("ok", "job.proven"),
+    ]
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
@@ -279,3 +298,28 @@ def followed(file: Path, directory: Path) -> "subprocess.CompletedProcess[str]":
     commands += [line[4:] for line in steps.splitlines() if line.startswith("    ")]
     script = "\n".join(line.removeprefix("    ") if line.startswith("    python3") else line for line in commands)
     return subprocess.run(["sh"], input=script, capture_output=True, text=True, cwd=directory, timeout=60)
+
+
+def test_entries_of_the_audit_log_hold_or_are_named(members: dict[str, bytes], tmp_path: Path) -> None:
+    lines = members["audit.ndjson"].splitlines(keepends=True)
+    said = verdicts(packed(tmp_path / "right.zip", members))["audit log"].text
+    assert said == "3 entries of the job are in the log of 3 entries that was signed"
+    first = json.loads(lines[0])
+    changed = {
+        "leaf": {**first, "leaf": first["leaf"].replace("Dora", "Erik")},
+        "index": {**first, "index": 1},
+        "hash": {**first, "hashes": first["hashes"][::-1]},
+        "no hash": {**first, "hashes": ["x"]},
+        "member": {**first, "more": 1},
+        "checkpoint": {**first, "checkpoint": members["checkpoint"].decode()},
+        "unsigned": {**first, "checkpoint": first["checkpoint"].replace("\n3\n", "\n4\n")},
+    }
+    for name, line in changed.items():
+        some = {**members, "audit.ndjson": json.dumps(line).encode() + b"\n" + b"".join(lines[1:])}
+        assert "line 1" in differing(packed(tmp_path / "wrong.zip", some))["audit log"], name
+    twice = {**members, "audit.ndjson": lines[0] + lines[0]}
+    assert "line 2" in differing(packed(tmp_path / "twice.zip", twice))["audit log"]
+    without = {name: content for name, content in members.items() if name != "audit.ndjson"}
+    assert verdicts(packed(tmp_path / "without.zip", without))["audit log"].kind == UNSEEN
+    empty = {**members, "audit.ndjson": b""}
+    assert verdicts(packed(tmp_path / "empty.zip", empty))["audit log"].kind == UNSEEN
