@@ -94,7 +94,7 @@ def service(checkout: Path, source: str) -> Iterator[str]:
 def test_getting_started_and_what_comes_after_go_as_they_say(checkout: Path, service: str, source: str) -> None:
     """One after the other, as a reader would: each goes on with what the ones before left."""
     commands = []
-    for name in ("getting-started", "evidence", "jobs", "metadata", "search"):
+    for name in ("getting-started", "evidence", "audit", "jobs", "metadata", "search"):
         found = [command for command in commands_of(REPOSITORY / f"docs/{name}.md") if not command.program]
         assert found, name
         commands += found

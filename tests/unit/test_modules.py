@@ -7,6 +7,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 ELSEWHERE: dict[str, str] = {
     "app.api.artifacts.tables": "through its endpoint: api/artifacts/test_tables.py",
+    "app.api.audit.rows": "through its endpoint: api/audit/test_audit.py",
     "app.api.auth.claims": "through Authenticator: api/auth/test_auth_tokens.py",
     "app.api.auth.tokens": "through Authenticator: api/auth/test_auth_tokens.py",
     "app.api.http.query": "through the endpoints that take queries: api/runs/test_endpoints.py",
@@ -32,6 +33,8 @@ ELSEWHERE: dict[str, str] = {
     "app.catalog.python_functions": "through load_archive_types: catalog/test_live_entries.py",
     "app.catalog.templates": "through load_catalog: catalog/test_archive_types.py",
     "app.catalog.worker": "through LargeDocuments: catalog/test_large.py",
+    "app.cli.audit": "through the program: cli/test_audit.py",
+    "app.cli.audit_checks": "through check_package: cli/test_evidence.py",
     "app.cli.backfill": "through the program: cli/test_backfill.py",
     "app.cli.evidence": "through the program: cli/test_evidence.py",
     "app.cli.files": "through the program: cli/test_artifacts.py",
