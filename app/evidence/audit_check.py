@@ -123,9 +123,9 @@ async def signed_heads(
     listed: dict[int, list[ListedVersion]] = {}
     async for page in objects.list_prefix(bucket, CHECKPOINTS):
         for each in page:
-            size, slash, name = each.key.removeprefix(CHECKPOINTS).partition("/")
-            if slash and name == "checkpoint" and size.isascii() and size.isdecimal() and len(size) < 19:
-                listed.setdefault(int(size), []).append(each)
+            digits, _, name = each.key.removeprefix(CHECKPOINTS).partition("/")
+            if name == "checkpoint" and digits.isascii() and digits.isdecimal() and len(digits) < 19:
+                listed.setdefault(int(digits), []).append(each)
     found: list[SignedHead] = []
     for size in sorted(listed, reverse=True):
         for each in listed[size]:

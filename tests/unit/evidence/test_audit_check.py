@@ -1,7 +1,6 @@
 """A log that was cut, changed, thinned out, lengthened or rewritten: each is found and named; on PostgreSQL too."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -337,5 +336,4 @@ async def test_a_timestamp_lies_beside_the_checkpoint(database: Database, object
     world.now += timedelta(minutes=2)
     await keeper.look()
     await keeper.look()
-    async with aclosing(objects.read(BUCKET, key, None)) as pieces:
-        assert b"".join([piece async for piece in pieces]) == b"reply"
+    assert b"".join([piece async for piece in objects.read(BUCKET, key, None)]) == b"reply"
