@@ -24,13 +24,14 @@ from app.api.artifacts.models import (
     cursor_of,
     read_query,
 )
+from app.api.auth.callers import Caller
 from app.api.edge import Edge, MayReadArtifacts, MaySearchArtifacts, TheEdge
 from app.api.http.accept import wanted_format
 from app.api.http.problems import ApiProblem, responses
 from app.api.shapes.examples import ARTIFACT, COLUMN, page, shown
 from app.api.shapes.formats import ALIASES, CONTENT_TYPES, FORMATS
 from app.domain.search import FoundArtifact
-from app.metadata.content import Gone
+from app.metadata.content import Content, Gone
 from app.metadata.search import MetadataColumn
 
 router = APIRouter(prefix="/api/artifacts", tags=["artifacts"])
@@ -163,17 +164,23 @@ async def content(edge: TheEdge, caller: MayReadArtifacts, artifact: KnownArtifa
     """The stored bytes, read by version id and checked against the stored SHA-256 while they stream. The end is sent
     only when the hash is right; otherwise the answer breaks off. Who read it is in the audit log."""
     try:
-        opened = await edge.contents.open(artifact)
+        found = await opened(edge, caller, artifact)
     except Gone as gone:
         until = artifact.retain_until
         ended = f"; it was retained until {until:%Y-%m-%d}" if until else ""
         raise ApiProblem(410, f"The object of artifact {artifact.id} is no longer in the store{ended}.") from gone
+    return StreamingResponse(found.verified(), headers=_content_headers(artifact))
+
+
+async def opened(edge: TheEdge, caller: Caller, artifact: FoundArtifact) -> Content:
+    """The content, and an entry in the audit log that the caller reads it. Raises Gone, Unavailable."""
+    found = await edge.contents.open(artifact)
     try:
         await edge.audit_log.read(artifact.id, caller.actor)
     except BaseException:
-        await opened.close()
+        await found.close()
         raise
-    return StreamingResponse(opened.verified(), headers=_content_headers(artifact))
+    return found
 
 
 def _content_headers(artifact: FoundArtifact) -> dict[str, str]:

@@ -10,7 +10,7 @@ from app.metadata.content import Altered, Gone
 from app.ui import texts
 from app.ui.answers import render
 from app.ui.artifacts.laid_out import laid_out
-from app.ui.operator import ReadsArtifacts
+from app.ui.operator import Operator, ReadsArtifacts
 from app.ui.page import Page, ThePage
 from app.ui.queries import Filters
 from app.ui.routes import PageRoute
@@ -35,14 +35,14 @@ async def look(request: Request, page: ThePage, operator: ReadsArtifacts, artifa
         operator,
         artifact=artifact,
         readable=readable,
-        content=await _content(page, artifact) if wanted and readable else None,
+        content=await _content(page, operator, artifact) if wanted and readable else None,
     )
 
 
 @router.get("/ui/artifacts/{artifact_id}/content")
-async def download(request: Request, page: ThePage, _operator: ReadsArtifacts, artifact_id: ArtifactId) -> Response:
+async def download(request: Request, page: ThePage, operator: ReadsArtifacts, artifact_id: ArtifactId) -> Response:
     Filters(request, ())
-    return await endpoints.content(page.edge, await _known(page, artifact_id))
+    return await endpoints.content(page.edge, operator.caller, await _known(page, artifact_id))
 
 
 async def _known(page: Page, artifact_id: int) -> FoundArtifact:
@@ -52,10 +52,10 @@ async def _known(page: Page, artifact_id: int) -> FoundArtifact:
     return artifact
 
 
-async def _content(page: Page, artifact: FoundArtifact) -> str:
+async def _content(page: Page, operator: Operator, artifact: FoundArtifact) -> str:
     """The document, laid out; as it is where it is not JSON. Raises ApiProblem."""
     try:
-        opened = await page.edge.contents.open(artifact)
+        opened = await endpoints.opened(page.edge, operator.caller, artifact)
         text = b"".join([piece async for piece in opened.verified()]).decode()
     except Gone:
         raise ApiProblem(410, texts.GONE) from None

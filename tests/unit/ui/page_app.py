@@ -22,6 +22,7 @@ from app.db.database import Database
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.readiness import Readiness
 from app.domain.tasks import Settlement
+from app.evidence.audit_log import AuditLog
 from app.jobs.control import JobControl
 from app.jobs.failures import FailedReferences
 from app.jobs.merged_report import MergedReports
@@ -99,6 +100,7 @@ async def page_app(url: str, data_dir: Path, **more: Any) -> AsyncIterator[PageA
         merged_reports=MergedReports(database),
         failed=FailedReferences(database),
         references=JobReferences(database),
+        audit_log=AuditLog(database, None),
         changes=ConcurrencyLimit("changes", 1, waiting=1),
         event_streams=EventStreams(Readiness(()), pause=0.01),
         **more,
