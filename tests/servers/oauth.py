@@ -30,6 +30,8 @@ class Client:
     scope: str = ""
     algorithm: str = "RS256"
     ttl: int = 600
+    page: bool = False
+    """Whether it logs people in to the page, by authorization code."""
 
 
 DEFAULT_CLIENTS = (
@@ -56,6 +58,13 @@ DEFAULT_CLIENTS = (
         },
     ),
     Client(client_id="source-client", audience="psf-source", scope="documents:read"),
+    Client(
+        client_id="pas-page",
+        client_secret="page/secret",
+        claims={"userroles": ["psf_@backfilljob_#read", "psf_@backfilljob_#write"], "name": "Paula Page"},
+        ttl=33,
+        page=True,
+    ),
     Client(
         client_id="pas-cli",
         client_secret="",

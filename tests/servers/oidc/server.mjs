@@ -1,6 +1,7 @@
 // An OAuth authorization server: client credentials, device code and refresh, signed JWT access tokens, discovery and JWKS.
 // Settings in OIDC_SETTINGS (JSON): port, clients [{client_id, client_secret, audience, scope, algorithm, ttl, claims}].
 // A token request may add `extra` (JSON: claims, audience, algorithm, ttl), so that a test gets any token it needs.
+// A client with `page` logs people in by authorization code; each person is paula, without being asked more.
 // A device login is confirmed (or refused) by POST /confirm?user_code=…[&refuse=1], as a person would in a browser.
 // New keys at each start. GET /stats: token requests by client; each answer, also a refusal, counts.
 import { exportJWK, generateKeyPair } from 'jose';
@@ -19,13 +20,18 @@ async function key(algorithm) {
 const extra = (ctx) => JSON.parse(ctx.oidc.body?.extra ?? '{}');
 
 const provider = new Provider(`http://127.0.0.1:${settings.port}`, {
-  clients: settings.clients.map(({ client_id, client_secret, scope }) => ({
+  clients: settings.clients.map(({ client_id, client_secret, scope, page }) => (page ? {
+    client_id, client_secret, application_type: 'native', grant_types: ['authorization_code', 'refresh_token'],
+    redirect_uris: ['http://127.0.0.1/ui/login/done'], post_logout_redirect_uris: ['http://127.0.0.1/ui/login'],
+    token_endpoint_auth_method: 'client_secret_basic',
+  } : {
     client_id, ...(scope && { scope }), redirect_uris: [], response_types: [],
     ...(client_secret
       ? { client_secret, grant_types: ['client_credentials'] }
       : { token_endpoint_auth_method: 'none', grant_types: [DEVICE_CODE, 'refresh_token'] }),
   })),
-  issueRefreshToken: async (ctx, client, code) => client.grantTypeAllowed('refresh_token') && code.scopes.has('offline_access'),
+  issueRefreshToken: async (ctx, client, code) => client.grantTypeAllowed('refresh_token')
+    && (code.scopes.has('offline_access') || byId.get(client.clientId).page),
   scopes: ['openid', 'offline_access',
     ...new Set(settings.clients.flatMap((client) => (client.scope ?? '').split(' ').filter(Boolean)))],
   jwks: { keys: await Promise.all([key('RS256'), key('ES256')]) },
@@ -35,6 +41,7 @@ const provider = new Provider(`http://127.0.0.1:${settings.port}`, {
     DeviceCode: 60, Grant: 3600, IdToken: 600, RefreshToken: 3600,
   },
   findAccount: (ctx, id) => ({ accountId: id, claims: async () => ({ sub: id }) }),
+  interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
   features: {
     devInteractions: { enabled: false },
     clientCredentials: { enabled: true },
@@ -58,7 +65,18 @@ const provider = new Provider(`http://127.0.0.1:${settings.port}`, {
   extraTokenClaims: (ctx, token) => ({ ...byId.get(token.clientId)?.claims, ...extra(ctx).claims }),
 });
 
+provider.Client.prototype.postLogoutRedirectUriAllowed = () => true; // of whatever port
+
 provider.use(async (ctx, next) => {
+  if (ctx.path.startsWith('/interaction/')) { // the person is asked, and says who it is
+    const { params } = await provider.interactionDetails(ctx.req, ctx.res);
+    const grant = new provider.Grant({ accountId: 'paula', clientId: params.client_id });
+    grant.addOIDCScope(params.scope);
+    grant.addResourceScope('urn:pas:default', params.scope);
+    const result = { login: { accountId: 'paula' }, consent: { grantId: await grant.save() } };
+    ctx.redirect(await provider.interactionResult(ctx.req, ctx.res, result, { mergeWithLastSubmission: false }));
+    return;
+  }
   if (ctx.path === '/stats') {
     ctx.body = stats;
     return;
