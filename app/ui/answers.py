@@ -34,6 +34,7 @@ VIEWS = (
     Entry("Metadata", "/ui/metadata", ("backfilljob", "read")),
     Entry("Archive types", "/ui/archive-types", ("backfilljob", "read")),
     Entry("System", "/ui/system", ("backfilljob", "read")),
+    Entry("Audit", "/ui/audit", ("audit", "read")),
 )
 
 

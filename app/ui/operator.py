@@ -66,3 +66,4 @@ def check(page: Page, operator: Operator, resource: str, operation: str) -> None
 ReadsJobs = Annotated[Operator, Depends(allowed("backfilljob", "read"))]
 WritesJobs = Annotated[Operator, Depends(allowed("backfilljob", "write"))]
 ReadsArtifacts = Annotated[Operator, Depends(allowed("artifact", "read"))]
+ReadsAudit = Annotated[Operator, Depends(allowed("audit", "read"))]

@@ -39,6 +39,7 @@ def views(service: Service) -> Iterator[dict[str, str]]:
         "run-by-hand": "/ui/metadata-new",
         "archive-types": "/ui/archive-types",
         "system": "/ui/system",
+        "audit": "/ui/audit",
     }
     service.api("POST", f"/api/jobs/{job_id}/cancel")
 

@@ -17,7 +17,7 @@ from app.api.audit.rows import (
     json_page,
     ndjson_rows,
 )
-from app.api.edge import MayReadAudit, TheEdge
+from app.api.edge import Edge, MayReadAudit, TheEdge
 from app.api.http.accept import wanted_format
 from app.api.http.problems import ApiProblem, responses
 from app.api.shapes.cursors import Cursor, Limit, read_number_cursor
@@ -70,6 +70,11 @@ async def entries(
         found, more = await edge.audit_log.page(wanted, before, limit)
         following = str(found[-1].seq) if more else None
         return Response(json_page(found, following), media_type=CONTENT_TYPES[form])
+    return await streamed(edge, wanted, before, form)
+
+
+async def streamed(edge: Edge, wanted: AuditFilter, before: int | None, form: str) -> Response:
+    """All wanted entries as a file, CSV or NDJSON."""
     pages = edge.audit_log.pages(wanted, before)
     first = await anext(pages, None)  # errors must be raised before anything is sent
 

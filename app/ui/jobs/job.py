@@ -1,15 +1,20 @@
 """One job: how far, how fast, until when; what is wrong; what can be done."""
 
+from uuid import UUID
+
 from fastapi import APIRouter, Request, Response
 
+from app.api.evidence import endpoints as evidence
+from app.api.evidence.models import ProofView
 from app.api.jobs import control, failures, submit_and_report
 from app.api.jobs.models import JobView
 from app.api.shapes.ids import JobId
 from app.domain.jobs import JobState
+from app.evidence.proofs import NoProof
 from app.ui import texts
 from app.ui.answers import render
-from app.ui.operator import ReadsJobs
-from app.ui.page import ThePage
+from app.ui.operator import ReadsAudit, ReadsJobs
+from app.ui.page import Page, ThePage
 from app.ui.queries import Filters
 from app.ui.routes import PageRoute
 
@@ -21,6 +26,8 @@ async def look(request: Request, page: ThePage, operator: ReadsJobs, job_id: Job
     Filters(request, ())
     job = await control.look(operator.caller, page.edge, job_id)
     wrong = await failures.list_failures(operator.caller, page.edge, job_id) if job.counts.failed else None
+    proves = job.state is JobState.COMPLETED and operator.caller.has("audit", "read")
+    proof, unproven = await _proof(page, job_id) if proves else (None, None)
     return render(
         request,
         page,
@@ -31,10 +38,30 @@ async def look(request: Request, page: ThePage, operator: ReadsJobs, job_id: Job
         wrong=wrong,
         acts=texts.acts_of(job) if operator.caller.has("backfilljob", "write") else [],
         took=_took(job),
+        proof=proof,
+        unproven=unproven,
         course=await page.minutes.of(job_id),
         ended=job.state is JobState.COMPLETED,
         trace_url=page.trace_url,
     )
+
+
+async def _proof(page: Page, job_id: UUID) -> tuple[ProofView | None, str | None]:
+    """The proof of a job that has ended, else why there is none."""
+    try:
+        return ProofView.of(await page.edge.proofs.find(job_id)), None
+    except NoProof as reason:
+        return None, str(reason)
+
+
+@router.get("/ui/jobs/{job_id}/checkpoint")
+async def checkpoint(request: Request, page: ThePage, operator: ReadsAudit, job_id: JobId) -> Response:
+    """The signed checkpoint of the proof, as a file to be kept."""
+    Filters(request, ())
+    proof = await evidence.proof_of(operator.caller, page.edge, job_id)
+    name = f'attachment; filename="checkpoint-{job_id}"'
+    headers = {"Content-Disposition": name, "X-Content-Type-Options": "nosniff"}
+    return Response(proof.checkpoint, headers=headers, media_type="text/plain; charset=utf-8")
 
 
 def _took(job: JobView) -> float | None:

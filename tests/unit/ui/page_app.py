@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 from fastapi import FastAPI
@@ -23,6 +23,7 @@ from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.readiness import Readiness
 from app.domain.tasks import Settlement
 from app.evidence.audit_log import AuditLog
+from app.evidence.proofs import Proofs
 from app.jobs.control import JobControl
 from app.jobs.failures import FailedReferences
 from app.jobs.merged_report import MergedReports
@@ -30,6 +31,7 @@ from app.jobs.minutes import JobMinutes
 from app.jobs.references import JobReferences
 from app.jobs.report import Reports
 from app.jobs.retry import Retries
+from app.objectstore import ObjectStore
 from app.process.data_dir import kept_key
 from app.sessions.sealing import Sealing
 from app.sessions.store import Sessions, Tokens
@@ -101,6 +103,7 @@ async def page_app(url: str, data_dir: Path, **more: Any) -> AsyncIterator[PageA
         failed=FailedReferences(database),
         references=JobReferences(database),
         audit_log=AuditLog(database, None),
+        proofs=Proofs(database, cast("ObjectStore", None), signs=False),
         changes=ConcurrencyLimit("changes", 1, waiting=1),
         event_streams=EventStreams(Readiness(()), pause=0.01),
         **more,

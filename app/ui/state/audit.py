@@ -1,0 +1,89 @@
+"""The audit log: who did what, when; filtered, and as a file."""
+
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Request, Response
+
+from app.api.audit.endpoints import UNSIGNED, streamed
+from app.api.http.problems import ApiProblem
+from app.api.shapes.cursors import read_number_cursor
+from app.domain.audit import Act
+from app.domain.mistakes import Mistake
+from app.evidence.audit_log import AuditFilter, NotSigned
+from app.ui.answers import render
+from app.ui.operator import ReadsAudit
+from app.ui.page import ThePage
+from app.ui.queries import Filters
+from app.ui.routes import PageRoute
+
+router = APIRouter(include_in_schema=False, route_class=PageRoute)
+
+FIELDS = ("subject", "who", "what", "since", "cursor")
+
+PAGE = 50
+
+LINKED = {"job": "/ui/jobs/", "artifact": "/ui/artifacts/", "run": "/ui/metadata/"}
+"""Kinds of subjects that have a view."""
+
+
+def _wanted(filters: Filters) -> AuditFilter:
+    """Raises ApiProblem 400."""
+    what = filters.choice("what", Act)
+    since = filters.text("since")
+    try:
+        begin = None if since is None else datetime.fromisoformat(since)
+        begin = begin.replace(tzinfo=UTC) if begin is not None and begin.tzinfo is None else begin
+    except ValueError:
+        mistake = Mistake("since", None, "is a day like 2026-05-08")
+        raise ApiProblem(400, "The query has mistakes.", errors=[mistake]) from None
+    return AuditFilter(filters.text("subject"), filters.text("who"), None if what is None else str(what), begin)
+
+
+def _before(filters: Filters) -> int | None:
+    cursor = filters.text("cursor")
+    return None if cursor is None else read_number_cursor(cursor)
+
+
+def view_of(subject: str) -> str | None:
+    """The path of the view of what an entry is about; None where there is none."""
+    kind, _, id_ = subject.partition("/")
+    return LINKED[kind] + id_ if kind in LINKED and id_ else None
+
+
+@router.get("/ui/audit")
+async def list_entries(request: Request, page: ThePage, operator: ReadsAudit) -> Response:
+    filters = Filters(request, FIELDS)
+    found, more = await page.edge.audit_log.page(_wanted(filters), _before(filters), PAGE)
+    return render(
+        request,
+        page,
+        "audit.html",
+        operator,
+        entries=[(each, view_of(each.subject)) for each in found],
+        acts=list(Act),
+        filters=filters,
+        filtered=bool(filters.given.keys() - {"cursor"}),
+        query=filters.query(cursor=None),
+        first=filters.query(cursor=None) if "cursor" in filters.given else None,
+        following=filters.query(cursor=str(found[-1].seq)) if more else None,
+    )
+
+
+@router.get("/ui/audit.csv")
+async def download(request: Request, page: ThePage, _operator: ReadsAudit) -> Response:
+    filters = Filters(request, FIELDS)
+    answer = await streamed(page.edge, _wanted(filters), _before(filters), "csv")
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    return answer
+
+
+@router.get("/ui/audit/checkpoint")
+async def checkpoint(request: Request, page: ThePage, _operator: ReadsAudit) -> Response:
+    """The signed head, as a file to be kept."""
+    Filters(request, ())
+    try:
+        note = await page.edge.audit_log.checkpoint()
+    except NotSigned:
+        raise ApiProblem(404, UNSIGNED) from None
+    headers = {"Content-Disposition": 'attachment; filename="audit-checkpoint"', "X-Content-Type-Options": "nosniff"}
+    return Response(note, headers=headers, media_type="text/plain; charset=utf-8")
