@@ -19,15 +19,13 @@ from app.domain.jobs import TaskState
 from app.domain.live_tasks import trace_of_message
 from app.domain.tasks import PutBack, TaskKey, TaskRow
 from app.messaging.dispatch import Acknowledged, Answer, DeadLetter, Received
+from app.messaging.earlier_first import EarlierFirst
 from app.messaging.slot_policy import PUTTING_BACK
 from app.messaging.work import Free, Work
 from app.telemetry import metrics
 
 STALE = 1.0
 """Seconds after which a waiting task is looked up again before it starts: it may have been paused or done meanwhile."""
-
-EARLIER_FIRST = timedelta(seconds=1)
-"""Pause of a task until it is seen again whether the task of an earlier message is done."""
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +46,7 @@ class _Steps:
     records: Records
     archiver: Archiver
     max_attempts: int
+    earlier_first: EarlierFirst
 
 
 class ArchiveWork(Work):
@@ -75,7 +74,9 @@ class ArchiveWork(Work):
         if self._row is None:
             return
         if is_wanted:
-            await self._steps.archiver.archive(self._task(self._row), free, self.still_wanted)
+            row = self._row
+            await self._steps.archiver.archive(self._task(row), free, self.still_wanted)
+            await self._steps.earlier_first.ended(row)
         elif self._row.paused:
             await self.put_back(0)
 
@@ -125,12 +126,18 @@ class ArchiveWork(Work):
 
 
 class CreateArtifactHandler:
-    """`lane_of` says which source a task will ask; `max_attempts` holds when the job does not set a number."""
+    """`lane_of` says which source a task will ask; `max_attempts` holds when the job does not set a number; `on_due` is
+    called when a command that waited is due."""
 
     def __init__(
-        self, records: Records, archiver: Archiver, lane_of: Callable[[TaskRow], str], max_attempts: int
+        self,
+        records: Records,
+        archiver: Archiver,
+        lane_of: Callable[[TaskRow], str],
+        max_attempts: int,
+        on_due: Callable[[], None] = lambda: None,
     ) -> None:
-        self._steps = _Steps(records, archiver, max_attempts)
+        self._steps = _Steps(records, archiver, max_attempts, EarlierFirst(records, on_due))
         self._lane_of = lane_of
 
     async def receive(self, messages: Sequence[Received]) -> list[Answer]:
@@ -163,7 +170,7 @@ class CreateArtifactHandler:
             metrics.TASKS_ALREADY_SETTLED.inc()
             return Acknowledged()
         if row.is_behind:
-            return WaitingForEarlier(row, self._steps.records)
+            return WaitingForEarlier(row, self._steps.earlier_first)
         return ArchiveWork(self._lane_of(row), command, row, self._steps)
 
 
@@ -171,19 +178,18 @@ class WaitingForEarlier(Work):
     """Puts a task back whose message came after another one about the same reference that is not done: each document
     becomes a version, in the order of the messages."""
 
-    __slots__ = ("_records", "_row", "turn")
+    __slots__ = ("_earlier_first", "_row", "turn")
 
     lane = PUTTING_BACK
 
-    def __init__(self, row: TaskRow, records: Records) -> None:
+    def __init__(self, row: TaskRow, earlier_first: EarlierFirst) -> None:
         self.turn = row.id.job_id
         self._row = row
-        self._records = records
+        self._earlier_first = earlier_first
 
     @override
     async def run(self, free: Free) -> None:
-        not_before = datetime.now(UTC) + EARLIER_FIRST
-        await self._records.settle(PutBack(self._row.id, not_before, self._row.attempts))
+        await self._earlier_first.wait(self._row)
 
 
 def _trace_id(row: TaskRow, key: TaskKey) -> str:

@@ -407,6 +407,7 @@ def _command_loop(parts: Parts, relay: Relay, metadata: MetadataBackfill) -> Com
         archiver,
         lambda row: _lane(parts.catalog.now, row),
         backfill.max_attempts,
+        relay.wake,
     )
     schemas: Schemas = parts.schemas or NO_REGISTRY
     return CommandLoop(

@@ -202,6 +202,7 @@ class ReaderByApache:
             found = self._registry.request("GET", f"/schemas/ids/{int.from_bytes(named, 'big')}")
             self._schemas[named] = avro.schema.parse(found["schema"])
         schema = self._schemas[named]
+        assert isinstance(schema, avro.schema.NamedSchema)
         return schema.fullname, datum(schema, record[5:])
 
 
