@@ -120,7 +120,7 @@ def test_each_message_has_one_effect_after_kills_at_random_moments(
         wait_done(archive, service, len(numbers))
         settled(archive, service, topic)
     assert_one_effect_of_each_message(archive, numbers)
-    checked = pas("verify", "--config", str(archive.config))
+    checked = pas("verify", "--config", str(archive.config), timeout=900)
     assert checked.returncode == 0, checked.stdout
 
 

@@ -187,12 +187,14 @@ class Service(ServerProcess):
             return log.read().decode()
 
 
-def pas(*arguments: str, environment: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+def pas(
+    *arguments: str, environment: Mapping[str, str] | None = None, timeout: float = 60
+) -> "subprocess.CompletedProcess[str]":
     """Runs a command of the command line to its end."""
     return subprocess.run(
         [sys.executable, "-m", "app", *arguments],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), **(environment or {})},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=timeout,
     )
