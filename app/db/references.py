@@ -67,6 +67,39 @@ async def page(
     return [_status(job_id, row, stored.get(row.position), known, names) for row in found]
 
 
+async def last(connection: AsyncConnection, job_id: UUID, wanted: Wanted, before: int | None, limit: int) -> int:
+    """The place behind which the last page begins, or the one before position `before`: the `after` of `page`.
+
+    For filters without a prefix, which are read backwards over the same indexes.
+    """
+    if wanted.cause is not None and wanted.state not in (None, TaskState.FAILED):
+        return -1
+    if wanted.state is TaskState.OPEN:
+        found = await connection.execute(_open_backwards(job_id, before, limit + 1))
+    else:
+        which = _which(job_id, wanted, -1)
+        if before is not None:
+            which.append(task.c.position < before)
+        order = [column.desc() for column in _order(wanted)]
+        found = await connection.execute(select(task.c.position).where(*which).order_by(*order).limit(limit + 1))
+    positions = list(found.scalars())
+    return positions[limit] if len(positions) > limit else -1
+
+
+def _open_backwards(job_id: UUID, before: int | None, limit: int) -> Select[Any]:
+    parts = []
+    for condition in (WAITING, OUTSTANDING, NO_DATA):
+        there: list[Any] = [
+            task.c.job_id == job_id,
+            text(condition),
+            *([] if before is None else [task.c.position < before]),
+        ]
+        part = select(task.c.position).where(*there).order_by(task.c.position.desc()).limit(limit).subquery()
+        parts.append(select(part.c.position))
+    together = union(*parts).subquery()
+    return select(together.c.position).order_by(together.c.position.desc()).limit(limit)
+
+
 async def _rows(connection: AsyncConnection, job_id: UUID, wanted: Wanted, after: int, limit: int) -> Sequence[Record]:
     if wanted.cause is not None and wanted.state not in (None, TaskState.FAILED):
         return []

@@ -42,6 +42,14 @@ class JobReferences:
             found = await references.page(connection, job_id, wanted, after, limit + 1)
         return PageOfReferences(found[:limit], found[limit - 1].position if len(found) > limit else None)
 
+    async def begin_of_last(self, job_id: UUID, wanted: Wanted, before: int | None, limit: int) -> int | None:
+        """The `after` of the last page, or of the page before position `before`; None where the filter has a prefix,
+        as such references are not read backwards."""
+        if wanted.prefix:
+            return None
+        async with self._database.reading() as connection:
+            return await references.last(connection, job_id, wanted, before, limit)
+
     async def pages(self, job_id: UUID, wanted: Wanted, after: int) -> AsyncIterator[Sequence[ReferenceStatus]]:
         """All references after position `after`. No transaction stays open between two pages, so later pages may show
         changes made meanwhile."""

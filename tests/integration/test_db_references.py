@@ -143,6 +143,18 @@ async def test_every_filter_gives_what_sifting_gives(database: Database, monkeyp
             prefix,
             cause,
         )
+        if not prefix:
+            await backwards(database, job_id, Wanted(state, None, cause), [each.position for each in expected])
+
+
+async def backwards(database: Database, job_id: UUID, wanted: Wanted, expected: list[int]) -> None:
+    """From the last page to the first, each begins where it must."""
+    begin: int | None = None
+    size = 7
+    async with database.reading() as connection:
+        for at in range(len(expected), 0, -size):
+            begin = await references.last(connection, job_id, wanted, begin if begin is None else begin + 1, size)
+            assert begin == (expected[at - size - 1] if at > size else -1), (wanted, at)
 
 
 async def test_ids_as_long_as_they_may_be_are_indexed(database: Database) -> None:

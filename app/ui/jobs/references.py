@@ -1,5 +1,7 @@
 """The references of a job: filtered, found by their ids, page by page, as CSV; and everything of one of them."""
 
+from uuid import UUID
+
 from fastapi import APIRouter, Request, Response
 
 from app.api.http.problems import ApiProblem
@@ -10,10 +12,11 @@ from app.api.shapes.ids import JobId, unknown
 from app.domain.jobs import TaskState
 from app.domain.references import Wanted
 from app.jobs.control import UnknownJob
+from app.jobs.references import PageOfReferences
 from app.ui import texts
 from app.ui.answers import render
 from app.ui.operator import ReadsJobs
-from app.ui.page import ThePage
+from app.ui.page import Page, ThePage
 from app.ui.queries import Filters
 from app.ui.routes import PageRoute
 
@@ -39,6 +42,7 @@ async def list_references(request: Request, page: ThePage, operator: ReadsJobs, 
     except UnknownJob:
         raise unknown(job_id) from None
     found = await page.edge.references.page(job_id, wanted, after, PAGE)
+    previous, last = await _ways_back(page, job_id, wanted, found, after)
     return render(
         request,
         page,
@@ -52,7 +56,26 @@ async def list_references(request: Request, page: ThePage, operator: ReadsJobs, 
         everything=filters.query(cursor=None),
         first=filters.query(cursor=None) if "cursor" in filters.given else None,
         following=None if found.next is None else filters.query(cursor=str(found.next)),
+        previous=None if previous is None else filters.query(cursor=_cursor(previous)),
+        last=None if last is None else filters.query(cursor=_cursor(last)),
     )
+
+
+async def _ways_back(
+    page: Page, job_id: UUID, wanted: Wanted, found: PageOfReferences, after: int
+) -> tuple[int | None, int | None]:
+    """Where the previous page begins, and the last one; None where it is the present one, or there is no such way."""
+    previous = last = None
+    if after >= 0:
+        first = found.references[0].position if found.references else None
+        previous = await page.edge.references.begin_of_last(job_id, wanted, first, PAGE)
+    if found.next is not None:
+        last = await page.edge.references.begin_of_last(job_id, wanted, None, PAGE)
+    return previous, last
+
+
+def _cursor(after: int) -> str | None:
+    return None if after < 0 else str(after)
 
 
 @router.get("/ui/jobs/{job_id}/references.csv")

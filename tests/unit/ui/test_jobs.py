@@ -135,6 +135,31 @@ async def test_references_are_filtered_found_and_given_as_a_file(page: PageApp) 
     assert (await page.get(f"/ui/jobs/{job_id}/references/x")).status_code == 400
 
 
+async def test_pages_of_references_lead_back_and_to_the_last_one(page: PageApp) -> None:
+    job_id = await insert_job(page.database, 450)
+    await page.settle(*(failed(job_id, number) for number in range(0, 450, 2)))
+    await page.log_in()
+
+    async def goes(path: str, link: str) -> str:
+        found = re.search(rf'href="([^"]+)"[^>]*>[^<]*{link}', await page.seen(path))
+        assert found is not None, link
+        return found[1].replace("&amp;", "&")
+
+    def shown(html: str) -> list[int]:
+        return [int(key) for key in re.findall(r'data-key="(\d+)"', html)]
+
+    for query, positions in (("", range(450)), ("?state=failed", range(0, 450, 2)), ("?state=open", range(1, 450, 2))):
+        first = f"/ui/jobs/{job_id}/references{query}"
+        last = await goes(first, "Last page")
+        assert shown(await page.seen(last)) == list(positions)[-100:]
+        before = await goes(last, "Previous page")
+        assert shown(await page.seen(before)) == list(positions)[-200:-100]
+        assert shown(await page.seen(await goes(before, "First page"))) == list(positions)[:100]
+        assert "Previous page" not in await page.seen(first)
+        assert "Last page" not in await page.seen(last)
+    assert "Last page" not in await page.seen(f"/ui/jobs/{job_id}/references?id=ref-")
+
+
 async def test_the_report_is_a_file(page: PageApp) -> None:
     job_id = await insert_job(page.database, 1)
     await page.log_in()
