@@ -36,8 +36,7 @@ from app.domain.identity import live_subject, reference_key
 from app.domain.jobs import JobKind, Reference, TaskState
 
 JOBS_AT_ONCE = 100
-"""Jobs that one query looks through: with 2,000 references it looks into an index 200,000 times, which takes a second or
-two."""
+"""Jobs that one query looks through: with 2,000 references it looks into an index 200,000 times, in about a second."""
 
 Key = str
 """`domain.identity.reference_key` as this database writes it: texts cost a tenth of UUIDs, and there are millions."""
@@ -55,6 +54,7 @@ def _looked_up(
     columns: Sequence[ColumnElement[Any]],
     wanted: Mapping[str, Column[Any]],
     *also: ColumnElement[bool],
+    source: FromClause | None = None,
 ) -> Select[Any]:
     """The rows in which each of the wanted columns has one of the values of its parameter.
 
@@ -63,11 +63,12 @@ def _looked_up(
     that was filled a minute ago. Each parameter is one text (`_bound`): arrays of a thousand texts cost the driver of
     PostgreSQL 6 ms.
     """
+    selected = select(*columns) if source is None else select(*columns).select_from(source)
     if dialect_name != "postgresql":
         lists = {
             name: select(func.json_each(bindparam(name, type_=Text)).table_valued("value").c.value) for name in wanted
         }
-        return select(*columns).where(*(column.in_(lists[name]) for name, column in wanted.items()), *also)
+        return selected.where(*(column.in_(lists[name]) for name, column in wanted.items()), *also)
     outer: FromClause | None = None
     conditions = []
     for name, kept in wanted.items():
@@ -77,8 +78,8 @@ def _looked_up(
         outer = given if outer is None else outer.join(given, true())
     if outer is None:
         raise ValueError("nothing is wanted")
-    apart = literal_column("0")  # an OFFSET keeps the planner from taking it apart
-    found = select(*columns).where(*conditions, *also).offset(apart).lateral("found")
+    apart: ColumnElement[int] = literal_column("0")  # an OFFSET keeps the planner from taking it apart
+    found = selected.where(*conditions, *also).offset(apart).lateral("found")
     return select(*found.c).select_from(outer.join(found, true()))
 
 
@@ -214,8 +215,8 @@ async def live_tasks(
 @lru_cache
 def _live(dialect_name: str) -> Select[Any]:
     of_live = (live_task.c.subject, task.c.job_id.label("job"), live_task.c.day, live_task.c.position)
-    joined = (task.c.job_id == live_task.c.job_id, task.c.position == live_task.c.position)
-    return _looked_up(dialect_name, (*of_live, *_FOUND), {"subjects": live_task.c.subject}, *joined)
+    both = live_task.join(task, (task.c.job_id == live_task.c.job_id) & (task.c.position == live_task.c.position))
+    return _looked_up(dialect_name, (*of_live, *_FOUND), {"subjects": live_task.c.subject}, source=both)
 
 
 async def tasks_of_any_version(
