@@ -7,7 +7,7 @@ from markupsafe import Markup
 from app.domain.minutes import Course
 from app.ui import words
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 800, 170, 60, 26, 18
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 800, 120, 60, 26, 14
 """Units of a chart, of its scale, of its times, and of the room for the uppermost number."""
 
 NICE = (1, 2, 5)

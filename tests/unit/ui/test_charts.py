@@ -14,7 +14,7 @@ from tests.unit.ui.page_app import PageApp
 def test_columns_are_as_tall_as_what_they_stand_for() -> None:
     svg = charts.course(Course(1, (Part(0, 10, 0), Part(1, 0, 0), Part(2, 5, 5))))
     tall = re.findall(r'class="(ok|bad)".*?height="([\d.]+)"', svg)
-    assert tall == [("ok", "126.0"), ("ok", "63.0"), ("bad", "63.0")]
+    assert tall == [("ok", "80.0"), ("ok", "40.0"), ("bad", "40.0")]
     assert "style" not in svg
 
 
