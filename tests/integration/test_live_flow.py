@@ -275,7 +275,7 @@ def test_without_the_registry_avro_waits_in_its_order_and_other_partitions_go_on
 ) -> None:
     """More messages wait than the process holds in memory."""
     newer = {**SCHEMA, "fields": [*SCHEMA["fields"], {"name": "since", "type": "string", "default": ""}]}
-    new_id = registry.register("newer", newer)
+    new_id = registry.register("live-newer", newer)
     counts = live_jobs(service)[OSV.name]["counts"]
     registry.stop()
     try:
