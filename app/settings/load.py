@@ -67,6 +67,7 @@ _REPLACED = (
     "jeap.security.oauth2.resourceserver.authorization-server.",
     "jeap.security.oauth2.resourceserver.audience",  # it belongs to the issuers: development tokens have none
     "jeap.processarchive.objectstorage.storage.bucket",
+    "jeap.security.oauth2.ui-client.",  # one click logs in to the page
     "server.address",
 )
 _KEPT = {"jeap.messaging.kafka." + name for name in ("system-name", "service-name", "create-topics")}

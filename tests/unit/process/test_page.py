@@ -51,6 +51,8 @@ def test_the_embedded_service_has_one_unless_it_is_switched_off(tmp_path: Path) 
     assert isinstance(page.login, EmbeddedLogin)
     key = tmp_path / "data" / "page-key"
     assert (len(key.read_bytes()), key.stat().st_mode & 0o777) == (32, 0o600)
+    settings = load(COMPLETE + CLIENT.replace("id.example", "other.example"), embedded=tmp_path / "data")
+    assert "jeap.security.oauth2.ui-client.issuer" in settings.replaced
     assert page_with(load(COMPLETE, {"JEAP_PROCESSARCHIVE_UI_ENABLED": "false"}, embedded=tmp_path / "data")) is None
 
 
