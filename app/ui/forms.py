@@ -1,7 +1,7 @@
 """Forms that browsers send: read whole, and refused where another site may have sent them."""
 
 import hmac
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from fastapi import Request
 
@@ -19,8 +19,11 @@ TOKEN = "token"  # noqa: S105 - the name of a field
 
 
 def refuse_other_sites(request: Request) -> None:
-    """Raises ApiProblem 403 where the browser says that another site sent this."""
-    if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+    """Raises ApiProblem 403 where the browser says that another site sent this; older browsers say only the origin."""
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if site is None and origin is not None:
+        site = "same-origin" if urlsplit(origin).netloc == request.headers.get("host") else "another"
+    if site not in (None, "same-origin"):
         raise ApiProblem(403, "This form was sent by another site.")
 
 

@@ -53,7 +53,12 @@ async def test_the_cookie_is_for_nobody_else(page: PageApp) -> None:
 
 
 async def test_one_click_is_for_this_machine_and_its_own_page_only(page: PageApp) -> None:
-    for headers in ({"host": "evil.example"}, {"sec-fetch-site": "cross-site"}, {"host": "evil.example:8080"}):
+    for headers in (
+        {"host": "evil.example"},
+        {"sec-fetch-site": "cross-site"},
+        {"origin": "http://evil.example"},
+        {"host": "evil.example:8080"},
+    ):
         assert (await page.client.post("/ui/login", headers=headers)).status_code == 403
     transport = httpx.ASGITransport(page.app, client=("192.0.2.7", 1234))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as other:
