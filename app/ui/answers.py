@@ -33,6 +33,7 @@ VIEWS = (
     Entry("Artifacts", "/ui/artifacts", ("artifact", "read")),
     Entry("Metadata", "/ui/metadata", ("backfilljob", "read")),
     Entry("Archive types", "/ui/archive-types", ("backfilljob", "read")),
+    Entry("Reconcile", "/ui/reconcile", ("backfilljob", "read")),
     Entry("System", "/ui/system", ("backfilljob", "read")),
     Entry("Audit", "/ui/audit", ("audit", "read")),
 )

@@ -12,7 +12,7 @@ from app.ui.metadata import by_hand, runs
 from app.ui.operator import AnOperator
 from app.ui.page import ThePage
 from app.ui.routes import PageRoute
-from app.ui.state import archive_types, audit, system
+from app.ui.state import archive_types, audit, reconcile, system
 
 start = APIRouter(include_in_schema=False, route_class=PageRoute)
 
@@ -56,5 +56,6 @@ ROUTERS = (
     archive_types.router,
     system.router,
     audit.router,
+    reconcile.router,
     nothing,
 )

@@ -6,6 +6,7 @@ from app.api.jobs.models import JobView
 from app.archiver.sample import Verdict
 from app.domain.errors import Unavailable
 from app.domain.jobs import JobChange, JobKind, JobResult, JobState, TaskState
+from app.domain.reconciled import Verdict as Reconciliation
 from app.domain.runs import Mode, RunState
 from app.domain.search import Operator
 from app.domain.waiting import WaitingFor
@@ -198,4 +199,15 @@ VERDICTS = {
     Verdict.WOULD_FAIL: Mark("✕", "would fail", "bad"),
     Verdict.NO_DATA: Mark("○", "no data yet", "warn"),
     Verdict.NOT_SURE: Mark("?", "not sure", "warn"),
+}
+
+RECONCILED = {
+    Reconciliation.ARCHIVED: Mark("✓", "archived", "ok"),
+    Reconciliation.OPEN: Mark("▸", "under way", "run"),
+    Reconciliation.FAILED: Mark("✕", "failed", "bad"),
+    Reconciliation.NO_DATA: Mark("○", "no data yet", "warn"),
+    Reconciliation.UNKNOWN: Mark("?", "never submitted", "warn"),
+    Reconciliation.MISSING: Mark("✕", "object missing", "bad"),
+    Reconciliation.DIFFERENT: Mark("✕", "object different", "bad"),
+    Reconciliation.UNLOCKED: Mark("!", "object unlocked", "bad"),
 }

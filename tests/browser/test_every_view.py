@@ -38,6 +38,7 @@ def views(service: Service) -> Iterator[dict[str, str]]:
         "run": f"/ui/metadata/{run}",
         "run-by-hand": "/ui/metadata-new",
         "archive-types": "/ui/archive-types",
+        "reconcile": "/ui/reconcile",
         "system": "/ui/system",
         "audit": "/ui/audit",
     }

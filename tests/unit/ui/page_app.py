@@ -13,17 +13,22 @@ from fastapi import FastAPI
 from app.api.auth.callers import Authenticator, ResourceServerOptions
 from app.api.auth.dev_issuer import mint, open_issuer
 from app.api.http import problems
+from app.api.http.bodies import Uploads
 from app.api.http.concurrency import ConcurrencyLimit
 from app.api.http.event_streams import EventStreams
 from app.catalog.archive_types import Catalog
 from app.catalog.live import LiveCatalog
+from app.catalog.registry import Registry
 from app.db import tasks
 from app.db.database import Database
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.readiness import Readiness
 from app.domain.tasks import Settlement
 from app.evidence.audit_log import AuditLog
+from app.evidence.objects import LockTerms
 from app.evidence.proofs import Proofs
+from app.evidence.reconcile import Objects, Reconciliation
+from app.jobs.archive_types import ArchiveTypes
 from app.jobs.control import JobControl
 from app.jobs.failures import FailedReferences
 from app.jobs.merged_report import MergedReports
@@ -104,6 +109,12 @@ async def page_app(url: str, data_dir: Path, **more: Any) -> AsyncIterator[PageA
         references=JobReferences(database),
         audit_log=AuditLog(database, None),
         proofs=Proofs(database, cast("ObjectStore", None), signs=False),
+        archive_types=ArchiveTypes(database, LiveCatalog(CATALOG), Registry({})),
+        reconciliation=Reconciliation(
+            database, LiveCatalog(CATALOG), Objects(cast("ObjectStore", None), LockTerms(None))
+        ),
+        reconciles=ConcurrencyLimit("reconciles", 1, waiting=1),
+        uploads=Uploads(1024 * 1024),
         changes=ConcurrencyLimit("changes", 1, waiting=1),
         event_streams=EventStreams(Readiness(()), pause=0.01),
         **more,
