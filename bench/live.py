@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from bench.service import MESSAGE, TOPIC, Client, Measured, cpu_seconds
 from bench.world import World
 
-EVERY = 0.02
+EVERY = 0.05
 """Seconds between two messages whose time is taken."""
 
 FIRST = 60.0

@@ -20,7 +20,7 @@ from app.evidence.reading import gathered
 from app.evidence.signer import Signer
 from app.evidence.timestamps import NoTimestamp, TimestampAuthority
 from app.objectstore import ObjectRejected, ObjectStore, ObjectVersion
-from app.outages import note_outage
+from app.outages import note_available, note_outage
 
 LOOK_EVERY = 2.0
 """Seconds between two looks whether a checkpoint is due."""
@@ -86,12 +86,18 @@ class AuditKeeper:
         self._restamp_at = now()
 
     async def run(self) -> None:
-        """Outages only delay it."""
+        """Outages only delay it. A store that was not seen yet is waited for without a word: the watch names it."""
+        away: str | None = None
         while True:
             try:
                 await self.look()
+                if away is not None:
+                    note_available(self._readiness, away)
+                    away = None
             except Unavailable as outage:
-                note_outage(self._readiness, outage)
+                if self._readiness.has_seen(outage.component):
+                    away = outage.component
+                    note_outage(self._readiness, outage)
             except (ObjectRejected, OSError) as error:
                 log.error("the checkpoint of the audit log cannot be put: %s", error)
             await asyncio.sleep(LOOK_EVERY)

@@ -1,5 +1,6 @@
 """Schemathesis over the OpenAPI document, against a real service: no 5xx, and nothing that is not documented."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.servers.fetch import REPOSITORY
 from tests.servers.source import Source
 from tests.support.archive_types import unversioned
 from tests.support.embedded import Embedded
@@ -43,6 +45,7 @@ def fuzz(service: Service, directory: Path, *arguments: str, config: str = "") -
             *arguments,
         ],
         cwd=directory,
+        env={**os.environ, "SCHEMATHESIS_HOOKS": "tests.support.schemathesis_hooks", "PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
         text=True,
         timeout=120,

@@ -87,4 +87,5 @@ async def test_outages_only_delay_it(database: Database, monkeypatch: pytest.Mon
         while await value(database, select(job.c.state)) == "open":  # noqa: ASYNC110 - the database tells nobody
             await asyncio.sleep(0.01)
     running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
     await keeper.end()
