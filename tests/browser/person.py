@@ -48,7 +48,7 @@ class Person:
     def logs_in(self) -> None:
         self.goes("/")
         self.clicks("Log in as the developer")
-        expect(self.page.get_by_role("heading", name="Jobs")).to_be_visible()
+        expect(self.page.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
 
     def clicks(self, name: str | re.Pattern[str], role: Any = "button") -> None:
         self.page.get_by_role(role, name=name, exact=isinstance(name, str)).click()
