@@ -15,24 +15,21 @@ from app.db.tables import job, task
 from app.domain.jobs import JobKind, Reference
 from app.domain.tasks import OwedTask
 
+LIVE = str(JobKind.LIVE)
+
 
 async def owed_tasks(connection: AsyncConnection, items: Sequence[ItemId]) -> list[OwedTask]:
     """The tasks of these items, at least one, in any order."""
-    rows = (await connection.execute(_owed_tasks(connection.dialect.name), IDS.bind(connection, items))).all()
-    live = [row.reference_key for row in rows if row.kind == JobKind.LIVE]
-    messages = await live_tasks.traceparents(connection, live) if live else {}
-    return [
-        OwedTask(
-            row.job_id,
-            row.position,
-            Reference(row.reference_id, row.reference_version),
-            row.message,
-            row.topic,
-            messages.get(row.reference_key) if row.kind == JobKind.LIVE else row.traceparent,
-            row.reference_key if row.kind == JobKind.LIVE else None,
-        )
-        for row in rows
+    rows = await connection.execute(_owed_tasks(connection.dialect.name), IDS.bind(connection, items))
+    owed = [
+        OwedTask(job_id, position, key, Reference(reference_id, version), message, topic, traceparent, kind == LIVE)
+        for job_id, position, key, reference_id, version, message, topic, traceparent, kind in rows
     ]
+    live = [each.key for each in owed if each.is_live]
+    if not live:
+        return owed
+    messages = await live_tasks.traceparents(connection, live)
+    return [each._replace(traceparent=messages.get(each.key)) if each.is_live else each for each in owed]
 
 
 @lru_cache

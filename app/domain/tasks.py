@@ -6,7 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from app.domain.artifacts import ArchivedArtifact, StoredArtifact
-from app.domain.identity import reference_key, trace_id_of
+from app.domain.identity import trace_id_of
 from app.domain.jobs import Reference, TaskId, TaskState
 from app.domain.live_tasks import Origin, trace_of_message
 
@@ -14,24 +14,29 @@ from app.domain.live_tasks import Origin, trace_of_message
 class OwedTask(NamedTuple):
     """A task whose command is to be sent, with the fields of its job.
 
-    `live_key` is there for tasks of messages (`domain.identity.live_task_key`); `traceparent` is that of the message
-    then, else that of the submission.
+    `key` is that of `TaskKey`. `traceparent` is that of the message for tasks of messages (`is_live`), else that of the
+    submission.
     """
 
     job_id: UUID
     position: int
+    key: UUID
     reference: Reference
     message: str
     topic: str
     traceparent: str | None = None
-    live_key: UUID | None = None
+    is_live: bool = False
+
+    @property
+    def live_key(self) -> UUID | None:
+        """The key of the task of a message (`domain.identity.live_task_key`)."""
+        return self.key if self.is_live else None
 
     @property
     def trace_id(self) -> str:
         """The trace of this reference: that of the message where it had one."""
-        if self.live_key is None:
-            return trace_id_of(self.job_id, reference_key(self.reference))
-        return trace_of_message(self.traceparent) or trace_id_of(self.job_id, self.live_key.bytes)
+        of_message = trace_of_message(self.traceparent) if self.is_live else None
+        return of_message or trace_id_of(self.job_id, self.key.bytes)
 
 
 class TaskKey(NamedTuple):

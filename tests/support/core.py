@@ -156,10 +156,11 @@ class Core:
             OwedTask(
                 job_id,
                 row.position,
+                row.reference_key,
                 Reference(row.reference_id, row.reference_version),
                 MESSAGE,
                 TOPIC,
-                live_key=row.reference_key if live else None,
+                is_live=live,
             )
             for row in found
         ]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import fastavro
 import jsonschema
@@ -16,7 +16,7 @@ from app.broker import codec, messages
 from app.broker.encoding import AvroEncoder
 from app.broker.messages import Publisher
 from app.domain.artifacts import ArchiveTask, StoredArtifact
-from app.domain.identity import command_idempotence_id, hash_of_text
+from app.domain.identity import command_idempotence_id, hash_of_text, reference_key
 from app.domain.jobs import Reference, TaskId
 from app.domain.tasks import OwedTask
 from tests.unit.broker.golden import commands, events, value_of
@@ -73,7 +73,7 @@ def avro(name: str) -> Any:
 
 def built(reference: Reference) -> list[tuple[str, dict[str, Any]]]:
     command_id = command_idempotence_id(JOB, reference)
-    owed = OwedTask(JOB, 0, reference, "DocCreated", "docs")
+    owed = OwedTask(JOB, 0, UUID(bytes=reference_key(reference)), reference, "DocCreated", "docs")
     command = messages.create_artifact_command(owed, PUBLISHER, NOW, uuid4())
     task = ArchiveTask(TaskId(JOB, 0), reference, "DocCreated", None, NOW, 0, 4, command_id, "1" * 32)
     event = messages.archived_artifact_event(STORED, task, PUBLISHER, NOW, uuid4())

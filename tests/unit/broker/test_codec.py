@@ -13,6 +13,7 @@ import pytest
 from app.broker import codec, messages
 from app.broker.framing import CONTRACTS
 from app.domain.errors import InvalidMessage
+from app.domain.identity import reference_key
 from app.domain.jobs import Reference
 from app.domain.tasks import OwedTask
 from tests.unit.broker.golden import commands, value_of
@@ -162,7 +163,10 @@ def test_what_is_built_is_read_again() -> None:
     job = UUID("99999999-9999-4999-8999-999999999999")
     now = messages._EPOCH
     built = messages.create_artifact_command(
-        OwedTask(job, 0, reference, "DocCreated", "docs"), messages.Publisher("SYS", "pas"), now, job
+        OwedTask(job, 0, UUID(bytes=reference_key(reference)), reference, "DocCreated", "docs"),
+        messages.Publisher("SYS", "pas"),
+        now,
+        job,
     )
     decoded = decode_command(codec.encode(built))
     assert (decoded.job_id, decoded.reference, decoded.idempotence_id) == (job, reference, f"{job}-6:😀 DOC:v7")

@@ -14,6 +14,7 @@ from app.broker.framing import NO_REGISTRY, SchemaNeeded, contract
 from app.broker.registry import SchemaRegistry
 from app.domain.artifacts import ArchiveTask, StoredArtifact
 from app.domain.errors import InvalidMessage, Unavailable
+from app.domain.identity import reference_key
 from app.domain.jobs import Reference, TaskId
 from app.domain.tasks import OwedTask
 from tests.support.schema_registry import FakeRegistry, client_of, refused, schema_registry
@@ -97,11 +98,13 @@ async def test_a_command_made_from_the_captured_values_has_the_captured_bytes(
 ) -> None:
     value = value_of(record)
     data, payload = value["references"]["archiveData"], value["payload"]
+    reference = Reference(data["referenceId"], data["referenceVersion"])
     made = messages.create_artifact_command(
         OwedTask(
             UUID(payload["jobId"]),
             0,
-            Reference(data["referenceId"], data["referenceVersion"]),
+            UUID(bytes=reference_key(reference)),
+            reference,
             payload["messageName"],
             payload["topicName"],
         ),

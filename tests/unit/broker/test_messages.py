@@ -9,7 +9,7 @@ import pytest
 from app.broker import messages
 from app.broker.codec import encode
 from app.domain.artifacts import ArchiveTask, StoredArtifact
-from app.domain.identity import hash_of_text
+from app.domain.identity import hash_of_text, reference_key
 from app.domain.jobs import Reference, TaskId
 from app.domain.tasks import OwedTask
 from tests.unit.broker.golden import commands, events, value_of
@@ -23,12 +23,14 @@ def when(value: dict[str, Any]) -> datetime:
 def test_a_command_is_what_the_java_service_sent(record: dict[str, Any]) -> None:
     expected = value_of(record)
     data = expected["references"]["archiveData"]
+    reference = Reference(data["referenceId"], data["referenceVersion"])
 
     built = messages.create_artifact_command(
         OwedTask(
             UUID(expected["payload"]["jobId"]),
             0,
-            Reference(data["referenceId"], data["referenceVersion"]),
+            UUID(bytes=reference_key(reference)),
+            reference,
             expected["payload"]["messageName"],
             expected["payload"]["topicName"],
         ),

@@ -99,9 +99,8 @@ def key_of(reference: str) -> TaskKey:
 
 
 def command(reference: str) -> Received:
-    message = create_artifact_command(
-        OwedTask(JOB, 0, Reference(reference), "M", "t"), Publisher("psf", "pas"), NOW, uuid4()
-    )
+    owed = OwedTask(JOB, 0, key_of(reference).reference_key, Reference(reference), "M", "t")
+    message = create_artifact_command(owed, Publisher("psf", "pas"), NOW, uuid4())
     return Received(message, COMMANDS_TRACE)
 
 
