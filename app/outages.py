@@ -40,6 +40,25 @@ async def through_outages(readiness: Readiness, component: str, call: Callable[[
             return result
 
 
+async def repeat_until(
+    stop: asyncio.Event, readiness: Readiness, idle: float, step: Callable[[], Awaitable[bool]]
+) -> None:
+    """Repeats `step` until `stop`, at once while it returns True (there is more to do), else after `idle` seconds.
+
+    Outages only delay it.
+    """
+    while not stop.is_set():
+        try:
+            if await step():
+                continue
+        except Unavailable as outage:
+            note_outage(readiness, outage)
+        try:
+            await asyncio.wait_for(stop.wait(), idle)
+        except TimeoutError:
+            continue
+
+
 def note_outage(readiness: Readiness, outage: Unavailable) -> None:
     """Reports the outage on /health/ready, and in the log when its reason is new."""
     if readiness.work_waits(outage.component, outage.reason):

@@ -1,7 +1,6 @@
 """Keeps the audit log: its start of the service, its checkpoints in the bucket, its comparison with the newest one."""
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,8 +13,8 @@ from app.domain.audit import ORIGIN, Act, Entry, checkpoint_key
 from app.domain.errors import Unavailable
 from app.domain.notes import VerifierKey
 from app.domain.readiness import Readiness
-from app.evidence.audit_check import Checked, check_log, signed_heads
-from app.evidence.placing import place, upload_of
+from app.evidence.audit_check import LARGEST_NOTE, Checked, check_log, signed_heads
+from app.evidence.placing import place, small_upload
 from app.evidence.reading import gathered
 from app.evidence.signer import Signer
 from app.evidence.timestamps import NoTimestamp, TimestampAuthority
@@ -33,8 +32,6 @@ RESTAMP = timedelta(minutes=1)
 
 AUDIT = "audit"
 """The name of the log on /health/ready."""
-
-LARGEST_NOTE = 64 * 1024
 
 log = logging.getLogger(__name__)
 
@@ -148,8 +145,7 @@ class AuditKeeper:
             return await gathered(self._objects, version, LARGEST_NOTE) == note.encode()
 
         key = checkpoint_key(head.size)
-        sha256 = hashlib.sha256(note.encode()).hexdigest()
-        await place(self._objects, upload_of(self._options.bucket, key, note.encode(), sha256, until), same)
+        await place(self._objects, small_upload(self._options.bucket, key, note.encode(), until), same)
         now = self._now()
         await self._database.run(lambda c: audit.keep_checkpoint(c, head.size, now))
         self._untimed, self._restamp_at = (key, note, until), now
@@ -166,7 +162,7 @@ class AuditKeeper:
         except NoTimestamp as error:
             log.warning("the checkpoint of the audit log has no timestamp yet: %s", error)
             return
-        put = upload_of(self._options.bucket, f"{key}.tsr", reply, hashlib.sha256(reply).hexdigest(), until)
+        put = small_upload(self._options.bucket, f"{key}.tsr", reply, until)
 
         async def any_of_them(_version: ObjectVersion) -> bool:
             return True  # another process was faster: its timestamp is as good

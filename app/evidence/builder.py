@@ -5,7 +5,6 @@ checkpoint from the leaves, both are put on a condition, and the row is written 
 """
 
 import asyncio
-import hashlib
 import logging
 from base64 import b64encode
 from collections.abc import Callable, Sequence
@@ -25,11 +24,11 @@ from app.domain.notes import Checkpoint, NoteError, VerifierKey, verified
 from app.domain.proofs import JobProof, checkpoint_key, leaves_key, lines_of, origin_of
 from app.domain.readiness import OBJECT_STORE, Readiness
 from app.evidence.leaf_file import LeafFile
-from app.evidence.placing import place, upload_of
+from app.evidence.placing import place, small_upload, upload_of
 from app.evidence.reading import gathered, root_of_leaves
 from app.evidence.signer import Signer
 from app.objectstore import ObjectRejected, ObjectStore, ObjectVersion
-from app.outages import note_available, note_outage
+from app.outages import note_available, repeat_until
 from app.telemetry import metrics
 
 PAGE = 1024
@@ -94,19 +93,15 @@ class ProofBuilder:
     async def run(self, stop: asyncio.Event) -> None:
         """Builds until `stop`; outages only delay it."""
         forgotten = self._alone
-        while not stop.is_set():
-            try:
-                if forgotten:
-                    await self._database.run(proofs.forget_leases)
-                    forgotten = False
-                if await self.build_next(stop):
-                    continue
-            except Unavailable as outage:
-                note_outage(self._readiness, outage)
-            try:
-                await asyncio.wait_for(stop.wait(), IDLE)
-            except TimeoutError:
-                continue
+
+        async def step() -> bool:
+            nonlocal forgotten
+            if forgotten:
+                await self._database.run(proofs.forget_leases)
+                forgotten = False
+            return await self.build_next(stop)
+
+        await repeat_until(stop, self._readiness, IDLE, step)
 
     async def build_next(self, stop: asyncio.Event) -> bool:
         """Builds the proof that is owed for longest; False where none is, or `stop` came. Raises Unavailable."""
@@ -204,8 +199,7 @@ class ProofBuilder:
             found = content.decode()
             return True
 
-        sha256 = hashlib.sha256(note.encode()).hexdigest()
-        put = upload_of(self._options.bucket, checkpoint_key(job.id), note.encode(), sha256, until)
+        put = small_upload(self._options.bucket, checkpoint_key(job.id), note.encode(), until)
         version = await place(self._objects, put, same_checkpoint)
         return found, version
 

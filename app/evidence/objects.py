@@ -1,13 +1,12 @@
 """Whether a stored object is there, is what was stored, and is locked: one look, by its version id."""
 
-import contextlib
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
 from app.domain.artifacts import StoredObject
 from app.domain.errors import Unavailable
 from app.domain.reconciled import Verdict
+from app.evidence.reading import digest_of
 from app.objectstore import ObjectStore, ObjectStoreError, ObjectVersion
 
 
@@ -38,13 +37,8 @@ async def look(objects: ObjectStore, stored: StoredObject, until: datetime | Non
 
 
 async def _is_whole(objects: ObjectStore, stored: StoredObject) -> bool:
-    digest, size = hashlib.sha256(), 0
-    pieces = objects.read(stored.bucket, stored.key, stored.version_id)
-    async with contextlib.aclosing(pieces):  # type: ignore[type-var]
-        async for piece in pieces:
-            digest.update(piece)
-            size += len(piece)
-    return size == stored.size and digest.hexdigest() == stored.sha256
+    read = await digest_of(objects, stored.bucket, stored.key, stored.version_id)
+    return read == (stored.sha256, stored.size)
 
 
 def _is_locked(version: ObjectVersion, until: datetime | None, terms: LockTerms) -> bool:

@@ -1,11 +1,11 @@
 """Reads the objects that the leaves of a proof name, each by its version: content, size, lock."""
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Iterable
 from itertools import islice
 
-from app.domain.leaves import Leaf, LeafObject
+from app.domain.leaves import Leaf
+from app.evidence.reading import digest_of
 from app.objectstore import ObjectStore
 
 AT_ONCE = 16
@@ -33,17 +33,9 @@ async def _difference(objects: ObjectStore, leaf: Leaf) -> str | None:
         )
         return f"{about} {end}; the leaf says {stored.retain_until.isoformat()}"
     try:
-        digest, size = await _hashed(objects, stored)
+        digest, size = await digest_of(objects, stored.bucket, stored.key, stored.version_id)
     except FileNotFoundError:
         return f"{about}, version {stored.version_id} is missing"
     if (digest, size) != (stored.sha256, stored.size):
         return f"{about} has other content: {size} bytes with SHA-256 {digest}"
     return None
-
-
-async def _hashed(objects: ObjectStore, stored: LeafObject) -> tuple[str, int]:
-    digest, size = hashlib.sha256(), 0
-    async for piece in objects.read(stored.bucket, stored.key, stored.version_id):
-        digest.update(piece)
-        size += len(piece)
-    return digest.hexdigest(), size

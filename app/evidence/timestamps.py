@@ -1,7 +1,6 @@
 """Asks an authority for timestamps of checkpoints. One that is away holds nothing up: it is asked again later."""
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -10,14 +9,13 @@ import httpx
 
 from app.db import proofs
 from app.db.database import Database
-from app.domain.errors import Unavailable
 from app.domain.proofs import JobProof, timestamp_key
 from app.domain.readiness import Readiness
 from app.domain.timestamps import QUERY, TimestampError, check_reply, query_for
-from app.evidence.placing import place, upload_of
+from app.evidence.placing import place, small_upload
 from app.evidence.reading import gathered
 from app.objectstore import ObjectRejected, ObjectStore, ObjectVersion
-from app.outages import note_outage
+from app.outages import repeat_until
 
 TIMEOUT = 10.0
 """Seconds for a whole answer."""
@@ -91,16 +89,7 @@ class Timestamps:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; outages only delay it."""
-        while not stop.is_set():
-            try:
-                if await self.stamp_next():
-                    continue
-            except Unavailable as outage:
-                note_outage(self._readiness, outage)
-            try:
-                await asyncio.wait_for(stop.wait(), IDLE)
-            except TimeoutError:
-                continue
+        await repeat_until(stop, self._readiness, IDLE, self.stamp_next)
 
     async def stamp_next(self) -> bool:
         """Gets the timestamp that is owed for longest; False where none is due, or none was given. Raises
@@ -132,8 +121,7 @@ class Timestamps:
             kept = there
             return True
 
-        digest = hashlib.sha256(reply).hexdigest()
-        put = upload_of(proof.bucket, timestamp_key(proof.job_id), reply, digest, proof.retain_until)
+        put = small_upload(proof.bucket, timestamp_key(proof.job_id), reply, proof.retain_until)
         await place(self._objects, put, same_checkpoint)
         return kept
 

@@ -17,7 +17,7 @@ from app.db.database import Database
 from app.db.job_events import OwedEvent
 from app.domain.errors import Unavailable
 from app.domain.readiness import BROKER, SCHEMA_REGISTRY, Readiness, topic_named
-from app.outages import note_available, note_outage
+from app.outages import note_available, repeat_until
 from app.telemetry import metrics, traces
 
 BATCH = 200
@@ -52,16 +52,14 @@ class JobEventRelay:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publishes until `stop`; outages only delay it."""
-        while not stop.is_set():
+
+        async def step() -> bool:
             try:
-                if await self.publish_once() >= BATCH:
-                    continue
+                return await self.publish_once() >= BATCH
             except Unavailable as outage:
-                note_outage(self._readiness, self._of_topic(outage))
-            try:
-                await asyncio.wait_for(stop.wait(), IDLE)
-            except TimeoutError:
-                continue
+                raise self._of_topic(outage) from outage
+
+        await repeat_until(stop, self._readiness, IDLE, step)
 
     async def publish_once(self) -> int:
         """Sends the oldest events; returns how many were claimed.

@@ -9,7 +9,7 @@ import pytest
 
 from app.domain.errors import Unavailable
 from app.domain.readiness import BROKER, DATABASE, Readiness
-from app.outages import FIRST_PAUSE, LONGEST_PAUSE, note_outage, through_outages
+from app.outages import FIRST_PAUSE, LONGEST_PAUSE, note_outage, repeat_until, through_outages
 
 
 @pytest.fixture
@@ -94,3 +94,41 @@ def test_an_outage_is_one_line_in_the_log_however_many_wait(caplog: Any) -> None
         for _ in range(5):
             note_outage(readiness, Unavailable(BROKER, "away"))
     assert [line.getMessage() for line in caplog.records] == ["broker is not available, work waits: away"]
+
+
+async def test_a_step_is_repeated_at_once_while_there_is_more_and_otherwise_after_a_pause_until_the_stop() -> None:
+    readiness, stop = Readiness((DATABASE,)), asyncio.Event()
+    answers: list[bool | Exception] = [True, True, Unavailable(DATABASE, "away"), False]
+    named: list[str | None] = []
+
+    async def step() -> bool:
+        named.append(readiness.outage(DATABASE))
+        answer = answers.pop(0)
+        if not answers:
+            stop.set()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    await repeat_until(stop, readiness, 0.001, step)
+    assert (answers, named) == ([], [None, None, None, "away"])
+    await repeat_until(stop, readiness, 60, step)  # stopped: the step would find no answer
+
+
+async def test_the_pause_between_two_steps_ends_with_the_stop() -> None:
+    stop = asyncio.Event()
+
+    async def step() -> bool:
+        asyncio.get_running_loop().call_soon(stop.set)
+        return False
+
+    async with asyncio.timeout(10):
+        await repeat_until(stop, Readiness(()), 60, step)
+
+
+async def test_what_is_no_outage_ends_the_repetition() -> None:
+    async def step() -> bool:
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        await repeat_until(asyncio.Event(), Readiness(()), 60, step)
