@@ -16,6 +16,7 @@ from app.db import dialect
 from app.db.tables import audit_checkpoint, audit_entry, audit_head
 from app.domain.audit import Act, Actor, Entry, LoggedEntry, leaf_of, without_nulls
 from app.domain.canonical_json import canonical
+from app.domain.jobs import in_milliseconds
 from app.domain.merkle import Frontier, leaf_hash, unpacked
 
 PAGE = 2_000
@@ -41,7 +42,7 @@ async def append(connection: AsyncConnection, entries: Sequence[Entry]) -> None:
     rows = []
     for entry in entries:
         details = without_nulls(entry.details) or None
-        at = entry.at.replace(microsecond=entry.at.microsecond // 1000 * 1000)  # milliseconds, as they are hashed
+        at = in_milliseconds(entry.at)  # as it is hashed
         hash_ = leaf_hash(leaf_of(head.size, at, entry.by, entry.what, entry.subject, details))
         rows.append({
             "seq": head.size,

@@ -1,6 +1,7 @@
 """Queries on the tasks of messages: insert each once, what it keeps of its message, which must wait. None commits."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from app.db import dialect, jobs
 from app.db.tables import UNENDED, job, live_task, task
 from app.domain.archive_types import SchemaName
 from app.domain.identity import content_hash, live_job_id
-from app.domain.jobs import Job, JobKind, JobState, Reference, TaskState
+from app.domain.jobs import Job, JobKind, JobState, NewJob, Reference, TaskState, begun
 from app.domain.live_tasks import NewLiveTask, Origin, PayloadDescription, trace_of_message
 
 KEYS = dialect.Rows("keys", [("key", Uuid)])
@@ -103,29 +104,16 @@ async def _place(connection: AsyncConnection, of: NewLiveTask, day: date, now: d
 
 def _begun(of: NewLiveTask, job_id: UUID, day: date, now: datetime) -> Job:
     """A job without tasks yet; it takes tasks until the end of its day."""
-    return Job(
-        id=job_id,
-        message=of.message_type,
-        topic=of.topic,
-        config_id=of.config_id,
-        resolved_config_id=of.config_id,
-        num_of_retry=None,
-        state=JobState.OPEN,
-        started=now.replace(microsecond=now.microsecond // 1000 * 1000),
-        completed=None,
-        started_by_name=None,
-        started_by_ext_id=None,
-        total=0,
-        open=0,
-        succeeded=0,
-        failed=0,
-        last_settled=None,
-        paused=False,
-        traceparent=None,
+    new = NewJob(
+        job_id,
+        of.message_type,
+        of.topic,
+        of.config_id,
+        of.config_id,
         content_hash=content_hash(of.message_type, of.topic, of.config_id, job_id.bytes),
         kind=JobKind.LIVE,
-        takes_until=datetime.combine(day + timedelta(days=1), time(), UTC),
     )
+    return replace(begun(new, now), takes_until=datetime.combine(day + timedelta(days=1), time(), UTC))
 
 
 def _task(new: NewLiveTask, job_id: UUID, position: int) -> tuple[Any, ...]:

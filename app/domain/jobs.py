@@ -83,6 +83,24 @@ class TaskId(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class NewJob:
+    """The request for a new job. A retry names the job that it retries, and the cause when it retries only one."""
+
+    id: UUID
+    message: str
+    topic: str
+    config_id: str | None
+    resolved_config_id: str | None
+    num_of_retry: int | None = None
+    name: str | None = None
+    total: int = 0
+    content_hash: bytes = b""
+    retry_of: UUID | None = None
+    retry_cause: str | None = None
+    kind: JobKind = JobKind.BACKFILL
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A job as stored. `config_id` is what the submission said, `resolved_config_id` what it resolved to.
 
@@ -138,6 +156,40 @@ class Job:
         if self.failed == 0:
             return JobResult.SUCCEEDED
         return JobResult.FAILED if self.succeeded == 0 else JobResult.PARTIALLY_SUCCEEDED
+
+
+def begun(new: NewJob, started: datetime) -> Job:
+    """A job that starts then, with all its tasks open. Times of jobs are in milliseconds, as reports show them."""
+    return Job(
+        id=new.id,
+        message=new.message,
+        topic=new.topic,
+        config_id=new.config_id,
+        resolved_config_id=new.resolved_config_id,
+        num_of_retry=new.num_of_retry,
+        state=JobState.OPEN,
+        started=in_milliseconds(started),
+        completed=None,
+        started_by_name=None,
+        started_by_ext_id=None,
+        total=new.total,
+        open=new.total,
+        succeeded=0,
+        failed=0,
+        last_settled=None,
+        paused=False,
+        traceparent=None,
+        content_hash=new.content_hash,
+        retry_of=new.retry_of,
+        retry_cause=new.retry_cause,
+        name=new.name,
+        kind=new.kind,
+    )
+
+
+def in_milliseconds(moment: datetime) -> datetime:
+    """What is finer is cut off."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from app.db import jobs
 from app.db.database import Database
 from app.db.job_history import JobHistory
 from app.domain.identity import content_hash
-from app.domain.jobs import Job, JobChange, JobKind
+from app.domain.jobs import Job, JobChange, JobKind, NewJob
 from app.jobs.control import ImpossibleForJob, UnknownJob
 from app.jobs.failures import count_all
-from app.jobs.submit import DifferentContent, NewJob, Submitter, begun
+from app.jobs.submit import DifferentContent, Submitter, begun_by
 from app.telemetry import metrics
 
 log = logging.getLogger(__name__)
@@ -113,10 +113,11 @@ def _new_job(old: Job, new_id: UUID, config_id: str | None, by: Submitter, cause
         old.message,
         old.topic,
         old.config_id,
+        config_id,
         old.num_of_retry,
         old.name,
         retry_of=old.id,
         retry_cause=cause,
         kind=old.kind,
     )
-    return begun(new, config_id, by)
+    return begun_by(new, by)

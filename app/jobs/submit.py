@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Protocol
@@ -17,7 +17,7 @@ from app.db.database import Database
 from app.db.job_history import JobHistory
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.audit import Actor
-from app.domain.jobs import Job, JobChange, JobKind, JobState, References
+from app.domain.jobs import Job, JobChange, NewJob, References, begun
 from app.domain.mistakes import Mistake
 from app.telemetry import metrics
 
@@ -184,57 +184,21 @@ def _new_job(job_id: UUID, content: SubmittedContent, configuration: ArchiveType
         content.message,
         content.topic,
         content.config_id,
+        configuration.id,
         content.num_of_retry,
         name=content.name,
         total=len(content.references),
         content_hash=content.content_hash,
     )
-    return begun(new, configuration.id, by)
+    return begun_by(new, by)
 
 
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """The request for a new job. A retry names the job that it retries, and the cause when it retries only one."""
-
-    id: UUID
-    message: str
-    topic: str
-    config_id: str | None
-    num_of_retry: int | None
-    name: str | None = None
-    total: int = 0
-    content_hash: bytes = b""
-    retry_of: UUID | None = None
-    retry_cause: str | None = None
-    kind: JobKind = JobKind.BACKFILL
-
-
-def begun(new: NewJob, config_id: str | None, by: Submitter) -> Job:
-    """A job that starts now, with all its tasks open. `config_id` is that of the configuration that it resolves to."""
-    now = datetime.now(UTC)
-    return Job(
-        id=new.id,
-        message=new.message,
-        topic=new.topic,
-        config_id=new.config_id,
-        resolved_config_id=config_id,
-        num_of_retry=new.num_of_retry,
-        state=JobState.OPEN,
-        started=now.replace(microsecond=now.microsecond // 1000 * 1000),  # milliseconds, as reports show it
-        completed=None,
+def begun_by(new: NewJob, by: Submitter) -> Job:
+    """A job that somebody starts now."""
+    return replace(
+        begun(new, datetime.now(UTC)),
         started_by_name=by.name,
         started_by_ext_id=by.ext_id,
-        total=new.total,
-        open=new.total,
-        succeeded=0,
-        failed=0,
-        last_settled=None,
-        paused=False,
-        traceparent=by.traceparent,
-        content_hash=new.content_hash,
-        retry_of=new.retry_of,
-        retry_cause=new.retry_cause,
-        name=new.name,
-        kind=new.kind,
         started_by_subject=by.subject or None,
+        traceparent=by.traceparent,
     )
