@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -18,6 +18,7 @@ from app.domain.errors import InvalidMessage
 from app.domain.identity import live_subject, live_task_key
 from app.domain.live import Wanted
 from app.domain.live_tasks import NewLiveTask, Origin, PayloadDescription
+from app.domain.paths import SURROGATE
 from app.domain.readiness import DATABASE, Readiness
 from app.live.decide import decide
 from app.outages import through_outages
@@ -173,13 +174,9 @@ def _message_id(message: Mapping[str, Any]) -> str:
     found = identity.get("idempotenceId") if isinstance(identity, dict) else None
     if not isinstance(found, str) or not found:
         raise InvalidMessage("identity.idempotenceId is missing")
-    if any(_unusable(found)):
+    if "\0" in found or SURROGATE.search(found):
         raise InvalidMessage("identity.idempotenceId has NUL or half a surrogate pair")
     return found
-
-
-def _unusable(text: str) -> Iterator[bool]:
-    return (letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _traceparent(header: str | None) -> str | None:

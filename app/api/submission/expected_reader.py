@@ -14,7 +14,7 @@ from tempfile import SpooledTemporaryFile
 from typing import Any
 
 from app.api.submission.expected import ExpectedHead, Kind, Rows, read_expected
-from app.api.submission.reader import NICE, ReadingFailed, environment
+from app.api.submission.reader import NICE, ReadingFailed, kill, started
 from app.domain.jobs import Reference
 from app.domain.mistakes import Mistake
 
@@ -93,16 +93,7 @@ class ExpectedReader:
     async def _read_apart(
         self, begin: bytes, pieces: AsyncIterator[bytes], kind: Kind, rows: "SpooledTemporaryFile[bytes]"
     ) -> ExpectedHead:
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-c", _WORKER, kind, str(self._most)),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env=environment(),
-            )
-        except OSError as error:
-            raise ReadingFailed(f"no process can be started: {error.strerror}") from error
+        process = await started(_WORKER, kind, self._most, stderr=asyncio.subprocess.PIPE)
         self._running.add(process)
         work = [
             asyncio.create_task(each)
@@ -123,8 +114,7 @@ class ExpectedReader:
             for each in work:
                 each.cancel()
             if process.returncode is None:
-                with suppress(ProcessLookupError):
-                    process.kill()
+                kill(process)
             await asyncio.wait(work)
             await process.wait()
             self._running.discard(process)
@@ -132,8 +122,7 @@ class ExpectedReader:
     async def close(self) -> None:
         """Ends all readings; the callers get ReadingFailed."""
         for process in tuple(self._running):
-            with suppress(ProcessLookupError):  # it may just have ended
-                process.kill()
+            kill(process)
 
 
 def _raise_of(work: "asyncio.Task[Any]") -> None:
@@ -160,8 +149,7 @@ async def _feed(
     except (BrokenPipeError, ConnectionResetError):
         pass  # it has read enough
     except BaseException:
-        with suppress(ProcessLookupError):
-            process.kill()  # what it has is not the whole list
+        kill(process)  # what it has is not the whole list
         raise
 
 
@@ -171,8 +159,7 @@ async def _collect(process: asyncio.subprocess.Process, rows: "SpooledTemporaryF
         while piece := await process.stdout.read(_PIECE):
             rows.write(piece)
     except BaseException:
-        with suppress(ProcessLookupError):
-            process.kill()
+        kill(process)
         raise
 
 

@@ -52,17 +52,7 @@ class YamlReader:
             return await self._read_apart(body, max_references, warn=warn)
 
     async def _read_apart(self, body: bytearray, max_references: int, *, warn: bool) -> Parsed:
-        arguments = map(str, (max_references, len(body), int(warn)))
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-c", _WORKER, *arguments),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
-                env=environment(),
-            )
-        except OSError as error:
-            raise ReadingFailed(f"no process can be started: {error.strerror}") from error
+        process = await started(_WORKER, max_references, len(body), int(warn))
         self._running.add(process)
         size = len(body)
         try:
@@ -81,16 +71,36 @@ class YamlReader:
         finally:
             self._running.discard(process)
             if process.returncode is None:
-                with suppress(ProcessLookupError):
-                    process.kill()
+                kill(process)
                 await process.wait()
 
     async def close(self) -> None:
         """Ends all readings; the callers get ReadingFailed."""
         self._closed = True
         for process in tuple(self._running):
-            with suppress(ProcessLookupError):  # it may just have ended
-                process.kill()
+            kill(process)
+
+
+async def started(
+    worker: str, *arguments: object, stderr: int = asyncio.subprocess.DEVNULL
+) -> asyncio.subprocess.Process:
+    """A process that runs `worker`, a line of Python, with pipes. Raises ReadingFailed."""
+    try:
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-c", worker, *map(str, arguments)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=stderr,
+            env=environment(),
+        )
+    except OSError as error:
+        raise ReadingFailed(f"no process can be started: {error.strerror}") from error
+
+
+def kill(process: asyncio.subprocess.Process) -> None:
+    """Ends it at once; it may just have ended."""
+    with suppress(ProcessLookupError):
+        process.kill()
 
 
 _PIECE = 256 * 1024
