@@ -6,13 +6,12 @@ from fastapi import APIRouter, Request, Response
 
 from app.api.http.problems import ApiProblem
 from app.api.jobs import control
-from app.api.jobs.models import JobView
 from app.api.shapes.ids import JobId, read_id
 from app.ui import texts
 from app.ui.answers import led_to, render
 from app.ui.forms import read_form
-from app.ui.operator import Operator, WritesJobs
-from app.ui.page import Page, ThePage
+from app.ui.operator import WritesJobs
+from app.ui.page import ThePage
 from app.ui.queries import Filters
 from app.ui.routes import PageRoute
 
@@ -24,7 +23,7 @@ STEPS = {"pause": control.pause, "resume": control.resume, "cancel": control.can
 @router.get("/ui/jobs/{job_id}/do/{act}")
 async def ask(request: Request, page: ThePage, operator: WritesJobs, job_id: JobId, act: str) -> Response:
     cause = Filters(request, ("cause",)).text("cause", 1000)
-    job = await _known(page, operator, job_id)
+    job = await control.look(operator.caller, page.edge, job_id)
     return render(
         request,
         page,
@@ -54,7 +53,3 @@ def _named(act: str) -> texts.Act:
     if act not in texts.ACTS:
         raise ApiProblem(404, "There is no such thing to do.")
     return texts.ACTS[act]
-
-
-async def _known(page: Page, operator: Operator, job_id: UUID) -> JobView:
-    return await control.look(operator.caller, page.edge, job_id)

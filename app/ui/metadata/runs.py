@@ -1,19 +1,16 @@
 """Metadata runs: listed, looked at, paused, resumed, cancelled."""
 
-from uuid import UUID
-
 from fastapi import APIRouter, Request, Response
 
 from app.api.http.problems import ApiProblem
 from app.api.runs import endpoints
 from app.api.runs.endpoints import RunId
-from app.api.runs.models import RunDetail
 from app.domain.runs import RunState
 from app.ui import texts
 from app.ui.answers import led_to, render
 from app.ui.forms import read_form
-from app.ui.operator import Operator, ReadsJobs, WritesJobs
-from app.ui.page import Page, ThePage
+from app.ui.operator import ReadsJobs, WritesJobs
+from app.ui.page import ThePage
 from app.ui.queries import Filters
 from app.ui.routes import PageRoute
 
@@ -59,7 +56,7 @@ async def look(request: Request, page: ThePage, operator: ReadsJobs, run_id: Run
 @router.get("/ui/metadata/{run_id}/do/{act}")
 async def ask(request: Request, page: ThePage, operator: WritesJobs, run_id: RunId, act: str) -> Response:
     Filters(request, ())
-    run = await _known(page, operator, run_id)
+    run = await endpoints.look(operator.caller, page.edge, run_id)
     return render(request, page, "run_act.html", operator, run=run, act=_named(act), mark=texts.RUNS[run.state])
 
 
@@ -74,7 +71,3 @@ def _named(act: str) -> texts.Act:
     if act not in texts.RUN_ACTS:
         raise ApiProblem(404, "There is no such thing to do.")
     return texts.RUN_ACTS[act]
-
-
-async def _known(page: Page, operator: Operator, run_id: UUID) -> RunDetail:
-    return await endpoints.look(operator.caller, page.edge, run_id)

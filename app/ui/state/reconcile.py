@@ -5,7 +5,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fastapi import APIRouter, Request, Response
 
@@ -40,29 +40,48 @@ class Compared:
     gaps: list[Reconciled] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The form as it was sent, and what became of it."""
+
+    types: Sequence[ArchiveTypeConfiguration]
+    sent: dict[str, str] = field(default_factory=dict)
+    compared: Compared | None = None
+    mistakes: Sequence[str] = ()
+
+    @property
+    def chosen(self) -> ArchiveTypeConfiguration | None:
+        return next((each for each in self.types if each.name == self.sent.get("type")), None)
+
+    @property
+    def verify(self) -> bool:
+        return "verify" in self.sent
+
+
 @router.get("/ui/reconcile")
 async def ask(request: Request, page: ThePage, operator: ReadsJobs) -> Response:
     Filters(request, ())
-    return await _form(request, page, operator, {})
+    return _form(request, page, operator, Draft(await _types(page)))
 
 
 @router.post("/ui/reconcile")
 async def compare(request: Request, page: ThePage, operator: ReadsJobs) -> Response:
     refuse_other_sites(request)
     async with page.edge.uploads.body(request, [MEDIA_TYPE]) as body, page.edge.reconciles.one():
-        fields = await asyncio.to_thread(fields_of, body, operator)
-        chosen = next((each for each in await _types(page) if each.name == fields.get("type")), None)
-        if chosen is None:
-            return await _form(request, page, operator, fields, mistakes=["Choose the archive type."])
+        sent = await asyncio.to_thread(fields_of, body, operator)
+        draft = Draft(await _types(page), sent)
+        if draft.chosen is None:
+            return _form(request, page, operator, replace(draft, mistakes=["Choose the archive type."]))
         try:
-            found = await asyncio.to_thread(references_of, fields.get("csv", "").removeprefix("\ufeff"), lambda _: None)
-            compared = await _compared(page, chosen, found.references, verify="verify" in fields)
+            text = draft.sent.get("csv", "").removeprefix("\ufeff")
+            found = await asyncio.to_thread(references_of, text, lambda _: None)
+            compared = await _compared(page, draft.chosen, found.references, verify=draft.verify)
         except CsvMistake as mistake:
             said = [line.removeprefix("Error: ") for line in mistake.lines]
-            return await _form(request, page, operator, fields, mistakes=said)
+            return _form(request, page, operator, replace(draft, mistakes=said))
         except NotReconcilable as error:
-            raise ApiProblem(400, f"{chosen.name} {error}") from error
-    return await _form(request, page, operator, fields, compared=compared)
+            raise ApiProblem(400, f"{draft.chosen.name} {error}") from error
+    return _form(request, page, operator, replace(draft, compared=compared))
 
 
 async def _compared(
@@ -86,31 +105,17 @@ async def _types(page: Page) -> list[ArchiveTypeConfiguration]:
     return [each.configuration for each in (await page.edge.archive_types.known()).archive_types]
 
 
-async def _form(
-    request: Request,
-    page: Page,
-    operator: Operator,
-    sent: dict[str, str],
-    *,
-    compared: Compared | None = None,
-    mistakes: Sequence[str] = (),
-) -> Response:
-    types = await _types(page)
-    chosen = next((each for each in types if each.name == sent.get("type")), None)
-    given = sent.get("csv", "")
+def _form(request: Request, page: Page, operator: Operator, draft: Draft) -> Response:
+    given, compared = draft.sent.get("csv", ""), draft.compared
     return render(
         request,
         page,
         "reconcile.html",
         operator,
-        status=400 if mistakes else 200,
-        types=types,
-        chosen=chosen,
+        status=400 if draft.mistakes else 200,
+        draft=draft,
         csv=given if len(given) <= SHOWN_AGAIN else "",
-        verify="verify" in sent,
-        mistakes=mistakes,
-        compared=compared,
-        counts=[] if compared is None else _counts(compared, verify="verify" in sent),
+        counts=[] if compared is None else _counts(compared, verify=draft.verify),
         shown=[] if compared is None else compared.gaps[:SHOWN],
         gaps_csv="" if compared is None else _csv(compared.gaps),
         verdicts=texts.RECONCILED,
