@@ -140,12 +140,14 @@ def test_a_process_joins_and_leaves_and_the_day_ends_in_the_middle(make_archive:
     with archive.service() as service, archive.service() as other:
         other.terminate()
         assert other.exit_code() == 0
-        with flowing(archive, topic, numbers):
-            wait_done(archive, service, len(numbers) // 5)
+        before, after = numbers[: len(numbers) // 2], numbers[len(numbers) // 2 :]
+        with flowing(archive, topic, before):
+            wait_done(archive, service, len(before) // 3)
             other.start()
-            wait_done(archive, service, len(numbers) // 3)
-            archive.query("UPDATE backfill_job SET takes_until = now()")
-            wait_done(archive, service, len(numbers) // 2)
+            wait_done(archive, service, len(before) // 2)
+        archive.query("UPDATE backfill_job SET takes_until = now()")
+        with flowing(archive, topic, after):
+            wait_done(archive, service, len(before) + len(after) // 3)
             other.terminate()
             assert other.exit_code() == 0
         wait_done(archive, service, len(numbers))
