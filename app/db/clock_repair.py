@@ -37,7 +37,7 @@ async def release_owners(
 ) -> None:
     """Does the same for the pauses of whole owners, and for their turns."""
     owners = box.owners
-    ahead = [owners.c.state == OPEN, or_(owners.c.held_until > now, owners.c.relayed_at > now)]
+    ahead = [owners.c.state == OPEN, box.only, or_(owners.c.held_until > now, owners.c.relayed_at > now)]
     if served_after is not None:
         ahead.append(owners.c.relayed_at > served_after)
     locked = select(owners.c.id).where(*ahead).order_by(owners.c.id).with_for_update()
@@ -57,6 +57,7 @@ def _ahead(box: Outbox, only_served_after: bool) -> Select[Any]:
         .join(owners, owners.c.id == box.owner_id)
         .where(
             owners.c.state == OPEN,
+            box.only,
             owners.c.relayed_at > bindparam("served_after", type_=UtcDateTime) if only_served_after else true(),
             or_(
                 and_(waiting, or_(items.c.not_before > NOW, items.c.claimed_until > longest)),

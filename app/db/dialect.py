@@ -271,6 +271,7 @@ LOCK_DEFINITION = 4
 LOCK_RUN_RELAY = 5
 LOCK_EVENT_RELAY = 6
 LOCK_PROOFS = 8
+LOCK_LIVE_RELAY = 9
 
 
 def begins_with(connection: AsyncConnection, of: ColumnElement[str], prefix: str) -> list[ColumnElement[bool]]:

@@ -1,13 +1,14 @@
 """Queries on the tasks of messages: insert each once, what it keeps of its message, which must wait. None commits."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, Uuid, bindparam, select, text, tuple_, update
+from sqlalchemy import Integer, Select, Uuid, bindparam, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import dialect, jobs
@@ -39,8 +40,17 @@ _OF_MESSAGE = [
 ]
 
 
+_COUNT = bindparam("count", type_=Integer)
+_GROWN = (
+    update(job)
+    .where(job.c.id == bindparam("of", type_=Uuid), job.c.state == JobState.OPEN)
+    .values(total=job.c.total + _COUNT, open=job.c.open + _COUNT)
+    .returning(job.c.total)
+)
+
+
 class _Place(NamedTuple):
-    """Where the next task of an archive type is inserted; the row of the job is locked."""
+    """Where the first new task of an archive type is inserted; its job, whose row is locked, counts all of them."""
 
     job_id: UUID
     day: date
@@ -60,19 +70,16 @@ async def insert(connection: AsyncConnection, new: Sequence[NewLiveTask], now: d
     places = await _places(connection, wanted.values(), now)
     tasks: list[tuple[Any, ...]] = []
     messages: list[tuple[Any, ...]] = []
-    added: dict[UUID, int] = {}
+    added: Counter[str] = Counter()
     for each in wanted.values():
         job_id, day, first = places[each.archive_type]
-        position = first + added.get(job_id, 0)
-        added[job_id] = added.get(job_id, 0) + 1
+        position = first + added[each.archive_type]
+        added[each.archive_type] += 1
         tasks.append(_task(each, job_id, position))
         messages.append(_message(each, job_id, day, position))
     # Two processes that insert the same key into jobs of two days meet here: one of them is tried again.
     await dialect.insert_many(connection, live_task, _OF_MESSAGE, sorted(messages, key=lambda row: row[0].bytes))
     await dialect.insert_many(connection, task, _OF_TASK, tasks)
-    for job_id, count in sorted(added.items()):
-        grown = {"total": job.c.total + count, "open": job.c.open + count}
-        await connection.execute(update(job).where(job.c.id == job_id).values(**grown))
     return set(wanted)
 
 
@@ -82,23 +89,27 @@ async def _known(connection: AsyncConnection, keys: Iterable[UUID]) -> set[UUID]
     return set((await connection.execute(statement, KEYS.bind(connection, [(key,) for key in keys]))).scalars())
 
 
-async def _places(connection: AsyncConnection, new: Iterable[NewLiveTask], now: datetime) -> dict[str, _Place]:
-    """The job of each archive type, its row locked; in the order of their ids, as all callers lock jobs."""
+async def _places(connection: AsyncConnection, new: Collection[NewLiveTask], now: datetime) -> dict[str, _Place]:
+    """Lets the job of each archive type grow; in the order of their ids, as all callers lock jobs."""
     today = now.astimezone(UTC).date()
+    counts = Counter(each.archive_type for each in new)
     first = {each.archive_type: each for each in new}
     ordered = sorted(first.values(), key=lambda each: live_job_id(each.archive_type, today))
-    return {each.archive_type: await _place(connection, each, today, now) for each in ordered}
+    return {
+        each.archive_type: await _place(connection, each, counts[each.archive_type], today, now) for each in ordered
+    }
 
 
-async def _place(connection: AsyncConnection, of: NewLiveTask, day: date, now: datetime) -> _Place:
+async def _place(connection: AsyncConnection, of: NewLiveTask, count: int, day: date, now: datetime) -> _Place:
     while True:
         job_id = live_job_id(of.archive_type, day)
-        found = await jobs.find(connection, job_id, lock=True)
-        if found is None:
+        grow = {"of": job_id, "count": count}
+        total = (await connection.execute(_GROWN, grow)).scalar()
+        if total is None:  # there is no such job, or it has ended
             await jobs.insert_if_absent(connection, _begun(of, job_id, day, now))
-            continue
-        if found.state is JobState.OPEN:
-            return _Place(job_id, day, found.total)
+            total = (await connection.execute(_GROWN, grow)).scalar()
+        if total is not None:
+            return _Place(job_id, day, total - count)
         day += timedelta(days=1)
 
 

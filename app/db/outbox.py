@@ -31,6 +31,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from app.db import dialect
 from app.db.metadata_tables import batch, run
 from app.db.tables import LEASED, OUTSTANDING, WAITING, UtcDateTime, job, task
+from app.domain.jobs import JobKind
 
 OWNERS_PER_CLAIM = 100
 """Jobs that get a turn in one claim; those served longest ago come first, so all get theirs."""
@@ -42,17 +43,22 @@ OPEN = "open"
 class Outbox:
     """Two tables as an outbox. The broker is owed `items` (tasks, batches), each for one of `owners` (jobs, runs).
 
-    `owner_id` is the column of an item that names its owner; `lock` keeps claims of several processes apart.
+    `owner_id` is the column of an item that names its owner; `lock` keeps claims of several processes apart. Where the
+    same tables are two outboxes, `only` says which owners are of this one.
     """
 
     owners: Table
     items: Table
     owner_id: Column[Any]
     lock: int
+    only: ColumnElement[bool]
 
 
-TASKS = Outbox(job, task, task.c.job_id, dialect.LOCK_RELAY)
-BATCHES = Outbox(run, batch, batch.c.run_id, dialect.LOCK_RUN_RELAY)
+TASKS = Outbox(job, task, task.c.job_id, dialect.LOCK_RELAY, job.c.kind == JobKind.BACKFILL)
+LIVE_TASKS = Outbox(job, task, task.c.job_id, dialect.LOCK_LIVE_RELAY, job.c.kind == JobKind.LIVE)
+"""Claimed apart from those of backfill jobs, so that a message waits for no claim of 500 of them."""
+
+BATCHES = Outbox(run, batch, batch.c.run_id, dialect.LOCK_RUN_RELAY, true())
 
 
 class ItemId(NamedTuple):
@@ -104,7 +110,7 @@ def may_be_published(box: Outbox) -> list[ColumnElement[bool]]:
     """Owners whose commands may be sent now."""
     owners = box.owners.c
     held = or_(owners.held_until.is_(None), owners.held_until <= NOW)
-    return [owners.state == OPEN, owners.paused.is_(False), held]
+    return [owners.state == OPEN, owners.paused.is_(False), held, box.only]
 
 
 @lru_cache
@@ -261,6 +267,7 @@ async def owe_again(
         .join(box.owners, box.owners.c.id == box.owner_id)
         .where(
             text(f"{box.items.name}.{OUTSTANDING}"),
+            box.only,
             true()
             if published_before is None
             else and_(box.owners.c.paused.is_(False), box.items.c.published_at < published_before),

@@ -151,7 +151,8 @@ class CommandLoop:
                 await self._wait_for_look_up()
                 self._undecoded.check()
                 self._hold_back(self._look_up is not None or self._is_full)
-                await self._poll()
+                # While a look-up runs nothing is taken, and what it waits for may come at any time.
+                await self._poll(POLL_TIMEOUT if self._look_up is None else 0)
                 self._begin_look_up()
                 await self._make_room()
                 self._slots.fill()
@@ -166,9 +167,9 @@ class CommandLoop:
             if self._look_up is not None and self._look_up.done() and not self._look_up.cancelled():
                 self._look_up.result()
 
-    async def _poll(self) -> None:
+    async def _poll(self, timeout: float) -> None:
         try:
-            records = await self._consumer.poll(POLL_TIMEOUT, POLL_RECORDS)
+            records = await self._consumer.poll(timeout, POLL_RECORDS)
         except Unavailable as outage:
             note_outage(self._readiness, outage)
             await asyncio.sleep(POLL_TIMEOUT)

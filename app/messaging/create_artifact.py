@@ -47,6 +47,7 @@ class _Steps:
     archiver: Archiver
     max_attempts: int
     earlier_first: EarlierFirst
+    on_live_ended: Callable[[], None]
 
 
 class ArchiveWork(Work):
@@ -77,6 +78,8 @@ class ArchiveWork(Work):
             row = self._row
             await self._steps.archiver.archive(self._task(row), free, self.still_wanted)
             await self._steps.earlier_first.ended(row)
+            if row.origin is not None:
+                self._steps.on_live_ended()
         elif self._row.paused:
             await self.put_back(0)
 
@@ -127,7 +130,7 @@ class ArchiveWork(Work):
 
 class CreateArtifactHandler:
     """`lane_of` says which source a task will ask; `max_attempts` holds when the job does not set a number; `on_due` is
-    called when a command that waited is due."""
+    called when a command that waited is due; `on_live_ended` when the work on the task of a message has ended."""
 
     def __init__(
         self,
@@ -136,8 +139,9 @@ class CreateArtifactHandler:
         lane_of: Callable[[TaskRow], str],
         max_attempts: int,
         on_due: Callable[[], None] = lambda: None,
+        on_live_ended: Callable[[], None] = lambda: None,
     ) -> None:
-        self._steps = _Steps(records, archiver, max_attempts, EarlierFirst(records, on_due))
+        self._steps = _Steps(records, archiver, max_attempts, EarlierFirst(records, on_due), on_live_ended)
         self._lane_of = lane_of
 
     async def receive(self, messages: Sequence[Received]) -> list[Answer]:

@@ -46,10 +46,10 @@ class Commands(Protocol):
 class CreateArtifactCommands:
     """One command for each task."""
 
-    box = TASKS
     name = "CreateArtifactCommand"
 
-    def __init__(self, topic: str, publisher: Publisher, encoder: Encoder = JSON) -> None:
+    def __init__(self, topic: str, publisher: Publisher, encoder: Encoder = JSON, box: Outbox = TASKS) -> None:
+        self.box = box
         self.encoder = encoder
         self._topic = topic
         self._publisher = publisher

@@ -31,7 +31,7 @@ from app.catalog.live import LiveCatalog
 from app.catalog.registry import Registry, load_registry
 from app.db.database import Database
 from app.db.job_history import JobHistory
-from app.db.outbox import BATCHES, TASKS
+from app.db.outbox import BATCHES, LIVE_TASKS, TASKS, Outbox
 from app.domain.errors import StartRefused
 from app.domain.readiness import COMPONENTS, SCHEMA_REGISTRY, Readiness
 from app.domain.system import CommandCounts
@@ -184,8 +184,13 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             budget,
             adapters.signer(settings),
         )
-        relay = _relay(parts)
-        work = _command_loop(parts, relay, _metadata(parts, run_relay))
+        relay, live_relay = _relay(parts, TASKS), _relay(parts, LIVE_TASKS)
+
+        def wake() -> None:
+            relay.wake()
+            live_relay.wake()
+
+        work = _command_loop(parts, relay, live_relay, _metadata(parts, run_relay))
         key_sets = adapters.key_sets_of(settings)
         failed = FailedReferences(database)
         reload = Reload(
@@ -204,7 +209,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
         supervision = Supervision(
             Watch(readiness, _probes(parts, key_sets, prepare_database), refusal=StartRefused),
             key_sets,
-            [relay, run_relay] if settings.metadata_backfill.enabled else [relay],
+            [live_relay, relay, *([run_relay] if settings.metadata_backfill.enabled else [])],
             _job_events(parts),
             _evidence(parts),
             work,
@@ -212,7 +217,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             failed,
             [dead_letters, presence, LiveUpkeep(database, history), JobMinutes(database), _audit_keeper(parts)],
             _waiting_jobs(parts),
-            _live_flow(parts, relay),
+            _live_flow(parts, live_relay),
             settings.shutdown_timeout,
             relays_forget=settings.embedded,
         )
@@ -221,8 +226,8 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             submissions=Submissions(database, history, live, relay.wake),
             reports=Reports(database),
             merged_reports=MergedReports(database),
-            job_control=JobControl(database, history, relay.wake),
-            retries=Retries(database, history, live, relay.wake),
+            job_control=JobControl(database, history, wake),
+            retries=Retries(database, history, live, wake),
             failed=failed,
             references=JobReferences(database),
             preflights=_preflights(parts),
@@ -333,7 +338,7 @@ def _overview(parts: Parts, work: CommandLoop, presence: Presence) -> Overview:
         parts.sources.pacers,
         lambda: CommandCounts(work.in_flight, work.in_hand),
         presence,
-        [(TASKS, window), *runs],
+        [(TASKS, window), (LIVE_TASKS, window), *runs],
     )
 
 
@@ -381,7 +386,7 @@ def _sources(settings: Settings, budget: ByteBudget) -> AbstractAsyncContextMana
     )
 
 
-def _command_loop(parts: Parts, relay: Relay, metadata: MetadataBackfill) -> CommandLoop:
+def _command_loop(parts: Parts, relay: Relay, live_relay: Relay, metadata: MetadataBackfill) -> CommandLoop:
     settings, backfill, readiness = parts.settings, parts.settings.backfill, parts.readiness
     records = Records(parts.database, readiness, parts.history, relay.settled, adapters.failure_threshold(settings))
     archiver = Archiver(
@@ -407,7 +412,8 @@ def _command_loop(parts: Parts, relay: Relay, metadata: MetadataBackfill) -> Com
         archiver,
         lambda row: _lane(parts.catalog.now, row),
         backfill.max_attempts,
-        relay.wake,
+        live_relay.wake,
+        lambda: live_relay.settled(1),
     )
     schemas: Schemas = parts.schemas or NO_REGISTRY
     return CommandLoop(
@@ -461,10 +467,10 @@ def _live_flow(parts: Parts, relay: Relay) -> LiveFlow | None:
     return LiveFlow(receiver, lambda: live_topics(parts.catalog.now), begin)
 
 
-def _relay(parts: Parts) -> Relay:
+def _relay(parts: Parts, box: Outbox) -> Relay:
     backfill = parts.settings.backfill
     options = RelayOptions(backfill.window, backfill.redelivery_after)
-    commands = adapters.commands(parts.settings, parts.encoding)
+    commands = adapters.commands(parts.settings, parts.encoding, box)
     return Relay(parts.database, parts.broker, parts.readiness, commands, options)
 
 

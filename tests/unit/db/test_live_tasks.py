@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.db import jobs, live_jobs, live_payloads, live_tasks, tasks
 from app.db.commands import owed_tasks
 from app.db.database import Database
-from app.db.outbox import TASKS, ItemId, claim
+from app.db.outbox import LIVE_TASKS, ItemId, claim
 from app.db.tables import job, live_task, task
 from app.domain.identity import live_job_id
 from app.domain.jobs import Job, JobKind, JobState, Reference, TaskId, TaskState
@@ -130,7 +130,7 @@ async def test_its_command_names_the_task_of_the_message_and_goes_on_with_its_tr
     with_trace, without = new_task("m1", traceparent=TRACE), new_task("m2", "other")
     await insert_live(database, NOW, with_trace, without)
     lease = NOW + timedelta(seconds=30)
-    items = await database.run(lambda c: claim(c, TASKS, NOW, lease_until=lease, window=10, batch=10))
+    items = await database.run(lambda c: claim(c, LIVE_TASKS, NOW, lease_until=lease, window=10, batch=10))
     assert items == [ItemId(TODAY, 0), ItemId(TODAY, 1)]
     async with database.reading() as connection:
         one, other = sorted(await owed_tasks(connection, items), key=lambda each: each.position)
