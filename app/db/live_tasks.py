@@ -12,7 +12,7 @@ from sqlalchemy import Integer, Select, Uuid, bindparam, select, text, tuple_, u
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import dialect, jobs
-from app.db.tables import UNENDED, job, live_task, task
+from app.db.tables import UNENDED, UtcDateTime, job, live_task, task
 from app.domain.archive_types import SchemaName
 from app.domain.identity import content_hash, live_job_id
 from app.domain.jobs import Job, JobKind, JobState, NewJob, Reference, TaskState, begun
@@ -43,7 +43,11 @@ _OF_MESSAGE = [
 _COUNT = bindparam("count", type_=Integer)
 _GROWN = (
     update(job)
-    .where(job.c.id == bindparam("of", type_=Uuid), job.c.state == JobState.OPEN)
+    .where(
+        job.c.id == bindparam("of", type_=Uuid),
+        job.c.state == JobState.OPEN,
+        job.c.takes_until > bindparam("now", type_=UtcDateTime),
+    )
     .values(total=job.c.total + _COUNT, open=job.c.open + _COUNT)
     .returning(job.c.total)
 )
@@ -60,8 +64,8 @@ class _Place(NamedTuple):
 async def insert(connection: AsyncConnection, new: Sequence[NewLiveTask], now: datetime) -> set[UUID]:
     """Inserts each task whose key is new into the job of its archive type and of this day, in their order.
 
-    Returns the keys of the inserted tasks. A job that does not exist yet begins. Where the job of the day has ended, as
-    another process has a clock that is ahead, that of the next day takes the tasks.
+    Returns the keys of the inserted tasks. A job that does not exist yet begins. Where that of the day takes no more,
+    as another process has a clock that is ahead, that of the next day takes the tasks.
     """
     known = await _known(connection, {each.origin.key for each in new})
     wanted = {each.origin.key: each for each in new if each.origin.key not in known}
@@ -103,9 +107,9 @@ async def _places(connection: AsyncConnection, new: Collection[NewLiveTask], now
 async def _place(connection: AsyncConnection, of: NewLiveTask, count: int, day: date, now: datetime) -> _Place:
     while True:
         job_id = live_job_id(of.archive_type, day)
-        grow = {"of": job_id, "count": count}
+        grow = {"of": job_id, "count": count, "now": now}
         total = (await connection.execute(_GROWN, grow)).scalar()
-        if total is None:  # there is no such job, or it has ended
+        if total is None:  # there is no such job, or it takes no more
             await jobs.insert_if_absent(connection, _begun(of, job_id, day, now))
             total = (await connection.execute(_GROWN, grow)).scalar()
         if total is not None:

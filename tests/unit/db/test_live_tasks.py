@@ -10,12 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.db import jobs, live_jobs, live_payloads, live_tasks, tasks
 from app.db.commands import owed_tasks
 from app.db.database import Database
-from app.db.outbox import LIVE_TASKS, ItemId, claim
+from app.db.outbox import LIVE_TASKS, TASKS, ItemId, Outbox, claim
 from app.db.tables import job, live_task, task
 from app.domain.identity import live_job_id
 from app.domain.jobs import Job, JobKind, JobState, Reference, TaskId, TaskState
 from app.domain.tasks import NoData, Outcome, PutBack, TaskKey, TaskRow
 from tests.support.live import SCHEMA, TYPE, insert_live, new_task
+from tests.support.rows import insert_job
 
 NOW = datetime(2026, 11, 30, 10, tzinfo=UTC)
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -80,6 +81,26 @@ async def test_a_job_that_has_ended_gets_no_more_tasks_even_of_a_clock_that_is_b
     await insert_live(database, NOW, new_task("m2"))
     assert (await found(database, TODAY)).total == 1
     assert await references(database, TOMORROW) == [(0, "r")]
+
+
+async def test_a_job_whose_day_is_over_gets_no_more_tasks_while_some_of_it_are_open(database: Database) -> None:
+    await insert_live(database, NOW, new_task("m1"))
+    await database.run(lambda c: c.execute(update(job).values(takes_until=NOW)))
+    await insert_live(database, NOW, new_task("m2", "a"), new_task("m3", "b"))
+    assert (await found(database, TODAY)).total == 1
+    assert await references(database, TOMORROW) == [(0, "a"), (1, "b")]
+
+
+async def test_tasks_of_messages_and_of_backfills_are_claimed_apart(database: Database) -> None:
+    backfill = await insert_job(database, 2)
+    await insert_live(database, NOW, new_task("m1"))
+
+    async def claimed(box: Outbox) -> set[UUID]:
+        lease = NOW + timedelta(seconds=30)
+        items = await database.run(lambda c: claim(c, box, NOW, lease_until=lease, window=10, batch=10))
+        return {item.owner_id for item in items}
+
+    assert (await claimed(LIVE_TASKS), await claimed(TASKS)) == ({TODAY}, {backfill})
 
 
 async def test_a_live_job_ends_when_its_day_is_over_and_nothing_is_open(database: Database) -> None:
