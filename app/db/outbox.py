@@ -56,7 +56,7 @@ class Outbox:
 
 TASKS = Outbox(job, task, task.c.job_id, dialect.LOCK_RELAY, job.c.kind == JobKind.BACKFILL)
 LIVE_TASKS = Outbox(job, task, task.c.job_id, dialect.LOCK_LIVE_RELAY, job.c.kind == JobKind.LIVE)
-"""Claimed apart from those of backfill jobs, so that a message waits for no claim of 500 of them."""
+"""Claimed apart from those of backfill jobs: a message waits for no claim of 500 of them."""
 
 BATCHES = Outbox(run, batch, batch.c.run_id, dialect.LOCK_RUN_RELAY, true())
 

@@ -15,7 +15,7 @@ from app.broker.embedded import EmbeddedBroker
 from app.broker.encoding import JSON, Encoder, Encoding
 from app.broker.messages import COMMAND_TYPE, EVENT_KEY_TYPE, EVENT_TYPE, JOB_EVENT_TYPE, RUN_COMMAND_TYPE, Publisher
 from app.broker.registry import RegistryHttp, RegistryOptions, SchemaRegistry
-from app.db.outbox import Outbox
+from app.db.outbox import TASKS, Outbox
 from app.domain.archive_types import ArchiveDataType
 from app.domain.errors import StartRefused
 from app.domain.forecast import Price
@@ -62,7 +62,7 @@ def encoding_of(settings: Settings, registry: SchemaRegistry | None) -> Encoding
     return Encoding(registry if settings.kafka.encoding == "avro" else None)
 
 
-def commands(settings: Settings, encoding: Encoding, box: Outbox) -> CreateArtifactCommands:
+def commands(settings: Settings, encoding: Encoding, box: Outbox = TASKS) -> CreateArtifactCommands:
     backfill = settings.backfill
     encoder = encoding.of(backfill.topic, COMMAND_TYPE, of_tasks=True)
     return CreateArtifactCommands(backfill.topic, _sender(settings), encoder, box)

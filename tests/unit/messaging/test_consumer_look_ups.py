@@ -32,6 +32,28 @@ async def test_records_that_come_during_a_look_up_are_looked_up_after_it() -> No
     assert (desk.loop.in_hand, desk.loop.in_flight) == (0, 0)
 
 
+async def test_no_poll_waits_for_records_while_a_look_up_runs_so_that_its_end_is_seen_at_once() -> None:
+    class Timed(FakeConsumer):
+        waits: list[float]
+
+        @override
+        async def poll(self, timeout: float, max_records: int) -> Sequence[Record]:
+            self.waits.append(timeout)
+            return await super().poll(timeout, max_records)
+
+    consumer = Timed(records(1))
+    consumer.waits = []
+    desk = Desk(consumer, settled)
+    desk.dispatcher.hold(1)
+    async with running(desk):
+        await desk.until(lambda: desk.dispatcher.looked_up)
+        before = len(consumer.waits)
+        await desk.until(lambda: len(consumer.waits) > before)
+        assert set(consumer.waits[before:]) == {0}
+        desk.dispatcher.release(1)
+        await desk.until(lambda: consumer.waits[-1] > 0)
+
+
 async def test_a_look_up_that_fails_ends_the_loop_also_where_records_came_meanwhile() -> None:
     desk = Desk(FakeConsumer(records(1)), settled)
     desk.dispatcher.hold(1)
