@@ -1,4 +1,7 @@
-"""The counters of jobs at the end of each minute in which something of them ended. No query commits."""
+"""The counters of jobs at the end of each minute in which something of them ended. No query commits.
+
+Each reading is kept for a day; of older ones the last of each hour.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,13 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.db import dialect
 from app.db.progress import SLOT
 from app.db.tables import job, job_minute, job_progress
-from app.domain.minutes import Reading
+from app.domain.minutes import DAY, Reading
 
 LATELY = 30
 """Seconds within which a task must have ended for its job to be read: longer than a pause between two readings."""
-
-DAY = 24 * 60
-"""Minutes for which each reading is kept; of older ones the last of each hour."""
 
 
 async def busy(connection: AsyncConnection, now: datetime) -> list[UUID]:

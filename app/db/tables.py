@@ -289,6 +289,16 @@ job_minute = Table(
 )
 """Without a foreign key, whose check would wait for whoever has locked the row of the job to record outcomes."""
 
+source_minute = Table(
+    "source_minute",
+    metadata,
+    Column("minute", Integer, primary_key=True, autoincrement=False, comment="Unix time divided by 60 s"),
+    Column("source", Text, primary_key=True, comment="scheme, host and port"),
+    Column("process", Uuid, primary_key=True, comment="each process limits its own requests"),
+    Column("allowed", Integer, nullable=False, comment="requests at once, the fewest in this minute"),
+    Column("in_flight", Integer, nullable=False, comment="the largest number that was seen"),
+)
+
 page_session = Table(
     "page_session",
     metadata,
@@ -415,5 +425,6 @@ __all__ = [
     "schema_lock",
     "serial",
     "service_process",
+    "source_minute",
     "task",
 ]

@@ -1,4 +1,4 @@
-"""How many references of a job ended in each part of its time, by outcome."""
+"""How many references ended, and how many requests a source could get, in each part of the time that a chart shows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 240, 480, 1440)
 """Minutes that a part of a chart may have."""
+
+DAY = 24 * 60
+"""Minutes of a day."""
 
 PARTS = 60
 """Parts of a chart at most, unless it covers two months and more."""
@@ -35,18 +38,65 @@ class Course:
     parts: tuple[Part, ...]
 
 
+class Allowance(NamedTuple):
+    """What a source could get in a part of the time, of all processes: `limit` is the smallest number of requests at
+    once that was allowed, None where no process ran; `in_flight` the largest number that was seen under way."""
+
+    minute: int
+    limit: int | None
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCourse:
+    """Parts of `step` minutes each, without gaps. `name`: the archive types of the source."""
+
+    name: str
+    step: int
+    parts: tuple[Allowance, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """`count` parts of `step` minutes each; `begin` is the first minute."""
+
+    begin: int
+    step: int
+    count: int
+
+    @property
+    def minutes(self) -> range:
+        """The first minute of each part."""
+        return range(self.begin, self.begin + self.count * self.step, self.step)
+
+
+def span_of(first: int, last: int) -> Span:
+    """The parts in which the minutes from `first` to `last` are."""
+    step = next((step for step in STEPS if (last - first) // step < PARTS), STEPS[-1])
+    begin = first // step * step
+    return Span(begin, step, (last - begin) // step + 1)
+
+
 def course_of(readings: Sequence[Reading]) -> Course:
     """`readings` in their order. What ended between two of them counts in the minute of the later one."""
     if not readings:
         return Course(1, ())
-    first, last = readings[0].minute, readings[-1].minute
-    step = next((step for step in STEPS if (last - first) // step < PARTS), STEPS[-1])
-    begin = first // step * step
-    sums = [[0, 0] for _ in range((last - begin) // step + 1)]
+    first = readings[0].minute
+    span = span_of(first, readings[-1].minute)
+    ended = []
     before = Reading(first, 0, 0)
     for each in readings:
-        part = sums[(each.minute - begin) // step]
-        part[0] += max(0, each.succeeded - before.succeeded)
-        part[1] += max(0, each.failed - before.failed)
+        succeeded, failed = each.succeeded - before.succeeded, each.failed - before.failed
+        ended.append(Part(each.minute, max(0, succeeded), max(0, failed)))
         before = each
-    return Course(step, tuple(Part(begin + step * at, *part) for at, part in enumerate(sums)))
+    return course_in(span, ended)
+
+
+def course_in(span: Span, ended: Sequence[Part]) -> Course:
+    """What ended at these minutes of the span, added up."""
+    sums = [[0, 0] for _ in range(span.count)]
+    for each in ended:
+        part = sums[(each.minute - span.begin) // span.step]
+        part[0] += each.succeeded
+        part[1] += each.failed
+    return Course(span.step, tuple(Part(at, *part) for at, part in zip(span.minutes, sums, strict=True)))

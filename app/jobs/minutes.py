@@ -1,14 +1,17 @@
-"""The course of jobs by the minute: read from their counters beside the work, so that no outcome costs more."""
+"""The course of jobs, and of live archiving, by the minute: counters are read beside the work, and no outcome costs
+more."""
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from uuid import UUID
 
-from app.db import minutes
+from app.db import live_minutes, minutes
 from app.db.database import Database
+from app.db.live_minutes import TypeName
 from app.domain.errors import Unavailable
-from app.domain.minutes import Course, course_of
+from app.domain.minutes import DAY, Course, Part, course_in, course_of, span_of
 
 EVERY = 10.0
 """Seconds between two readings: what ends within this time after a full minute may count in the next one."""
@@ -29,6 +32,20 @@ class JobMinutes:
         """Raises Unavailable."""
         async with self._database.reading(brief=True) as connection:
             return course_of(await minutes.of(connection, job_id))
+
+    async def live(self, days: int, now: datetime) -> Mapping[TypeName, Course]:
+        """What was archived live in these days, by archive type; all over the same time. Raises Unavailable."""
+        last = int(now.timestamp() // 60)
+        async with self._database.reading(brief=True) as connection:
+            first = await live_minutes.first(connection, last - days * DAY + 1, now)
+            if first is None:
+                return {}
+            span = span_of(first, last)
+            ended = await live_minutes.ended(connection, span.begin, span.step, now)
+        found: dict[TypeName, list[Part]] = {}
+        for name, part in ended:
+            found.setdefault(name, []).append(part)
+        return {name: course_in(span, parts) for name, parts in found.items()}
 
     async def run(self) -> None:
         """Runs until it is cancelled; what ends during an outage of the database counts after it."""

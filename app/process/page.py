@@ -11,13 +11,16 @@ from app.process.data_dir import kept_key
 from app.sessions.sealing import Sealing
 from app.sessions.store import Sessions
 from app.settings.model import Settings
+from app.system.source_limits import SourceLimits
 from app.ui.login.code_flow import CodeFlow
 from app.ui.login.embedded import EmbeddedLogin
 from app.ui.login.issuer import Client, IssuerClient
 from app.ui.page import Login, Page
 
 
-def open_page(settings: Settings, edge: Edge, database: Database, key_sets: KeySets, release: str) -> Page | None:
+def open_page(
+    settings: Settings, edge: Edge, database: Database, key_sets: KeySets, limits: SourceLimits, release: str
+) -> Page | None:
     """The page for operators; None where the settings have none."""
     if not settings.has_page:
         return None
@@ -37,4 +40,5 @@ def open_page(settings: Settings, edge: Edge, database: Database, key_sets: KeyS
         )
         login = CodeFlow(issuer, key_sets, sealing)
     sessions = Sessions(database, sealing)
-    return Page(edge, sessions, login, JobMinutes(database), release, settings.ui.trace_url, settings.ui.address)
+    minutes = JobMinutes(database)
+    return Page(edge, sessions, login, minutes, limits, release, settings.ui.trace_url, settings.ui.address)

@@ -91,6 +91,7 @@ from app.sources.memory import ByteBudget
 from app.system.dead_letters import DeadLetterCounts
 from app.system.overview import Overview
 from app.system.processes import Presence
+from app.system.source_limits import SourceLimits
 from app.ui.page import Page
 
 LIVE_SLOTS = 8
@@ -206,6 +207,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             await check_database(database, migrate=migrate, readiness=readiness)
             await definitions.apply(live.now)
 
+        limits = SourceLimits(database, parts.catalog, parts.sources.pacers, presence.id)
         supervision = Supervision(
             Watch(readiness, _probes(parts, key_sets, prepare_database), refusal=StartRefused),
             key_sets,
@@ -215,7 +217,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             work,
             reload,
             failed,
-            [dead_letters, presence, LiveUpkeep(database, history), JobMinutes(database), _audit_keeper(parts)],
+            [dead_letters, presence, LiveUpkeep(database, history), JobMinutes(database), limits, _audit_keeper(parts)],
             _waiting_jobs(parts),
             _live_flow(parts, live_relay),
             settings.shutdown_timeout,
@@ -258,7 +260,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             edge,
             readiness,
             supervision.run,
-            open_page(settings, edge, database, key_sets, presence.release),
+            open_page(settings, edge, database, key_sets, limits, presence.release),
         )
 
 

@@ -47,7 +47,7 @@ class Congestion:
         self.round = 0
         self.closed = False
         self._jitter = jitter
-        self._limit = float(min(slots, START))
+        self._limit = self._least = float(min(slots, START))
         self._threshold = float(slots)
         self._failures = 0
         self._pause = 0.0
@@ -59,6 +59,11 @@ class Congestion:
     @property
     def limit(self) -> int:
         return int(self._limit)
+
+    def take_least(self) -> int:
+        """The smallest limit since this was called last."""
+        least, self._least = self._least, self._limit
+        return int(least)
 
     @property
     def expected(self) -> int:
@@ -106,6 +111,7 @@ class Congestion:
 
     def _lower(self, limit: float) -> None:
         self._limit = self._threshold = max(1.0, limit)
+        self._least = min(self._least, self._limit)
         self.round += 1
 
     def _close(self, round: int, now: float, *, answering: bool) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -198,6 +198,11 @@ class SourcePacers:
     def __init__(self, slots: int) -> None:
         self.slots = slots
         self._pacers: dict[str, Pacer] = {}
+
+    @property
+    def asked(self) -> Mapping[str, Pacer]:
+        """The pacers of all sources that were asked for since the process started."""
+        return self._pacers
 
     def of(self, source: str) -> Pacer:
         """`source` as `source_key` makes it."""

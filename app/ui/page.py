@@ -8,6 +8,7 @@ from fastapi import Depends, FastAPI, Request
 from app.api.edge import Edge
 from app.jobs.minutes import JobMinutes
 from app.sessions.store import Sessions, Tokens
+from app.system.source_limits import SourceLimits
 
 
 class Login(Protocol):
@@ -37,6 +38,7 @@ class Page:
     sessions: Sessions
     login: Login
     minutes: JobMinutes
+    limits: SourceLimits
     release: str
     trace_url: str | None = None
     """Address of a trace, with `{traceId}`."""

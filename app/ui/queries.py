@@ -1,6 +1,6 @@
 """The queries of addresses of the page: a form without a script sends empty fields too, which mean nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 from typing import TypeVar
 from urllib.parse import urlencode
@@ -37,6 +37,13 @@ class Filters:
             return None if value is None else kind(value)
         except ValueError:
             raise _wrong(name, f"is one of {', '.join(kind)}") from None
+
+    def one_of(self, name: str, known: Collection[str]) -> str | None:
+        """Raises ApiProblem 400."""
+        value = self.given.get(name)
+        if value is not None and value not in known:
+            raise _wrong(name, f"is one of {', '.join(known)}")
+        return value
 
     def query(self, **changes: str | None) -> str:
         """`?…` with these changes, None leaves a field out; empty where nothing is left."""

@@ -6,7 +6,7 @@ from app.api.http.problems import ApiProblem
 from app.ui import static_files
 from app.ui.answers import VIEWS, led_to, render
 from app.ui.artifacts import artifact, searched
-from app.ui.jobs import acts, job, listed, new, references
+from app.ui.jobs import acts, job, listed, new, proof, references
 from app.ui.login import endpoints
 from app.ui.metadata import by_hand, runs
 from app.ui.operator import AnOperator
@@ -47,6 +47,7 @@ ROUTERS = (
     listed.router,
     new.router,
     job.router,
+    proof.router,
     acts.router,
     references.router,
     searched.router,

@@ -25,14 +25,21 @@ def source() -> Iterator[Source]:
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory, source: Source) -> Iterator[Service]:
+def embedded(tmp_path_factory: pytest.TempPathFactory, source: Source) -> Embedded:
+    """Settings of which one archive type has metadata and is live."""
     directory = tmp_path_factory.mktemp("page")
     embedded = Embedded(directory, source, {"jeap.processarchive.metadata-backfill.enabled": True})
     types = (directory / "archive-types.yml").read_text()
-    paths = "\n  metadata_extraction_paths: [{key: advisory, path: id}, {key: modified, path: modified}]"
+    more = "\n  reference: {id: payload.id}"
+    more += "\n  metadata_extraction_paths: [{key: advisory, path: id}, {key: modified, path: modified}]"
     (directory / "archive-types.yml").write_text(
-        types.replace("topic: psf-osv-record-published", f"topic: psf-osv-record-published{paths}")
+        types.replace("topic: psf-osv-record-published", f"topic: psf-osv-record-published{more}")
     )
+    return embedded
+
+
+@pytest.fixture(scope="session")
+def service(embedded: Embedded) -> Iterator[Service]:
     with embedded.service() as started:
         yield started
 

@@ -1,5 +1,6 @@
 """Every view, with hostile texts in it: nothing is in anybody's way, light and dark, and on a telephone's width."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -22,6 +23,10 @@ def views(service: Service) -> Iterator[dict[str, str]]:
     ids = [f"gone-{HOSTILE}", f"x{HOSTILE}", f"y{HOSTILE}", *(f"slow-view-{number}" for number in range(900))]
     service.put(job_id, submission(OSV, unversioned(*ids), name="'" + HOSTILE.replace("'", "''") + "'"))
     service.wait_done(job_id, 40)
+    proven = uuid4()
+    service.put(proven, submission(OSV, unversioned(f"x{HOSTILE}", f"gone-{HOSTILE}")))
+    service.wait_completed(proven)
+    wait_proven(service, proven)
     artifact = service.api("GET", f"/api/artifacts?jobId={job_id}&limit=1").json()["items"][0]["id"]
     body = {"messageType": OSV.name, "mode": "all"}
     run = service.api("POST", "/api/metadata-backfills", json=body).json()["id"]
@@ -31,6 +36,7 @@ def views(service: Service) -> Iterator[dict[str, str]]:
         "references": f"/ui/jobs/{job_id}/references?id=gone",
         "reference": f"/ui/jobs/{job_id}/references/0",
         "question": f"/ui/jobs/{job_id}/do/cancel",
+        "proof": f"/ui/jobs/{proven}/proof?id={quote('x' + HOSTILE)}",
         "new-job": "/ui/jobs/new",
         "artifacts": f"/ui/artifacts?col.advisory=1&referenceId={quote('x' + HOSTILE)}",
         "artifact": f"/ui/artifacts/{artifact}?content=show",
@@ -43,6 +49,13 @@ def views(service: Service) -> Iterator[dict[str, str]]:
         "audit": "/ui/audit",
     }
     service.api("POST", f"/api/jobs/{job_id}/cancel")
+
+
+def wait_proven(service: Service, job_id: UUID) -> None:
+    deadline = time.monotonic() + 60
+    while service.api("GET", f"/api/jobs/{job_id}/evidence").status_code != 200:
+        assert time.monotonic() < deadline, "no proof was made"
+        time.sleep(0.3)
 
 
 def look(person: Person, path: str) -> None:
@@ -75,11 +88,23 @@ def test_everything_fits_on_a_telephone(person: MakePerson, views: dict[str, str
 
 def test_what_others_say_is_text(person: MakePerson, views: dict[str, str]) -> None:
     ann = person()
-    for name in ("jobs", "job", "references", "reference", "question"):
+    for name in ("jobs", "job", "references", "reference", "question", "proof"):
         look(ann, views[name])
         ann.sees("<script>alert(1)</script>")
         assert ann.page.locator("main script, main img[src=x]").count() == 0
     ann.sees("{{7*7}}")
+
+
+def test_a_proof_is_found_and_taken_home(person: MakePerson, views: dict[str, str]) -> None:
+    ann = person()
+    ann.goes(views["proof"].partition("?")[0])
+    ann.page.get_by_label("Reference id").fill(f"x{HOSTILE}")
+    ann.clicks("Prove it")
+    ann.sees("Leaf 1 of 2 is")
+    assert '"index": 0' in ann.downloads("This proof as JSON")
+    assert ann.downloads("All leaves (NDJSON)").count("\n") == 2
+    assert ann.downloads("Signed checkpoint").splitlines()[1] == "2"
+    ann.sees("pas evidence verify proof.zip --key KEY")
 
 
 def test_the_policy_holds(person: MakePerson, views: dict[str, str]) -> None:

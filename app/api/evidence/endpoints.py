@@ -38,7 +38,7 @@ async def keys(_caller: MayReadAudit, edge: TheEdge) -> KeyPage:
 )
 async def proof_of(_caller: MayReadAudit, edge: TheEdge, job_id: JobId) -> ProofView:
     """404 with the reason while there is none: the job is open, or completed just now, or nothing is signed here."""
-    return ProofView.of(await _found(edge, job_id))
+    return ProofView.of(await found(edge, job_id))
 
 
 @router.get(
@@ -55,7 +55,7 @@ async def proof_of(_caller: MayReadAudit, edge: TheEdge, job_id: JobId) -> Proof
 )
 async def leaves(_caller: MayReadAudit, edge: TheEdge, job_id: JobId) -> Response:
     """As they lie in the bucket. Each line is hashed as it is, so nothing in it is escaped beyond what JSON needs."""
-    pages = edge.proofs.leaves(await _found(edge, job_id))
+    pages = edge.proofs.leaves(await found(edge, job_id))
     try:
         first = await anext(pages, None)
     except (NoProof, Altered) as error:
@@ -85,7 +85,7 @@ async def inclusion(
     version: Annotated[int | None, Query(description="where the reference has one", ge=1, le=2**31 - 1)] = None,
 ) -> InclusionView:
     """Reads the leaves as they lie in the bucket, and checks the proof before it is sent."""
-    proof = await _found(edge, job_id)
+    proof = await found(edge, job_id)
     try:
         async with edge.inclusion_turns.one():
             return InclusionView.of(await edge.proofs.inclusion(proof, id_, version))
@@ -93,7 +93,8 @@ async def inclusion(
         raise ApiProblem(404, f"{error}.") from error
 
 
-async def _found(edge: Edge, job_id: UUID) -> JobProof:
+async def found(edge: Edge, job_id: UUID) -> JobProof:
+    """Raises ApiProblem 404 with the reason."""
     try:
         return await edge.proofs.find(job_id)
     except UnknownJob:

@@ -4,7 +4,6 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from app.api.evidence import endpoints as evidence
 from app.api.evidence.models import ProofView
 from app.api.jobs import control, failures, submit_and_report
 from app.api.jobs.models import JobView
@@ -13,7 +12,7 @@ from app.domain.jobs import JobState
 from app.evidence.proofs import NoProof
 from app.ui import texts
 from app.ui.answers import render
-from app.ui.operator import ReadsAudit, ReadsJobs
+from app.ui.operator import ReadsJobs
 from app.ui.page import Page, ThePage
 from app.ui.queries import Filters
 from app.ui.routes import PageRoute
@@ -52,16 +51,6 @@ async def _proof(page: Page, job_id: UUID) -> tuple[ProofView | None, str | None
         return ProofView.of(await page.edge.proofs.find(job_id)), None
     except NoProof as reason:
         return None, str(reason)
-
-
-@router.get("/ui/jobs/{job_id}/checkpoint")
-async def checkpoint(request: Request, page: ThePage, operator: ReadsAudit, job_id: JobId) -> Response:
-    """The signed checkpoint of the proof, as a file to be kept."""
-    Filters(request, ())
-    proof = await evidence.proof_of(operator.caller, page.edge, job_id)
-    name = f'attachment; filename="checkpoint-{job_id}"'
-    headers = {"Content-Disposition": name, "X-Content-Type-Options": "nosniff"}
-    return Response(proof.checkpoint, headers=headers, media_type="text/plain; charset=utf-8")
 
 
 def _took(job: JobView) -> float | None:

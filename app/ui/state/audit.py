@@ -1,5 +1,6 @@
 """The audit log: who did what, when; filtered, and as a file."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request, Response
@@ -22,8 +23,12 @@ FIELDS = ("subject", "who", "what", "since", "cursor")
 
 PAGE = 50
 
-LINKED = {"job": "/ui/jobs/", "artifact": "/ui/artifacts/", "run": "/ui/metadata/"}
-"""Kinds of subjects that have a view."""
+LINKED = {
+    "job": ("/ui/jobs/", "backfilljob"),
+    "artifact": ("/ui/artifacts/", "artifact"),
+    "run": ("/ui/metadata/", "backfilljob"),
+}
+"""Kinds of subjects that have a view, and what one must be allowed to read to see it."""
 
 
 def _wanted(filters: Filters) -> AuditFilter:
@@ -44,10 +49,11 @@ def _before(filters: Filters) -> int | None:
     return None if cursor is None else read_number_cursor(cursor)
 
 
-def view_of(subject: str) -> str | None:
-    """The path of the view of what an entry is about; None where there is none."""
+def view_of(subject: str, may: Callable[[str, str], bool]) -> str | None:
+    """The path of the view of what an entry is about; None where there is none, or the roles do not allow it."""
     kind, _, id_ = subject.partition("/")
-    return LINKED[kind] + id_ if kind in LINKED and id_ else None
+    path, resource = LINKED.get(kind, ("", ""))
+    return path + id_ if path and id_ and may(resource, "read") else None
 
 
 @router.get("/ui/audit")
@@ -59,7 +65,7 @@ async def list_entries(request: Request, page: ThePage, operator: ReadsAudit) ->
         page,
         "audit.html",
         operator,
-        entries=[(each, view_of(each.subject)) for each in found],
+        entries=[(each, view_of(each.subject, operator.caller.has)) for each in found],
         acts=list(Act),
         filters=filters,
         filtered=bool(filters.given.keys() - {"cursor"}),

@@ -15,6 +15,7 @@ from app.main import create_app
 from app.process.page import open_page
 from app.sessions.sealing import Unreadable
 from app.settings.model import Settings
+from app.system.source_limits import SourceLimits
 from app.ui.login.code_flow import CodeFlow
 from app.ui.login.embedded import EmbeddedLogin
 from app.ui.page import Page
@@ -23,6 +24,7 @@ from tests.unit.settings.test_settings import COMPLETE, load, mistakes
 CLIENT = "jeap.security.oauth2.ui-client: {issuer: 'https://id.example', client-id: pas-page, client-secret: s}\n"
 
 EDGE = cast("Edge", object())
+LIMITS = cast("SourceLimits", object())
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +33,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def page_with(settings: Settings) -> Page | None:
-    return open_page(settings, EDGE, Database("sqlite:///unused"), KeySets({}), "1")
+    return open_page(settings, EDGE, Database("sqlite:///unused"), KeySets({}), LIMITS, "1")
 
 
 def test_without_a_client_there_is_no_page_and_with_one_there_is(tmp_path: Path) -> None:

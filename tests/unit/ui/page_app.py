@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+from uuid import uuid4
 
 import httpx
 from fastapi import FastAPI
@@ -40,6 +41,8 @@ from app.objectstore import ObjectStore
 from app.process.data_dir import kept_key
 from app.sessions.sealing import Sealing
 from app.sessions.store import Sessions, Tokens
+from app.sources.pacing import SourcePacers
+from app.system.source_limits import SourceLimits
 from app.ui.login.embedded import EmbeddedLogin
 from app.ui.page import Page, put_page
 from app.ui.router import ROUTERS
@@ -125,6 +128,7 @@ async def page_app(url: str, data_dir: Path, **more: Any) -> AsyncIterator[PageA
         sessions,
         EmbeddedLogin(data_dir),
         JobMinutes(database),
+        SourceLimits(database, LiveCatalog(CATALOG), SourcePacers(64), uuid4()),
         "1.2.3",
         "https://traces.example/{traceId}",
     )

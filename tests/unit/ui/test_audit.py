@@ -40,6 +40,16 @@ async def test_without_the_role_there_is_neither_log_nor_proof(page: PageApp) ->
 
 
 def test_subjects_lead_to_their_views() -> None:
-    assert view_of("job/1") == "/ui/jobs/1"
-    assert view_of("service") is None
-    assert view_of("archive-type/M") is None
+    assert view_of("job/1", lambda *_: True) == "/ui/jobs/1"
+    assert view_of("service", lambda *_: True) is None
+    assert view_of("archive-type/M", lambda *_: True) is None
+
+
+async def test_an_auditor_is_led_to_nothing_that_the_roles_do_not_allow(page: PageApp) -> None:
+    job_id = await insert_job(page.database, 2)
+    await page.log_in()
+    await page.post(f"/ui/jobs/{job_id}/do/cancel")
+    await page.log_in("audit:read")
+    html = await page.seen("/ui/audit")
+    assert f"job/{job_id}" in html
+    assert "/ui/jobs" not in html

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from app.domain.minutes import Course, Part
+from app.domain.minutes import Allowance, Course, Part, SourceCourse
 from app.ui import charts
 from tests.support.rows import NOW, insert_job
 from tests.unit.api.job_app import failed, succeeded
@@ -16,6 +16,12 @@ def test_columns_are_as_tall_as_what_they_stand_for() -> None:
     tall = re.findall(r'class="(ok|bad)".*?height="([\d.]+)"', svg)
     assert tall == [("ok", "80.0"), ("ok", "40.0"), ("bad", "40.0")]
     assert "style" not in svg
+
+
+def test_the_line_of_a_limit_has_gaps_where_nothing_is_known() -> None:
+    svg = charts.limits(SourceCourse("M", 1, (Allowance(0, 8, 4), Allowance(1, None, 0), Allowance(2, 2, 2))))
+    assert re.findall(r'class="run".*?height="([\d.]+)"', svg) == ["32.0", "16.0"]
+    assert re.findall(r'class="limit" d="(.*?)"', svg) == ["M60.0 30.0H121.7M183.3 78.0H245.0"]
 
 
 @pytest.mark.parametrize(("most", "top"), [(1, 1), (3, 5), (10, 10), (11, 20), (4001, 5000)])
@@ -35,4 +41,4 @@ async def test_a_job_shows_its_course_with_a_table(page: PageApp) -> None:
     await page.page.minutes.read(NOW, thin=False)
     html = await page.seen(f"/ui/jobs/{job_id}")
     assert 'class="chart"' in html
-    assert re.search(r"<td>07:26</td><td class=\"right\">1</td><td class=\"right\">1</td>", html)
+    assert re.search(r"<td>07:26</td><td[^>]*>1</td><td[^>]*>1</td>", html)

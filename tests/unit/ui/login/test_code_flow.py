@@ -217,7 +217,7 @@ async def logging_in(url: str, tmp_path: Path, issuer: FakeIssuer) -> AsyncItera
         object.__setattr__(
             edge, "authenticator", Authenticator(ResourceServerOptions("psf", AUDIENCE), key_sets(), lambda: NOW)
         )
-        page = Page(edge, made.page.sessions, flow_at(issuer), made.page.minutes, "1.2.3")
+        page = Page(edge, made.page.sessions, flow_at(issuer), made.page.minutes, made.page.limits, "1.2.3")
         put_page(made.app, page)
         transport = httpx.ASGITransport(made.app)
         async with httpx.AsyncClient(transport=transport, base_url="https://pas.example") as client:

@@ -1,0 +1,3 @@
+"""The limits of sources by the minute, on PostgreSQL."""
+
+from tests.unit.db.test_source_minutes import *
