@@ -1,6 +1,5 @@
 """Takes messages in: decides what each is for its configurations, and inserts the tasks in one transaction."""
 
-import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from app.domain.live_tasks import NewLiveTask, Origin, PayloadDescription
 from app.domain.paths import SURROGATE
 from app.domain.readiness import DATABASE, Readiness
 from app.live.decide import decide
+from app.live.deciding import Decisions
 from app.outages import through_outages
 from app.telemetry import metrics, traces
 
@@ -55,6 +55,14 @@ class Verdict(NamedTuple):
     reason: str | None = None
 
 
+class _Question(NamedTuple):
+    """Whether this configuration wants this message."""
+
+    place: int
+    live: LiveMessage
+    configuration: ArchiveTypeConfiguration
+
+
 @dataclass(slots=True)
 class _Decided:
     """The tasks of one message; and why one of its configurations refuses it."""
@@ -65,7 +73,10 @@ class _Decided:
 
 
 class Intake:
-    """`on_new` is called when tasks were inserted: their commands are due."""
+    """`on_new` is called when tasks were inserted: their commands are due.
+
+    `python_timeout`: seconds that a Python function may take.
+    """
 
     def __init__(
         self,
@@ -74,12 +85,14 @@ class Intake:
         catalog: LiveCatalog,
         registry: Registry,
         on_new: Callable[[], None],
+        python_timeout: float,
     ) -> None:
         self._database = database
         self._readiness = readiness
         self._catalog = catalog
         self._registry = registry
         self._on_new = on_new
+        self._decisions = Decisions(python_timeout, readiness)
 
     async def take(self, messages: Sequence[LiveMessage]) -> list[Verdict]:
         """One verdict for each message; it returns once all tasks are in the database. May be repeated.
@@ -87,9 +100,7 @@ class Intake:
         A message that several configurations want may be refused by one of them; the tasks of the others stay. Waits
         through outages of the database; cancel it to give up.
         """
-        catalog = self._catalog.now
-        # Python of the configuration may run for long, and large payloads are written: not in the event loop.
-        decided = await asyncio.to_thread(lambda: [self._decided(catalog, each) for each in messages])
+        decided = await self._decided(self._catalog.now, messages)
         new = [task for each in decided for task in each.tasks]
         inserted = set()
         if new:
@@ -110,24 +121,45 @@ class Intake:
             return Verdict(decided.passed)
         return Verdict(Kind.TAKEN if any(task.origin.key in inserted for task in decided.tasks) else Kind.KNOWN)
 
-    def _decided(self, catalog: Catalog, live: LiveMessage) -> _Decided:
-        name = _type_of(live.message)
-        if name is None:
-            return _Decided(Kind.NO_TYPE)
-        configurations = [
-            each for each in catalog.for_message(name) if each.live is not None and each.topic == live.topic
+    async def _decided(self, catalog: Catalog, messages: Sequence[LiveMessage]) -> list[_Decided]:
+        decided = [_Decided(_passed(catalog, each)) for each in messages]
+        questions = [
+            _Question(place, live, configuration)
+            for place, live in enumerate(messages)
+            for configuration in _live_configurations(catalog, live)
         ]
-        if not configurations:
-            return _Decided(Kind.OTHER_TYPE)
-        found = _Decided()
-        for configuration in configurations:
-            try:
-                wanted = decide(configuration, live.message, self._registry.encode_avro)
-                if wanted is not None:
-                    found.tasks.append(_task(configuration, live, wanted))
-            except InvalidMessage as invalid:
-                found.refused = found.refused or str(invalid)
-        return found
+        # Python of the configuration may run for long, and large payloads are written: not in the event loop.
+        answers = await self._decisions.all(self._answer, questions) if questions else []
+        for (place, _, configuration), answer in zip(questions, answers, strict=True):
+            found = decided[place]
+            if isinstance(answer, NewLiveTask):
+                found.tasks.append(answer)
+            elif answer is not None:
+                found.refused = found.refused or _named(configuration, answer)
+        return decided
+
+    def _answer(self, question: _Question) -> NewLiveTask | None:
+        _, live, configuration = question
+        wanted = decide(configuration, live.message, self._registry.encode_avro)
+        return None if wanted is None else _task(configuration, live, wanted)
+
+
+def _passed(catalog: Catalog, live: LiveMessage) -> Kind:
+    """What a message is of which no configuration makes a task."""
+    if _type_of(live.message) is None:
+        return Kind.NO_TYPE
+    return Kind.CONDITION if _live_configurations(catalog, live) else Kind.OTHER_TYPE
+
+
+def _live_configurations(catalog: Catalog, live: LiveMessage) -> list[ArchiveTypeConfiguration]:
+    name = _type_of(live.message)
+    found = () if name is None else catalog.for_message(name)
+    return [each for each in found if each.live is not None and each.topic == live.topic]
+
+
+def _named(configuration: ArchiveTypeConfiguration, invalid: InvalidMessage) -> str:
+    text = str(invalid)
+    return text if text.startswith(f"{configuration.name}: ") else f"{configuration.name}: {text}"
 
 
 def live_topics(catalog: Catalog) -> frozenset[str]:

@@ -1,10 +1,12 @@
 """Calls the Python functions of a live archive type: with a copy of the message, and without its values in errors."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from decimal import Decimal
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.domain.errors import InvalidMessage
 from app.domain.live_rules import PythonFunction
@@ -14,6 +16,32 @@ MAX_DEPTH = 200
 
 MAX_PLACE = 100
 """Characters of a place in a message."""
+
+
+class Call(NamedTuple):
+    """A call that runs: the key of the configuration, and the name of the function."""
+
+    key: str
+    function: str
+
+
+class Calls:
+    """The call that a thread is in: `now`, for those who watch the thread."""
+
+    def __init__(self) -> None:
+        self.now: Call | None = None
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """The calls of this thread are these, until the block ends."""
+        token = _CALLS.set(self)
+        try:
+            yield
+        finally:
+            _CALLS.reset(token)
+
+
+_CALLS: ContextVar[Calls | None] = ContextVar("calls", default=None)
 
 _KINDS: dict[type, str] = {
     bool: "true or false",
@@ -42,12 +70,16 @@ def called(key: str, function: PythonFunction, message: Mapping[str, Any]) -> An
         own = copied(message)
     except NotPlain as error:
         raise InvalidMessage(f"{key}.python: {function.name} is not called: the message {error}") from None
+    calls = _CALLS.get() or Calls()
+    calls.now = Call(key, function.name)
     try:
         return function.call(own)
     except BaseException as error:
         line = _line(error.__traceback__)
         where = f" in line {line}" if line else ""
         raise InvalidMessage(f"{key}.python: {function.name} raised {type(error).__name__[:100]}{where}") from None
+    finally:
+        calls.now = None
 
 
 def _line(trace: TracebackType | None) -> int | None:

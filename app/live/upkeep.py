@@ -21,6 +21,9 @@ EVERY = 5.0
 SELDOM = 300.0
 """Seconds between two looks at documents of failed tasks."""
 
+PAUSES = 200
+"""How much longer than a measurement of all documents is the pause after it."""
+
 log = logging.getLogger(__name__)
 
 
@@ -30,7 +33,7 @@ class LiveUpkeep:
     def __init__(self, database: Database, history: JobHistory) -> None:
         self._database = database
         self._history = history
-        self._next_failed = 0.0
+        self._next_failed = self._next_size = 0.0
 
     async def run(self) -> None:
         """Runs until it is cancelled; outages only delay it."""
@@ -60,8 +63,15 @@ class LiveUpkeep:
             now = datetime.now(UTC)
             while await self._database.run(lambda c: live_payloads.forget_failed(c, now)) == live_payloads.AT_ONCE:
                 pass
+        if monotonic() >= self._next_size:
+            await self._measure()
+
+    async def _measure(self) -> None:
+        """All documents are added up, however many failed: the longer it takes, the seldomer it is done."""
+        began = monotonic()
         async with self._database.reading() as connection:
             metrics.LIVE_PAYLOAD_BYTES.set(await live_payloads.size(connection))
+        self._next_size = monotonic() + (monotonic() - began) * PAUSES
 
     async def _complete(self, connection: AsyncConnection) -> list[UUID]:
         now = datetime.now(UTC)

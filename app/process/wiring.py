@@ -447,7 +447,7 @@ def _live_flow(parts: Parts, relay: Relay) -> LiveFlow | None:
     if not live.enabled:
         return None
     schemas: Schemas = parts.schemas or NO_REGISTRY
-    intake = Intake(parts.database, readiness, parts.catalog, parts.registry, relay.wake)
+    intake = Intake(parts.database, readiness, parts.catalog, parts.registry, relay.wake, live.python_timeout)
     receiver = LiveReceiver(intake, schemas, backfill.service_name)
     beginnings = KeptBeginnings(parts.database, earliest=live.start == "earliest")
 

@@ -434,6 +434,14 @@ class LiveSettings:
         "topic of live messages that can never be archived",
         shown="`<backfill.topic>-dlq`",
     )
+    python_timeout: float = setting(
+        "python-timeout",
+        values.duration,
+        30.0,
+        "how long a Python function of a live archive type may take; a message whose function takes longer is a dead "
+        "letter",
+        shown="30s",
+    )
 
 
 @dataclass(frozen=True, slots=True)

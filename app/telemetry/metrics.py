@@ -104,6 +104,9 @@ LIVE_MESSAGES = {
     )
 }
 LIVE_TASKS = Counter("pas_live_tasks", "Tasks made of messages of live topics.", registry=REGISTRY)
+LIVE_PYTHON_LATE = Counter(
+    "pas_live_python_late", "Calls of Python functions that were left behind, as they took too long.", registry=REGISTRY
+)
 LIVE_LAG = Gauge(
     "pas_live_lag_messages",
     "Messages of a live topic, in the partitions of this process, that are not taken yet.",

@@ -329,3 +329,38 @@ def test_verify_finds_nothing_and_the_health_is_well(archive: Archive, service: 
     service.wait("well", lambda: service.ready() == (200, {"status": "ready", "problems": {}}))
     done = pas("verify", "--config", str(archive.config), timeout=150)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
+def test_a_registry_that_is_away_at_the_start_is_waited_for_by_the_live_flow(
+    make_archive: MakeArchive, registry: Registry
+) -> None:
+    """What a message in Avro says, and the events that are to be published, wait for it; nothing is lost."""
+    archive = make_archive()
+    topic = f"{archive.bucket}-away"
+    archive.kafka.create_topic(topic, 1)
+    archive.configure(
+        {
+            "jeap.messaging.kafka.encoding": "avro",
+            "jeap.messaging.kafka.schema-registry-url": registry.url,
+            "jeap.processarchive.live.start": "earliest",
+        }
+    )
+    write_types(archive, decree_types(topic)[:1])
+    schema_id = registry.register(f"{topic}-{SCHEMA['namespace']}.{SCHEMA['name']}", SCHEMA)
+    in_avro = framed(schema_id, decree_issued("r-1", "R", 1, text="from Avro"))
+    send(archive, topic, 0, in_avro, json.dumps(decree_issued("r-2", "R", 2)).encode())
+    registry.stop()
+    service = archive.service()
+    try:
+        service.start()
+        service.wait("named with its reason", lambda: registry.url in service.problem("schema-registry"))
+        service.wait("work waits", lambda: any("work waits" in each["message"] for each in service.logged()))
+        assert live_jobs(service) == {}, "the message behind the one in Avro keeps its place"
+        assert read_topic(archive.kafka, archive.dead_letters) == []
+        registry.start()
+        wait_live(service, DECREES, 120, succeeded=2, total=2)
+        assert len(events(archive, registry)) == 2
+        service.wait("well", lambda: service.ready() == (200, {"status": "ready", "problems": {}}))
+    finally:
+        registry.start()
+        service.close()

@@ -1,10 +1,13 @@
 """Functions of live archive types in the tests; `RETURNS` is what `given` returns next."""
 
 import sys
+import threading
 from typing import Any
 
 RETURNS: list[Any] = []
 SEEN: list[Any] = []
+RELEASED = threading.Event()
+"""What `hangs` waits for."""
 
 
 def given(message: dict[str, Any]) -> Any:
@@ -32,3 +35,9 @@ def elsewhere(message: dict[str, Any]) -> Any:
 
 def leaves(message: dict[str, Any]) -> Any:
     sys.exit(str(message))
+
+
+def hangs(message: dict[str, Any]) -> Any:
+    if message["identity"]["idempotenceId"].startswith("hangs"):
+        RELEASED.wait(60)
+    return True

@@ -29,7 +29,7 @@ class World:
         self.catalog = LiveCatalog(Catalog(configurations))
         self.readiness = Readiness((DATABASE,))
         self.due = 0
-        self.intake = Intake(database, self.readiness, self.catalog, Registry({}), self.on_new)
+        self.intake = Intake(database, self.readiness, self.catalog, Registry({}), self.on_new, 0.4)
 
     def on_new(self) -> None:
         self.due += 1

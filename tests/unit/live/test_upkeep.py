@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from sqlalchemy import func, select
 
-from app.db import tasks
+from app.db import live_payloads, tasks
 from app.db.database import Database
 from app.db.job_history import JobHistory
 from app.db.tables import job, job_event, live_task
@@ -33,7 +33,10 @@ async def value(database: Database, statement: Any) -> Any:
         return (await connection.execute(statement)).scalar_one()
 
 
-async def test_the_job_of_yesterday_ends_and_its_documents_go(database: Database) -> None:
+async def test_the_job_of_yesterday_ends_and_its_documents_go(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "PAUSES", 0)
     await insert_live(database, YESTERDAY, new_task("m1", content=b"{}"), new_task("m2", "other", b"{}"))
     keeper = LiveUpkeep(database, JobHistory(publishes=True))
     await keeper.look()
@@ -48,6 +51,28 @@ async def test_the_job_of_yesterday_ends_and_its_documents_go(database: Database
     assert await value(database, kept) == 0
     assert metrics.LIVE_PAYLOAD_BYTES._value.get() == 0
     assert await value(database, select(func.count()).select_from(job_event)) == 0, "events are of backfill jobs"
+
+
+async def test_the_longer_it_takes_to_add_up_the_documents_the_seldomer_it_is_done(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = []
+
+    async def size(_connection: Any) -> int:
+        measured.append(1)
+        await asyncio.sleep(0.05)
+        return 1
+
+    monkeypatch.setattr(live_payloads, "size", size)
+    keeper = LiveUpkeep(database, JobHistory(publishes=False))
+    monkeypatch.setattr(upkeep, "PAUSES", 0)
+    await keeper.look()
+    await keeper.look()
+    assert len(measured) == 2
+    monkeypatch.setattr(upkeep, "PAUSES", 10_000)
+    for _ in range(3):
+        await keeper.look()
+    assert len(measured) == 3, "500 seconds have to go by"
 
 
 async def test_documents_of_failed_tasks_are_looked_at_seldom(
