@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from functools import partial
 from time import monotonic
 
 from prometheus_client import Histogram
@@ -12,6 +12,7 @@ from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.artifacts import ArchiveTask, Document
 from app.domain.errors import STEP_READ, NoArchiveData, PermanentFailure, TransientFailure, task_message
 from app.sources.http import SourceClient
+from app.sources.memory import HeldDocument, Lease
 from app.sources.pacing import SLOT_PATIENCE, SourceBusy, backoff
 from app.sources.patience import duration_text
 from app.telemetry import metrics, traces
@@ -53,35 +54,29 @@ class Fetcher:
         self._retry_backoff = retry_backoff
         self._patience = patience
 
-    @asynccontextmanager
-    async def document(
+    def document(
         self,
         configuration: ArchiveTypeConfiguration,
         task: ArchiveTask,
         parent: str,
         still_wanted: StillWanted,
-    ) -> AsyncIterator[Document]:
-        """The document, in memory until the block ends. `parent` is the `traceparent` of the task's work.
+    ) -> HeldDocument:
+        """The document, fetched when the context is entered, and in memory until the block ends. `parent` is the
+        `traceparent` of the task's work.
 
         Raises PermanentFailure, also when all attempts or the patience with the source are used up; NoArchiveData;
         PutBackTask for long waits, and when the task is no longer wanted once its turn has come. A failure that says
         nothing about the record (`TransientFailure.keeps_attempt`) leads to a wait and uses up no attempt.
         """
-        async with AsyncExitStack() as stack:
-            yield await self._fetch(stack, configuration, task, parent, still_wanted)
+        return HeldDocument(partial(self._fetch, configuration, task, parent, still_wanted))
 
     async def _fetch(
-        self,
-        stack: AsyncExitStack,
-        configuration: ArchiveTypeConfiguration,
-        task: ArchiveTask,
-        parent: str,
-        still_wanted: StillWanted,
-    ) -> Document:
+        self, configuration: ArchiveTypeConfiguration, task: ArchiveTask, parent: str, still_wanted: StillWanted
+    ) -> tuple[Document, Lease]:
         attempts, waits = task.attempts, 0
         while True:
             try:
-                return await self._attempt(stack, configuration, task, parent, still_wanted)
+                return await self._attempt(configuration, task, parent, still_wanted)
             except _NotWanted:
                 raise PutBackTask(0, attempts, STOPPED) from None
             except SourceBusy as busy:
@@ -113,13 +108,8 @@ class Fetcher:
             raise PermanentFailure(task_message(STEP_READ, cause))
 
     async def _attempt(
-        self,
-        stack: AsyncExitStack,
-        configuration: ArchiveTypeConfiguration,
-        task: ArchiveTask,
-        parent: str,
-        still_wanted: StillWanted,
-    ) -> Document:
+        self, configuration: ArchiveTypeConfiguration, task: ArchiveTask, parent: str, still_wanted: StillWanted
+    ) -> tuple[Document, Lease]:
         async def confirm() -> None:
             if not await still_wanted():
                 raise _NotWanted
@@ -128,13 +118,12 @@ class Fetcher:
         outcome: Histogram | None = metrics.FETCH_TRANSIENT
         with traces.start("fetch archive data", "client", parent) as span:
             try:
-                document = await stack.enter_async_context(
-                    self._client.fetching(configuration, task.reference, span.traceparent, confirm)
-                )
+                held = await self._client.fetch(configuration, task.reference, span.traceparent, confirm)
                 outcome = metrics.FETCH_OK
-                return document
+                return held
             except _NotWanted:
                 outcome = None  # nothing was asked, and nothing is wrong
+                raise
             except NoArchiveData:
                 outcome = metrics.FETCH_NO_DATA
                 raise
@@ -144,4 +133,3 @@ class Fetcher:
             finally:
                 if outcome is not None:
                     outcome.observe(monotonic() - started)
-        raise _NotWanted

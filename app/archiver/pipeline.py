@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -29,6 +28,7 @@ from app.domain.readiness import OBJECT_STORE, Readiness
 from app.domain.tasks import NoData, Outcome, PutBack, Settlement
 from app.objectstore import ObjectStore
 from app.outages import through_outages
+from app.sources.memory import HeldDocument
 from app.telemetry import metrics, traces
 
 LATE_FAILURE_PAUSE = timedelta(seconds=60)
@@ -197,9 +197,7 @@ class Archiver:
                 )
         return stored, values if stored.sha256 == artifact.sha256 else None
 
-    def _document(
-        self, task: ArchiveTask, span: traces.Span, still_wanted: StillWanted
-    ) -> AbstractAsyncContextManager[Document]:
+    def _document(self, task: ArchiveTask, span: traces.Span, still_wanted: StillWanted) -> HeldDocument:
         """The document of the task, from its source or from its message. A document that was in a message needs no
         configuration any more."""
         origin = task.origin

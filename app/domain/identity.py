@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from datetime import date, datetime
+from functools import lru_cache
 from itertools import pairwise
 from urllib.parse import quote
 from uuid import UUID, uuid5
@@ -136,8 +137,9 @@ def _in_order(keys: bytes) -> Iterator[list[bytes]]:
         yield sorted(bytes(share[place : place + 16]) for place in range(0, len(share), 16))
 
 
+@lru_cache(maxsize=1024)
 def prefix_of(mode: str, started: datetime) -> str:
-    """Prefix of the objects of a job; `started` is in UTC."""
+    """Prefix of the objects of a job; `started` is in UTC. Kept, as all tasks of a job ask for the same one."""
     return started.strftime(PREFIX_MODES[mode])
 
 

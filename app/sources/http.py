@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import aiohttp
 from yarl import URL
@@ -13,7 +14,7 @@ from app.domain.errors import NoArchiveData, PermanentFailure, TransientFailure
 from app.domain.jobs import Reference
 from app.sources.body import announced_length, read_body, too_large
 from app.sources.headers import describe
-from app.sources.memory import ByteBudget, Lease
+from app.sources.memory import ByteBudget, HeldDocument, Lease
 from app.sources.oauth import OAuthClientOptions, TokenCache
 from app.sources.outages import Outages
 from app.sources.pacing import Attempt, SourcePacers
@@ -45,15 +46,14 @@ class SourceClient:
         self._tokens = tokens
         self._budget = budget
 
-    @asynccontextmanager
-    async def fetching(
+    def fetching(
         self,
         configuration: ArchiveTypeConfiguration,
         reference: Reference,
         traceparent: str,
         confirm: Callable[[], Awaitable[None]] = _nothing,
-    ) -> AsyncIterator[Document]:
-        """One attempt; the document counts as memory in flight until the block ends.
+    ) -> HeldDocument:
+        """One attempt, made when the context is entered; the document counts as memory in flight until the block ends.
 
         `confirm` is called when the request goes out, after all waits; an exception that it raises ends the attempt and
         is passed on.
@@ -61,21 +61,30 @@ class SourceClient:
         Raises `SourceBusy` (put the task back, no attempt used), `TransientFailure`, `PermanentFailure` with the whole
         message of the task, or `NoArchiveData`. Waiting for the pacer and for memory counts towards no timeout.
         """
+        return HeldDocument(partial(self.fetch, configuration, reference, traceparent, confirm))
+
+    async def fetch(
+        self,
+        configuration: ArchiveTypeConfiguration,
+        reference: Reference,
+        traceparent: str,
+        confirm: Callable[[], Awaitable[None]],
+    ) -> tuple[Document, Lease]:
+        """As `fetching`; the caller releases the lease."""
         if configuration.uri is None:
             raise ValueError(f"{configuration.message_type} has no uri")
-        lease: Lease | None = None
         source, client = way_of(configuration)
-        try:
-            async with self.pacers.of(source).attempt(client) as attempt:
-                lease = await self._budget.lease()
+        async with self.pacers.of(source).attempt(client) as attempt:
+            lease = await self._budget.lease()
+            try:
                 url = source_url(configuration.uri, reference)
                 with self.outages.noting(configuration):
                     headers = {"traceparent": traceparent}
                     document = await self._fetch(configuration, url, headers, lease, attempt, confirm)
-            yield document
-        finally:
-            if lease is not None:
+            except BaseException:
                 lease.release()
+                raise
+        return document, lease
 
     def absence(self, configuration: ArchiveTypeConfiguration) -> Absence | None:
         """How long the source of this configuration could not be reached; None when it was reached at the last

@@ -2,6 +2,9 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
+
+from app.domain.artifacts import Document
 
 FIRST_SHARE = 64 * 1024
 """Bytes set aside before a source is asked: most documents are smaller, so most never wait with an answer half read."""
@@ -117,3 +120,19 @@ class Lease:
         self.set(0)
         self._budget.leases -= 1
         self._budget.serve()
+
+
+class HeldDocument:
+    """A document as a context: `make` makes it, and its lease is released when the block ends."""
+
+    __slots__ = ("_lease", "_make")
+
+    def __init__(self, make: Callable[[], Awaitable[tuple[Document, Lease]]]) -> None:
+        self._make = make
+
+    async def __aenter__(self) -> Document:
+        document, self._lease = await self._make()
+        return document
+
+    async def __aexit__(self, kind: object, error: object, trace: object) -> None:
+        self._lease.release()

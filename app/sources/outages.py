@@ -2,8 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -75,6 +74,22 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+class Noting:
+    """A request as a context (`Outages.noting`)."""
+
+    __slots__ = ("_asked_at", "_configuration", "_outages")
+
+    def __init__(self, outages: "Outages", configuration: ArchiveTypeConfiguration) -> None:
+        self._outages = outages
+        self._configuration = configuration
+
+    def __enter__(self) -> None:
+        self._asked_at = self._outages.clock()
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._outages.ended(self._configuration, self._asked_at, error)
+
+
 class Outages:
     """The sources that do not answer now. `clock` gives seconds and never goes back, `now` the time of day.
 
@@ -87,19 +102,15 @@ class Outages:
         self._now = now
         self._states: dict[Way, _State] = {}
 
-    @contextmanager
-    def noting(self, configuration: ArchiveTypeConfiguration) -> Iterator[None]:
+    def noting(self, configuration: ArchiveTypeConfiguration) -> "Noting":
         """Surrounds one request for a record of this archive type; learns from how the block ends."""
-        asked_at = self.clock()
-        try:
-            yield
-        except TransientFailure as failure:
-            self._failed(configuration, failure)
-            raise
-        except (NoArchiveData, PermanentFailure):
-            self._answered(configuration, asked_at)
-            raise
-        else:
+        return Noting(self, configuration)
+
+    def ended(self, configuration: ArchiveTypeConfiguration, asked_at: float, error: BaseException | None) -> None:
+        """Learns from the end of a request that was sent at this moment of the clock."""
+        if isinstance(error, TransientFailure):
+            self._failed(configuration, error)
+        elif error is None or isinstance(error, NoArchiveData | PermanentFailure):
             self._answered(configuration, asked_at)
 
     def absence(self, way: Way) -> Absence | None:

@@ -4,10 +4,10 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Self
 from urllib.parse import urlsplit
 
 from app.domain.errors import NoArchiveData, PermanentFailure, TransientFailure
@@ -33,15 +33,26 @@ class SourceBusy(Exception):
 
 
 class Attempt:
-    """One running request of an OAuth client (None: without one). Call `answered()` when the headers of a document have
-    arrived."""
+    """One request of an OAuth client (None: without one), as a context: it is counted from its admission to the end of
+    the block, and the pacer learns from how the block ends. Call `answered()` when the headers of a document have
+    arrived.
+
+    Entering raises `SourceBusy` when the wait is, or turns out to be, longer than the patience.
+    """
 
     __slots__ = ("_pacer", "_started", "client", "latency", "round")
 
     def __init__(self, pacer: "Pacer", client: str | None) -> None:
         self._pacer = pacer
         self.client = client
+
+    async def __aenter__(self) -> Self:
+        await self._pacer.admit()
         self.asked()
+        return self
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._pacer.ended(self, error)
 
     def asked(self) -> None:
         """Called when the request goes out: until then it waited for a token or for memory."""
@@ -107,30 +118,31 @@ class Pacer:
         known = self._failures.get(client)
         return None if known is None else LastFailure(known[0], self.clock() - known[1])
 
-    @asynccontextmanager
-    async def attempt(self, client: str | None = None) -> AsyncIterator[Attempt]:
-        """One request, counted from admission to the end of the block; learns from how the block ends.
+    def attempt(self, client: str | None = None) -> Attempt:
+        """One request; enter it to be admitted."""
+        return Attempt(self, client)
 
-        Raises `SourceBusy` when the wait is, or turns out to be, longer than the patience.
-        """
+    async def admit(self) -> None:
+        """Waits until one more request may be sent, and counts it. Raises `SourceBusy`."""
         if self._waiting or not self._is_open():
             await self._wait()
         else:
             self.in_flight += 1
-        attempt = Attempt(self, client)
-        try:
-            yield attempt
-            self.congestion.answered(attempt.round, self.clock(), attempt.latency)
-        except (NoArchiveData, PermanentFailure):
-            self.congestion.answered(attempt.round, self.clock())
-            raise
-        except TransientFailure as failure:
-            self._learn(attempt, failure)
-            raise
-        finally:
-            self.in_flight -= 1
-            if self._waiting:
-                self._serve()
+
+    def ended(self, attempt: Attempt, error: BaseException | None) -> None:
+        """Counts an admitted request no longer, and learns from its end."""
+        match error:
+            case None:
+                self.congestion.answered(attempt.round, self.clock(), attempt.latency)
+            case NoArchiveData() | PermanentFailure():
+                self.congestion.answered(attempt.round, self.clock())
+            case TransientFailure():
+                self._learn(attempt, error)
+            case _:
+                pass  # it was cancelled, or says nothing about the source
+        self.in_flight -= 1
+        if self._waiting:
+            self._serve()
 
     def _learn(self, attempt: Attempt, failure: TransientFailure) -> None:
         now = self.clock()

@@ -1,11 +1,12 @@
 """A source in the place of `SourceClient`: each reference is answered as its script says, and nothing is waited for."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from app.domain.archive_types import ArchiveTypeConfiguration, SchemaName
 from app.domain.artifacts import Document
 from app.domain.jobs import Reference
+from app.sources.memory import ByteBudget, HeldDocument, Lease
 from app.sources.pacing import SourcePacers
 from app.sources.patience import Absence
 
@@ -34,21 +35,29 @@ class ScriptedSource:
         self.pacers = SourcePacers(64)
         self.traceparents: list[str] = []
         self.absent: Absence | None = None
-        self.in_hand = 0
+        self._budget = ByteBudget(1 << 30)
         self.turn: Callable[[], Awaitable[None]] | None = None
         self._scripts: dict[str, list[Answer]] = {}
 
     def answers(self, reference_id: str, *answers: Answer) -> None:
         self._scripts[reference_id] = list(answers)
 
-    @asynccontextmanager
-    async def fetching(
+    def fetching(
         self,
         configuration: ArchiveTypeConfiguration,
         reference: Reference,
         traceparent: str,
         confirm: Callable[[], Awaitable[None]] | None = None,
-    ) -> AsyncIterator[Document]:
+    ) -> HeldDocument:
+        return HeldDocument(partial(self.fetch, configuration, reference, traceparent, confirm))
+
+    async def fetch(
+        self,
+        configuration: ArchiveTypeConfiguration,
+        reference: Reference,
+        traceparent: str,
+        confirm: Callable[[], Awaitable[None]] | None = None,
+    ) -> tuple[Document, Lease]:
         assert configuration.uri is not None
         if self.turn is not None:
             await self.turn()
@@ -57,11 +66,11 @@ class ScriptedSource:
         self.asked.append(reference)
         self.traceparents.append(traceparent)
         found = await self._next(reference)
-        self.in_hand += 1
-        try:
-            yield found
-        finally:
-            self.in_hand -= 1
+        return found, await self._budget.lease()
+
+    @property
+    def in_hand(self) -> int:
+        return self._budget.leases
 
     async def _next(self, reference: Reference) -> Document:
         script = self._scripts.get(reference.id, [])

@@ -1,8 +1,7 @@
 """What uses up an attempt, what only waits, and when the patience with a source ends; time passes at once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
@@ -15,6 +14,7 @@ from app.domain.artifacts import ArchiveTask, Document
 from app.domain.errors import PermanentFailure, TransientFailure
 from app.domain.jobs import Reference, TaskId
 from app.sources.http import SourceClient
+from app.sources.memory import FIRST_SHARE, ByteBudget, Lease
 from app.sources.outages import Outages
 from app.sources.pacing import SLOT_PATIENCE, SourceBusy
 from app.sources.patience import Absence, way_of
@@ -33,17 +33,17 @@ class Client:
     def __init__(self, ends: Iterator[Exception | None]) -> None:
         self.ends = ends
         self.tries = 0
+        self.budget = ByteBudget(FIRST_SHARE)
         self.outages = Outages(lambda: asyncio.get_running_loop().time())
 
-    @asynccontextmanager
-    async def fetching(self, configuration: Any, reference: Any, traceparent: str, confirm: Any) -> AsyncIterator[Any]:
+    async def fetch(self, configuration: Any, reference: Any, traceparent: str, confirm: Any) -> tuple[Document, Lease]:
         await confirm()
         self.tries += 1
         end = next(self.ends)
         with self.outages.noting(configuration):
             if end is not None:
                 raise end
-        yield FOUND
+        return FOUND, await self.budget.lease()
 
     def absence(self, configuration: ArchiveTypeConfiguration) -> Absence | None:
         return self.outages.absence(way_of(configuration))
