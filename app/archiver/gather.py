@@ -14,6 +14,12 @@ BATCH = 200
 DELAY = 0.015
 """Seconds that the first item of a batch waits for others. Work that waits holds no slot (`messaging.work.Free`)."""
 
+MANY = 8
+"""Items of a batch after which the next one waits `LONGER` times as long: where so many come, a batch of three times as
+many costs little more, and nobody watches a single one of them."""
+
+LONGER = 4
+
 
 class Gather(Generic[T, R]):
     """`add` returns the answer of `flush` for its item, once the transaction of its batch is committed.
@@ -44,12 +50,14 @@ class Gather(Generic[T, R]):
 
     async def _work(self) -> None:
         """Runs while items wait. A batch is flushed when it is full, or when its first item has waited long enough."""
+        delay = self._delay
         try:
             while self._waiting:
-                if self._delay and len(self._waiting) < self._batch:
+                if delay and len(self._waiting) < self._batch:
                     self._full.clear()
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._full.wait(), self._delay)
+                        await asyncio.wait_for(self._full.wait(), delay)
+                delay = self._delay * (LONGER if len(self._waiting) >= MANY else 1)
                 batch, self._waiting = self._waiting[: self._batch], self._waiting[self._batch :]
                 await self._answer(batch)
         finally:

@@ -14,8 +14,8 @@ from typing_extensions import override
 from app.outgoing.guard import GuardedHandler
 from app.outgoing.unasked import Unasked
 
-RESTING = 128
-"""Connections to one origin that are kept between requests; with a rest of 1 s they serve 128 requests a second, and
+RESTING = 512
+"""Connections to one origin that are kept between requests; with a rest of 1 s they serve 512 requests a second, and
 further requests open new ones (docs/decisions/0011)."""
 
 RESTING_IN_ALL = 512

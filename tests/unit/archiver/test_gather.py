@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.archiver.gather import Gather
+from app.archiver.gather import LONGER, MANY, Gather
+from tests.unit.sources.virtual import at_once
 
 
 async def test_what_is_added_together_is_flushed_together() -> None:
@@ -63,3 +64,26 @@ async def test_who_is_cancelled_takes_nobody_along() -> None:
     assert await stays == 2
     with pytest.raises(asyncio.CancelledError):
         await gone
+
+
+def test_after_a_large_batch_the_next_one_waits_longer() -> None:
+    written: list[tuple[int, float]] = []
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        others: list[asyncio.Task[int]] = []
+
+        async def flush(items: Sequence[int]) -> Sequence[int]:
+            written.append((len(items), loop.time()))
+            if len(others) < 2:
+                others.append(asyncio.create_task(gather.add(0)))
+                await asyncio.sleep(0)
+            return items
+
+        gather = Gather(flush, batch=1_000, delay=1)
+        await asyncio.gather(*(gather.add(item) for item in range(MANY)))
+        for other in others:
+            await other
+
+    at_once(story())
+    assert [(number, round(at)) for number, at in written] == [(MANY, 1), (1, 1 + LONGER), (1, 2 + LONGER)]
