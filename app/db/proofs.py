@@ -22,13 +22,15 @@ _KEPT = (
 )  # fmt: skip
 
 
+async def is_owed(connection: AsyncConnection, now: datetime) -> bool:
+    """Whether there is a job for `claim`: asked each second, without a transaction that writes."""
+    return (await connection.execute(_owed(now).with_only_columns(job.c.id))).first() is not None
+
+
 async def claim(connection: AsyncConnection, now: datetime, lease_until: datetime) -> Job | None:
     """Leases the job that has owed a proof for longest; None where none does, or others build all of them."""
-    owed = _owed(now)
-    if (await connection.execute(owed)).first() is None:
-        return None
     await dialect.lock(connection, dialect.LOCK_PROOFS)
-    row = (await connection.execute(owed)).first()
+    row = (await connection.execute(_owed(now))).first()
     if row is None:
         return None
     leased = dialect.insert(connection, job_proof).values(job_id=row.id, claimed_until=lease_until)
@@ -91,18 +93,24 @@ async def count_owed(connection: AsyncConnection, most: int) -> int:
     return len((await connection.execute(select(job.c.id).where(text(UNPROVEN)).limit(most))).all())
 
 
-async def untimed(connection: AsyncConnection, now: datetime, next_try: datetime) -> JobProof | None:
-    """A proof that owes a timestamp; it is not due again before `next_try`."""
-    due = (
+def _untimed(now: datetime) -> Select[tuple[UUID]]:
+    return (
         select(job_proof.c.job_id)
         .where(text(UNTIMED), job_proof.c.timestamp_due <= now)
         .order_by(job_proof.c.timestamp_due)
         .limit(1)
     )
-    if (await connection.execute(due)).first() is None:
-        return None
+
+
+async def is_untimed(connection: AsyncConnection, now: datetime) -> bool:
+    """Whether there is a proof for `untimed`: asked each second, without a transaction that writes."""
+    return (await connection.execute(_untimed(now))).first() is not None
+
+
+async def untimed(connection: AsyncConnection, now: datetime, next_try: datetime) -> JobProof | None:
+    """A proof that owes a timestamp; it is not due again before `next_try`."""
     await dialect.lock(connection, dialect.LOCK_PROOFS)
-    row = (await connection.execute(due)).first()
+    row = (await connection.execute(_untimed(now))).first()
     if row is None:
         return None
     await connection.execute(update(job_proof).where(job_proof.c.job_id == row.job_id).values(timestamp_due=next_try))

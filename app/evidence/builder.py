@@ -106,6 +106,9 @@ class ProofBuilder:
     async def build_next(self, stop: asyncio.Event) -> bool:
         """Builds the proof that is owed for longest; False where none is, or `stop` came. Raises Unavailable."""
         now = self._now()
+        async with self._database.reading(brief=True) as connection:
+            if not await proofs.is_owed(connection, now):
+                return False
         job = await self._database.run(lambda c: proofs.claim(c, now, now + LEASE))
         if job is None:
             return False

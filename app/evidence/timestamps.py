@@ -95,6 +95,9 @@ class Timestamps:
         """Gets the timestamp that is owed for longest; False where none is due, or none was given. Raises
         Unavailable."""
         now = self._now()
+        async with self._database.reading(brief=True) as connection:
+            if not await proofs.is_untimed(connection, now):
+                return False
         proof = await self._database.run(lambda c: proofs.untimed(c, now, now + PAUSE))
         if proof is None:
             return False

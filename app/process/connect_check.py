@@ -17,6 +17,7 @@ from app.catalog.registry import Registry
 from app.db.database import Database
 from app.domain.errors import PermanentFailure, StartRefused, TransientFailure, Unavailable
 from app.domain.readiness import BROKER, DATABASE, ISSUER, Readiness
+from app.evidence.timestamps import NoTimestamp, TimestampAuthority
 from app.objectstore import ObjectStore
 from app.process import adapters
 from app.process.probes import Probes, check_database, probe_of_schemas
@@ -116,6 +117,8 @@ async def _opened(settings: Settings) -> AsyncIterator[Mapping[str, Probe]]:
             tokens = TokenCache(client, options, session)
             stack.push_async_callback(tokens.close)
             tries[f"token endpoint of client {client.id}"] = _token(tokens)
+        if (authority := adapters.timestamp_authority(settings)) is not None:
+            tries[f"timestamp authority {authority.url}"] = _timestamp(authority)
         await broker.start()
         yield tries
 
@@ -174,6 +177,16 @@ def _token(tokens: TokenCache) -> Probe:
         await tokens.get()
 
     return try_token
+
+
+def _timestamp(authority: TimestampAuthority) -> Probe:
+    async def try_authority() -> None:
+        try:
+            await authority.stamp(b"pas check-config --connect")
+        except NoTimestamp as error:
+            raise TransientFailure(str(error)) from error
+
+    return try_authority
 
 
 async def _close(close: Callable[[], Awaitable[None]]) -> None:

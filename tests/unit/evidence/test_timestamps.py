@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import httpx
@@ -110,6 +110,22 @@ async def test_it_runs_until_it_is_stopped(core: Core, signer: Signer, authority
             await asyncio.sleep(0.05)
     stop.set()
     await running
+
+
+async def test_who_looks_for_what_is_owed_opens_no_transaction_while_nothing_is(
+    core: Core, signer: Signer, authority: Authority
+) -> None:
+    await proven(core, signer)
+    assert await stamping(core, authority.over_http()).stamp_next()
+    database = Tampered(core.database, Life())
+    stamps = Timestamps(cast("Any", database), core.objects, core.process().readiness, authority.over_http())
+    assert not await stamps.stamp_next()
+    assert not await builder(core, signer, database=database).build_next(asyncio.Event())
+    assert database.calls["run"] == 0
+    await core.archive(await core.submit("b"))
+    assert await builder(core, signer, database=database, timestamps=True).build_next(asyncio.Event())
+    assert await stamps.stamp_next()
+    assert database.calls["run"] == 4
 
 
 async def test_no_timestamp_is_owed_where_no_authority_is_set(core: Core, signer: Signer, authority: Authority) -> None:

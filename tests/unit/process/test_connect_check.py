@@ -2,10 +2,12 @@
 
 import asyncio
 import dataclasses
+import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from app.__main__ import main
@@ -17,6 +19,7 @@ from app.process.check_config import Checked
 from app.process.connect_check import TriedServers, connect
 from app.settings.load import load_settings
 from app.settings.model import Settings
+from tests.support.authority import Authority
 from tests.support.schema_registry import FakeRegistry, schema_registry
 
 SETTINGS = """
@@ -191,6 +194,29 @@ async def test_keys_of_one_issuer_are_not_those_of_another(
     found = await tried(settings)
     assert found["issuer https://one.example"] is None
     assert found["issuer https://two.example"]
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+async def test_the_timestamp_authority_is_asked_for_a_timestamp(
+    settings: Settings, broker: Broker, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority(tmp_path / "authority")
+    evidence = dataclasses.replace(settings.evidence, timestamp_url="http://tsa.example.org/")
+    dated = dataclasses.replace(settings, evidence=evidence)
+    monkeypatch.setattr(adapters, "timestamp_authority", lambda _settings: authority.over_http())
+    what = "timestamp authority http://tsa.example.org/"
+    assert (await tried(dated))[what] is None
+    authority.answers.append(httpx.Response(403))
+    assert (await tried(dated))[what] == "HTTP 403"
+    authority.answers.append(httpx.Response(200, content=b"hello"))
+    assert "it is no timestamp" in str((await tried(dated))[what])
+
+
+async def test_a_timestamp_authority_that_is_away_is_named(settings: Settings, broker: Broker, store: Store) -> None:
+    evidence = dataclasses.replace(settings.evidence, timestamp_url="http://127.0.0.1:1/")
+    found = await tried(dataclasses.replace(settings, evidence=evidence))
+    assert list(found) == [*WHAT, "timestamp authority http://127.0.0.1:1/"]
+    assert found["timestamp authority http://127.0.0.1:1/"]
 
 
 async def with_registry(settings: Settings, **kafka: object) -> tuple[str | None, FakeRegistry]:
