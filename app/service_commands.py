@@ -246,25 +246,29 @@ def _verify_audit(options: argparse.Namespace) -> int:
     except (NoteError, OSError, UnicodeDecodeError) as error:
         _refuse(f"--key: {error}")
         return 2
-    return asyncio.run(_compare_log(settings, keys))
+    return asyncio.run(_compare_log(settings, keys, given=bool(given)))
 
 
-async def _compare_log(settings: Settings, keys: "Sequence[VerifierKey]") -> int:
-    """Compares the audit log with the newest checkpoint in the bucket, and says what holds."""
+async def _compare_log(settings: Settings, keys: "Sequence[VerifierKey]", *, given: bool) -> int:
+    """Compares the audit log with the checkpoints in the bucket, and says what holds. `given`: who calls knows the
+    keys, so there must be one."""
     from app.evidence.audit_keeper import compare
     from app.process.wiring import open_stored
 
     async with open_stored(settings) as archive:
-        found = await compare(archive.database, archive.objects, settings.object_storage.storage.bucket, keys)
+        bucket = settings.object_storage.storage.bucket
+        found = await compare(archive.database, archive.objects, bucket, keys, with_all=True)
     for finding in found.findings:
         print(f"differs        audit log: {finding}")
     if not found.findings:
         print(f"holds          audit log: {found.entries} entries have their hashes, and the head is theirs")
+    unsigned = given and not found.compared
     if not found.compared:
-        print("not looked at  checkpoint: there is none in the bucket that one of the keys signed")
+        kind = "differs      " if unsigned else "not looked at"
+        print(f"{kind}  checkpoint: there is none in the bucket that one of the keys signed")
     elif not found.findings:
-        print(f"holds          checkpoint: the newest in the bucket, of {found.compared} entries, is of this log")
-    return 1 if found.findings else 0
+        print(f"holds          checkpoint: all in the bucket are of this log, the newest of {found.compared} entries")
+    return 1 if found.findings or unsigned else 0
 
 
 def _port(text: str) -> int:

@@ -2,7 +2,7 @@
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from app.domain.audit import ORIGIN, Act
@@ -17,13 +17,14 @@ class AuditDiffers(ValueError):
 
 
 class JobSaid(NamedTuple):
-    """What the proof of the job says, to be held beside the entries."""
+    """What the proof of the job says, to be held beside the entries; `report` are the keys at its beginning."""
 
     subject: str
     content_hash: str | None
     result: str | None
     root: bytes
     size: int
+    report: Mapping[str, str] | None = None
 
 
 def check_entries(lines: Iterator[bytes], keys: Sequence[VerifierKey], job: JobSaid) -> tuple[int, int]:
@@ -87,3 +88,13 @@ def _beside(entry: dict[str, Any], job: JobSaid, where: str) -> None:
     for name, value in wanted.items():
         if details.get(name) != value:
             raise AuditDiffers(f"{where}: {name} of {entry['what']} is not what the checkpoint of the job says")
+    if entry.get("what") == Act.JOB_SUBMITTED and entry.get("who") and job.report is not None:
+        began = {STARTED: entry.get("at"), **{name: entry["who"].get(own) for name, own in STARTED_BY.items()}}
+        for name, value in began.items():
+            if job.report.get(name) != value:
+                raise AuditDiffers(f"{where}: {name} of the report is not what the entry of its submission says")
+
+
+STARTED = "started"
+STARTED_BY = {"started-by-name": "name", "started-by-ext_id": "extId"}
+"""Keys of the report, and what the entry calls them."""

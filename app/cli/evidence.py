@@ -120,6 +120,7 @@ def verify_package(
     known, code, leaves = _keys(keys), Exit.WELL, False
     authorities = None if tsa_certificate is None else read_bytes(tsa_certificate)
     try:
+        file.open("rb").close()
         for verdict in check_package(file, known, authorities):
             tell_verdict(verdict)
             leaves |= verdict.about == "leaves" and verdict.kind == HOLDS

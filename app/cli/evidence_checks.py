@@ -260,6 +260,7 @@ def _audit(archive: Package, found: Found, keys: Sequence[VerifierKey]) -> str:
         found.said.get(RESULT),
         found.checkpoint.root,
         found.checkpoint.size,
+        found.head,
     )
     count, size = check_entries(archive.lines(package.AUDIT), keys, said)
     if not count:

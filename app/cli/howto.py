@@ -34,9 +34,11 @@ Its last {SEAL_BYTES} bytes are the SHA-256 of all others. This finds damage, no
 
 A key looks like <name>+<8 hex digits>+<base64>. Take the one that the operator gave
 you when the archive was set up, or that was published, not the one of this package:
-who can change the package can change that too. Write it into the file key:
+who can change the package can change that too. Write it into the file key. These
+lines take the one from the package whose 8 hex digits stand in the signature:
 
-    head -n 1 keys > key
+    id=$(sed -n '$p' checkpoint | sed 's/^.* //' | base64 -d | head -c 4 | od -An -v -tx1 | tr -d ' \\n')
+    grep -F "+$id+" keys > key
 
 The base64 is one byte 1 and the 32 bytes of an Ed25519 public key. Openssl wants 12
 bytes in front of these:

@@ -82,6 +82,9 @@ async def _entries(database: Database, head: Frontier, heads: Sequence[SignedHea
                 if signed.root == frontier.root():
                     last_good = signed.size
                     continue
+                if signed.size == last_good:
+                    found.add(f"two checkpoints of {signed.size} entries in the bucket are signed, and they differ")
+                    continue
                 found.add(
                     f"the log was rewritten: its entries {last_good} to {signed.size - 1} are not those that the "
                     f"checkpoint of {signed.size} entries in the bucket is of"
@@ -119,7 +122,8 @@ def _missing(first: int, last: int) -> str:
 async def signed_heads(
     objects: ObjectStore, bucket: str, keys: Sequence[VerifierKey], *, all_of_them: bool = False
 ) -> list[SignedHead]:
-    """The checkpoints in the bucket that one of the keys signed, by size: the newest, or all. Raises Unavailable."""
+    """The checkpoints in the bucket that one of the keys signed, by size: the newest, or all, and then each version of
+    them. Raises Unavailable."""
     listed: dict[int, list[ListedVersion]] = {}
     async for page in objects.list_prefix(bucket, CHECKPOINTS):
         for each in page:
@@ -132,7 +136,8 @@ async def signed_heads(
             signed = await _signed(objects, each, keys)
             if signed is not None and signed.size == size:
                 found.append(SignedHead(size, signed.root))
-                break
+                if not all_of_them:
+                    break
         if found and not all_of_them:
             break
     return found[::-1]

@@ -46,12 +46,15 @@ class KeeperOptions:
     former: tuple[VerifierKey, ...] = ()
 
 
-async def compare(database: Database, objects: ObjectStore, bucket: str, keys: Sequence[VerifierKey]) -> Checked:
+async def compare(
+    database: Database, objects: ObjectStore, bucket: str, keys: Sequence[VerifierKey], *, with_all: bool = False
+) -> Checked:
     """Compares the log with the newest checkpoint that one of the keys signed; where that differs with all of them:
-    they say from where. Raises Unavailable."""
-    heads = await signed_heads(objects, bucket, keys) if keys else []
+    they say from where. `with_all`: with all of them in any case, as who has the key can sign a newer one of another
+    log, and cannot take away the older ones. Raises Unavailable."""
+    heads = await signed_heads(objects, bucket, keys, all_of_them=with_all) if keys else []
     found = await check_log(database, heads)
-    if found.findings and heads:
+    if found.findings and heads and not with_all:
         found = await check_log(database, await signed_heads(objects, bucket, keys, all_of_them=True))
     return found
 

@@ -8,7 +8,7 @@ from app.db import audit
 from app.db.audit import AuditFilter
 from app.db.database import Database
 from app.domain.audit import ORIGIN, Act, Actor, Entry, LoggedEntry, leaf, subject_of_artifact
-from app.domain.merkle import RangeRoots, inclusion_ranges
+from app.domain.merkle import RangeRoots, includes, inclusion_ranges, leaf_hash
 from app.evidence.signer import Signer
 
 __all__ = ["AuditFilter", "AuditLog", "EntryProof", "NotSigned", "UnknownEntry"]
@@ -67,7 +67,8 @@ class AuditLog:
         return signer.checkpoint(ORIGIN, head.size, head.root())
 
     async def proof(self, seq: int) -> EntryProof:
-        """Raises UnknownEntry, NotSigned; ValueError where entries are missing, as `pas audit verify` says in full."""
+        """Raises UnknownEntry, NotSigned; ValueError where entries are missing or were changed, as `pas audit verify`
+        says in full."""
         signer = self._need_signer()
         async with self._database.reading() as connection:
             head = await audit.head(connection)
@@ -83,7 +84,10 @@ class AuditLog:
             for each in found:
                 roots.add(each)
             start += len(found)
-        return EntryProof(seq, leaf(entry), roots.roots(), signer.checkpoint(ORIGIN, head.size, head.root()))
+        text, hashes = leaf(entry), roots.roots()
+        if not includes(head.root(), head.size, seq, leaf_hash(text), hashes):
+            raise ValueError("the entry, or the log around it, was changed")
+        return EntryProof(seq, text, hashes, signer.checkpoint(ORIGIN, head.size, head.root()))
 
     def _need_signer(self) -> Signer:
         if self._signer is None:

@@ -109,6 +109,9 @@ def test_each_value_of_the_report_that_is_signed_is_found(members: dict[str, byt
         ("topic: docs", "topic: dogs"),
         ("topic: docs", "topic: docs\nconfig-id: x"),
         ("job-id: ", "job-id: 0"),
+        ("started-by-name: Dora", "started-by-name: Erik"),
+        ("started-by-ext_id", "started-by-other"),
+        ("started: 20", "started: 19"),
         (report[report.index("  - id: doc 6") : report.index('  - id: "bad: 1"')], ""),
         ("archiveDataReferences:", "archiveDataReferences: []\nmore:"),
     ):
@@ -210,7 +213,9 @@ def test_verify_says_it_line_by_line(run: Callable[..., Done], file: Path, tmp_p
 
 
 def test_what_cannot_be_read_is_said(run: Callable[..., Done], file: Path, tmp_path: Path) -> None:
-    assert run("evidence", "verify", str(tmp_path / "none.zip"), "--key", KEY).code == 1
+    none = run("evidence", "verify", str(tmp_path / "none.zip"), "--key", KEY)
+    assert (none.code, none.out) == (1, "")
+    assert "none.zip cannot be read: No such file" in none.err
     assert "neither a verifier key nor a file" in run("evidence", "verify", str(file), "--key", "none").err
     assert run("evidence", "verify", str(file), "--key", KEY[:-1]).code == 2
     assert run("evidence", "verify", str(file)).code == 2
@@ -278,6 +283,15 @@ def test_the_howto_is_followed_to_the_letter_in_a_shell(file: Path, tmp_path: Pa
         ("ok", "job.completed"),
         ("ok", "job.proven"),
     ]
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_the_howto_takes_the_key_that_signed_where_that_is_one_of_the_past(
+    members: dict[str, bytes], tmp_path: Path
+) -> None:
+    keys = f"{OTHER.verifier}\n{KEY}\n".encode()
+    done = followed(packed(tmp_path / "rotated.zip", {**members, package.KEYS: keys}), tmp_path / "rotated")
+    assert "Signature Verified Successfully" in done.stdout, done.stderr
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")

@@ -187,6 +187,26 @@ async def test_a_log_that_was_rewritten_with_hashes_and_head_is_named(world: Wor
     assert finding.startswith("the log was rewritten: its entries 4 to 7 are not those that the checkpoint of 8")
 
 
+async def test_a_log_that_the_holder_of_the_key_signed_anew_is_found_by_the_older_checkpoints(world: World) -> None:
+    await world.do(lambda c: c.execute(update(audit_entry).where(audit_entry.c.seq == 5).values(who_name="Erik")))
+    await world.rehash()
+    await world.act(3)
+    await world.checkpoint()
+    assert await world.findings() == []  # of the newest one
+    found = await compare(world.database, world.objects, BUCKET, [SIGNER.verifier], with_all=True)
+    [finding] = found.findings
+    assert finding.startswith("the log was rewritten: its entries 4 to 7 are not those that the checkpoint of 8")
+
+
+async def test_two_checkpoints_of_one_size_that_differ_are_named(world: World) -> None:
+    await world.do(lambda c: c.execute(update(audit_entry).where(audit_entry.c.seq == 9).values(who_name="Erik")))
+    await world.rehash()
+    await world.checkpoint()  # another version above the one of ten entries
+    found = await compare(world.database, world.objects, BUCKET, [SIGNER.verifier], with_all=True)
+    [finding] = found.findings
+    assert finding == "two checkpoints of 10 entries in the bucket are signed, and they differ"
+
+
 async def test_a_log_with_a_row_less_and_numbers_that_fit_is_named(world: World) -> None:
     await world.do(lambda c: c.execute(update(audit_entry).where(audit_entry.c.seq == 9).values(subject="job/2")))
     await world.do(lambda c: c.execute(delete(audit_entry).where(audit_entry.c.seq == 8)))

@@ -12,12 +12,14 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import FastAPI
+from sqlalchemy import update
 
 from app.api.audit import endpoints
 from app.api.auth.callers import Authenticator, IssuerOptions, KeySets, ResourceServerOptions
 from app.api.http import problems
 from app.db import audit
 from app.db.database import Database
+from app.db.tables import audit_entry
 from app.domain.audit import Act, Actor, Entry
 from app.domain.merkle import includes, leaf_hash
 from app.domain.notes import read_checkpoint, verified
@@ -127,6 +129,16 @@ async def test_what_cannot_be_proven_is_404(url: str) -> None:
         assert (await client.get("/api/audit/proof?seq=7")).status_code == 404
         assert (await client.get("/api/audit/proof?seq=-1")).status_code == 400
         assert (await client.get("/api/audit/proof")).status_code == 400
+
+
+async def test_an_entry_that_was_changed_has_no_proof(url: str) -> None:
+    async with service(url) as client:
+        database = Database(url)
+        await database.run(lambda c: c.execute(update(audit_entry).where(audit_entry.c.seq == 2).values(who_name="E")))
+        await database.close()
+        answer = await client.get("/api/audit/proof?seq=2")
+        assert (answer.status_code, "was changed" in answer.text) == (404, True), answer.text
+        assert (await client.get("/api/audit/proof?seq=3")).status_code == 200
 
 
 async def test_without_a_key_nothing_is_signed(url: str) -> None:
