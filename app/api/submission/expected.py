@@ -4,8 +4,10 @@ Each reference becomes a row `<version or nothing>\\t<id>\\n`: an id holds no co
 """
 
 import csv
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from io import StringIO
 from typing import Final, Literal, Protocol
 
 import orjson
@@ -124,6 +126,9 @@ def _ndjson(lines: Iterator[tuple[int, str]], mistakes: list[Mistake]) -> Iterat
         if type(value) is not dict:
             _note(mistakes, "", number, 'must be an object like {"id": "DOC-2024-001", "version": 1}')
             continue
+        if (repeated := _repeated(text)) is not None:
+            _note(mistakes, repeated, number, "stands twice")
+            continue
         id_, version = value.get("id"), value.get("version")
         if type(id_) is not str:
             _note(mistakes, "id", number, "is missing" if id_ is None else "must be a text")
@@ -137,20 +142,34 @@ def _ndjson(lines: Iterator[tuple[int, str]], mistakes: list[Mistake]) -> Iterat
             yield id_, version, number
 
 
+def _repeated(text: str) -> str | None:
+    """`id` or `version` where the object has it twice: readers of JSON differ in which they take."""
+    if text.count('"id"') < 2 and text.count('"version"') < 2 and "\\u" not in text:
+        return None
+    pairs: list[tuple[str, object]] = json.loads(text, object_pairs_hook=list)
+    names = [name for name, _ in pairs]
+    return next((each for each in ("id", "version") if names.count(each) > 1), None)
+
+
 def _csv(lines: Iterator[tuple[int, str]], mistakes: list[Mistake]) -> Iterator[tuple[str, int, int]]:
     """The header names the columns: `id` and, where there are versions, `version`; others are read over.
 
-    As jeap-cli has it, blanks around values, empty lines and lines that begin with # mean nothing.
+    As jeap-cli has it, blanks around values, empty lines and lines that begin with # mean nothing. Within quotes a
+    value may go on in the next line, as notes in a column beside the id do; the number is then that of the first line.
     """
     places: tuple[int, int, int] | None = None
-    for number, text in lines:
+    for number, first in lines:
+        text = first
         if places is not None and text.lstrip().startswith("#"):
             continue
+        while '"' in text and _goes_on(text) and (more := next(lines, None)) is not None:
+            text += f"\n{more[1]}"
         values = _values(text)
         if places is None:
             names = [] if values is None else [each.strip() for each in values]
             if "id" not in names or len(set(names)) < len(names):
-                mistakes.append(Mistake("", number, f"{shown(text)} is no header; it must be id,version or id"))
+                hint = "; separate columns by commas" if ";" in text or "\t" in text else ""
+                mistakes.append(Mistake("", number, f"{shown(text)} is no header; it must be id,version or id{hint}"))
                 raise Stop
             places = names.index("id"), names.index("version") if "version" in names else -1, len(names)
             continue
@@ -171,11 +190,22 @@ def _csv(lines: Iterator[tuple[int, str]], mistakes: list[Mistake]) -> Iterator[
             yield id_, read, number
 
 
+def _goes_on(text: str) -> bool:
+    """Whether a value in quotes is open at its end. Quotes within a value without them mean nothing."""
+    if text.count('"') % 2 == 0 or len(text) > MAX_LINE:
+        return False
+    try:
+        list(csv.reader(StringIO(text, newline="\n"), strict=True, skipinitialspace=True))
+    except csv.Error as error:
+        return "unexpected end of data" in str(error)
+    return False
+
+
 def _values(text: str) -> list[str] | None:
     if '"' not in text:
         return text.split(",")
     try:
-        [values] = csv.reader([text], strict=True, skipinitialspace=True)
+        [values] = csv.reader(StringIO(text, newline="\n"), strict=True, skipinitialspace=True)
     except (csv.Error, ValueError):
         return None
     return values

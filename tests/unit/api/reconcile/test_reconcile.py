@@ -114,6 +114,21 @@ async def test_csv_has_the_rows_and_no_counts(url: str) -> None:
         assert second == "'=1+1,3,unknown,,"
 
 
+async def test_a_value_in_quotes_goes_on_in_the_next_line(url: str) -> None:
+    body = b'id,note\r\nunknown-1,"one\r\n""two"", three\r\n"\r\n"un ""quoted""",\r\nunknown-2,"a\n#b\n\nc"\n'
+    async with service(url) as (client, _):
+        answer = await ask(client, body, CSV)
+    found = [json.loads(line) for line in answer.text.splitlines()[:-1]]
+    assert [each["id"] for each in found] == ["unknown-1", 'un "quoted"', "unknown-2"]
+
+
+async def test_a_quote_within_a_value_means_nothing(url: str) -> None:
+    async with service(url) as (client, _):
+        answer = await ask(client, 'id\n5" disk\nunknown-1\n6" disk\n"a\u2028b"\n'.encode(), CSV)
+    found = [json.loads(line) for line in answer.text.splitlines()[:-1]]
+    assert [each["id"] for each in found] == ['5" disk', "unknown-1", '6" disk', "a\u2028b"]
+
+
 async def test_all_batches_of_a_long_list_are_answered(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconcile, "BATCH", 7)
     body = b"".join(b'{"id":"ref-%d"}\n' % number for number in range(50))
@@ -141,6 +156,10 @@ WRONG = {
     "utf-16": (CSV, "id\nx\n".encode("utf-16"), 1, "is not UTF-8"),
     "empty": (NDJSON, b"\n \n", None, "is empty"),
     "no header": (CSV, b"a,1\n", 1, "is no header"),
+    "semicolons": (CSV, b"id;version\na;1\n", 1, "separate columns by commas"),
+    "a column less behind quotes over lines": (CSV, b'id,note\na,"1\n2"\nb\n', 4, "must have 2 columns"),
+    "a member twice": (NDJSON, b'{"id": "a", "id": "b"}\n', 1, "stands twice"),
+    "a member twice, escaped": (NDJSON, b'{"id": "a", "\\u0069d": "b"}\n', 1, "stands twice"),
     "two ids": (CSV, b"id,id\n", 1, "is no header"),
     "only a header": (CSV, b"id,version\n", None, "is empty"),
     "too few columns": (CSV, b"id,version\na,1\nb\n", 3, "must have 2 columns"),
