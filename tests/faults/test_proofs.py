@@ -1,11 +1,14 @@
-"""SIGKILL at random moments around the ends of jobs: each has one proof, whole; and every byte of a package counts."""
+"""SIGKILL at random moments around the ends of jobs: each has one proof, whole, and the audit log has no gap; and every
+byte of a package counts."""
 
 import gzip
+import json
 import random
 import subprocess
 import sys
 import time
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -20,7 +23,7 @@ from tests.servers.source import Source
 from tests.support.archive_types import unversioned
 from tests.support.embedded import Embedded
 from tests.support.second_tree import SecondTree
-from tests.support.service import Service
+from tests.support.service import Service, pas
 
 REFERENCES = 20
 """Of each job."""
@@ -70,6 +73,7 @@ def test_each_job_of_the_embedded_service_has_one_proof_after_kills_around_its_e
                     (version,) = [each for each in (folder / name).iterdir() if each.suffix == ".json"]
                     contents.append(version.with_suffix("").read_bytes())
                 check(proof, *contents)
+            check_log(service, ids, *embedded.arguments, token=embedded.token)
 
 
 def test_each_job_on_real_servers_has_one_proof_after_kills_around_its_end(
@@ -92,6 +96,21 @@ def test_each_job_on_real_servers_has_one_proof_after_kills_around_its_end(
                 assert client.get_object_retention(**where)["Retention"]["Mode"] == "COMPLIANCE"
                 contents.append(client.get_object(**where)["Body"].read())
             check(proof, *contents)
+        check_log(service, ids, "--config", str(archive.config), token=auditor)
+
+
+def check_log(service: Service, ids: list[UUID], *where: str, token: str) -> None:
+    """Each job was submitted, completed and proven once, the numbers have no gap, and the comparison holds."""
+    lines = service.api("GET", "/api/audit", token=token, headers={"Accept": "application/x-ndjson"}).text.splitlines()
+    entries = [json.loads(line) for line in reversed(lines)]
+    assert [each["seq"] for each in entries] == list(range(len(entries)))
+    acts = Counter((each["subject"], each["what"]) for each in entries if each["what"] != "service.started")
+    of_a_job = ("job.submitted", "job.completed", "job.proven")
+    assert acts == {(f"job/{job_id}", what): 1 for job_id in ids for what in of_a_job}
+    compared = pas("audit", "verify", *where)
+    assert compared.returncode == 0, compared.stdout
+    assert "holds          audit log" in compared.stdout
+    assert "holds          checkpoint" in compared.stdout
 
 
 def _status(service: Service, path: str, token: str) -> int:
