@@ -37,13 +37,15 @@ function tellTimes(root = document) {
 async function fetched(address) {
   const answer = await fetch(address, { headers: { "pas-script": "1", accept: "text/html" }, cache: "no-store" });
   if (answer.status === 401) throw new Error("logged out");
+  if (answer.status === 429 || answer.status >= 500) throw new Error("not now"); // what is shown stays until it is
   const said = Date.parse(answer.headers.get("date"));
   if (said) ahead = Date.now() - said > 5000 || said - Date.now() > 5000 ? Date.now() - said : 0;
   return new DOMParser().parseFromString(await answer.text(), "text/html");
 }
 
 function merge(old, fresh) {
-  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+  const kept = old.nodeName === "DETAILS" ? "open" : null; // whoever has opened it reads it
+  for (const { name } of [...old.attributes]) if (name !== kept && !fresh.hasAttribute(name)) old.removeAttribute(name);
   for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   const keyed = new Map();
   for (const child of old.children) if (child.dataset.key) keyed.set(child.dataset.key, child);
@@ -71,6 +73,8 @@ function alike(one, other) {
   return one.nodeType === other.nodeType && one.nodeName === other.nodeName && one.id === other.id;
 }
 
+const LOST = "Not connected: what is shown may be old. Trying again…";
+
 let stream = null;
 let again = 0;
 
@@ -86,11 +90,16 @@ async function refresh() {
     if (main) merge(view, main);
     document.title = fresh.title;
     tellTimes();
+    if (line.classList.contains("lost")) say(stream ? "Live" : "");
     if (!view.dataset.live) unfollow("");
   } catch (error) {
     if (error.message === "logged out") {
       unfollow("The session has ended: reload the page to log in again.", true);
+      return;
     }
+    say(LOST, true);
+    clearTimeout(again);
+    if (stream) again = setTimeout(refresh, 3000); // what the stream told is not shown yet
   }
 }
 
@@ -111,7 +120,7 @@ function follow() {
     busy = false;
   };
   stream.onerror = () => {
-    say("Not connected: what is shown may be old. Trying again…", true);
+    say(LOST, true);
     if (stream?.readyState === EventSource.CLOSED) { // a refusal: the browser does not try again by itself
       unfollow(null);
       clearTimeout(again);
@@ -136,8 +145,13 @@ document.addEventListener("visibilitychange", () => {
 document.addEventListener("click", async (event) => {
   const copy = event.target.closest("[data-copy]");
   if (copy) {
-    await navigator.clipboard.writeText(copy.dataset.copy);
-    say(`Copied: ${copy.dataset.copy}`);
+    try {
+      await navigator.clipboard.writeText(copy.dataset.copy);
+      say(`Copied: ${copy.dataset.copy}`);
+    } catch { // the browser does not allow it: what is selected can be copied by hand
+      getSelection().selectAllChildren(copy.previousElementSibling);
+      say("Selected: this browser does not let the page copy it.");
+    }
     return;
   }
   if (event.target.closest("[data-close]") && dialog.open) {
