@@ -109,6 +109,7 @@ def render(
             token="" if operator is None else operator.forgery_token,
             release=page.release,
             address=address_of(request, page.address),
+            one_click=page.login.one_click,
             **values,
         )
     )

@@ -9,6 +9,7 @@ from sqlalchemy import update
 
 from app.db.tables import job, task
 from app.domain.jobs import JobState
+from tests.support.rows import NOW as THEN
 from tests.support.rows import insert_job
 from tests.unit.api.job_app import READ, failed, succeeded
 from tests.unit.ui.page_app import HTML, PageApp
@@ -37,9 +38,24 @@ async def test_the_list_shows_each_job_with_its_counts_and_the_filters_are_in_th
     assert (await page.get("/ui/jobs?nonsense=1")).status_code == 400
 
 
+async def test_a_job_whose_source_has_no_data_yet_says_so_in_the_list(page: PageApp) -> None:
+    job_id = await insert_job(page.database, 3)
+    await page.log_in()
+    assert "without data" not in await page.seen("/ui/jobs")
+    values = {"answered": True, "published_at": THEN, "no_data_at": THEN, "no_data_count": 1}
+    ours = task.c.job_id == job_id, task.c.position < 2
+    await page.database.run(lambda c: c.execute(update(task).where(*ours).values(**values)))
+    assert re.search(r"2 without data, asked <time", await page.seen("/ui/jobs"))
+
+
 async def test_an_empty_list_says_what_to_do_first(page: PageApp) -> None:
     await page.log_in()
-    assert "pas backfill send --file job.yml --url http://127.0.0.1" in await page.seen("/ui/jobs")
+    html = await page.seen("/ui/jobs")
+    commands = re.search(r"<pre><code>(.*?)</code></pre>", html, re.DOTALL)
+    assert commands is not None
+    url, send = commands[1].splitlines()
+    assert url == "export PAS_URL=http://127.0.0.1 PAS_TOKEN=$(pas dev-token)"
+    assert send == "pas backfill send --file job.yml"
     assert "No job fits these filters" in await page.seen("/ui/jobs?state=open")
 
 
