@@ -48,8 +48,10 @@ class Variables:
         ours = variable_of(name) + suffix
         if exact:
             return [ours] if self._environ.get(ours) else []
+        found = self._by_uniform.get(uniform(name + suffix))
+        if found is None:
+            return []
         pattern = re.compile(re.sub(r"[^A-Z0-9]", _any_spelling, _dotted(name)) + suffix)
-        found = self._by_uniform.get(uniform(name + suffix), [])
         return sorted(filter(pattern.fullmatch, found), key=lambda variable: variable != ours)
 
 

@@ -16,6 +16,9 @@ from tests.support.records import committed, read_topic, write_topic
 LONG = [f"{'x' * 500}-{number}" for number in range(30)]
 SHORT = references(30)
 
+SOON = {"app.messaging.relay:OWE_AGAIN_EVERY": 3.0, "app.archiver.announce:REFUSED_PAUSE": 3.0}
+"""Seconds until what a topic refused is sent again, in the place of 30 and 60."""
+
 
 def set_most(kafka: Kafka, topic: str, most: int) -> None:
     """What an operator does about it."""
@@ -44,7 +47,7 @@ def test_commands_and_dead_letters_that_are_too_large_wait_for_their_topic(make_
     kafka.create_topic(archive.dead_letters, 1, {"max.message.bytes": "500"})
     kafka.create_topic(archive.events)
     topic, letters = f"topic {archive.commands}", f"topic {archive.dead_letters}"
-    with archive.service() as service:
+    with archive.service(constants=SOON) as service:
         service.submit(large, unversioned(*LONG))
         service.wait("the command topic is named", lambda: "max.message.bytes" in service.problem(topic))
         write_topic(kafka, archive.commands, [(b"k", b"garbage" * 100, [])], 0)
@@ -72,7 +75,7 @@ def test_events_that_are_too_large_wait_for_their_topic(make_archive: MakeArchiv
     kafka.create_topic(archive.dead_letters)
     kafka.create_topic(archive.events, 1, {"max.message.bytes": "2000"})
     topic = f"topic {archive.events}"
-    with archive.service() as service:
+    with archive.service(constants=SOON) as service:
         service.submit(job, unversioned(*LONG[:5], *SHORT))
         service.wait_counts(job, succeeded=len(SHORT))
         service.wait("the event topic is named", lambda: "max.message.bytes" in service.problem(topic))

@@ -96,10 +96,10 @@ class Archive:
         """Of a caller who may read and write."""
         return self.oidc.token("pas-admin")
 
-    def service(self, *arguments: str, forked: bool = True) -> Service:
+    def service(self, *arguments: str, forked: bool = True, constants: Mapping[str, float] | None = None) -> Service:
         """A process of the service, not started; `with` starts it and waits until it is ready."""
         options = ["--config", str(self.config), *(arguments or ("--migrate",))]
-        return Service(options, lambda: self.token, forked=forked)
+        return Service(options, lambda: self.token, forked=forked, constants=constants)
 
     @contextmanager
     def services(self, number: int) -> Iterator[list[Service]]:

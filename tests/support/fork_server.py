@@ -28,11 +28,13 @@ PR_SET_PDEATHSIG = 1
 
 
 class Request(TypedDict):
-    """`directory` is where the process runs; `settings` are more variables of its environment."""
+    """`directory` is where the process runs; `settings` are more variables of its environment; `constants` are other
+    values of constants of the service, by `module:name`."""
 
     arguments: list[str]
     directory: str
     settings: dict[str, str]
+    constants: dict[str, float]
 
 
 def load() -> None:
@@ -99,6 +101,10 @@ def _become(request: Request, log: int) -> list[str]:
     os.setsid()
     os.chdir(request["directory"])
     os.environ.update(request["settings"])
+    for constant, value in request["constants"].items():
+        module, _, name = constant.partition(":")
+        assert hasattr(import_module(module), name), f"there is no {constant}"
+        setattr(import_module(module), name, value)
     for descriptor in (1, 2):
         os.dup2(log, descriptor)
     os.close(log)

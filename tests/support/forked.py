@@ -87,8 +87,14 @@ class ForkServer:
         self._process.wait(10)
 
 
-def fork(arguments: Sequence[str], directory: Path, log: IO[bytes], environment: Mapping[str, str]) -> Forked | None:
-    """`pas` with these arguments; None where it has to be started instead.
+def fork(
+    arguments: Sequence[str],
+    directory: Path,
+    log: IO[bytes],
+    environment: Mapping[str, str],
+    constants: Mapping[str, float],
+) -> Forked | None:
+    """`pas` with these arguments; None where it has to be started instead, with its own `constants`.
 
     Libraries read some variables when they are imported: a process that has variables which the fork server has not is
     started, unless they are settings of the service.
@@ -100,7 +106,13 @@ def fork(arguments: Sequence[str], directory: Path, log: IO[bytes], environment:
     server = _servers[0] if _servers else _first(own)
     if own != server.environment:
         return None
-    return server.fork({"arguments": [*arguments], "directory": str(directory), "settings": settings}, log)
+    request: Request = {
+        "arguments": [*arguments],
+        "directory": str(directory),
+        "settings": settings,
+        "constants": dict(constants),
+    }
+    return server.fork(request, log)
 
 
 _servers: list[ForkServer] = []

@@ -38,14 +38,19 @@ class Service(ServerProcess):
         environment: Mapping[str, str] | None = None,
         *,
         forked: bool = True,
+        constants: Mapping[str, float] | None = None,
     ) -> None:
-        """`token` gives a bearer token that may read and write; not `forked`: it is started as users start it."""
+        """`token` gives a bearer token that may read and write; not `forked`: it is started as users start it.
+
+        `constants` are shorter waits of a forked one, by `module:name`; one that is started waits as long as it does.
+        """
         super().__init__()
         self.url = ""
         self._arguments = list(arguments)
         self._environment = dict(environment or {})
         self._token = token
         self._forked = forked
+        self._constants = dict(constants or {})
         self._log_from = 0
         self._until_ready = True
 
@@ -176,7 +181,7 @@ class Service(ServerProcess):
         if self._forked and self.data is not None:
             _, _, _, *arguments = self.command()
             with self.log.open("ab") as log:
-                forked = fork(arguments, self.data, log, {**os.environ, **self.environment()})
+                forked = fork(arguments, self.data, log, {**os.environ, **self.environment()}, self._constants)
             if forked is not None:
                 return forked
         return super()._spawn()

@@ -13,12 +13,16 @@ from botocore.loaders import JSONFileLoader
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import HealthCheck, settings
 
 from tests.support.compiled import compiled_once
 from tests.support.metadata import sqlite_url
 from tests.support.migrated import migrated
 
 gc.disable()
+
+settings.register_profile("unmeasured", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unmeasured")  # on a busy machine one pause of a process is longer than any limit
 
 
 def pytest_collection_finish() -> None:

@@ -1,6 +1,7 @@
 """Makes live archive type configurations of a few lines of YAML, as the service reads them."""
 
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ PAYLOAD = "payload: {system: S, schema: T, schemaVersion: 2}"
 URI = "uri: 'https://x.example/{id}'"
 
 
+@cache
 def configuration(*keys: str) -> ArchiveTypeConfiguration:
     """With a reference and the whole message as its data, as far as `keys` do not say otherwise."""
     names = {key.split(":")[0] for key in keys}

@@ -4,7 +4,8 @@ import asyncio
 import hashlib
 from base64 import b64encode
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from enum import Enum, auto
 
 import pytest
 
@@ -31,48 +32,89 @@ def told_of(path: str, content: bytes) -> dict[str, str]:
     }
 
 
-@asynccontextmanager
-async def twice(delay: float, *, silent: bool = False) -> AsyncIterator[tuple[RawServer, S3ObjectStore]]:
-    """A store that answers each request a second time, `delay` seconds later; objects contain their own path.
-    `silent`: it answers the second time while the next request is under way, which nobody can see coming."""
+class Second(Enum):
+    """When the second answer to a request comes; UNDER_WAY is while the next one is, which nobody can see coming."""
 
-    async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
+    WITH_THE_FIRST = auto()
+    RIGHT_AFTER = auto()
+    AT_REST = auto()
+    UNDER_WAY = auto()
+
+
+class Twice:
+    """A store that answers each request a second time; objects contain their own path."""
+
+    def __init__(self, second: Second) -> None:
+        self.second = second
+        self._last: tuple[asyncio.StreamWriter, bytes] | None = None
+
+    async def respond(self, request: Request, writer: asyncio.StreamWriter) -> None:
         path = request.target.partition("?")[0]
         content = request.body if request.method == "PUT" else path.encode()
         body = content if request.method == "GET" else b""
         reply = answer(200, told_of(path, content), body, length=len(content) if request.method == "HEAD" else None)
-        if silent:
-            writer.write(LAST.pop() if LAST else reply)
-            LAST.append(reply)
-            return
-        writer.write(reply)
-        asyncio.get_running_loop().call_later(delay, writer.write, reply)
+        last, self._last = self._last, (writer, reply)
+        match self.second:
+            case Second.WITH_THE_FIRST:
+                writer.write(reply + reply)
+            case Second.RIGHT_AFTER:
+                writer.write(reply)
+                asyncio.get_running_loop().call_soon(writer.write, reply)
+            case Second.AT_REST:
+                writer.write(reply)
+            case Second.UNDER_WAY:
+                writer.write(reply if last is None else last[1])
 
-    LAST: list[bytes] = []
-    async with serving(respond) as server:
+    async def rest(self) -> None:
+        """Between two requests: what is to come now has come, and was seen, when this returns."""
+        assert self._last is not None
+        writer, reply = self._last
+        if self.second is Second.AT_REST:
+            writer.write(reply)
+        with suppress(ConnectionError):
+            async with asyncio.timeout(10):
+                await writer.wait_closed()
+
+
+@asynccontextmanager
+async def twice(second: Second) -> AsyncIterator[tuple[RawServer, S3ObjectStore, Twice]]:
+    answers = Twice(second)
+    async with serving(answers.respond) as server:
         options = S3Options(access_url=server.url, access_key="AK", secret_key="SECRET-KEY")
         async with open_s3(options) as store:
-            yield server, as_tried(store, "b")
+            yield server, as_tried(store, "b"), answers
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.005, 0.05])
-async def test_each_put_read_and_look_gets_its_own_answer_or_none(delay: float) -> None:
-    async with twice(delay) as (_, store):
+@pytest.mark.parametrize(
+    ("second", "rests"),
+    [
+        (Second.WITH_THE_FIRST, True),
+        (Second.WITH_THE_FIRST, False),
+        (Second.RIGHT_AFTER, True),
+        (Second.RIGHT_AFTER, False),
+        (Second.AT_REST, True),
+    ],
+    ids=str,
+)
+async def test_each_put_read_and_look_gets_its_own_answer(second: Second, rests: bool) -> None:
+    async with twice(second) as (_, store, answers):
         for at in range(12):
             key = f"object-{at}"
-            try:
-                assert (await store.put(upload_to("b", key=key, content=key.encode()))).version_id == f"v-{key}"
-                found = await store.head("b", key)
-                assert found is not None
-                assert found.version_id == f"v-{key}"
-                assert b"".join([piece async for piece in store.read("b", key, None)]) == f"/b/{key}".encode()
-            except Unavailable:
-                pytest.fail("the connection should not have been used again")
-            await asyncio.sleep(0.01)
+            assert (await store.put(upload_to("b", key=key, content=key.encode()))).version_id == f"v-{key}"
+            if rests:
+                await answers.rest()
+            found = await store.head("b", key)
+            assert found is not None
+            assert found.version_id == f"v-{key}"
+            if rests:
+                await answers.rest()
+            assert b"".join([piece async for piece in store.read("b", key, None)]) == f"/b/{key}".encode()
+            if rests:
+                await answers.rest()
 
 
 async def test_a_foreign_answer_that_came_unseen_is_no_version_of_this_put() -> None:
-    async with twice(0, silent=True) as (server, store):
+    async with twice(Second.UNDER_WAY) as (server, store, _):
         assert (await store.put(upload_to("b", key="first", content=b"first"))).version_id == "v-first"
         with pytest.raises(Unavailable, match="names neither the checksum nor the MD5"):
             await store.put(upload_to("b", key="second", content=b"second"))
@@ -82,7 +124,7 @@ async def test_a_foreign_answer_that_came_unseen_is_no_version_of_this_put() -> 
 
 
 async def test_a_version_that_was_not_asked_for_is_not_believed() -> None:
-    async with twice(0, silent=True) as (_, store):
+    async with twice(Second.UNDER_WAY) as (_, store, _):
         assert await store.head("b", "key", "v-key")
         with pytest.raises(Unavailable, match="told of another"):
             await store.head("b", "other", "v-other")
