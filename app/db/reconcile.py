@@ -95,6 +95,11 @@ def _text(column: Column[UUID], dialect_name: str) -> ColumnElement[str]:
 _job_id = lru_cache(maxsize=10_000)(UUID)
 
 
+def _plain(id_: UUID) -> UUID:
+    """Not the driver's own subclass, which orjson refuses."""
+    return _job_id(str(id_))
+
+
 class FoundArtifact(NamedTuple):
     id: int
     job_id: UUID
@@ -166,7 +171,7 @@ async def current_of_any_version(
     ordered = sorted(
         (row for row in found if row.archive_type in types), key=lambda row: (row.reference_version, row.id)
     )
-    return {row.reference_id: FoundArtifact(row.id, row.job_id) for row in ordered}
+    return {row.reference_id: FoundArtifact(row.id, _plain(row.job_id)) for row in ordered}
 
 
 @lru_cache
@@ -208,7 +213,7 @@ async def live_tasks(
     rows = (await connection.execute(_live(connection.dialect.name), {"subjects": subjects})).all()
     for subject, job_id, _, _, state, without_data, stored in sorted(rows, key=lambda row: row[2:4], reverse=True):
         object_ = None if stored is None else from_json(stored)
-        found.setdefault(keys[subject], []).append(FoundTask(job_id, TaskState(state), bool(without_data), object_))
+        found.setdefault(keys[subject], []).append(FoundTask(_plain(job_id), TaskState(state), bool(without_data), object_))
     return found
 
 
@@ -273,7 +278,7 @@ async def artifacts_of(
         return {}
     names = artifacts.NAMES.bind(connection, sorted({artifacts.object_name(each) for each in stored}))
     found = await connection.execute(_named(connection.dialect.name), names)
-    return {artifacts.ObjectName(*place): FoundArtifact(id_, job_id) for id_, job_id, *place in found}
+    return {artifacts.ObjectName(*place): FoundArtifact(id_, _plain(job_id)) for id_, job_id, *place in found}
 
 
 @lru_cache
