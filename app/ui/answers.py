@@ -69,6 +69,7 @@ def _environment() -> Environment:
         *(words.number, words.size, words.per_second, words.duration, words.relative, words.exact, words.day),
         words.machine,
         words.value,
+        words.plain,
     ):
         environment.filters[filter_.__name__] = filter_
     environment.globals |= {

@@ -62,6 +62,13 @@ def value(text: str) -> str:
     return str(json.loads(text)) if text.startswith('"') else text
 
 
+def plain(value: object) -> str:
+    """A value of a JSON document, as people write it: `failed 2, total 5`, `a, b`."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {plain(each)}" for name, each in value.items())
+    return ", ".join(map(plain, value)) if isinstance(value, list) else str(value)
+
+
 def machine(moment: datetime) -> str:
     """As the attribute of a `time` element."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"

@@ -64,3 +64,7 @@ def test_a_single_failure_of_a_million_is_seen_in_the_bar() -> None:
 
 def test_outages_are_said_in_words() -> None:
     assert texts.away(Unavailable(DATABASE, "secret")).startswith("The database cannot be reached")
+
+
+def test_details_of_an_entry_are_no_code() -> None:
+    assert words.plain({"failed": 2, "keys": ["a", "b"]}) == "failed 2, keys a, b"
