@@ -213,7 +213,9 @@ async def live_tasks(
     rows = (await connection.execute(_live(connection.dialect.name), {"subjects": subjects})).all()
     for subject, job_id, _, _, state, without_data, stored in sorted(rows, key=lambda row: row[2:4], reverse=True):
         object_ = None if stored is None else from_json(stored)
-        found.setdefault(keys[subject], []).append(FoundTask(_plain(job_id), TaskState(state), bool(without_data), object_))
+        found.setdefault(keys[subject], []).append(
+            FoundTask(_plain(job_id), TaskState(state), bool(without_data), object_)
+        )
     return found
 
 
