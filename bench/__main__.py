@@ -35,6 +35,7 @@ class Plan:
     submissions: list[int]
     parts: list[str]
     against: Path | None
+    avro: bool
     patience: float
 
 
@@ -42,7 +43,7 @@ def main() -> int:
     plan, output = _arguments()
     results: dict[str, Any] = {}
     begin = time.monotonic()
-    with world(plan.stores) as servers:
+    with world(plan.stores, avro=plan.avro) as servers:
         asyncio.run(measure(servers, plan, results))
     print(f"\n{time.monotonic() - begin:.0f} s in all; load of the machine at the end {os.getloadavg()[0]:.1f}")
     if output is not None:
@@ -77,6 +78,9 @@ async def compare(servers: World, plan: Plan, store: str, concurrency: int) -> d
             client = await stack.enter_async_context(servers.service(store, concurrency, traces=traces, **where))
             name = f"service{'' if checkout is None else ' (other)'}, traces {'on' if traces else 'off'}"
             runs[name] = lambda n, client=client: client.measure(_ids(n))  # type: ignore[misc]
+        if plan.avro:
+            avro = await stack.enter_async_context(servers.service(store, concurrency, traces=True, avro=True))
+            runs["service, traces on, Avro"] = lambda n: avro.measure(_ids(n))
         for run in runs.values():
             await run(WARM_UP)
         found: dict[str, list[Measured]] = {name: [] for name in runs}
@@ -188,6 +192,7 @@ def _arguments(given: Sequence[str] | None = None) -> tuple[Plan, Path | None]:
     parser.add_argument("--repetitions", type=int, help="runs of each kind (default: 3)")
     parser.add_argument("--only", default="compare,growth,answers,live", help="parts (default: %(default)s)")
     parser.add_argument("--against", type=Path, help="another checkout whose service runs as well (before and after)")
+    parser.add_argument("--avro", action="store_true", help="a service that publishes in Avro runs as well")
     parser.add_argument(
         "--patience", type=float, default=0, help="seconds to wait before each run for a machine that is idle otherwise"
     )
@@ -203,6 +208,7 @@ def _arguments(given: Sequence[str] | None = None) -> tuple[Plan, Path | None]:
         large=2_000 if quick else 20_000,
         submissions=[2_000] if quick else [10_000, 100_000],
         parts=options.only.split(","),
+        avro=options.avro,
         patience=options.patience,
         against=options.against.resolve() if options.against else None,
     )

@@ -36,6 +36,7 @@ class Peers:
     token_uri: str
     source_uri: str
     otlp: str
+    registry: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +86,10 @@ class Service(ServerProcess):
         concurrency: int,
         traces: bool,
         live: bool = False,
+        avro: bool = False,
         checkout: Path = REPOSITORY,
     ) -> None:
-        """`live`: messages of the archive type's topic are archived too."""
+        """`live`: messages of the archive type's topic are archived too; `avro`: what is published is in Avro."""
         super().__init__()
         self.label = label
         self.database_url = database_url
@@ -97,6 +99,7 @@ class Service(ServerProcess):
         self._concurrency = concurrency
         self._traces = traces
         self._live = live
+        self._avro = avro
         self._checkout = checkout
         self.topics = (f"{label}-commands", f"{label}-commands-dlq", f"{label}-events")
 
@@ -140,6 +143,7 @@ class Service(ServerProcess):
 
     def _settings(self, data: Path) -> dict[str, object]:
         peers, store = self._peers, self._store
+        encoding = {"encoding": "avro", "schema-registry-url": peers.registry} if self._avro else {}
         return {
             "server": {"address": "127.0.0.1", "port": self.port},
             "jeap": {
@@ -170,7 +174,7 @@ class Service(ServerProcess):
                         "object-lock-mode": "COMPLIANCE",
                     },
                 },
-                "messaging": {"kafka": {"bootstrap-servers": peers.kafka}},
+                "messaging": {"kafka": {"bootstrap-servers": peers.kafka, **encoding}},
                 "security": {
                     "oauth2": {
                         "resourceserver": {

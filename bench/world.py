@@ -16,6 +16,7 @@ from bench.otlp import OtlpSink
 from bench.service import Client, Measured, Peers, Service, Store
 from tests.servers import Kafka, Oidc, Postgres, SeaweedFS
 from tests.servers.fetch import REPOSITORY
+from tests.servers.registry import Registry
 from tests.servers.s3_sink import S3Sink
 from tests.servers.source import Source
 
@@ -39,6 +40,7 @@ class World:
     source: Source
     otlp: OtlpSink
     stores: dict[str, Store]
+    registry: Registry | None = None
 
     @property
     def peers(self) -> Peers:
@@ -49,11 +51,19 @@ class World:
             token_uri=self.oidc.token_uri,
             source_uri=self.source.uri,
             otlp=self.otlp.url,
+            registry=self.registry.url if self.registry else None,
         )
 
     @asynccontextmanager
     async def service(
-        self, store: str, concurrency: int, *, traces: bool, live: bool = False, checkout: Path = REPOSITORY
+        self,
+        store: str,
+        concurrency: int,
+        *,
+        traces: bool,
+        live: bool = False,
+        avro: bool = False,
+        checkout: Path = REPOSITORY,
     ) -> AsyncIterator[Client]:
         """A running service, ready, on a new database and new topics."""
         label = f"bench{next(_numbers)}"
@@ -66,6 +76,7 @@ class World:
             concurrency=concurrency,
             traces=traces,
             live=live,
+            avro=avro,
             checkout=checkout,
         )
         for topic in service.topics:
@@ -132,13 +143,14 @@ class FloorProcess:
 
 
 @contextmanager
-def world(stores: list[str]) -> Iterator[World]:
-    """All servers, started together."""
+def world(stores: list[str], *, avro: bool = False) -> Iterator[World]:
+    """All servers, started together; a schema registry only for Avro."""
+    registry = Registry() if avro else None
     kafka, postgres, oidc, otlp = Kafka(benchmark=True), Postgres(durable=True), Oidc(), OtlpSink()
     seaweedfs = SeaweedFS() if "seaweedfs" in stores else None
     sink = S3Sink(keep=2 * WARM_UP) if "sink" in stores else None
     with ExitStack() as stack:
-        servers = [server for server in (kafka, postgres, oidc, otlp, seaweedfs, sink) if server is not None]
+        servers = [server for server in (kafka, postgres, oidc, otlp, seaweedfs, sink, registry) if server is not None]
         for server in servers:
             stack.callback(server.close)
         with ThreadPoolExecutor(len(servers)) as threads:
@@ -153,4 +165,4 @@ def world(stores: list[str]) -> Iterator[World]:
             )
         if sink is not None:
             known["sink"] = Store("sink", sink.url, sink.region, sink.access_key, sink.secret_key)
-        yield World(kafka, postgres, oidc, source, otlp, known)
+        yield World(kafka, postgres, oidc, source, otlp, known, registry)
