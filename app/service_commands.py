@@ -210,12 +210,12 @@ def _verify_evidence(options: argparse.Namespace) -> int:
 
 async def _read_objects(options: argparse.Namespace, *, leaves_hold: bool) -> int:
     from app.cli.evidence import tell_verdict
-    from app.cli.evidence_checks import DIFFERS, HOLDS, UNSEEN, Verdict, leaves_of
+    from app.cli.evidence_checks import DIFFERS, HOLDS, UNSEEN, CheckedLine, leaves_of
     from app.evidence.stored_objects import differences
     from app.process import adapters
 
     if not leaves_hold:
-        tell_verdict(Verdict(UNSEEN, "objects", "the leaves that name them are not those that were signed"))
+        tell_verdict(CheckedLine(UNSEEN, "objects", "the leaves that name them are not those that were signed"))
         return 0
     if options.config is None and not options.embedded:
         opened = adapters.open_ambient_store(os.environ)
@@ -228,9 +228,9 @@ async def _read_objects(options: argparse.Namespace, *, leaves_hold: bool) -> in
             seen += 1
             if found is not None:
                 wrong += 1
-                tell_verdict(Verdict(DIFFERS, "object", found))
+                tell_verdict(CheckedLine(DIFFERS, "object", found))
     if not wrong:
-        tell_verdict(Verdict(HOLDS, "objects", f"{seen} were read by their versions: content, size and locks"))
+        tell_verdict(CheckedLine(HOLDS, "objects", f"{seen} were read by their versions: content, size and locks"))
     return 1 if wrong else 0
 
 

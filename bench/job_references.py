@@ -20,7 +20,7 @@ from app.api.jobs.reference_rows import csv_rows, json_page
 from app.db import migrations
 from app.db.database import Database
 from app.domain.jobs import TaskState
-from app.domain.references import Wanted
+from app.domain.references import WantedReferences
 from app.jobs.failures import FailedReferences
 from app.jobs.references import JobReferences
 from app.process.supervision import spare_the_collector
@@ -52,7 +52,7 @@ def resident() -> float:
 async def csv(of: JobReferences, job_id: UUID) -> None:
     before = highest = resident()
     size, begin, cpu = 0, time.perf_counter(), time.process_time()
-    async for page in of.pages(job_id, Wanted(), -1):
+    async for page in of.pages(job_id, WantedReferences(), -1):
         size += len(csv_rows(page))
         highest = max(highest, resident())
     seconds = time.perf_counter() - begin
@@ -76,7 +76,7 @@ async def main_async(url: str, count: int, share: float, times: int) -> tuple[fl
         found = await failures.by_cause(job_id)
         return f"{found.failed:,} of {len(found.causes)}"
 
-    def page(wanted: Wanted, after: int) -> Callable[[], Awaitable[str]]:
+    def page(wanted: WantedReferences, after: int) -> Callable[[], Awaitable[str]]:
         async def ask() -> str:
             found = await of.page(job_id, wanted, after, LIMIT)
             json_page(found.references, None)
@@ -89,19 +89,19 @@ async def main_async(url: str, count: int, share: float, times: int) -> tuple[fl
     print("|---|---|---|---|")
     slowest = await measure("failures", by_cause, times)
     wanted = {
-        "": Wanted(),
-        "state=failed": Wanted(TaskState.FAILED),
-        "state=succeeded": Wanted(TaskState.SUCCEEDED),
-        "state=open (few)": Wanted(TaskState.OPEN),
-        "the most frequent cause": Wanted(cause=causes[0]),
-        "the rarest cause": Wanted(cause=causes[-1]),
-        "id of a few": Wanted(prefix="DOC-0500-a"),
-        "id of a thousand": Wanted(prefix="DOC-0500"),
-        "id of a thousand, failed": Wanted(TaskState.FAILED, prefix="DOC-0500"),
-        "id of a tenth": Wanted(prefix="DOC-05"),
-        "id of all": Wanted(prefix="DOC-"),
-        "id of all, failed": Wanted(TaskState.FAILED, prefix="DOC-"),
-        "id of none": Wanted(prefix="none"),
+        "": WantedReferences(),
+        "state=failed": WantedReferences(TaskState.FAILED),
+        "state=succeeded": WantedReferences(TaskState.SUCCEEDED),
+        "state=open (few)": WantedReferences(TaskState.OPEN),
+        "the most frequent cause": WantedReferences(cause=causes[0]),
+        "the rarest cause": WantedReferences(cause=causes[-1]),
+        "id of a few": WantedReferences(prefix="DOC-0500-a"),
+        "id of a thousand": WantedReferences(prefix="DOC-0500"),
+        "id of a thousand, failed": WantedReferences(TaskState.FAILED, prefix="DOC-0500"),
+        "id of a tenth": WantedReferences(prefix="DOC-05"),
+        "id of all": WantedReferences(prefix="DOC-"),
+        "id of all, failed": WantedReferences(TaskState.FAILED, prefix="DOC-"),
+        "id of none": WantedReferences(prefix="none"),
     }
     pages = [
         await measure(f"page {place}: {name or 'all'}", page(each, after), times)

@@ -23,7 +23,7 @@ from app.db import artifacts, dialect, migrations
 from app.db.database import Database
 from app.db.metadata_tables import artifact
 from app.domain.extraction import metadata_value
-from app.domain.search import Operator, Search
+from app.domain.search import Comparison, Search
 from app.metadata.search import Artifacts, condition
 from app.process.supervision import spare_the_collector
 from tests.servers import Postgres
@@ -72,7 +72,7 @@ async def measure(found: Artifacts, name: str, make: Any, times: int, before: in
     """Prints a row of the table; the p99 in seconds."""
     seconds, rows = [], 0
     for _ in range(times):
-        search = Search(conditions=tuple(condition(key, Operator(op), operand) for key, op, operand in make()))
+        search = Search(conditions=tuple(condition(key, Comparison(op), operand) for key, op, operand in make()))
         begin = time.perf_counter()
         rows += len((await found.page(search, before, 100)).artifacts)
         seconds.append(time.perf_counter() - begin)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from app.archiver.describe import Target, bucket_of, describe
-from app.archiver.sample import SampledReference, Verdict
+from app.archiver.sample import SampledReference, SampleVerdict
 from app.archiver.schema_files import refuse_other_content
 from app.catalog.registry import Registry
 from app.domain.archive_types import ArchiveTypeConfiguration
@@ -64,12 +64,12 @@ class Preflight:
 
     @property
     def ok(self) -> bool:
-        return all(each.verdict is Verdict.WOULD_SUCCEED for each in self.sample) and not any(
+        return all(each.verdict is SampleVerdict.WOULD_SUCCEED for each in self.sample) and not any(
             each.problem for each in self.buckets
         )
 
 
-class Asked(NamedTuple):
+class AskedSource(NamedTuple):
     """How the documents of the sample are fetched. `attempts` is the number of attempts that a task would have."""
 
     configuration: ArchiveTypeConfiguration
@@ -111,7 +111,7 @@ class Preflights:
         self._locks = locks
         self._price = price
 
-    async def look(self, asked: Asked, sample: Sequence[Reference], total: int) -> Preflight:
+    async def look(self, asked: AskedSource, sample: Sequence[Reference], total: int) -> Preflight:
         """Asks the source once for each reference of the sample; `total` is the number of references of the job."""
         turns = asyncio.Semaphore(AT_ONCE)
         now = asyncio.get_running_loop().time
@@ -122,7 +122,7 @@ class Preflights:
                 patience = min(SAMPLE_PATIENCE, end - now())
                 if patience <= 0:
                     text = f"not asked for: the others took {PATIENCE:.0f} s"
-                    return SampledReference(reference, Verdict.NOT_SURE, text)
+                    return SampledReference(reference, SampleVerdict.NOT_SURE, text)
                 return await self._try(asked, reference, patience)
 
         found = await asyncio.gather(*map(in_turn, sample))
@@ -141,14 +141,16 @@ class Preflights:
         pace = self._sources.pacers.of(source_key(configuration.uri or "")).pace
         return forecast(answers, total, pace, self._price, datetime.now(UTC))
 
-    async def _try(self, asked: Asked, reference: Reference, patience: float) -> SampledReference:
+    async def _try(self, asked: AskedSource, reference: Reference, patience: float) -> SampledReference:
         clock = _Clock()
         found = await self._outcome(asked, reference, patience, clock)
-        if found.verdict is Verdict.NOT_SURE or found.seconds is not None:
+        if found.verdict is SampleVerdict.NOT_SURE or found.seconds is not None:
             return found
         return replace(found, seconds=clock.seconds())
 
-    async def _outcome(self, asked: Asked, reference: Reference, patience: float, clock: _Clock) -> SampledReference:
+    async def _outcome(
+        self, asked: AskedSource, reference: Reference, patience: float, clock: _Clock
+    ) -> SampledReference:
         """Sets `seconds` only where the object store did not answer: then without its part."""
         configuration = asked.configuration
         task = ArchiveTask(
@@ -170,25 +172,25 @@ class Preflights:
             found = self._would_succeed(reference, artifact, size, present)
             return replace(found, seconds=seconds) if present is None else found
         except TimeoutError:
-            return SampledReference(reference, Verdict.NOT_SURE, f"no answer within {patience:.0f} s")
+            return SampledReference(reference, SampleVerdict.NOT_SURE, f"no answer within {patience:.0f} s")
         except NoArchiveData:
-            return SampledReference(reference, Verdict.NO_DATA, "the source has no archive data")
+            return SampledReference(reference, SampleVerdict.NO_DATA, "the source has no archive data")
         except PermanentFailure as failure:
-            return SampledReference(reference, Verdict.WOULD_FAIL, failure.message)
+            return SampledReference(reference, SampleVerdict.WOULD_FAIL, failure.message)
         except TransientFailure as failure:
             if asked.attempts == 1 and not failure.keeps_attempt:
                 message = task_message(STEP_READ, f"{failure.cause} (1 attempt)")
-                return SampledReference(reference, Verdict.WOULD_FAIL, message)
-            return SampledReference(reference, Verdict.NOT_SURE, f"would be tried again: {failure.cause}")
+                return SampledReference(reference, SampleVerdict.WOULD_FAIL, message)
+            return SampledReference(reference, SampleVerdict.NOT_SURE, f"would be tried again: {failure.cause}")
         except SourceBusy as busy:
             return SampledReference(
-                reference, Verdict.NOT_SURE, f"would wait for {busy.not_before_seconds:.0f} s: {busy.reason}"
+                reference, SampleVerdict.NOT_SURE, f"would wait for {busy.not_before_seconds:.0f} s: {busy.reason}"
             )
         except Exception:
             log.exception("unexpected error in a preflight")
-            return SampledReference(reference, Verdict.NOT_SURE, "internal error; the log has it")
+            return SampledReference(reference, SampleVerdict.NOT_SURE, "internal error; the log has it")
 
-    async def _described(self, asked: Asked, task: ArchiveTask, clock: _Clock) -> tuple[Artifact, int]:
+    async def _described(self, asked: AskedSource, task: ArchiveTask, clock: _Clock) -> tuple[Artifact, int]:
         """The artifact without its content, and the size of the content."""
         fetching = self._sources.fetching(asked.configuration, task.reference, asked.traceparent, clock.start)
         async with fetching as document:
@@ -202,7 +204,7 @@ class Preflights:
         days = artifact.data_type.expiration_days
         return SampledReference(
             reference=reference,
-            verdict=Verdict.WOULD_SUCCEED,
+            verdict=SampleVerdict.WOULD_SUCCEED,
             bucket=artifact.bucket,
             key=artifact.key,
             schema=artifact.data_type.schema,

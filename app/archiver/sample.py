@@ -15,7 +15,7 @@ SMALL_JOB = 20
 LARGEST_SAMPLE = 50
 
 
-class Verdict(StrEnum):
+class SampleVerdict(StrEnum):
     WOULD_SUCCEED = "would-succeed"
     WOULD_FAIL = "would-fail"
     NO_DATA = "no-data"
@@ -34,7 +34,7 @@ class SampledReference:
     """
 
     reference: Reference
-    verdict: Verdict
+    verdict: SampleVerdict
     message: str | None = None
     bucket: str | None = None
     key: str | None = None

@@ -30,7 +30,7 @@ ENVELOPE = {"key", "headers", "value"}
 log = logging.getLogger(__name__)
 
 
-class _Line(NamedTuple):
+class _TailLine(NamedTuple):
     """`end` is the byte behind its line feed."""
 
     text: bytes
@@ -49,7 +49,7 @@ class _File:
     ends: deque[tuple[int, int]] = field(default_factory=deque)
     """Behind each line that is polled and not committed: the number of the next line, and its byte."""
 
-    def read(self, most: int) -> list[_Line]:
+    def read(self, most: int) -> list[_TailLine]:
         """The next whole lines, at most so many."""
         try:
             file = os.open(self.path, os.O_RDONLY)
@@ -64,7 +64,7 @@ class _File:
         finally:
             os.close(file)
 
-    def _lines(self, file: int, most: int) -> list[_Line]:
+    def _lines(self, file: int, most: int) -> list[_TailLine]:
         data, size = b"", BLOCK
         while b"\n" not in data:
             data = os.pread(file, size, self.byte)
@@ -74,7 +74,7 @@ class _File:
         lines, end = [], self.byte
         for text in data.split(b"\n")[:-1][:most]:
             end += len(text) + 1
-            lines.append(_Line(text, end))
+            lines.append(_TailLine(text, end))
         return lines
 
 

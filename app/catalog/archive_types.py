@@ -12,7 +12,7 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from app.catalog.entries import read_entry
-from app.catalog.entry import Entry
+from app.catalog.entry import FileEntry
 from app.catalog.known_messages import unknown_config_id, unknown_message
 from app.catalog.live_payloads import PayloadMistake
 from app.domain.archive_types import ArchiveTypeConfiguration
@@ -100,7 +100,7 @@ def load_archive_types(
     """
     mistakes: list[str] = []
     entries = [
-        Entry(index, raw, _line_of(raw), mistakes, path.name) for index, raw in enumerate(_entries(path, mistakes))
+        FileEntry(index, raw, _line_of(raw), mistakes, path.name) for index, raw in enumerate(_entries(path, mistakes))
     ]
     read = [
         (entry, read_entry(entry, oauth_client_ids, allow_insecure=allow_insecure, payload_mistake=payload_mistake))
@@ -112,13 +112,13 @@ def load_archive_types(
     return Catalog(tuple(configuration for _, configuration in read if configuration is not None))
 
 
-def _check_ids(read: list[tuple[Entry, ArchiveTypeConfiguration | None]]) -> None:
+def _check_ids(read: list[tuple[FileEntry, ArchiveTypeConfiguration | None]]) -> None:
     """Several configurations of one message type need different ids, and the names of all configurations must
     differ."""
     present = [(entry, configuration) for entry, configuration in read if configuration is not None]
     _check_names(present)
     types = Counter(configuration.message_type for _, configuration in present)
-    first: dict[tuple[str, str], Entry] = {}
+    first: dict[tuple[str, str], FileEntry] = {}
     for entry, configuration in present:
         if types[configuration.message_type] == 1:
             continue
@@ -130,7 +130,7 @@ def _check_ids(read: list[tuple[Entry, ArchiveTypeConfiguration | None]]) -> Non
             entry.mistake("id", f"{configuration.id} is the id of archiveTypes[{before.index}] too")
 
 
-def _check_names(present: list[tuple[Entry, ArchiveTypeConfiguration]]) -> None:
+def _check_names(present: list[tuple[FileEntry, ArchiveTypeConfiguration]]) -> None:
     """`X` with the id `y/z` and `X/y` with the id `z` would share their metadata."""
     first: dict[str, ArchiveTypeConfiguration] = {}
     for entry, configuration in present:

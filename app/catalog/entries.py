@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Mapping
 
-from app.catalog.entry import MAX_KEY, UNUSABLE, Entry
+from app.catalog.entry import MAX_KEY, UNUSABLE, FileEntry
 from app.catalog.live_entries import LIVE_KEYS, read_live
 from app.catalog.live_payloads import PayloadMistake
 from app.catalog.templates import template_mistakes
@@ -15,7 +15,7 @@ TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 
 def read_entry(
-    entry: Entry, oauth_client_ids: Collection[str], *, allow_insecure: bool, payload_mistake: PayloadMistake | None
+    entry: FileEntry, oauth_client_ids: Collection[str], *, allow_insecure: bool, payload_mistake: PayloadMistake | None
 ) -> ArchiveTypeConfiguration | None:
     """The configuration; None when message type or topic is missing. Mistakes are noted in the entry.
 
@@ -48,7 +48,7 @@ def read_entry(
     return ArchiveTypeConfiguration(message_type, topic, uri, client, identifier, paths, live)
 
 
-def _extraction_paths(entry: Entry) -> tuple[ExtractionPath, ...]:
+def _extraction_paths(entry: FileEntry) -> tuple[ExtractionPath, ...]:
     given = [key for key in PATHS_KEYS if key in entry.raw]
     if len(given) == 2:
         entry.mistake(PATHS_KEYS[1], f"{PATHS_KEYS[0]} is given too; keep one")

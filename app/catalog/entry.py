@@ -14,7 +14,7 @@ UNUSABLE = re.compile(r"[\x00-\x1f\ud800-\udfff]")
 
 
 @dataclass(slots=True)
-class Entry:
+class FileEntry:
     """One entry of the file, and the list that collects its mistakes."""
 
     index: int

@@ -3,16 +3,16 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from app.catalog.entry import Entry
+from app.catalog.entry import FileEntry
 from app.catalog.patterns import WrongPattern, check_pattern, whole_text_matcher
-from app.catalog.plain_yaml import NotPlain, plain_scalar
+from app.catalog.plain_yaml import NotPlainYaml, plain_scalar
 from app.catalog.python_functions import python_function
-from app.domain.live_rules import Condition, Exists, Matches, OneOf, PythonFunction, Scalar
+from app.domain.live_rules import Exists, Matches, MessageCondition, OneOf, PythonFunction, Scalar
 
 Test = OneOf | Exists | Matches
 
 
-def read_conditions(entry: Entry, value: Any) -> tuple[Condition, ...] | PythonFunction:
+def read_conditions(entry: FileEntry, value: Any) -> tuple[MessageCondition, ...] | PythonFunction:
     """All conditions, as far as they could be read."""
     if isinstance(value, Mapping) and "python" in value:
         entry.check_keys("condition", value, ("python",))
@@ -24,7 +24,7 @@ def read_conditions(entry: Entry, value: Any) -> tuple[Condition, ...] | PythonF
     return tuple(each for each in found if each is not None)
 
 
-def _condition(entry: Entry, key: str, value: Any) -> Condition | None:
+def _condition(entry: FileEntry, key: str, value: Any) -> MessageCondition | None:
     if not isinstance(value, Mapping):
         entry.mistake(key, f"must be {{path, {' | '.join(TESTS)}}}")
         return None
@@ -35,20 +35,20 @@ def _condition(entry: Entry, key: str, value: Any) -> Condition | None:
         entry.mistake(key, f"must have one of {', '.join(TESTS)}" + (f", not {len(named)}" if named else ""))
         return None
     test = TESTS[named[0]](entry, f"{key}.{named[0]}", value[named[0]])
-    return None if path is None or test is None else Condition(path, test)
+    return None if path is None or test is None else MessageCondition(path, test)
 
 
-def _equals(entry: Entry, key: str, value: Any) -> Test | None:
+def _equals(entry: FileEntry, key: str, value: Any) -> Test | None:
     found = _scalar(entry, key, value)
     return None if found is None else OneOf((found,))
 
 
-def _not_equals(entry: Entry, key: str, value: Any) -> Test | None:
+def _not_equals(entry: FileEntry, key: str, value: Any) -> Test | None:
     found = _scalar(entry, key, value)
     return None if found is None else OneOf((found,), negated=True)
 
 
-def _in(entry: Entry, key: str, value: Any) -> Test | None:
+def _in(entry: FileEntry, key: str, value: Any) -> Test | None:
     if not isinstance(value, list) or not value:
         entry.mistake(key, "must be a list of values")
         return None
@@ -56,14 +56,14 @@ def _in(entry: Entry, key: str, value: Any) -> Test | None:
     return OneOf(tuple(each for each in found if each is not None))
 
 
-def _exists(entry: Entry, key: str, value: Any) -> Test | None:
+def _exists(entry: FileEntry, key: str, value: Any) -> Test | None:
     if not isinstance(value, bool):
         entry.mistake(key, "must be true or false")
         return None
     return Exists(value)
 
 
-def _matches(entry: Entry, key: str, value: Any) -> Test | None:
+def _matches(entry: FileEntry, key: str, value: Any) -> Test | None:
     if not isinstance(value, str):
         entry.mistake(key, "must be a pattern in quotes")
         return None
@@ -75,7 +75,7 @@ def _matches(entry: Entry, key: str, value: Any) -> Test | None:
     return None
 
 
-TESTS: Mapping[str, Callable[[Entry, str, Any], Test | None]] = {
+TESTS: Mapping[str, Callable[[FileEntry, str, Any], Test | None]] = {
     "equals": _equals,
     "notEquals": _not_equals,
     "in": _in,
@@ -84,10 +84,10 @@ TESTS: Mapping[str, Callable[[Entry, str, Any], Test | None]] = {
 }
 
 
-def _scalar(entry: Entry, key: str, value: Any) -> Scalar | None:
+def _scalar(entry: FileEntry, key: str, value: Any) -> Scalar | None:
     try:
         found = plain_scalar(value)
-    except NotPlain as error:
+    except NotPlainYaml as error:
         entry.mistake(key, error.problem)
         return None
     if found is None:

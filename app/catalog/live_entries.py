@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from app.catalog.entry import Entry
+from app.catalog.entry import FileEntry
 from app.catalog.live_conditions import read_conditions
 from app.catalog.live_payloads import PayloadMistake, read_payload
 from app.catalog.python_functions import python_function
@@ -13,7 +13,7 @@ from app.domain.paths import Path
 LIVE_KEYS = ("reference", "payload", "condition", "processId", "announce")
 
 
-def read_live(entry: Entry, payload_mistake: PayloadMistake | None) -> LiveRule | None:
+def read_live(entry: FileEntry, payload_mistake: PayloadMistake | None) -> LiveRule | None:
     """The rule of a live archive type; None where it is not live or has mistakes.
 
     Live is what has a `reference`, with a `uri` or a `payload`. The other keys say more about that.
@@ -37,7 +37,7 @@ def read_live(entry: Entry, payload_mistake: PayloadMistake | None) -> LiveRule 
     return LiveRule(reference, payload, conditions, process_id, bool(announce))
 
 
-def _without_reference(entry: Entry, given: Mapping[str, Any]) -> None:
+def _without_reference(entry: FileEntry, given: Mapping[str, Any]) -> None:
     if "payload" in given:
         entry.mistake("reference", "missing: it says under which id the message's data is archived")
         return
@@ -45,7 +45,7 @@ def _without_reference(entry: Entry, given: Mapping[str, Any]) -> None:
         entry.mistake(key, "is for messages that are archived as they come; that needs a reference")
 
 
-def _reference(entry: Entry, value: Any) -> ReferencePaths | PythonFunction | None:
+def _reference(entry: FileEntry, value: Any) -> ReferencePaths | PythonFunction | None:
     if not isinstance(value, Mapping):
         entry.mistake("reference", "must have id and, for data with versions, version; or python")
         return None
@@ -64,7 +64,7 @@ def _reference(entry: Entry, value: Any) -> ReferencePaths | PythonFunction | No
     return None if identifier is None else ReferencePaths(identifier, version)
 
 
-def _process_id(entry: Entry, value: Any) -> Path | PythonFunction:
+def _process_id(entry: FileEntry, value: Any) -> Path | PythonFunction:
     if isinstance(value, Mapping):
         entry.check_keys("processId", value, ("python",))
         return python_function(entry, "processId.python", value.get("python")) or PROCESS_ID

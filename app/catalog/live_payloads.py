@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from app.catalog.entry import Entry
-from app.catalog.plain_yaml import MAX_DEPTH, NotPlain, plain_scalar
+from app.catalog.entry import FileEntry
+from app.catalog.plain_yaml import MAX_DEPTH, NotPlainYaml, plain_scalar
 from app.catalog.python_functions import python_function
 from app.domain.archive_types import SchemaName
-from app.domain.live_rules import CONTENT_TYPE, JSON, Document, Items, Members, PayloadRule, PythonFunction, Template
+from app.domain.live_rules import CONTENT_TYPE, JSON, Items, Members, NewDocument, PayloadRule, PythonFunction, Template
 from app.domain.paths import Path, parse_path
 from app.domain.reference_rules import MAX_VERSION
 
@@ -20,7 +20,7 @@ KEYS = (*DATA_KEYS, *SCHEMA_KEYS, "contentType")
 PATH_MARK = "$."
 
 
-def read_payload(entry: Entry, value: Any, payload_mistake: PayloadMistake | None) -> PayloadRule | None:
+def read_payload(entry: FileEntry, value: Any, payload_mistake: PayloadMistake | None) -> PayloadRule | None:
     """None where there are mistakes."""
     if not isinstance(value, Mapping):
         entry.mistake("payload", f"must have {', '.join(KEYS)}")
@@ -45,28 +45,28 @@ def read_payload(entry: Entry, value: Any, payload_mistake: PayloadMistake | Non
     return PayloadRule(data, system, schema, version, content_type)
 
 
-def _data(entry: Entry, value: Mapping[Any, Any], key: str | None) -> Path | Document | PythonFunction | None:
+def _data(entry: FileEntry, value: Mapping[Any, Any], key: str | None) -> Path | NewDocument | PythonFunction | None:
     if key == "path":
         return entry.path("payload.path", value["path"])
     if key == "python":
         return python_function(entry, "payload.python", value["python"])
     if key == "document":
         try:
-            return Document(_template(value["document"], "", MAX_DEPTH))
-        except NotPlain as error:
+            return NewDocument(_template(value["document"], "", MAX_DEPTH))
+        except NotPlainYaml as error:
             entry.mistake(f"payload.document{error.place}", error.problem)
     return None
 
 
 def _template(value: Any, place: str, depth: int) -> Template:
     if depth == 0:
-        raise NotPlain(place, f"is nested deeper than {MAX_DEPTH} levels")
+        raise NotPlainYaml(place, f"is nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, list):
         return Items(tuple(_template(each, f"{place}[{index}]", depth - 1) for index, each in enumerate(value)))
     if isinstance(value, Mapping):
         for name in value:
             if not isinstance(name, str):
-                raise NotPlain(place, "has a key that is not text; put it in quotes")
+                raise NotPlainYaml(place, "has a key that is not text; put it in quotes")
         return Members(
             tuple((str(name), _template(each, f"{place}.{name}", depth - 1)) for name, each in value.items())
         )
@@ -74,11 +74,11 @@ def _template(value: Any, place: str, depth: int) -> Template:
         try:
             return parse_path(value.removeprefix(PATH_MARK))
         except ValueError as error:
-            raise NotPlain(place, f"begins with {PATH_MARK}, but what follows is no path: it {error}") from None
+            raise NotPlainYaml(place, f"begins with {PATH_MARK}, but what follows is no path: it {error}") from None
     return plain_scalar(value, place)
 
 
-def _text(entry: Entry, value: Mapping[Any, Any], key: str, *, needed: bool) -> str | None:
+def _text(entry: FileEntry, value: Mapping[Any, Any], key: str, *, needed: bool) -> str | None:
     if value.get(key) is not None:
         return entry.checked_text(f"payload.{key}", value[key])
     if needed:
@@ -86,7 +86,7 @@ def _text(entry: Entry, value: Mapping[Any, Any], key: str, *, needed: bool) -> 
     return None
 
 
-def _version(entry: Entry, value: Mapping[Any, Any], *, needed: bool) -> int | None:
+def _version(entry: FileEntry, value: Mapping[Any, Any], *, needed: bool) -> int | None:
     version = value.get("schemaVersion")
     if version is None and not needed:
         return None
@@ -96,7 +96,7 @@ def _version(entry: Entry, value: Mapping[Any, Any], *, needed: bool) -> int | N
     return int(version)
 
 
-def _content_type(entry: Entry, value: Mapping[Any, Any]) -> str:
+def _content_type(entry: FileEntry, value: Mapping[Any, Any]) -> str:
     given = value.get("contentType")
     if given is None:
         return JSON

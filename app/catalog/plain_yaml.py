@@ -11,7 +11,7 @@ from app.domain.live_rules import Scalar
 MAX_DEPTH = 50
 
 
-class NotPlain(Exception):
+class NotPlainYaml(Exception):
     """A value that JSON has no word for; `place` is where it is, like `.items[0]`."""
 
     def __init__(self, place: str, problem: str) -> None:
@@ -33,4 +33,4 @@ def plain_scalar(value: Any, place: str = "") -> Scalar | None:
     if isinstance(value, float) and math.isfinite(value):
         return float(value)
     kind = "a list" if isinstance(value, list) else "an object" if isinstance(value, Mapping) else "no JSON value"
-    raise NotPlain(place, f"is {kind}; it must be text (dates in quotes), a number, true or false")
+    raise NotPlainYaml(place, f"is {kind}; it must be text (dates in quotes), a number, true or false")

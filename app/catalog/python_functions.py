@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from app.catalog.entry import Entry
+from app.catalog.entry import FileEntry
 from app.domain.live_rules import PythonFunction
 
 NAME = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
 
-def python_function(entry: Entry, key: str, value: Any) -> PythonFunction | None:
+def python_function(entry: FileEntry, key: str, value: Any) -> PythonFunction | None:
     """The function, its module imported; None where there is a mistake. A module is imported once for a process."""
     if not isinstance(value, str) or not NAME.fullmatch(value):
         entry.mistake(key, "must be package.module:function")

@@ -13,7 +13,7 @@ from app.cli.exact import read_json
 from app.cli.exchange import http_client, reached, warn_if_plain
 from app.cli.exits import Answered, Ended
 from app.cli.options import ServiceOptions
-from app.cli.tokens import Tokens, find_tokens
+from app.cli.tokens import TokenSource, find_tokens
 
 _WAYS_OUT = {
     401: "Log in (again) with `pas login`, or give another token with --access-token or PAS_TOKEN.",
@@ -32,7 +32,7 @@ class Client:
     """The service at one address, as one caller. Use it in `with`."""
 
     url: str
-    tokens: Tokens
+    tokens: TokenSource
     debug: bool = False
     http: httpx.Client = field(init=False)
 

@@ -15,7 +15,7 @@ from app.cli.options import ANY, ServiceOptions
 from app.cli.streams import say, tell
 
 if TYPE_CHECKING:
-    from app.cli.evidence_checks import Verdict
+    from app.cli.evidence_checks import CheckedLine
     from app.domain.notes import VerifierKey
 
 app = App(name="evidence", help="Export the proof of a job, and check it without the service.", help_epilogue="")
@@ -114,7 +114,7 @@ def verify_package(
 
     `with_objects`: the caller looks at the objects. Raises Ended.
     """
-    from app.cli.evidence_checks import DIFFERS, HOLDS, UNSEEN, Verdict, check_package
+    from app.cli.evidence_checks import DIFFERS, HOLDS, UNSEEN, CheckedLine, check_package
     from app.cli.files import read_bytes
 
     known, code, leaves = _keys(keys), Exit.WELL, False
@@ -129,11 +129,11 @@ def verify_package(
     except OSError as error:
         raise Ended(f"{file} cannot be read: {error.strerror or error}") from error
     if not with_objects:
-        tell_verdict(Verdict(UNSEEN, "objects", "--objects reads each of them by its version"))
+        tell_verdict(CheckedLine(UNSEEN, "objects", "--objects reads each of them by its version"))
     return code, leaves
 
 
-def tell_verdict(verdict: "Verdict") -> None:
+def tell_verdict(verdict: "CheckedLine") -> None:
     say(f"{verdict.kind:<14} {verdict.about}: {verdict.text}")
 
 

@@ -33,7 +33,7 @@ UNSEEN: Final = "not looked at"
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CheckedLine:
     """One line: what was looked at, and what was found."""
 
     kind: Literal["holds", "differs", "not looked at"]
@@ -63,7 +63,7 @@ class Found:
         return dict(line.split(" ", 1) for line in lines if " " in line)
 
 
-def check_package(path: Path, keys: Sequence[VerifierKey], authorities: bytes | None = None) -> Iterator[Verdict]:
+def check_package(path: Path, keys: Sequence[VerifierKey], authorities: bytes | None = None) -> Iterator[CheckedLine]:
     """What holds, what differs and what was not looked at, one after the other.
 
     `authorities`: PEM certificates of the timestamp authority. Raises OSError.
@@ -87,7 +87,7 @@ def check_package(path: Path, keys: Sequence[VerifierKey], authorities: bytes | 
                 yield _said(about, lambda check=check: check(archive, found))  # type: ignore[misc]
             yield from _unseen(found)
     except BROKEN as error:
-        yield Verdict(DIFFERS, "package", f"cannot be read as a ZIP file: {error}")
+        yield CheckedLine(DIFFERS, "package", f"cannot be read as a ZIP file: {error}")
 
 
 def leaves_of(path: Path) -> Iterator[Leaf]:
@@ -101,13 +101,13 @@ class Unseen(Exception):
     """Something was not looked at; the text says why."""
 
 
-def _said(about: str, check: Callable[[], str]) -> Verdict:
+def _said(about: str, check: Callable[[], str]) -> CheckedLine:
     try:
-        return Verdict(HOLDS, about, check())
+        return CheckedLine(HOLDS, about, check())
     except Unseen as unseen:
-        return Verdict(UNSEEN, about, str(unseen))
+        return CheckedLine(UNSEEN, about, str(unseen))
     except BROKEN as error:
-        return Verdict(DIFFERS, about, str(error) or type(error).__name__)
+        return CheckedLine(DIFFERS, about, str(error) or type(error).__name__)
 
 
 def _seal(path: Path) -> str:
@@ -268,7 +268,7 @@ def _audit(archive: Package, found: Found, keys: Sequence[VerifierKey]) -> str:
     return f"{count} entries of the job are in the log of {size} entries that was signed"
 
 
-def _unseen(found: Found) -> Iterator[Verdict]:
+def _unseen(found: Found) -> Iterator[CheckedLine]:
     known = {CONTENT_HASH, RESULT, KIND}
     if others := sorted(found.said.keys() - known):
-        yield Verdict(UNSEEN, "checkpoint", f"further lines of it: {', '.join(others)}")
+        yield CheckedLine(UNSEEN, "checkpoint", f"further lines of it: {', '.join(others)}")

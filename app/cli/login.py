@@ -19,7 +19,7 @@ from app.cli.oauth import LoginIssuer, Refusal
 from app.cli.options import ANY, Output, ServiceOptions
 from app.cli.show import thing
 from app.cli.streams import say, tell
-from app.cli.token_store import Login
+from app.cli.token_store import StoredLogin
 from app.cli.tokens import find_tokens, read_piped
 
 METADATA = "/.well-known/oauth-protected-resource"
@@ -98,7 +98,7 @@ def _only_issuer(metadata: dict[str, Any], url: str) -> str:
 
 def by_device(
     issuer: LoginIssuer, client_id: str, scope: str | None, debug: bool, pause: Callable[[float], None] = time.sleep
-) -> Login:
+) -> StoredLogin:
     """Device authorization grant (RFC 8628): the person logs in somewhere else. Raises Ended."""
     if issuer.device_endpoint is None:
         raise Ended(
@@ -198,7 +198,7 @@ def _roles(claims: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(str(word) for each in words if isinstance(each, list) for word in each))
 
 
-def _name(made: Login) -> str:
+def _name(made: StoredLogin) -> str:
     try:
         claims = claims_of(made.access_token)
     except Ended:

@@ -11,7 +11,7 @@ from app.cli.exact import read_json
 from app.cli.exchange import http_client, reached, warn_if_plain
 from app.cli.exits import Ended
 from app.cli.options import checked_url
-from app.cli.token_store import Login
+from app.cli.token_store import StoredLogin
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 
@@ -63,7 +63,7 @@ def _issuer(name: str, metadata: dict[str, Any]) -> LoginIssuer:
     )
 
 
-def with_secret(issuer: LoginIssuer, client_id: str, secret: str, scope: str | None, debug: bool) -> Login:
+def with_secret(issuer: LoginIssuer, client_id: str, secret: str, scope: str | None, debug: bool) -> StoredLogin:
     """Client credentials. Raises Ended."""
     form = {"grant_type": "client_credentials", **({"scope": scope} if scope else {})}
     answer = ask(
@@ -72,7 +72,7 @@ def with_secret(issuer: LoginIssuer, client_id: str, secret: str, scope: str | N
     return replace(login_of(issuer.name, client_id, answer), client_secret=secret, scope=scope)
 
 
-def renewed(login: Login, debug: bool) -> Login:
+def renewed(login: StoredLogin, debug: bool) -> StoredLogin:
     """A login with another token. Raises Ended where it takes a person to log in again."""
     issuer = find_issuer(login.issuer, debug)
     try:
@@ -115,10 +115,10 @@ def _object(response: httpx.Response) -> dict[str, Any]:
     return body
 
 
-def login_of(issuer: str, client_id: str, answer: dict[str, Any]) -> Login:
+def login_of(issuer: str, client_id: str, answer: dict[str, Any]) -> StoredLogin:
     token = answer.get("access_token")
     if not isinstance(token, str):
         raise Ended(f"The issuer {issuer} answered without a token.")
     life = answer.get("expires_in", UNSAID_LIFE)
     expires = time.time() + (life if isinstance(life, int | float) else UNSAID_LIFE)
-    return Login(issuer, client_id, token, expires, answer.get("refresh_token"))
+    return StoredLogin(issuer, client_id, token, expires, answer.get("refresh_token"))

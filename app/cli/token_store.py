@@ -19,7 +19,7 @@ KEYRING_NAME = "pas"
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
+class StoredLogin:
     """A login to a service with its tokens; `expires` in seconds since the epoch."""
 
     issuer: str
@@ -33,7 +33,7 @@ class Login:
     """The value of `--scope`."""
 
 
-def kept(url: str) -> Login | None:
+def kept(url: str) -> StoredLogin | None:
     """The login to this service. Raises Ended where the file cannot be read."""
     if (ring := _keyring()) is not None:
         with contextlib.suppress(ring.errors.KeyringError):
@@ -43,7 +43,7 @@ def kept(url: str) -> Login | None:
     return None if entry is None else _login(entry)
 
 
-def keep(url: str, login: Login) -> str:
+def keep(url: str, login: StoredLogin) -> str:
     """Keeps it in place of an earlier one; where that is, for people."""
     if (ring := _keyring()) is not None:
         try:
@@ -122,8 +122,8 @@ def _change_file(url: str, entry: dict[str, Any] | None) -> None:
         raise
 
 
-def _login(entry: Any) -> Login:
+def _login(entry: Any) -> StoredLogin:
     try:
-        return Login(**{each.name: entry[each.name] for each in fields(Login) if each.name in entry})
+        return StoredLogin(**{each.name: entry[each.name] for each in fields(StoredLogin) if each.name in entry})
     except (TypeError, KeyError) as error:
         raise Ended("The login that was kept cannot be read.", "Log in again: pas login") from error

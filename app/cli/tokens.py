@@ -10,13 +10,13 @@ from app.cli import token_store
 from app.cli.exits import Ended
 from app.cli.jeap_texts import MISSING_TOKEN
 from app.cli.options import ServiceOptions
-from app.cli.token_store import Login
+from app.cli.token_store import StoredLogin
 
 EARLY = 30
 """Seconds before its end at which a token is renewed: a request may take so long."""
 
 
-class Tokens(Protocol):
+class TokenSource(Protocol):
     @property
     def source(self) -> str:
         """Where the token comes from, as a text for people."""
@@ -50,7 +50,7 @@ class OfLogin:
     """Tokens of the login to the service at `url`, renewed ahead of their end and shared by all processes."""
 
     url: str
-    login: Login
+    login: StoredLogin
     debug: bool = False
     source: str = "the login"
 
@@ -64,7 +64,7 @@ class OfLogin:
         self._renew(before)
         return self.login.access_token != before.access_token
 
-    def _renew(self, old: Login) -> None:
+    def _renew(self, old: StoredLogin) -> None:
         from app.cli import oauth
 
         with token_store.one_at_a_time():
@@ -77,7 +77,7 @@ class OfLogin:
             token_store.keep(self.url, self.login)
 
 
-def find_tokens(service: ServiceOptions, url: str) -> Tokens:
+def find_tokens(service: ServiceOptions, url: str) -> TokenSource:
     """The tokens of the first place that has one. Raises Ended when there is no token."""
     if service.access_token is not None:
         return _given(service.access_token, "--access-token")

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import dialect
 from app.db.tables import audit_checkpoint, audit_entry, audit_head
-from app.domain.audit import Act, Actor, Entry, LoggedEntry, leaf_of, without_nulls
+from app.domain.audit import Act, Actor, AuditEntry, LoggedEntry, leaf_of, without_nulls
 from app.domain.canonical_json import canonical
 from app.domain.jobs import in_milliseconds
 from app.domain.merkle import Frontier, leaf_hash, unpacked
@@ -32,7 +32,7 @@ class AuditFilter(NamedTuple):
     since: datetime | None = None
 
 
-async def append(connection: AsyncConnection, entries: Sequence[Entry]) -> None:
+async def append(connection: AsyncConnection, entries: Sequence[AuditEntry]) -> None:
     """Writes the entries at the end of the log, and the head with them.
 
     The row of the head is the last that an act locks: tasks, jobs, head. So acts wait for each other only while they

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import audit, jobs
 from app.db.tables import UtcDateTime, job, job_action, job_event
-from app.domain.audit import Act, Actor, Entry, subject_of_job
+from app.domain.audit import Act, Actor, AuditEntry, subject_of_job
 from app.domain.jobs import ACTIONS, BY_FAILURES, PUBLISHED, Action, Job, JobChange, JobKind
 
 
@@ -65,7 +65,7 @@ class JobHistory:
         told = {**_details(changed, change), **(details or {})}
         if by == BY_FAILURES:
             told["by"] = by
-        await audit.append(connection, [Entry(Act(f"job.{change}"), subject_of_job(job_id), at, actor, told)])
+        await audit.append(connection, [AuditEntry(Act(f"job.{change}"), subject_of_job(job_id), at, actor, told)])
 
 
 _DESCRIBED = (JobChange.SUBMITTED, JobChange.COMPLETED)

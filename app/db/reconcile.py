@@ -100,7 +100,7 @@ def _plain(id_: UUID) -> UUID:
     return _job_id(str(id_))
 
 
-class FoundArtifact(NamedTuple):
+class ArtifactOfReference(NamedTuple):
     id: int
     job_id: UUID
 
@@ -139,7 +139,9 @@ async def jobs_of(connection: AsyncConnection, message: str, config_id: str | No
     return list((await connection.execute(statement)).scalars())
 
 
-async def current(connection: AsyncConnection, types: Sequence[str], keys: Iterable[Key]) -> dict[Key, FoundArtifact]:
+async def current(
+    connection: AsyncConnection, types: Sequence[str], keys: Iterable[Key]
+) -> dict[Key, ArtifactOfReference]:
     """The current artifact by key; of several archive types the newest."""
     if not types:
         return {}
@@ -147,7 +149,7 @@ async def current(connection: AsyncConnection, types: Sequence[str], keys: Itera
     rows = (await connection.execute(_current(connection.dialect.name), given)).all()
     if len(types) > 1:
         rows = sorted(rows, key=lambda row: int(row[1]))
-    return {key: FoundArtifact(id_, _job_id(job_id)) for key, id_, job_id in rows}
+    return {key: ArtifactOfReference(id_, _job_id(job_id)) for key, id_, job_id in rows}
 
 
 @lru_cache
@@ -163,7 +165,7 @@ def _current(dialect_name: str) -> Select[Any]:
 
 async def current_of_any_version(
     connection: AsyncConnection, types: Sequence[str], ids: Collection[str]
-) -> dict[str, FoundArtifact]:
+) -> dict[str, ArtifactOfReference]:
     """The current artifact of the highest version by reference id."""
     if not ids or not types:
         return {}
@@ -171,7 +173,7 @@ async def current_of_any_version(
     ordered = sorted(
         (row for row in found if row.archive_type in types), key=lambda row: (row.reference_version, row.id)
     )
-    return {row.reference_id: FoundArtifact(row.id, _plain(row.job_id)) for row in ordered}
+    return {row.reference_id: ArtifactOfReference(row.id, _plain(row.job_id)) for row in ordered}
 
 
 @lru_cache
@@ -274,13 +276,13 @@ def _by_id(dialect_name: str) -> Select[Any]:
 
 async def artifacts_of(
     connection: AsyncConnection, stored: Sequence[StoredArtifact]
-) -> dict[artifacts.ObjectName, FoundArtifact]:
+) -> dict[artifacts.ObjectName, ArtifactOfReference]:
     """The artifacts whose objects these are, whichever job or archive type they are of."""
     if not stored:
         return {}
     names = artifacts.NAMES.bind(connection, sorted({artifacts.object_name(each) for each in stored}))
     found = await connection.execute(_named(connection.dialect.name), names)
-    return {artifacts.ObjectName(*place): FoundArtifact(id_, _plain(job_id)) for id_, job_id, *place in found}
+    return {artifacts.ObjectName(*place): ArtifactOfReference(id_, _plain(job_id)) for id_, job_id, *place in found}
 
 
 @lru_cache

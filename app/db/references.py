@@ -20,7 +20,7 @@ from app.domain.artifacts import StoredArtifact
 from app.domain.causes import cause_id, cause_of
 from app.domain.errors import STEP_READ, STEP_STORE
 from app.domain.jobs import Reference, TaskState
-from app.domain.references import ObjectOf, ReferenceStatus, Wanted
+from app.domain.references import ObjectOf, ReferenceStatus, WantedReferences
 
 WINDOW = 5_000
 """References that are searched for a prefix in the order of submission, about 5 ms, before the index of ids is used."""
@@ -57,7 +57,7 @@ Known = dict[artifacts.ObjectName, Record]
 
 
 async def page(
-    connection: AsyncConnection, job_id: UUID, wanted: Wanted, after: int, limit: int
+    connection: AsyncConnection, job_id: UUID, wanted: WantedReferences, after: int, limit: int
 ) -> list[ReferenceStatus]:
     """Up to `limit` references after position `after` (−1 for the first page)."""
     found = await _rows(connection, job_id, wanted, after, limit)
@@ -67,7 +67,9 @@ async def page(
     return [_status(job_id, row, stored.get(row.position), known, names) for row in found]
 
 
-async def last(connection: AsyncConnection, job_id: UUID, wanted: Wanted, before: int | None, limit: int) -> int:
+async def last(
+    connection: AsyncConnection, job_id: UUID, wanted: WantedReferences, before: int | None, limit: int
+) -> int:
     """The place behind which the last page begins, or the one before position `before`: the `after` of `page`.
 
     For filters without a prefix, which are read backwards over the same indexes.
@@ -100,7 +102,9 @@ def _open_backwards(job_id: UUID, before: int | None, limit: int) -> Select[Any]
     return select(together.c.position).order_by(together.c.position.desc()).limit(limit)
 
 
-async def _rows(connection: AsyncConnection, job_id: UUID, wanted: Wanted, after: int, limit: int) -> Sequence[Record]:
+async def _rows(
+    connection: AsyncConnection, job_id: UUID, wanted: WantedReferences, after: int, limit: int
+) -> Sequence[Record]:
     if wanted.cause is not None and wanted.state not in (None, TaskState.FAILED):
         return []
     if wanted.prefix:
@@ -112,12 +116,12 @@ async def _rows(connection: AsyncConnection, job_id: UUID, wanted: Wanted, after
     return (await connection.execute(statement)).all()
 
 
-def _order(wanted: Wanted) -> list[Any]:
+def _order(wanted: WantedReferences) -> list[Any]:
     """The order of submission, written so that PostgreSQL uses the index (see `is_cause`)."""
     return [task.c.position] if wanted.cause is None else [task.c.cause, task.c.position]
 
 
-def _which(job_id: UUID, wanted: Wanted, after: int) -> list[Any]:
+def _which(job_id: UUID, wanted: WantedReferences, after: int) -> list[Any]:
     """Conditions on state and cause, written like those of the partial indexes."""
     which: list[Any] = [task.c.job_id == job_id, task.c.position > after]
     if wanted.cause is not None:
@@ -130,7 +134,7 @@ def _which(job_id: UUID, wanted: Wanted, after: int) -> list[Any]:
 
 
 async def _alike(
-    connection: AsyncConnection, job_id: UUID, wanted: Wanted, prefix: str, after: int, limit: int
+    connection: AsyncConnection, job_id: UUID, wanted: WantedReferences, prefix: str, after: int, limit: int
 ) -> Sequence[int]:
     """The positions of the next `limit` references whose ids begin with `prefix`.
 

@@ -32,7 +32,7 @@ from app.db.metadata_tables import Id, artifact, value
 from app.db.stored_objects import stored_object
 from app.domain.archive_types import archive_type_name
 from app.domain.extraction import ValueKind
-from app.domain.search import Condition, FoundArtifact, FoundValue, Operator, Search
+from app.domain.search import Comparison, FoundArtifact, FoundValue, Search, SearchCondition
 
 HAS_VALUE = value.c.text_head.is_not(None)
 """The condition of the index, which has no nulls: PostgreSQL uses it only where the query has this condition too."""
@@ -61,7 +61,7 @@ def _page(connection: AsyncConnection, search: Search, before: int | None, limit
     wanted = [*_is(search), *([] if before is None else [artifact.c.id < before])]
     source: FromClause = artifact
     for place, condition in enumerate(search.conditions):
-        if condition.operator is Operator.ISNULL and condition.null:
+        if condition.operator is Comparison.ISNULL and condition.null:
             wanted.append(
                 ~exists().where(value.c.artifact_id == artifact.c.id, value.c.key == condition.key, HAS_VALUE)
             )
@@ -109,20 +109,20 @@ def _is(search: Search) -> list[ColumnElement[bool]]:
     return wanted
 
 
-def _branches(connection: AsyncConnection, condition: Condition) -> list[ColumnElement[bool]]:
+def _branches(connection: AsyncConnection, condition: SearchCondition) -> list[ColumnElement[bool]]:
     """The conditions on a value, as alternatives that each have their index; a number is searched as text and as
     number."""
     number = _number(connection, condition.number)
     match condition.operator:
-        case Operator.EQ:
+        case Comparison.EQ:
             texts = [_is_text(each) for each in condition.texts]
             return texts if number is None else [*texts, value.c.number == number]
-        case Operator.NE:
+        case Comparison.NE:
             other = and_(HAS_VALUE, value.c.text.not_in(condition.texts))
             return [other if number is None else and_(other, or_(value.c.number.is_(None), value.c.number != number))]
-        case Operator.CONTAINS:
+        case Comparison.CONTAINS:
             return [and_(HAS_VALUE, _contains(connection, condition.texts))]
-        case Operator.ISNULL:
+        case Comparison.ISNULL:
             return [HAS_VALUE]
         case _:
             return [_ordered(connection, condition, number)]
@@ -145,7 +145,7 @@ def _contains(connection: AsyncConnection, texts: Sequence[str]) -> ColumnElemen
     return or_(and_(value.c.kind == ValueKind.TEXT, as_text), and_(value.c.kind == ValueKind.JSON, as_json))
 
 
-def _ordered(connection: AsyncConnection, condition: Condition, number: Any) -> ColumnElement[bool]:
+def _ordered(connection: AsyncConnection, condition: SearchCondition, number: Any) -> ColumnElement[bool]:
     """A number is compared with numbers, any other text with texts, by their characters' code points."""
     left: Any = value.c.number
     right: Any = number
@@ -153,10 +153,10 @@ def _ordered(connection: AsyncConnection, condition: Condition, number: Any) -> 
         left = value.c.text.collate("C") if dialect.is_postgresql(connection) else value.c.text
         right = condition.texts[0]
     compared: ColumnElement[bool] = {
-        Operator.GT: left > right,
-        Operator.GTE: left >= right,
-        Operator.LT: left < right,
-        Operator.LTE: left <= right,
+        Comparison.GT: left > right,
+        Comparison.GTE: left >= right,
+        Comparison.LT: left < right,
+        Comparison.LTE: left <= right,
     }[condition.operator]
     return compared if number is not None else and_(HAS_VALUE, value.c.kind == ValueKind.TEXT, compared)
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import dialect
 from app.db.tables import source_minute
-from app.domain.minutes import DAY, Span
+from app.domain.minutes import DAY, ChartSpan
 
 KEPT = 31 * DAY
 """Minutes for which anything is kept; the minutes of each hour are one row after a day."""
@@ -40,7 +40,7 @@ async def first(connection: AsyncConnection, since: int) -> int | None:
     return found
 
 
-async def of(connection: AsyncConnection, span: Span) -> list[tuple[str, int, int, int]]:
+async def of(connection: AsyncConnection, span: ChartSpan) -> list[tuple[str, int, int, int]]:
     """Source, part of the span, smallest limit and most requests under way in it, of all processes together."""
     row = source_minute.c
     part = ((row.minute - span.begin) // span.step).label("part")

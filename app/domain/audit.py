@@ -40,7 +40,7 @@ class Actor(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AuditEntry:
     """An act that is to be logged; nobody is `by` where the service itself acts."""
 
     what: Act

@@ -16,7 +16,7 @@ class Payload:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedArtifact:
     """A message that is to be archived for one configuration.
 
     `process_id` is None where the message has none. `payload` is None where the source of the configuration has the

@@ -55,7 +55,7 @@ class Matches:
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class MessageCondition:
     """What has to hold of the value at a path."""
 
     path: Path
@@ -84,11 +84,11 @@ Template = Members | Items | Path | Scalar | None
 class PayloadRule:
     """The data that is archived, made of the message, and what describes it.
 
-    `data` is a path (None: the whole message), a template in `Document`, or a function, which may say itself what the
-    schema is; only then system, schema and schema version may be None.
+    `data` is a path (None: the whole message), a template in `NewDocument`, or a function, which may say itself what
+    the schema is; only then system, schema and schema version may be None.
     """
 
-    data: "Path | Document | PythonFunction | None"
+    data: "Path | NewDocument | PythonFunction | None"
     system: str | None
     schema: str | None
     schema_version: int | None
@@ -96,7 +96,7 @@ class PayloadRule:
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class NewDocument:
     """A document that is made new for each message."""
 
     template: Template
@@ -111,6 +111,6 @@ class LiveRule:
 
     reference: ReferencePaths | PythonFunction
     payload: PayloadRule | None = None
-    conditions: tuple[Condition, ...] | PythonFunction = ()
+    conditions: tuple[MessageCondition, ...] | PythonFunction = ()
     process_id: Path | PythonFunction = PROCESS_ID
     announce: bool = True

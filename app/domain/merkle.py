@@ -15,7 +15,7 @@ EMPTY_ROOT = sha256(b"").digest()
 HASH_BYTES = 32
 
 
-class Range(NamedTuple):
+class LeafRange(NamedTuple):
     """The leaves from `start` up to, without, `end`."""
 
     start: int
@@ -92,46 +92,46 @@ def root_of(leaves: Iterable[bytes]) -> bytes:
     return frontier.root()
 
 
-def inclusion_ranges(index: int, size: int) -> list[Range]:
+def inclusion_ranges(index: int, size: int) -> list[LeafRange]:
     """The ranges whose roots are the inclusion proof of one leaf, in the order of the proof."""
     if not 0 <= index < size:
         raise ValueError(f"a tree of {size} leaves has no leaf {index}")
-    found: list[Range] = []
+    found: list[LeafRange] = []
     start, end = 0, size
     while end - start > 1:
         middle = start + _split(end - start)
         if index < middle:
-            found.append(Range(middle, end))
+            found.append(LeafRange(middle, end))
             end = middle
         else:
-            found.append(Range(start, middle))
+            found.append(LeafRange(start, middle))
             start = middle
     return found[::-1]
 
 
-def consistency_ranges(old: int, new: int) -> list[Range]:
+def consistency_ranges(old: int, new: int) -> list[LeafRange]:
     """The ranges whose roots prove that the tree of `new` leaves begins with that of `old` leaves."""
     if not 0 <= old <= new:
         raise ValueError(f"a tree of {new} leaves does not begin with one of {old}")
     if old in (0, new):
         return []
-    found: list[Range] = []
+    found: list[LeafRange] = []
     start, end, whole = 0, new, True
     while old != end:
         middle = start + _split(end - start)
         if old <= middle:
-            found.append(Range(middle, end))
+            found.append(LeafRange(middle, end))
             end = middle
         else:
-            found.append(Range(start, middle))
+            found.append(LeafRange(start, middle))
             start, whole = middle, False
-    return [*([] if whole else [Range(start, end)]), *found[::-1]]
+    return [*([] if whole else [LeafRange(start, end)]), *found[::-1]]
 
 
 class RangeRoots:
     """The roots of ranges that do not overlap, computed while the hashes of all leaves go by."""
 
-    def __init__(self, ranges: Sequence[Range]) -> None:
+    def __init__(self, ranges: Sequence[LeafRange]) -> None:
         self._ranges = ranges
         self._todo = sorted(ranges, reverse=True)
         self._frontiers = dict.fromkeys(ranges, Frontier())

@@ -57,7 +57,7 @@ class SourceCourse:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class ChartSpan:
     """`count` parts of `step` minutes each; `begin` is the first minute."""
 
     begin: int
@@ -70,11 +70,11 @@ class Span:
         return range(self.begin, self.begin + self.count * self.step, self.step)
 
 
-def span_of(first: int, last: int) -> Span:
+def span_of(first: int, last: int) -> ChartSpan:
     """The parts in which the minutes from `first` to `last` are."""
     step = next((step for step in STEPS if (last - first) // step < PARTS), STEPS[-1])
     begin = first // step * step
-    return Span(begin, step, (last - begin) // step + 1)
+    return ChartSpan(begin, step, (last - begin) // step + 1)
 
 
 def course_of(readings: Sequence[Reading]) -> Course:
@@ -92,7 +92,7 @@ def course_of(readings: Sequence[Reading]) -> Course:
     return course_in(span, ended)
 
 
-def course_in(span: Span, ended: Sequence[Part]) -> Course:
+def course_in(span: ChartSpan, ended: Sequence[Part]) -> Course:
     """What ended at these minutes of the span, added up."""
     sums = [[0, 0] for _ in range(span.count)]
     for each in ended:

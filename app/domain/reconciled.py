@@ -7,7 +7,7 @@ from uuid import UUID
 from app.domain.jobs import Reference
 
 
-class Verdict(StrEnum):
+class ReferenceVerdict(StrEnum):
     ARCHIVED = "archived"
     OPEN = "open"
     """A job still works on it."""
@@ -24,10 +24,10 @@ class Verdict(StrEnum):
     """Archived, and its object could be deleted too early."""
 
 
-OF_OBJECTS = (Verdict.MISSING, Verdict.DIFFERENT, Verdict.UNLOCKED)
+OF_OBJECTS = (ReferenceVerdict.MISSING, ReferenceVerdict.DIFFERENT, ReferenceVerdict.UNLOCKED)
 """Verdicts that only somebody who looks at the object can give."""
 
-WHOLE = frozenset({Verdict.ARCHIVED, Verdict.OPEN})
+WHOLE = frozenset({ReferenceVerdict.ARCHIVED, ReferenceVerdict.OPEN})
 """Nothing needs to be submitted again for these; all others are gaps."""
 
 
@@ -35,6 +35,6 @@ class Reconciled(NamedTuple):
     """`job_id` is the job that the verdict is of: the one that stored the object, else the newest one that says so."""
 
     reference: Reference
-    verdict: Verdict
+    verdict: ReferenceVerdict
     artifact_id: int | None = None
     job_id: UUID | None = None

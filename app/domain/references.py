@@ -7,7 +7,7 @@ from app.domain.jobs import Reference, TaskState
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedReferences:
     """Filters: the state, the beginning of the id, and the cause of the failure; None: any."""
 
     state: TaskState | None = None

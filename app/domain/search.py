@@ -12,7 +12,7 @@ from app.domain.artifacts import StoredObject
 from app.domain.extraction import ValueKind
 
 
-class Operator(StrEnum):
+class Comparison(StrEnum):
     EQ = "eq"
     NE = "ne"
     CONTAINS = "contains"
@@ -24,7 +24,7 @@ class Operator(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class SearchCondition:
     """A condition on the value of a key.
 
     `texts` are the ways in which the operand may be written, as it was given first; with `number`, stored numbers are
@@ -32,7 +32,7 @@ class Condition:
     """
 
     key: str
-    operator: Operator
+    operator: Comparison
     texts: tuple[str, ...] = ()
     number: Decimal | None = None
     null: bool = False
@@ -51,7 +51,7 @@ class Search:
     job_id: UUID | None = None
     archived_from: datetime | None = None
     archived_to: datetime | None = None
-    conditions: tuple[Condition, ...] = ()
+    conditions: tuple[SearchCondition, ...] = ()
     all_versions: bool = False
 
 

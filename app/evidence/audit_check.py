@@ -27,7 +27,7 @@ class SignedHead:
 
 
 @dataclass
-class Checked:
+class CheckedLog:
     """What was found. `entries` is how many the log has, `compared` the size of the newest checkpoint; 0: none."""
 
     entries: int = 0
@@ -41,12 +41,12 @@ class Checked:
             self.findings.append(f"there is more; the first {MOST} findings are listed")
 
 
-async def check_log(database: Database, heads: Sequence[SignedHead]) -> Checked:
+async def check_log(database: Database, heads: Sequence[SignedHead]) -> CheckedLog:
     """Reads all entries, in flat memory. `heads` are checkpoints by size; each says what the log once was.
 
     Entries that are written meanwhile are not looked at. Raises Unavailable.
     """
-    found = Checked(compared=max((each.size for each in heads), default=0))
+    found = CheckedLog(compared=max((each.size for each in heads), default=0))
     async with database.reading() as connection:
         head = await audit.head(connection)
     found.entries = head.size
@@ -58,7 +58,7 @@ async def check_log(database: Database, heads: Sequence[SignedHead]) -> Checked:
     return found
 
 
-async def _entries(database: Database, head: Frontier, heads: Sequence[SignedHead], found: Checked) -> Frontier:
+async def _entries(database: Database, head: Frontier, heads: Sequence[SignedHead], found: CheckedLog) -> Frontier:
     frontier, after = Frontier(), -1
     todo = sorted(heads, key=lambda each: each.size, reverse=True)
     last_good, whole = 0, True
@@ -99,7 +99,7 @@ async def _entries(database: Database, head: Frontier, heads: Sequence[SignedHea
     return frontier
 
 
-def _entry(entry: LoggedEntry, after: int, found: Checked) -> bool:
+def _entry(entry: LoggedEntry, after: int, found: CheckedLog) -> bool:
     """Whether an entry is the next one and has its hash."""
     good = entry.seq == after + 1
     if not good:

@@ -9,11 +9,11 @@ from typing import Any
 
 from app.db import audit
 from app.db.database import Database
-from app.domain.audit import ORIGIN, Act, Entry, checkpoint_key
+from app.domain.audit import ORIGIN, Act, AuditEntry, checkpoint_key
 from app.domain.errors import Unavailable
 from app.domain.notes import VerifierKey
 from app.domain.readiness import Readiness
-from app.evidence.audit_check import LARGEST_NOTE, Checked, check_log, signed_heads
+from app.evidence.audit_check import LARGEST_NOTE, CheckedLog, check_log, signed_heads
 from app.evidence.placing import place, small_upload
 from app.evidence.reading import gathered
 from app.evidence.signer import Signer
@@ -48,7 +48,7 @@ class KeeperOptions:
 
 async def compare(
     database: Database, objects: ObjectStore, bucket: str, keys: Sequence[VerifierKey], *, with_all: bool = False
-) -> Checked:
+) -> CheckedLog:
     """Compares the log with the newest checkpoint that one of the keys signed; where that differs with all of them:
     they say from where. `with_all`: with all of them in any case, as who has the key can sign a newer one of another
     log, and cannot take away the older ones. Raises Unavailable."""
@@ -81,7 +81,7 @@ class AuditKeeper:
         self._authority = authority
         self._now = now
         self._started = False
-        self._checked: Checked | None = None
+        self._checked: CheckedLog | None = None
         self._untimed: tuple[str, str, datetime | None] | None = None
         self._restamp_at = now()
 
@@ -109,7 +109,7 @@ class AuditKeeper:
         """Does what is due: the entry of the start, the comparison, a checkpoint. Raises Unavailable, ObjectRejected,
         OSError."""
         if not self._started:
-            entry = Entry(Act.SERVICE_STARTED, "service", self._now(), None, self._options.details)
+            entry = AuditEntry(Act.SERVICE_STARTED, "service", self._now(), None, self._options.details)
             await self._database.run(lambda c: audit.append(c, [entry]))
             self._started = True
         if self._checked is None:
@@ -123,7 +123,7 @@ class AuditKeeper:
             await self.put_checkpoint()
         await self._stamp()
 
-    async def check(self) -> Checked:
+    async def check(self) -> CheckedLog:
         """Compares the log with the checkpoints in the bucket. Raises Unavailable."""
         keys = [] if self._signer is None else [self._signer.verifier, *self._options.former]
         return await compare(self._database, self._objects, self._options.bucket, keys)

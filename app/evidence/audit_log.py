@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from app.db import audit
 from app.db.audit import AuditFilter
 from app.db.database import Database
-from app.domain.audit import ORIGIN, Act, Actor, Entry, LoggedEntry, leaf, subject_of_artifact
+from app.domain.audit import ORIGIN, Act, Actor, AuditEntry, LoggedEntry, leaf, subject_of_artifact
 from app.domain.merkle import RangeRoots, includes, inclusion_ranges, leaf_hash
 from app.evidence.signer import Signer
 
@@ -56,7 +56,7 @@ class AuditLog:
 
     async def read(self, artifact_id: int, by: Actor) -> None:
         """Logs that somebody reads the content of an artifact."""
-        entry = Entry(Act.ARTIFACT_READ, subject_of_artifact(artifact_id), datetime.now(UTC), by)
+        entry = AuditEntry(Act.ARTIFACT_READ, subject_of_artifact(artifact_id), datetime.now(UTC), by)
         await self._database.run(lambda c: audit.append(c, [entry]))
 
     async def checkpoint(self) -> str:

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import audit, proofs
 from app.db.database import Database
-from app.domain.audit import Act, Entry, subject_of_job
+from app.domain.audit import Act, AuditEntry, subject_of_job
 from app.domain.errors import Unavailable
 from app.domain.jobs import Job
 from app.domain.notes import Checkpoint, NoteError, VerifierKey, verified
@@ -164,7 +164,7 @@ class ProofBuilder:
             return False
         details = {"root": b64encode(proof.root).decode(), "size": proof.size}
         subject = subject_of_job(proof.job_id)
-        await audit.append(connection, [Entry(Act.JOB_PROVEN, subject, proof.created_at, None, details)])
+        await audit.append(connection, [AuditEntry(Act.JOB_PROVEN, subject, proof.created_at, None, details)])
         return True
 
     async def _read(self, job: Job, leaves: LeafFile, stop: asyncio.Event) -> datetime | None:

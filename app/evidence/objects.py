@@ -5,7 +5,7 @@ from datetime import datetime
 
 from app.domain.artifacts import StoredObject
 from app.domain.errors import Unavailable
-from app.domain.reconciled import Verdict
+from app.domain.reconciled import ReferenceVerdict
 from app.evidence.reading import digest_of
 from app.objectstore import ObjectStore, ObjectStoreError, ObjectVersion
 
@@ -17,7 +17,9 @@ class LockTerms:
     mode: str | None
 
 
-async def look(objects: ObjectStore, stored: StoredObject, until: datetime | None, terms: LockTerms) -> Verdict:
+async def look(
+    objects: ObjectStore, stored: StoredObject, until: datetime | None, terms: LockTerms
+) -> ReferenceVerdict:
     """ARCHIVED, MISSING, DIFFERENT or UNLOCKED; `until` is the end of the lock that was set. Reads all of the object.
 
     An object that the store does not give, though it answers, is MISSING. Raises Unavailable.
@@ -25,15 +27,15 @@ async def look(objects: ObjectStore, stored: StoredObject, until: datetime | Non
     try:
         version = await objects.head(stored.bucket, stored.key, stored.version_id)
         if version is None or not await _is_whole(objects, stored):
-            return Verdict.MISSING if version is None else Verdict.DIFFERENT
+            return ReferenceVerdict.MISSING if version is None else ReferenceVerdict.DIFFERENT
     except FileNotFoundError:
-        return Verdict.MISSING
+        return ReferenceVerdict.MISSING
     except ObjectStoreError:
-        return Verdict.MISSING
+        return ReferenceVerdict.MISSING
     except Unavailable:
         await objects.check([stored.bucket])  # the whole store is away: this raises too
-        return Verdict.MISSING
-    return Verdict.ARCHIVED if _is_locked(version, until, terms) else Verdict.UNLOCKED
+        return ReferenceVerdict.MISSING
+    return ReferenceVerdict.ARCHIVED if _is_locked(version, until, terms) else ReferenceVerdict.UNLOCKED
 
 
 async def _is_whole(objects: ObjectStore, stored: StoredObject) -> bool:

@@ -21,11 +21,11 @@ class NoProof(Exception):
     """There is no such proof; the text says why."""
 
 
-class UnknownJob(Exception):
+class UnknownJobOfProof(Exception):
     """There is no such job."""
 
 
-class Altered(Exception):
+class AlteredProof(Exception):
     """The leaves in the bucket are not those that were signed; the text says what differs."""
 
 
@@ -55,7 +55,7 @@ class Proofs:
         if proof is not None:
             return proof
         if job is None:
-            raise UnknownJob
+            raise UnknownJobOfProof
         if not self._signs:
             raise NoProof("nothing is signed here: jeap.processarchive.evidence.signing-key is not set")
         if job.state is not JobState.COMPLETED:
@@ -71,7 +71,7 @@ class Proofs:
         except FileNotFoundError as error:
             raise NoProof("the leaves are gone from the bucket; the checkpoint is still there") from error
         except NoLeaves as error:
-            raise Altered(f"the object of the leaves is damaged: {error}") from error
+            raise AlteredProof(f"the object of the leaves is damaged: {error}") from error
 
     async def inclusion(self, proof: JobProof, reference_id: str, version: int | None) -> Inclusion:
         """The last leaf of the reference: a live job may have several. Raises NoProof, Altered.
@@ -87,10 +87,10 @@ class Proofs:
                 leaf = lines[index - position]
             position += len(lines)
         if position != proof.size:
-            raise Altered(f"{position} leaves are in the bucket, {proof.size} were signed")
+            raise AlteredProof(f"{position} leaves are in the bucket, {proof.size} were signed")
         hashes = roots.roots()
         if not includes(proof.root, proof.size, index, leaf_hash(leaf), hashes):
-            raise Altered("the leaves in the bucket do not have the root that was signed")
+            raise AlteredProof("the leaves in the bucket do not have the root that was signed")
         return Inclusion(index, leaf, hashes, proof.checkpoint)
 
     async def _index_of(self, proof: JobProof, reference_id: str, version: int | None) -> int:
@@ -117,7 +117,7 @@ def _places(lines: Sequence[bytes], reference_id: str, version: int | None) -> l
         try:
             leaf = read_leaf(line)
         except LeafError as error:
-            raise Altered(f"a leaf in the bucket {error}") from error
+            raise AlteredProof(f"a leaf in the bucket {error}") from error
         if (leaf.id, leaf.version) == (reference_id, version):
             found.append(place)
     return found

@@ -11,11 +11,11 @@ from app.catalog.known_messages import unknown_config_id, unknown_message
 from app.catalog.live import LiveCatalog
 from app.db import artifacts, reconcile
 from app.db.database import Database
-from app.db.reconcile import FoundArtifact, FoundTask
+from app.db.reconcile import ArtifactOfReference, FoundTask
 from app.domain.archive_types import archive_type_name
 from app.domain.artifacts import StoredArtifact
 from app.domain.jobs import Reference, TaskState
-from app.domain.reconciled import Reconciled, Verdict
+from app.domain.reconciled import Reconciled, ReferenceVerdict
 from app.evidence.objects import LockTerms, look
 from app.objectstore import ObjectStore
 
@@ -38,7 +38,7 @@ class NotReconcilable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class SearchedReferences:
     """Where references are looked for: names of archive types, and jobs, newest first.
 
     `any_version`: a reference without version may mean any version of the id. `is_live`: messages made tasks too.
@@ -66,7 +66,7 @@ class Reconciliation:
         self._catalog = catalog
         self._objects = objects
 
-    async def scope(self, message: str, config_id: str | None) -> Scope:
+    async def scope(self, message: str, config_id: str | None) -> SearchedReferences:
         """The scope of a message, of one of its configurations where `config_id` names it. Raises NotReconcilable.
 
         A configuration that was taken out of the settings is still known by what was archived and submitted for it.
@@ -87,7 +87,7 @@ class Reconciliation:
         if chosen:
             types = list(dict.fromkeys([archive_type_name(message, chosen[0].id), *types]))
         any_version = not chosen or chosen[0].is_versioned or not chosen[0].is_remote_data
-        return Scope(types, jobs, any_version, is_live)
+        return SearchedReferences(types, jobs, any_version, is_live)
 
     def _unknown(self, message: str, config_id: str | None) -> NotReconcilable:
         configured = self._catalog.now.for_message(message)
@@ -97,7 +97,7 @@ class Reconciliation:
         return NotReconcilable(unknown_config_id(message, config_id, ids), "configId")
 
     async def verdicts(
-        self, scope: Scope, references: Iterable[Reference], *, verify: bool = False
+        self, scope: SearchedReferences, references: Iterable[Reference], *, verify: bool = False
     ) -> AsyncIterator[Sequence[Reconciled]]:
         """The verdicts in the order of the references, some at a time."""
         size = VERIFIED_BATCH if verify else BATCH
@@ -110,7 +110,9 @@ class Reconciliation:
         if block:
             yield await self._block(scope, block, verify=verify)
 
-    async def _block(self, scope: Scope, block: Sequence[Reference], *, verify: bool) -> Sequence[Reconciled]:
+    async def _block(
+        self, scope: SearchedReferences, block: Sequence[Reference], *, verify: bool
+    ) -> Sequence[Reconciled]:
         async with self._database.reading() as connection:
             found = await _found(connection, scope, block)
         if not verify:
@@ -121,7 +123,7 @@ class Reconciliation:
         turns = asyncio.Semaphore(READS)
 
         async def verified(each: Reconciled) -> Reconciled:
-            if each.verdict is not Verdict.ARCHIVED or each.artifact_id is None:
+            if each.verdict is not ReferenceVerdict.ARCHIVED or each.artifact_id is None:
                 return each
             object_, until = stored[each.artifact_id]
             async with turns:
@@ -135,7 +137,9 @@ class Reconciliation:
                 each.cancel()
 
 
-async def _found(connection: AsyncConnection, scope: Scope, block: Sequence[Reference]) -> list[Reconciled]:
+async def _found(
+    connection: AsyncConnection, scope: SearchedReferences, block: Sequence[Reference]
+) -> list[Reconciled]:
     keys = reconcile.keys_of(connection, block)
     current = await reconcile.current(connection, scope.types, set(keys))
     tasks = await reconcile.tasks(connection, scope.jobs, set(keys) - set(current))
@@ -150,19 +154,23 @@ async def _found(connection: AsyncConnection, scope: Scope, block: Sequence[Refe
     ]
     if not scope.any_version:
         return verdicts
-    ids = {each.reference.id for each in verdicts if each.verdict is Verdict.UNKNOWN and not each.reference.version}
+    ids = {
+        each.reference.id
+        for each in verdicts
+        if each.verdict is ReferenceVerdict.UNKNOWN and not each.reference.version
+    }
     by_id = await reconcile.current_of_any_version(connection, scope.types, ids)
     others = await reconcile.tasks_of_any_version(connection, scope.jobs, ids - set(by_id))
     adopted = await _adopted(connection, others.values())
     return [
         _verdict(each.reference, by_id.get(each.reference.id), others.get(each.reference.id, ()), adopted)
-        if each.verdict is Verdict.UNKNOWN and not each.reference.version
+        if each.verdict is ReferenceVerdict.UNKNOWN and not each.reference.version
         else each
         for each in verdicts
     ]
 
 
-Adopted = dict[artifacts.ObjectName, FoundArtifact]
+Adopted = dict[artifacts.ObjectName, ArtifactOfReference]
 
 
 async def _adopted(connection: AsyncConnection, tasks: Iterable[Sequence[FoundTask]]) -> Adopted:
@@ -172,19 +180,21 @@ async def _adopted(connection: AsyncConnection, tasks: Iterable[Sequence[FoundTa
 
 
 def _verdict(
-    reference: Reference, current: FoundArtifact | None, tasks: Sequence[FoundTask], adopted: Adopted
+    reference: Reference, current: ArtifactOfReference | None, tasks: Sequence[FoundTask], adopted: Adopted
 ) -> Reconciled:
     """The best verdict: archived, then open; else that of the newest job. `tasks` are those of the newest first."""
     if current is not None:
-        return Reconciled(reference, Verdict.ARCHIVED, current.id, current.job_id)
+        return Reconciled(reference, ReferenceVerdict.ARCHIVED, current.id, current.job_id)
     for each in tasks:
         if each.state is TaskState.SUCCEEDED:
             own = None if each.stored is None else adopted.get(artifacts.object_name(each.stored))
-            return Reconciled(reference, Verdict.ARCHIVED, None if own is None else own.id, each.job_id)
+            return Reconciled(reference, ReferenceVerdict.ARCHIVED, None if own is None else own.id, each.job_id)
     for each in tasks:
         if each.state is TaskState.OPEN and not each.without_data:
-            return Reconciled(reference, Verdict.OPEN, None, each.job_id)
+            return Reconciled(reference, ReferenceVerdict.OPEN, None, each.job_id)
     for each in tasks:
-        verdict = Verdict.NO_DATA if each.without_data and each.state is TaskState.OPEN else Verdict.FAILED
+        verdict = (
+            ReferenceVerdict.NO_DATA if each.without_data and each.state is TaskState.OPEN else ReferenceVerdict.FAILED
+        )
         return Reconciled(reference, verdict, None, each.job_id)
-    return Reconciled(reference, Verdict.UNKNOWN)
+    return Reconciled(reference, ReferenceVerdict.UNKNOWN)

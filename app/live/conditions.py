@@ -6,11 +6,11 @@ from typing import Any
 
 from app.domain.errors import InvalidMessage
 from app.domain.extraction import extract
-from app.domain.live_rules import Condition, Exists, OneOf, PythonFunction
+from app.domain.live_rules import Exists, MessageCondition, OneOf, PythonFunction
 from app.live.python_calls import called, kind_of
 
 
-def holds(conditions: tuple[Condition, ...] | PythonFunction, message: Mapping[str, Any]) -> bool:
+def holds(conditions: tuple[MessageCondition, ...] | PythonFunction, message: Mapping[str, Any]) -> bool:
     """Whether all hold. Raises InvalidMessage where that cannot be said."""
     if isinstance(conditions, PythonFunction):
         answer = called("condition", conditions, message)
@@ -22,7 +22,7 @@ def holds(conditions: tuple[Condition, ...] | PythonFunction, message: Mapping[s
     return all(_holds(place, each, message) for place, each in enumerate(conditions))
 
 
-def _holds(place: int, condition: Condition, message: Mapping[str, Any]) -> bool:
+def _holds(place: int, condition: MessageCondition, message: Mapping[str, Any]) -> bool:
     value = extract(condition.path, message)
     test = condition.test
     if isinstance(test, Exists):

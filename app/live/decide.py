@@ -5,7 +5,7 @@ from typing import Any
 
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.errors import InvalidMessage
-from app.domain.live import Wanted
+from app.domain.live import WantedArtifact
 from app.live.conditions import holds
 from app.live.payloads import EncodeAvro, payload_of
 from app.live.references import process_id_of, reference_of
@@ -13,7 +13,7 @@ from app.live.references import process_id_of, reference_of
 
 def decide(
     configuration: ArchiveTypeConfiguration, message: Mapping[str, Any], encode_avro: EncodeAvro
-) -> Wanted | None:
+) -> WantedArtifact | None:
     """What to archive of a decoded message; None where a condition does not hold, so that it is passed over.
 
     `message` is as `decode_values` of the broker returns it, and stays as it is. Raises InvalidMessage where the
@@ -31,7 +31,7 @@ def decide(
         payload = None if rule.payload is None else payload_of(rule.payload, message, encode_avro)
     except InvalidMessage as error:
         raise InvalidMessage(f"{configuration.name}: {error}") from None
-    return Wanted(reference, process_id, payload, rule.announce)
+    return WantedArtifact(reference, process_id, payload, rule.announce)
 
 
 def _versioned(configuration: ArchiveTypeConfiguration) -> bool | None:

@@ -15,7 +15,7 @@ from app.db.database import Database
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.errors import InvalidMessage
 from app.domain.identity import live_subject, live_task_key
-from app.domain.live import Wanted
+from app.domain.live import WantedArtifact
 from app.domain.live_tasks import NewLiveTask, Origin, PayloadDescription
 from app.domain.paths import SURROGATE
 from app.domain.readiness import DATABASE, Readiness
@@ -35,7 +35,7 @@ class LiveMessage(NamedTuple):
     traceparent: str | None
 
 
-class Kind(StrEnum):
+class MessageOutcome(StrEnum):
     """What became of a message."""
 
     TAKEN = "taken"
@@ -48,10 +48,10 @@ class Kind(StrEnum):
     REFUSED = "dead_letter"
 
 
-class Verdict(NamedTuple):
+class MessageVerdict(NamedTuple):
     """What became of a message; `reason`: why it can never be archived."""
 
-    kind: Kind
+    kind: MessageOutcome
     reason: str | None = None
 
 
@@ -67,7 +67,7 @@ class _Question(NamedTuple):
 class _Decided:
     """The tasks of one message; and why one of its configurations refuses it."""
 
-    passed: Kind = Kind.CONDITION
+    passed: MessageOutcome = MessageOutcome.CONDITION
     tasks: list[NewLiveTask] = field(default_factory=list)
     refused: str | None = None
 
@@ -94,7 +94,7 @@ class Intake:
         self._on_new = on_new
         self._decisions = Decisions(python_timeout, readiness)
 
-    async def take(self, messages: Sequence[LiveMessage]) -> list[Verdict]:
+    async def take(self, messages: Sequence[LiveMessage]) -> list[MessageVerdict]:
         """One verdict for each message; it returns once all tasks are in the database. May be repeated.
 
         A message that several configurations want may be refused by one of them; the tasks of the others stay. Waits
@@ -114,12 +114,14 @@ class Intake:
         return [self._verdict(each, inserted) for each in decided]
 
     @staticmethod
-    def _verdict(decided: _Decided, inserted: set[Any]) -> Verdict:
+    def _verdict(decided: _Decided, inserted: set[Any]) -> MessageVerdict:
         if decided.refused is not None:
-            return Verdict(Kind.REFUSED, decided.refused)
+            return MessageVerdict(MessageOutcome.REFUSED, decided.refused)
         if not decided.tasks:
-            return Verdict(decided.passed)
-        return Verdict(Kind.TAKEN if any(task.origin.key in inserted for task in decided.tasks) else Kind.KNOWN)
+            return MessageVerdict(decided.passed)
+        return MessageVerdict(
+            MessageOutcome.TAKEN if any(task.origin.key in inserted for task in decided.tasks) else MessageOutcome.KNOWN
+        )
 
     async def _decided(self, catalog: Catalog, messages: Sequence[LiveMessage]) -> list[_Decided]:
         decided = [_Decided(_passed(catalog, each)) for each in messages]
@@ -144,11 +146,11 @@ class Intake:
         return None if wanted is None else _task(configuration, live, wanted)
 
 
-def _passed(catalog: Catalog, live: LiveMessage) -> Kind:
+def _passed(catalog: Catalog, live: LiveMessage) -> MessageOutcome:
     """What a message is of which no configuration makes a task."""
     if _type_of(live.message) is None:
-        return Kind.NO_TYPE
-    return Kind.CONDITION if _live_configurations(catalog, live) else Kind.OTHER_TYPE
+        return MessageOutcome.NO_TYPE
+    return MessageOutcome.CONDITION if _live_configurations(catalog, live) else MessageOutcome.OTHER_TYPE
 
 
 def _live_configurations(catalog: Catalog, live: LiveMessage) -> list[ArchiveTypeConfiguration]:
@@ -173,7 +175,7 @@ def _type_of(message: Mapping[str, Any]) -> str | None:
     return name if isinstance(name, str) and name else None
 
 
-def _task(configuration: ArchiveTypeConfiguration, live: LiveMessage, wanted: Wanted) -> NewLiveTask:
+def _task(configuration: ArchiveTypeConfiguration, live: LiveMessage, wanted: WantedArtifact) -> NewLiveTask:
     try:
         message_id = _message_id(live.message)
     except InvalidMessage as invalid:

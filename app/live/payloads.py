@@ -9,10 +9,10 @@ from app.domain.errors import InvalidMessage
 from app.domain.exact_json import write_json
 from app.domain.extraction import extract
 from app.domain.live import Payload
-from app.domain.live_rules import CONTENT_TYPE, JSON, Document, Items, Members, PayloadRule, PythonFunction, Template
+from app.domain.live_rules import CONTENT_TYPE, JSON, Items, Members, NewDocument, PayloadRule, PythonFunction, Template
 from app.domain.paths import Path
 from app.domain.reference_rules import MAX_VERSION
-from app.live.python_calls import NotPlain, called, copied, kind_of
+from app.live.python_calls import NotPlainAnswer, called, copied, kind_of
 
 AVRO = "avro/binary"
 NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -34,10 +34,10 @@ def payload_of(rule: PayloadRule, message: Mapping[str, Any], encode_avro: Encod
     )
 
 
-def _value(data: Path | Document | None, message: Mapping[str, Any]) -> Any:
+def _value(data: Path | NewDocument | None, message: Mapping[str, Any]) -> Any:
     if data is None:
         return message
-    if isinstance(data, Document):
+    if isinstance(data, NewDocument):
         return made(data.template, message)
     found = extract(data, message)
     if found is None:
@@ -75,7 +75,7 @@ def _returned(
         return Payload(_content(where, found["content"]), content_type, schema)
     try:
         document = copied(found["document"], finite=True)
-    except NotPlain as error:
+    except NotPlainAnswer as error:
         raise InvalidMessage(f"{where} returned a document that {error}") from None
     return Payload(_encoded(where, document, content_type, schema, encode_avro), content_type, schema)
 

@@ -68,7 +68,7 @@ def called(key: str, function: PythonFunction, message: Mapping[str, Any]) -> An
     """
     try:
         own = copied(message)
-    except NotPlain as error:
+    except NotPlainAnswer as error:
         raise InvalidMessage(f"{key}.python: {function.name} is not called: the message {error}") from None
     calls = _CALLS.get() or Calls()
     calls.now = Call(key, function.name)
@@ -95,7 +95,7 @@ def _line(trace: TracebackType | None) -> int | None:
     return line
 
 
-class NotPlain(Exception):
+class NotPlainAnswer(Exception):
     """A value that JSON and Avro have no word for."""
 
 
@@ -117,15 +117,15 @@ def _copied(value: Any, place: str, depth: int, finite: bool) -> Any:
         return value if type(value) is int else int.__int__(value)
     if isinstance(value, float | Decimal):
         if finite and not math.isfinite(value):
-            raise NotPlain(f"has a number that is not finite at {_shown(place)}")
+            raise NotPlainAnswer(f"has a number that is not finite at {_shown(place)}")
         return value if type(value) in (float, Decimal) else float(value)
     if depth == 0:
-        raise NotPlain("is nested too deeply")
+        raise NotPlainAnswer("is nested too deeply")
     if isinstance(value, Mapping):
         members = {}
         for name, each in value.items():
             if not isinstance(name, str):
-                raise NotPlain(f"has a key that is {kind_of(name)}, not text, at {_shown(place)}")
+                raise NotPlainAnswer(f"has a key that is {kind_of(name)}, not text, at {_shown(place)}")
             members[str.__str__(name)] = _copied(each, f"{place}.*", depth - 1, finite)
         return members
     if isinstance(value, list | tuple):
@@ -133,7 +133,7 @@ def _copied(value: Any, place: str, depth: int, finite: bool) -> Any:
         for each in value:  # no comprehension: it would be a level more on the stack
             items.append(_copied(each, f"{place}[*]", depth - 1, finite))  # noqa: PERF401
         return items
-    raise NotPlain(f"has {kind_of(value)} at {_shown(place)}, which is no value of JSON")
+    raise NotPlainAnswer(f"has {kind_of(value)} at {_shown(place)}, which is no value of JSON")
 
 
 def _shown(place: str) -> str:

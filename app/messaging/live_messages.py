@@ -8,7 +8,7 @@ from app.broker import Partition, Record
 from app.broker.codec import decode_values
 from app.broker.framing import SchemaNeeded, Schemas
 from app.domain.errors import InvalidMessage
-from app.live.intake import Intake, Kind, LiveMessage, Verdict
+from app.live.intake import Intake, LiveMessage, MessageOutcome, MessageVerdict
 from app.messaging.dispatch import Acknowledged, Answer, DeadLetter, Undecoded, is_for_another
 from app.telemetry import metrics
 
@@ -93,8 +93,8 @@ class LiveReceiver:
                 self._reached[topic] = max(record.timestamp, self._reached.get(topic, 0.0))
 
 
-def _answer(verdict: Verdict) -> Answer:
-    if verdict.kind is Kind.REFUSED:
+def _answer(verdict: MessageVerdict) -> Answer:
+    if verdict.kind is MessageOutcome.REFUSED:
         return _refused(verdict.reason or "")
     return _passed_over(verdict.kind)
 

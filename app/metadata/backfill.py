@@ -17,7 +17,7 @@ from app.domain.archive_types import ExtractionPath
 from app.domain.extraction import KeyedPath, MetadataValue, compile_paths
 from app.domain.readiness import DATABASE, Readiness
 from app.domain.runs import BatchResult, Mode, Run, RunState
-from app.metadata.extract import Extractor, Unreadable
+from app.metadata.extract import Extractor, UnreadableDocument
 from app.outages import through_outages
 from app.telemetry import metrics
 
@@ -96,7 +96,7 @@ class MetadataBackfill:
             for artifact in rest:
                 try:
                     extracted[artifact.id] = await self._extractor.read(artifact.object, paths)
-                except Unreadable as unreadable:
+                except UnreadableDocument as unreadable:
                     errors[artifact.id] = str(unreadable)
                 except Exception as error:  # a bug: it costs this artifact, not the batch and the run
                     errors[artifact.id] = _unexpected(error, run_id)

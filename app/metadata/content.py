@@ -15,7 +15,7 @@ class Gone(Exception):
     """The object is no longer in the store."""
 
 
-class Altered(Exception):
+class AlteredContent(Exception):
     """The stored content differs from the content that was archived; a reader must not take it for complete."""
 
 
@@ -63,7 +63,7 @@ class Content:
                 stored.key,
                 stored.version_id,
             )
-            raise Altered(f"artifact {self.artifact.id}")
+            raise AlteredContent(f"artifact {self.artifact.id}")
         if held:
             yield held
 

@@ -14,13 +14,13 @@ from app.db.database import Database
 from app.db.definitions import AppliedDefinition
 from app.db.samples import SampledArtifact
 from app.domain.archive_types import ExtractionPath
-from app.domain.audit import Act, Entry
+from app.domain.audit import Act, AuditEntry
 from app.domain.errors import Unavailable
 from app.domain.extraction import KeyedPath, MetadataValue, compile_paths
 from app.domain.readiness import OBJECT_STORE
 from app.domain.runs import NOBODY, Mode, Run, RunState, Starter
 from app.metadata.definitions import RunOptions, new_run
-from app.metadata.extract import Extractor, Unreadable
+from app.metadata.extract import Extractor, UnreadableDocument
 from app.metadata.wanted import WantedRun, resolve
 from app.telemetry import metrics
 
@@ -62,7 +62,7 @@ class DryRun(NamedTuple):
     sample: Sequence[TriedArtifact]
 
 
-def _entry(run: Run, by: Starter) -> Entry:
+def _entry(run: Run, by: Starter) -> AuditEntry:
     """The start of a run in the audit log."""
     details = {
         "archiveType": run.archive_type,
@@ -71,7 +71,7 @@ def _entry(run: Run, by: Starter) -> Entry:
         "total": run.total,
         "revision": run.revision,
     }
-    return Entry(Act.METADATA_RUN, f"run/{run.id}", datetime.now(UTC), by.actor, details)
+    return AuditEntry(Act.METADATA_RUN, f"run/{run.id}", datetime.now(UTC), by.actor, details)
 
 
 class RunControl:
@@ -193,7 +193,7 @@ class RunControl:
         old = {key: kept.json for key, kept in sampled.values.items()}
         try:
             found = await self._extractor.read(sampled.object, paths)
-        except Unreadable as unreadable:
+        except UnreadableDocument as unreadable:
             return TriedArtifact(sampled.id, old, None, str(unreadable))
         return TriedArtifact(sampled.id, old, _after(sampled, found, since, mode), None)
 

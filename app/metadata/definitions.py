@@ -13,7 +13,7 @@ from app.db import audit, definitions, dialect, runs
 from app.db.database import Database
 from app.db.definitions import AppliedDefinition
 from app.domain.archive_types import ArchiveTypeConfiguration
-from app.domain.audit import Act, Entry
+from app.domain.audit import Act, AuditEntry
 from app.domain.definitions import NOTHING, Definition, change, extracts_the_same
 from app.domain.extraction import compile_paths
 from app.domain.runs import NOBODY, Mode, Run, RunState, Starter
@@ -32,14 +32,14 @@ class RunOptions:
     all_versions: bool
 
 
-def _entry(new: AppliedDefinition, now: datetime) -> Entry:
+def _entry(new: AppliedDefinition, now: datetime) -> AuditEntry:
     """A changed definition in the audit log."""
     details = {
         "revision": new.revision,
         "keys": {key.key: key.path for key in new.keys if key.active},
         "inactive": [key.key for key in new.keys if not key.active] or None,
     }
-    return Entry(Act.METADATA_APPLIED, f"archive-type/{new.archive_type}", now, None, details)
+    return AuditEntry(Act.METADATA_APPLIED, f"archive-type/{new.archive_type}", now, None, details)
 
 
 class Definitions:
@@ -104,7 +104,7 @@ class Definitions:
 
         async def remove(connection: AsyncConnection) -> None:
             await dialect.lock(connection, dialect.LOCK_DEFINITION)
-            removed: list[Entry] = []
+            removed: list[AuditEntry] = []
             for archive_type in await definitions.with_active_keys(connection):
                 applied = None if archive_type in named else await definitions.find(connection, archive_type)
                 changed = None if applied is None else change(applied.keys, (), applied.revision)

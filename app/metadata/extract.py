@@ -24,7 +24,7 @@ Values = dict[str, MetadataValue]
 log = logging.getLogger(__name__)
 
 
-class Unreadable(Exception):
+class UnreadableDocument(Exception):
     """Nothing can be extracted from this stored object; the text says why."""
 
 
@@ -61,7 +61,7 @@ class Extractor:
         """The values of a stored object; None when the object cannot be read. Waits through outages."""
         try:
             return await self.read(stored, definition.paths) if definition.paths else {}
-        except Unreadable as unreadable:
+        except UnreadableDocument as unreadable:
             log.warning("metadata of %s: %s", stored.key, unreadable)
             return None
 
@@ -83,10 +83,10 @@ class Extractor:
         digest = hashlib.sha256
         hashed = await asyncio.to_thread(digest, content) if len(content) > LARGE_DOCUMENT else digest(content)
         if hashed.hexdigest() != stored.sha256:
-            raise Unreadable("the stored object is not what was archived: its SHA-256 differs")
+            raise UnreadableDocument("the stored object is not what was archived: its SHA-256 differs")
         values = await self._registry.metadata_async(content, stored.content_type, stored.schema, paths, checked=False)
         if sum(len(value.json) for value in values.values()) > LARGE_VALUES:
-            raise Unreadable(f"the values have more than {LARGE_VALUES} bytes together; choose narrower paths")
+            raise UnreadableDocument(f"the values have more than {LARGE_VALUES} bytes together; choose narrower paths")
         return values
 
     async def _read(self, stored: StoredObject) -> bytes:
@@ -99,7 +99,7 @@ class Extractor:
                 if size > stored.size:
                     break
         except FileNotFoundError as error:
-            raise Unreadable("the stored object is gone") from error
+            raise UnreadableDocument("the stored object is gone") from error
         except ObjectRejected as error:
-            raise Unreadable(error.cause) from error
+            raise UnreadableDocument(error.cause) from error
         return b"".join(pieces)

@@ -10,12 +10,12 @@ from app.db.database import Database
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.exact_json import read_json, write_json
 from app.domain.extraction import comparable, searchable
-from app.domain.search import Condition, FoundArtifact, Operator, Search
+from app.domain.search import Comparison, FoundArtifact, Search, SearchCondition
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 """A number as JSON writes it: `007` and `+1` are texts."""
 
-_RANGES = (Operator.GT, Operator.GTE, Operator.LT, Operator.LTE)
+_RANGES = (Comparison.GT, Comparison.GTE, Comparison.LT, Comparison.LTE)
 
 
 class MetadataColumn(NamedTuple):
@@ -79,27 +79,27 @@ class Artifacts:
             before = page.next
 
 
-def condition(key: str, operator: Operator, operand: str) -> Condition:
+def condition(key: str, operator: Comparison, operand: str) -> SearchCondition:
     """The condition on a key that a request gave. Raises ValueError, which says what the operand may be.
 
     An operand that is a JSON number is compared as a number. A list or an object equals a stored one that is written
     with other blanks. A text to be found inside of a list or an object may be written as JSON or plainly.
     """
     text = searchable(operand)
-    if operator is Operator.ISNULL:
+    if operator is Comparison.ISNULL:
         if operand not in ("true", "false"):
             raise ValueError("must be true or false")
-        return Condition(key, operator, null=operand == "true")
-    if operator is Operator.CONTAINS:
+        return SearchCondition(key, operator, null=operand == "true")
+    if operator is Comparison.CONTAINS:
         if not text:
             raise ValueError("must not be empty")
-        return Condition(key, operator, texts=tuple(dict.fromkeys((text, write_json(text)[1:-1]))))
+        return SearchCondition(key, operator, texts=tuple(dict.fromkeys((text, write_json(text)[1:-1]))))
     number = _number(operand)
     if operator in _RANGES:
         if number is None and _NUMBER.fullmatch(operand):
             raise ValueError("is beyond the numbers that can be compared (1.8e308, 1000 digits)")
-        return Condition(key, operator, texts=(text,), number=number)
-    return Condition(key, operator, texts=tuple(dict.fromkeys((text, *_canonical(operand)))), number=number)
+        return SearchCondition(key, operator, texts=(text,), number=number)
+    return SearchCondition(key, operator, texts=tuple(dict.fromkeys((text, *_canonical(operand)))), number=number)
 
 
 def _number(text: str) -> Decimal | None:

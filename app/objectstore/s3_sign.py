@@ -13,16 +13,16 @@ class Signers:
     """Keeps the signer while the credentials stay the same."""
 
     def __init__(self) -> None:
-        self._signer: Signer | None = None
+        self._signer: RequestSigner | None = None
 
-    def of(self, credentials: ReadOnlyCredentials, region: str) -> "Signer":
+    def of(self, credentials: ReadOnlyCredentials, region: str) -> "RequestSigner":
         signer = self._signer
         if signer is None or signer.credentials != credentials or signer.region != region:
-            signer = self._signer = Signer(credentials, region)
+            signer = self._signer = RequestSigner(credentials, region)
         return signer
 
 
-class Signer(S3SigV4Auth):
+class RequestSigner(S3SigV4Auth):
     """botocore's signer over a plain dict of headers, with nothing computed twice: 15 µs instead of 97.
 
     Its steps and their order are untouched; a test compares the signatures with the original's.

@@ -43,7 +43,7 @@ class NotHttp(ClientPayloadError):
     """The body is not framed as HTTP says; the cause is what the parser raised."""
 
 
-class State(Enum):
+class AnswerState(Enum):
     """IDLE: no request is running. HEAD: a request was sent, no final status yet. BODY: the body of the final
     answer."""
 
@@ -60,7 +60,7 @@ class GuardedHandler(ResponseHandler):
         self.spoiled = False
         self.on_unasked: Callable[[], None] | None = None
         self._second = False
-        self._state = State.IDLE
+        self._state = AnswerState.IDLE
         self._answer: StreamReader | None = None
         self._chunked = False
         self._head = self._body = self._silence = self._content = 0
@@ -70,7 +70,7 @@ class GuardedHandler(ResponseHandler):
     @override
     def set_response_params(self, **parameters: Any) -> None:
         """A request goes out now: the next answer is its own."""
-        self._state, self._answer = State.HEAD, None
+        self._state, self._answer = AnswerState.HEAD, None
         self._head = self._body = self._silence = self._content = 0
         self._seam = b""
         super().set_response_params(**parameters)
@@ -81,26 +81,26 @@ class GuardedHandler(ResponseHandler):
             super().data_received(data)
             self._settle(data)
             return
-        if self._state is State.HEAD:
+        if self._state is AnswerState.HEAD:
             data = self._head_received(data)
         if not data:
             return
-        if self._state is State.BODY:
+        if self._state is AnswerState.BODY:
             self._body += len(data)
             super().data_received(data)
             self._settle(data)
-        elif self._state is State.IDLE:
+        elif self._state is AnswerState.IDLE:
             self._spoil()
 
     @override
     def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
         """Called by the parser's loop with each message; a second one to a request is not passed on."""
-        if self._state is not State.HEAD:
+        if self._state is not AnswerState.HEAD:
             self._second = True
             return
         code = data[0].code
         if code >= 200 or code == 101:
-            self._state, self._answer, self._chunked = State.BODY, data[1], data[0].chunked
+            self._state, self._answer, self._chunked = AnswerState.BODY, data[1], data[0].chunked
         super().feed_data(data, size)
 
     def readable(self) -> bool:
@@ -115,7 +115,7 @@ class GuardedHandler(ResponseHandler):
     def _head_received(self, data: bytes) -> bytes:
         """Gives the parser the head alone, so that it reports the answer before it reads bytes that may not belong to
         it; returns the bytes after the head."""
-        while data and self._state is State.HEAD:
+        while data and self._state is AnswerState.HEAD:
             found = HEAD_END.search(self._seam + data)
             end = found.end() - len(self._seam) if found else len(data)
             piece, data = data[:end], data[end:]
@@ -125,7 +125,7 @@ class GuardedHandler(ResponseHandler):
                 self._refuse(TooLarge(message="headers"))
                 return b""
             super().data_received(piece)
-            if self._state is State.HEAD and self._exception is not None:
+            if self._state is AnswerState.HEAD and self._exception is not None:
                 return b""
         self._settle(b"")
         return data
@@ -137,7 +137,7 @@ class GuardedHandler(ResponseHandler):
             return
         error = self._exception
         if answer.is_eof():
-            self._state = State.IDLE
+            self._state = AnswerState.IDLE
             longer = BEHIND_CHUNKS.search(data[-8:]) if self._chunked else self._body > answer.total_bytes
             if longer or self._second or isinstance(error, HttpProcessingError):
                 self._spoil()

@@ -13,7 +13,7 @@ from app.settings.load import SettingsError, load_settings
 from app.settings.model import Settings
 
 
-class Checked(NamedTuple):
+class CheckedSettings(NamedTuple):
     mistakes: list[str]
     """One readable line each; none where the service would start."""
     checked: list[str]
@@ -22,7 +22,7 @@ class Checked(NamedTuple):
     """As far as they could be read."""
 
 
-def check(config_path: Path | None, environ: Mapping[str, str], *, embedded: Path | None = None) -> Checked:
+def check(config_path: Path | None, environ: Mapping[str, str], *, embedded: Path | None = None) -> CheckedSettings:
     """Checks settings, archive types and schemas; returns all mistakes at once.
 
     `embedded` is the data directory of embedded mode: then only what that mode needs is checked.
@@ -36,21 +36,21 @@ def check(config_path: Path | None, environ: Mapping[str, str], *, embedded: Pat
         settings = load_settings(config_path, environ, embedded=embedded)
     except SettingsError as error:
         if error.settings is None:
-            return Checked(error.mistakes, [])
+            return CheckedSettings(error.mistakes, [])
         settings, mistakes = error.settings, error.mistakes
     mode = [] if settings.data_dir is None else _embedded(settings, settings.data_dir, mistakes)
     if not settings.backfill.enabled and not _may_be_live(settings):
         looked = ["jeap.processarchive.backfill.enabled is false: nothing else was looked at"]
-        return Checked(mistakes, looked + mode, settings)
+        return CheckedSettings(mistakes, looked + mode, settings)
     try:
         catalog, registry = load_catalog(settings)
     except CatalogError as error:
-        return Checked(mistakes + error.mistakes, [], settings)
+        return CheckedSettings(mistakes + error.mistakes, [], settings)
     if not settings.backfill.enabled:
         mistakes += live_only_mistakes(settings, catalog)
     types, schemas = len(catalog.configurations), len(registry.entries)
     registry.close()
-    return Checked(
+    return CheckedSettings(
         mistakes,
         [
             f"archive types: {settings.archive_types_location.absolute()} ({types})",

@@ -14,8 +14,8 @@ from app.settings.model import Settings
 from app.system.source_limits import SourceLimits
 from app.ui.login.code_flow import CodeFlow
 from app.ui.login.embedded import EmbeddedLogin
-from app.ui.login.issuer import Client, IssuerClient
-from app.ui.page import Login, Page
+from app.ui.login.issuer import IssuerClient, LoginClient
+from app.ui.page import LoginWay, Page
 
 
 def open_page(
@@ -24,7 +24,7 @@ def open_page(
     """The page for operators; None where the settings have none."""
     if not settings.has_page:
         return None
-    login: Login
+    login: LoginWay
     if settings.data_dir is not None:
         sealing = Sealing(kept_key(settings.data_dir))
         login = EmbeddedLogin(settings.data_dir)
@@ -35,7 +35,7 @@ def open_page(
         # a public client has no secret: then the URL of the database is what only our processes know
         sealing = Sealing((key or settings.datasource.url.get_secret_value()).encode())
         issuer = IssuerClient(
-            Client(client.issuer, client.client_id, secret, client.scope),
+            LoginClient(client.issuer, client.client_id, secret, client.scope),
             lambda: httpx.AsyncClient(verify=trusted(), trust_env=False),
         )
         login = CodeFlow(issuer, key_sets, sealing)

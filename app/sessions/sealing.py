@@ -12,7 +12,7 @@ NONCE = 12
 """Bytes of an AES-GCM nonce."""
 
 
-class Unreadable(Exception):
+class UnreadableSeal(Exception):
     """What was sealed with another key, for another purpose, or was changed."""
 
 
@@ -32,7 +32,7 @@ class Sealing:
         try:
             return self._cipher.decrypt(sealed[:NONCE], sealed[NONCE:], purpose)
         except (InvalidTag, ValueError):
-            raise Unreadable from None
+            raise UnreadableSeal from None
 
 
 def hashed(key: str) -> bytes:

@@ -14,7 +14,7 @@ from app.db.database import Database
 from app.db.sessions import SessionRow
 from app.domain.errors import Unavailable
 from app.domain.readiness import ISSUER
-from app.sessions.sealing import Sealing, Unreadable, hashed
+from app.sessions.sealing import Sealing, UnreadableSeal, hashed
 
 LASTS = timedelta(hours=12)
 """After so long one logs in again, however often the tokens were renewed."""
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class SessionTokens:
     """What an issuer gave. `expires` is the end of the access token, in seconds since the epoch."""
 
     access: str
@@ -42,7 +42,7 @@ class Tokens:
     """The ID token: the issuer asks for it at the logout."""
 
 
-Renew = Callable[[Tokens], Awaitable[Tokens | None]]
+Renew = Callable[[SessionTokens], Awaitable[SessionTokens | None]]
 """Gets other tokens; None where one has to log in again. Raises Unavailable."""
 
 
@@ -56,14 +56,14 @@ class Sessions:
         self.sealing = sealing
         self._now = now
 
-    async def begin(self, tokens: Tokens) -> str:
+    async def begin(self, tokens: SessionTokens) -> str:
         """The key of a new session."""
         key, now = secrets.token_urlsafe(32), self._now()
         row = SessionRow(hashed(key), self._sealed(key, tokens), now + LASTS)
         await self._database.run(lambda c: sessions.add(c, row, now))
         return key
 
-    async def find(self, key: str, renew: Renew) -> Tokens | None:
+    async def find(self, key: str, renew: Renew) -> SessionTokens | None:
         """The tokens of a session, renewed where they are about to expire; None where it has ended."""
         while True:
             row = await self._row(key)
@@ -77,7 +77,7 @@ class Sessions:
                 return await self._renewed(key, tokens, renew)
             await asyncio.sleep(LOOK)
 
-    async def end(self, key: str) -> Tokens | None:
+    async def end(self, key: str) -> SessionTokens | None:
         """Ends the session; its tokens, None where there was none."""
         row = await self._row(key)
         await self._database.run(lambda c: sessions.remove(c, hashed(key)))
@@ -90,7 +90,7 @@ class Sessions:
     async def _claimed(self, row: SessionRow, now: datetime) -> bool:
         return await self._database.run(lambda c: sessions.claim(c, row, now, now + LEASE))
 
-    async def _renewed(self, key: str, tokens: Tokens, renew: Renew) -> Tokens | None:
+    async def _renewed(self, key: str, tokens: SessionTokens, renew: Renew) -> SessionTokens | None:
         id_ = hashed(key)
         try:
             async with asyncio.timeout(LEASE.total_seconds() - 1):
@@ -107,13 +107,13 @@ class Sessions:
         await self._database.run(lambda c: sessions.renew(c, id_, sealed))
         return fresh
 
-    def _sealed(self, key: str, tokens: Tokens) -> bytes:
+    def _sealed(self, key: str, tokens: SessionTokens) -> bytes:
         return self.sealing.seal(orjson.dumps(asdict(tokens)), hashed(key))
 
-    def _opened(self, key: str, row: SessionRow) -> Tokens | None:
+    def _opened(self, key: str, row: SessionRow) -> SessionTokens | None:
         """None where the key of the settings was changed."""
         try:
-            return Tokens(**orjson.loads(self.sealing.open(row.tokens, row.id)))
-        except Unreadable:
+            return SessionTokens(**orjson.loads(self.sealing.open(row.tokens, row.id)))
+        except UnreadableSeal:
             log.info("a session of the page was sealed with another key: it has ended")
             return None

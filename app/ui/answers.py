@@ -20,7 +20,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ViewEntry:
     """A view in the navigation. `role`: what one needs to see it."""
 
     title: str
@@ -29,13 +29,13 @@ class Entry:
 
 
 VIEWS = (
-    Entry("Jobs", "/ui/jobs", ("backfilljob", "read")),
-    Entry("Artifacts", "/ui/artifacts", ("artifact", "read")),
-    Entry("Metadata", "/ui/metadata", ("backfilljob", "read")),
-    Entry("Archive types", "/ui/archive-types", ("backfilljob", "read")),
-    Entry("Reconcile", "/ui/reconcile", ("backfilljob", "read")),
-    Entry("System", "/ui/system", ("backfilljob", "read")),
-    Entry("Audit", "/ui/audit", ("audit", "read")),
+    ViewEntry("Jobs", "/ui/jobs", ("backfilljob", "read")),
+    ViewEntry("Artifacts", "/ui/artifacts", ("artifact", "read")),
+    ViewEntry("Metadata", "/ui/metadata", ("backfilljob", "read")),
+    ViewEntry("Archive types", "/ui/archive-types", ("backfilljob", "read")),
+    ViewEntry("Reconcile", "/ui/reconcile", ("backfilljob", "read")),
+    ViewEntry("System", "/ui/system", ("backfilljob", "read")),
+    ViewEntry("Audit", "/ui/audit", ("audit", "read")),
 )
 
 

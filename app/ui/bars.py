@@ -20,7 +20,7 @@ class Counts(Protocol):
     def failed(self) -> int: ...
 
 
-class Run(Protocol):
+class CountedRun(Protocol):
     @property
     def total(self) -> int: ...
 
@@ -38,7 +38,7 @@ class _Counts:
     failed: int
 
 
-def run_bar(run: Run, kind: str = "") -> Markup:
+def run_bar(run: CountedRun, kind: str = "") -> Markup:
     """The bar of a metadata run."""
     return bar(_Counts(run.total, run.processed - run.failed, run.failed), kind)
 

@@ -7,11 +7,11 @@ from fastapi import Depends, FastAPI, Request
 
 from app.api.edge import Edge
 from app.jobs.minutes import JobMinutes
-from app.sessions.store import Sessions, Tokens
+from app.sessions.store import Sessions, SessionTokens
 from app.system.source_limits import SourceLimits
 
 
-class Login(Protocol):
+class LoginWay(Protocol):
     """How one logs in: by one click as the developer, or at an issuer."""
 
     @property
@@ -27,7 +27,7 @@ class Login(Protocol):
         """Origins to which the answer to a form may lead: the issuer, at the logout."""
         ...
 
-    async def renew(self, tokens: Tokens) -> Tokens | None:
+    async def renew(self, tokens: SessionTokens) -> SessionTokens | None:
         """Other tokens; None where one has to log in again. Raises Unavailable."""
         ...
 
@@ -36,7 +36,7 @@ class Login(Protocol):
 class Page:
     edge: Edge
     sessions: Sessions
-    login: Login
+    login: LoginWay
     minutes: JobMinutes
     limits: SourceLimits
     release: str

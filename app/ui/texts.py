@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from app.api.jobs.models import JobView
-from app.archiver.sample import Verdict
+from app.archiver.sample import SampleVerdict
 from app.domain.errors import Unavailable
 from app.domain.jobs import JobChange, JobKind, JobResult, JobState, TaskState
-from app.domain.reconciled import Verdict as Reconciliation
+from app.domain.reconciled import ReferenceVerdict
 from app.domain.runs import Mode, RunState
-from app.domain.search import Operator
+from app.domain.search import Comparison
 from app.domain.waiting import WaitingFor
 
 NOT_VALID = "The address or the form has mistakes."
@@ -97,7 +97,7 @@ def mark_of(job: JobView) -> Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class JobAct:
     """What can be done to a job. `asks` says what it will do, before it is done."""
 
     name: str
@@ -107,31 +107,31 @@ class Act:
 
 
 ACTS = {
-    "pause": Act(
+    "pause": JobAct(
         "pause",
         "Pause",
         "Within a second no further reference is started. References that are under way are finished; nothing is lost. "
         "The job goes on when somebody resumes it.",
     ),
-    "resume": Act(
+    "resume": JobAct(
         "resume",
         "Resume",
         "The job goes on where it stopped. Failures so far do not count towards the failure threshold again.",
     ),
-    "redrive": Act(
+    "redrive": JobAct(
         "redrive",
         "Redrive",
         "The commands of all open references are sent again, also of those whose source had no data. This is harmless: "
         "what is archived already is not archived twice.",
     ),
-    "cancel": Act(
+    "cancel": JobAct(
         "cancel",
         "Cancel the job",
         "Open references that are not stored yet fail as cancelled, and the job ends. What is stored stays stored. "
         "This cannot be undone; failed references can be retried in a new job.",
         "danger",
     ),
-    "retry": Act(
+    "retry": JobAct(
         "retry",
         "Retry",
         "A new job is made of the references that have failed so far, and starts at once. This job stays as it is.",
@@ -139,7 +139,7 @@ ACTS = {
 }
 
 
-def acts_of(job: JobView) -> list[Act]:
+def acts_of(job: JobView) -> list[JobAct]:
     """What the state of a job allows, the most likely first."""
     if job.state is JobState.COMPLETED:
         return [ACTS["retry"]] if job.counts.failed else []
@@ -156,14 +156,14 @@ ALTERED = (
 NOT_TEXT = "The document is not text; download it."
 
 OPERATORS = {
-    Operator.EQ: "is",
-    Operator.NE: "is not",
-    Operator.CONTAINS: "contains",
-    Operator.GT: "is more than",
-    Operator.GTE: "is at least",
-    Operator.LT: "is less than",
-    Operator.LTE: "is at most",
-    Operator.ISNULL: "is empty (true, false)",
+    Comparison.EQ: "is",
+    Comparison.NE: "is not",
+    Comparison.CONTAINS: "contains",
+    Comparison.GT: "is more than",
+    Comparison.GTE: "is at least",
+    Comparison.LT: "is less than",
+    Comparison.LTE: "is at most",
+    Comparison.ISNULL: "is empty (true, false)",
 }
 
 RUNS = {
@@ -181,9 +181,9 @@ MODES = {
 }
 
 RUN_ACTS = {
-    "pause": Act("pause", "Pause", "No further batch is started; nothing is lost."),
-    "resume": Act("resume", "Resume", "The run goes on where it stopped."),
-    "cancel": Act(
+    "pause": JobAct("pause", "Pause", "No further batch is started; nothing is lost."),
+    "resume": JobAct("resume", "Resume", "The run goes on where it stopped."),
+    "cancel": JobAct(
         "cancel",
         "Cancel the run",
         "The run ends; the values that it has written stay. An automatic run comes again only when its definition "
@@ -195,19 +195,19 @@ RUN_ACTS = {
 BAD_CSV = "The CSV has mistakes."
 
 VERDICTS = {
-    Verdict.WOULD_SUCCEED: Mark("✓", "would succeed", "ok"),
-    Verdict.WOULD_FAIL: Mark("✕", "would fail", "bad"),
-    Verdict.NO_DATA: Mark("○", "no data yet", "warn"),
-    Verdict.NOT_SURE: Mark("?", "not sure", "warn"),
+    SampleVerdict.WOULD_SUCCEED: Mark("✓", "would succeed", "ok"),
+    SampleVerdict.WOULD_FAIL: Mark("✕", "would fail", "bad"),
+    SampleVerdict.NO_DATA: Mark("○", "no data yet", "warn"),
+    SampleVerdict.NOT_SURE: Mark("?", "not sure", "warn"),
 }
 
 RECONCILED = {
-    Reconciliation.ARCHIVED: Mark("✓", "archived", "ok"),
-    Reconciliation.OPEN: Mark("▸", "under way", "run"),
-    Reconciliation.FAILED: Mark("✕", "failed", "bad"),
-    Reconciliation.NO_DATA: Mark("○", "no data yet", "warn"),
-    Reconciliation.UNKNOWN: Mark("?", "never submitted", "warn"),
-    Reconciliation.MISSING: Mark("✕", "object missing", "bad"),
-    Reconciliation.DIFFERENT: Mark("✕", "object different", "bad"),
-    Reconciliation.UNLOCKED: Mark("!", "object unlocked", "bad"),
+    ReferenceVerdict.ARCHIVED: Mark("✓", "archived", "ok"),
+    ReferenceVerdict.OPEN: Mark("▸", "under way", "run"),
+    ReferenceVerdict.FAILED: Mark("✕", "failed", "bad"),
+    ReferenceVerdict.NO_DATA: Mark("○", "no data yet", "warn"),
+    ReferenceVerdict.UNKNOWN: Mark("?", "never submitted", "warn"),
+    ReferenceVerdict.MISSING: Mark("✕", "object missing", "bad"),
+    ReferenceVerdict.DIFFERENT: Mark("✕", "object different", "bad"),
+    ReferenceVerdict.UNLOCKED: Mark("!", "object unlocked", "bad"),
 }

@@ -7,7 +7,7 @@ from app.domain.archive_types import SchemaName
 from app.domain.artifacts import StoredArtifact
 from app.domain.identity import hash_of_text, percent_encode
 from app.objectstore import ObjectVersion
-from app.verify.findings import Difference, Finding, Kind
+from app.verify.findings import Difference, Finding, FindingKind
 from app.verify.read_back import ReadVersion, SchemaProblem, UnreadableVersion
 
 NOTHING = "nothing"
@@ -20,9 +20,9 @@ def compare(task: StoredTask, seen: ReadVersion | UnreadableVersion | None, lock
     """
     stored = task.stored
     if seen is None:
-        return [finding(task, Kind.MISSING, Difference("object", f"{stored.size} bytes", NOTHING))]
+        return [finding(task, FindingKind.MISSING, Difference("object", f"{stored.size} bytes", NOTHING))]
     if isinstance(seen, UnreadableVersion):
-        return [finding(task, Kind.UNREADABLE, Difference("object", f"{stored.size} bytes", seen.reason))]
+        return [finding(task, FindingKind.UNREADABLE, Difference("object", f"{stored.size} bytes", seen.reason))]
     found = []
     if differences := [
         *_content(stored, seen),
@@ -31,15 +31,15 @@ def compare(task: StoredTask, seen: ReadVersion | UnreadableVersion | None, lock
         *_schema(seen.version),
         *_row(task),
     ]:
-        found.append(finding(task, Kind.DIFFERENT, *differences))
+        found.append(finding(task, FindingKind.DIFFERENT, *differences))
     if differences := _lock(stored, seen.version, lock_mode):
-        found.append(finding(task, Kind.UNLOCKED, *differences))
+        found.append(finding(task, FindingKind.UNLOCKED, *differences))
     return found
 
 
 def damaged(task: DamagedTask) -> Finding:
     return Finding(
-        kind=Kind.DIFFERENT,
+        kind=FindingKind.DIFFERENT,
         job=str(task.id.job_id),
         reference=task.reference.id,
         version=task.reference.version,
@@ -53,7 +53,7 @@ def damaged(task: DamagedTask) -> Finding:
 def damaged_schema(problem: SchemaProblem, objects: int) -> Finding:
     """One finding for all the objects that name the file."""
     return Finding(
-        kind=Kind.DIFFERENT,
+        kind=FindingKind.DIFFERENT,
         job=None,
         reference=None,
         version=None,
@@ -70,7 +70,7 @@ def may_be_gone(stored: StoredArtifact, now: datetime) -> bool:
     return now >= max(stored.retain_until or stored.archived_at, _due(stored))
 
 
-def finding(task: StoredTask, kind: Kind, *differences: Difference) -> Finding:
+def finding(task: StoredTask, kind: FindingKind, *differences: Difference) -> Finding:
     stored, reference = task.stored, task.reference
     return Finding(
         kind=kind,

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TextIO
 
 
-class Kind(StrEnum):
+class FindingKind(StrEnum):
     """The kinds of findings; each one leads to exit code 1."""
 
     MISSING = "missing"
@@ -36,7 +36,7 @@ class Finding:
     `objects` is the number of objects that share the cause, when the cause is not in one object.
     """
 
-    kind: Kind
+    kind: FindingKind
     job: str | None
     reference: str | None
     version: int | None
@@ -89,11 +89,11 @@ class FindingCounts(dict[str, int]):
 
     @property
     def findings(self) -> int:
-        return sum(self[kind] for kind in Kind)
+        return sum(self[kind] for kind in FindingKind)
 
 
-_STORED = ("ok", Kind.MISSING, Kind.DIFFERENT, Kind.UNLOCKED, Kind.UNREADABLE, "expired")
-_UNKNOWN = ("known", Kind.UNKNOWN, "pending", "schema", "other")
+_STORED = ("ok", FindingKind.MISSING, FindingKind.DIFFERENT, FindingKind.UNLOCKED, FindingKind.UNREADABLE, "expired")
+_UNKNOWN = ("known", FindingKind.UNKNOWN, "pending", "schema", "other")
 """The counts of each of the two checks, beside the findings of both."""
 
 

@@ -15,13 +15,13 @@ from app.domain.jobs import TaskId
 from app.domain.readiness import OBJECT_STORE
 from app.objectstore import ObjectStore
 from app.verify.compare import compare, damaged, damaged_schema, may_be_gone
-from app.verify.findings import Kind, Report
+from app.verify.findings import FindingKind, Report
 from app.verify.in_order import in_order
 from app.verify.known import KnownVersions
 from app.verify.progress import DamagedSchema, Progress
 from app.verify.read_back import Reader, ReadVersion, UnreadableVersion
 from app.verify.read_rate import ReadRate
-from app.verify.unknown import Scope, UnknownVersions, whole_keys
+from app.verify.unknown import SearchedObjects, UnknownVersions, whole_keys
 
 CONCURRENCY = 8
 """Objects read at once."""
@@ -170,7 +170,7 @@ class Verification:
         if known is None:
             known = DamagedSchema(problem)
             schemas.append(known)
-            self._progress.counts[Kind.DIFFERENT] += 1
+            self._progress.counts[FindingKind.DIFFERENT] += 1
             self._note(
                 f"schema file {problem.key} version {problem.version_id}: {problem.found}; its objects are counted"
             )
@@ -196,7 +196,7 @@ class Verification:
                 known,
                 began,
                 CONCURRENCY,
-                Scope(options.systems, options.job_id, options.since),
+                SearchedObjects(options.systems, options.job_id, options.since),
             )
             for bucket in await self._buckets(known.buckets):
                 if progress.bucket is None or bucket >= progress.bucket:

@@ -14,7 +14,7 @@ from app.domain.identity import reference_key
 from app.domain.jobs import JobState, Reference, TaskState
 from app.domain.tasks import TaskKey
 from app.objectstore import PROBE_KEY, ListedVersion, ObjectStore, ObjectVersion
-from app.verify.findings import Difference, Finding, FindingCounts, Kind
+from app.verify.findings import Difference, Finding, FindingCounts, FindingKind
 from app.verify.known import KnownVersions
 
 SCHEMAS = "archive-data-schema/"
@@ -34,7 +34,7 @@ def _below(systems: Collection[str]) -> re.Pattern[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class SearchedObjects:
     """The objects that the search covers.
 
     `job_id` and `since` leave out objects that belong to another job, or were stored before. Below `systems`
@@ -56,7 +56,7 @@ class UnknownVersions:
         known: KnownVersions,
         began: datetime,
         concurrency: int,
-        scope: Scope,
+        scope: SearchedObjects,
     ) -> None:
         self._database = database
         self._below = _below(scope.systems)
@@ -93,10 +93,10 @@ class UnknownVersions:
                     continue
                 name = await self._standing(version)
                 origin = _origin_of(version)
-                if name == Kind.UNKNOWN and self._job_id is not None and origin.job_id != self._job_id:
+                if name == FindingKind.UNKNOWN and self._job_id is not None and origin.job_id != self._job_id:
                     name = "other"
                 counts[name] += 1
-                if name == Kind.UNKNOWN:
+                if name == FindingKind.UNKNOWN:
                     findings.append(_finding(version, origin))
         return counts, findings
 
@@ -105,12 +105,12 @@ class UnknownVersions:
         origin = _origin_of(version)
         if origin.job_id is None:
             is_ours = OUR_KEY.fullmatch(version.key) or self._below.match(version.key)
-            return Kind.UNKNOWN if is_ours or "job-id" in version.user_metadata else "other"
+            return FindingKind.UNKNOWN if is_ours or "job-id" in version.user_metadata else "other"
         async with self._database.reading() as connection:
             if origin.reference is None:  # its id is too long to stand in the metadata
                 job = await jobs.find(connection, origin.job_id)
                 young = version.last_modified >= self._began - SKEW
-                return "pending" if job is not None and (young or job.state is JobState.OPEN) else Kind.UNKNOWN
+                return "pending" if job is not None and (young or job.state is JobState.OPEN) else FindingKind.UNKNOWN
             if "idempotence-id" in version.user_metadata:  # of a message: its job may name the reference several times
                 found = await tasks.of_reference(connection, origin.job_id, origin.reference)
             else:
@@ -121,7 +121,7 @@ class UnknownVersions:
         if any((each.bucket, each.key, each.version_id) == name for each in places):
             return "known"
         will_find = any(row.stored is None and row.state is TaskState.OPEN for row in found)
-        return "pending" if will_find else Kind.UNKNOWN
+        return "pending" if will_find else FindingKind.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ def _origin_of(version: ObjectVersion) -> _ObjectOrigin:
 
 def _finding(version: ObjectVersion, origin: _ObjectOrigin) -> Finding:
     return Finding(
-        kind=Kind.UNKNOWN,
+        kind=FindingKind.UNKNOWN,
         job=version.user_metadata.get("job-id"),
         reference=None if origin.reference is None else origin.reference.id,
         version=None if origin.reference is None else origin.reference.version,

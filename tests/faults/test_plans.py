@@ -16,7 +16,7 @@ from app.db.database import Database
 from app.domain.artifacts import ArchivedArtifact
 from app.domain.identity import reference_key
 from app.domain.jobs import Reference, TaskId, TaskState
-from app.domain.references import Wanted
+from app.domain.references import WantedReferences
 from app.domain.tasks import NoData, Outcome, PutBack, Settlement, TaskKey
 from app.messaging.owed import CreateArtifactCommands
 from tests.servers import Postgres
@@ -148,12 +148,12 @@ CAUSE = "step: HTTP 404"
 """What few of the references failed of, far behind."""
 
 PAGES = [
-    (Wanted(), "pk_backfill_task"),
-    (Wanted(TaskState.FAILED), "ix_backfill_task_failed"),
-    (Wanted(TaskState.OPEN), "ix_backfill_task_waiting"),
-    (Wanted(cause=CAUSE), "ix_backfill_task_cause"),
-    (Wanted(prefix="ref-1499"), "ix_backfill_task_reference_id"),
-    (Wanted(TaskState.FAILED, "ref-1499"), "ix_backfill_task_failed"),
+    (WantedReferences(), "pk_backfill_task"),
+    (WantedReferences(TaskState.FAILED), "ix_backfill_task_failed"),
+    (WantedReferences(TaskState.OPEN), "ix_backfill_task_waiting"),
+    (WantedReferences(cause=CAUSE), "ix_backfill_task_cause"),
+    (WantedReferences(prefix="ref-1499"), "ix_backfill_task_reference_id"),
+    (WantedReferences(TaskState.FAILED, "ref-1499"), "ix_backfill_task_failed"),
 ]
 
 

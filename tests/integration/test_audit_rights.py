@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from app.db import audit, migrations
 from app.db.database import Database
 from app.db.dialect import open_engine
-from app.domain.audit import Act, Actor, Entry
+from app.domain.audit import Act, Actor, AuditEntry
 from app.domain.errors import Unavailable
 from tests.servers import Postgres
 
@@ -56,7 +56,7 @@ async def test_the_role_of_the_service_can_add_entries_and_change_none(postgres:
 
     database = Database(as_role(url, service))
     try:
-        entry = Entry(Act.JOB_PAUSED, "job/1", datetime.now(UTC), Actor("dora"))
+        entry = AuditEntry(Act.JOB_PAUSED, "job/1", datetime.now(UTC), Actor("dora"))
         for _ in range(2):
             await database.run(lambda c: audit.append(c, [entry]))
         async with database.reading() as connection:

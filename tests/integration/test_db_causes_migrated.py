@@ -12,7 +12,7 @@ from alembic import command
 from app.db import migrations
 from app.db.database import Database
 from app.domain.causes import NO_MESSAGE
-from app.domain.references import Wanted
+from app.domain.references import WantedReferences
 from app.jobs.failures import FailedReferences
 from app.jobs.references import JobReferences
 from tests.support.rows import NOW
@@ -81,7 +81,7 @@ async def test_its_failures_are_counted_and_those_that_its_processes_still_recor
     before = Before(database)
     await before.execute(FAIL, job_id, message="step: HTTP 503 (2 attempts)")
     await before.execute(COUNT, job_id)
-    page = await JobReferences(database).page(job_id, Wanted(), -1, 10)
+    page = await JobReferences(database).page(job_id, WantedReferences(), -1, 10)
     assert [each.cause for each in page.references] == ["step: HTTP 503", NO_MESSAGE, None, "step: HTTP 503", None]
     found = await of.by_cause(job_id)
     assert {each.cause: each.count for each in found.causes} == {"step: HTTP 503": 2, NO_MESSAGE: 1}
@@ -91,7 +91,7 @@ async def test_its_failures_are_counted_and_those_that_its_processes_still_recor
 async def test_references_of_one_cause_are_found_before_anybody_counted(old: tuple[Database, UUID]) -> None:
     database, job_id = old
     await migrations.migrate(database)
-    of, wanted = JobReferences(database), Wanted(cause="step: HTTP 503")
+    of, wanted = JobReferences(database), WantedReferences(cause="step: HTTP 503")
     await of.check(job_id, wanted)
     assert [each.position for each in (await of.page(job_id, wanted, -1, 10)).references] == [0]
 

@@ -15,7 +15,7 @@ from app.db.dialect import _behind
 from app.domain.artifacts import ArchivedArtifact
 from app.domain.causes import cause_of
 from app.domain.jobs import Reference, TaskId, TaskState
-from app.domain.references import ReferenceStatus, Wanted
+from app.domain.references import ReferenceStatus, WantedReferences
 from app.domain.tasks import NoData, Outcome, PutBack, Settlement
 from tests.support.rows import NOW, insert_job, new_job, publish, stored_artifact
 
@@ -46,7 +46,7 @@ async def job_of(database: Database, ids: list[str]) -> UUID:
     return new.id
 
 
-async def all_pages(database: Database, job_id: UUID, wanted: Wanted, size: int) -> list[ReferenceStatus]:
+async def all_pages(database: Database, job_id: UUID, wanted: WantedReferences, size: int) -> list[ReferenceStatus]:
     found, after = [], -1
     async with database.reading() as connection:
         while page := await references.page(connection, job_id, wanted, after, size):
@@ -81,7 +81,7 @@ async def test_what_is_known_of_each_reference_is_shown(database: Database) -> N
     )
     lengthened = ArchivedArtifact(replace(new, retain_until=longer), job_id, Reference("ref-1"), "M", None, 0, {})
     await database.run(lambda c: artifacts.insert(c, [lengthened]))
-    found = await all_pages(database, job_id, Wanted(), 4)
+    found = await all_pages(database, job_id, WantedReferences(), 4)
     assert [each.position for each in found] == list(range(6))
     adopted, own, failed, empty, back, open_ = found
     assert adopted.object is not None
@@ -123,7 +123,7 @@ async def test_every_filter_gives_what_sifting_gives(database: Database, monkeyp
         ]
         answers.append(dice.choice(possible))
     await database.run(lambda c: tasks.settle(c, answers, NOW))
-    everything = await all_pages(database, job_id, Wanted(), 1000)
+    everything = await all_pages(database, job_id, WantedReferences(), 1000)
     assert [each.reference.id for each in everything] == ids
     states, prefixes = [None, *TaskState], [None, "", "zz", *IDS, "a1", "a\U0010ffff\U0010ffff"]
     for window, state, prefix, cause in product(
@@ -137,17 +137,22 @@ async def test_every_filter_gives_what_sifting_gives(database: Database, monkeyp
             and each.reference.id.startswith(prefix or "")
             and (cause is None or (each.state is TaskState.FAILED and cause_of(each.message) == cause))
         ]
-        assert await all_pages(database, job_id, Wanted(state, prefix, cause), dice.choice([5, 50, 500])) == expected, (
+        assert (
+            await all_pages(database, job_id, WantedReferences(state, prefix, cause), dice.choice([5, 50, 500]))
+            == expected
+        ), (
             window,
             state,
             prefix,
             cause,
         )
         if not prefix:
-            await backwards(database, job_id, Wanted(state, None, cause), [each.position for each in expected])
+            await backwards(
+                database, job_id, WantedReferences(state, None, cause), [each.position for each in expected]
+            )
 
 
-async def backwards(database: Database, job_id: UUID, wanted: Wanted, expected: list[int]) -> None:
+async def backwards(database: Database, job_id: UUID, wanted: WantedReferences, expected: list[int]) -> None:
     """From the last page to the first, each begins where it must."""
     begin: int | None = None
     size = 7
@@ -163,7 +168,7 @@ async def test_ids_as_long_as_they_may_be_are_indexed(database: Database) -> Non
     job_id = await job_of(database, ids)
     for id_ in ids:
         for prefix in (id_, id_[:511], id_[:1]):
-            found = await all_pages(database, job_id, Wanted(prefix=prefix), 10)
+            found = await all_pages(database, job_id, WantedReferences(prefix=prefix), 10)
             assert [each.reference.id for each in found] == [each for each in ids if each.startswith(prefix)]
 
 
@@ -187,7 +192,12 @@ async def test_sqlite_reads_no_whole_job_for_a_page_or_for_failures(database: Da
 
     event.listen(database.engine.sync_engine, "before_cursor_execute", keep)
     async with database.reading() as connection:
-        for wanted in (Wanted(), Wanted(TaskState.OPEN), Wanted(cause="step: HTTP 404"), Wanted(prefix="ref-4")):
+        for wanted in (
+            WantedReferences(),
+            WantedReferences(TaskState.OPEN),
+            WantedReferences(cause="step: HTTP 404"),
+            WantedReferences(prefix="ref-4"),
+        ):
             assert await references.page(connection, job_id, wanted, -1, 5)
         assert (await failures.by_cause(connection, job_id, 100)).failed == 10
         event.remove(database.engine.sync_engine, "before_cursor_execute", keep)

@@ -23,7 +23,7 @@ from app.domain.readiness import Readiness
 from app.domain.runs import Run
 from app.metadata.backfill import MetadataBackfill
 from app.metadata.definitions import Definitions, RunOptions
-from app.metadata.extract import Extractor, Unreadable
+from app.metadata.extract import Extractor, UnreadableDocument
 from tests.servers import Postgres
 
 TYPE = "DocCreated"
@@ -147,7 +147,7 @@ class Documents:
         self.reads += 1
         reference = stored.key.split("/")[2]
         if reference not in self.by_reference:
-            raise Unreadable("the stored object is gone")
+            raise UnreadableDocument("the stored object is gone")
         found = self.by_reference[reference]
         if isinstance(found, Exception):
             raise found

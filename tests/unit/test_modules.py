@@ -1,6 +1,7 @@
 """No module of app/ is without a unit test: each is imported, by its name, in a file of tests/unit."""
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -124,3 +125,13 @@ def test_every_module_has_a_unit_test() -> None:
 def test_the_exceptions_are_needed() -> None:
     assert set(ELSEWHERE) & imported() == set(), "there is a unit test now: take it off the list"
     assert set(ELSEWHERE) <= modules()
+
+
+def test_no_class_name_stands_for_two_things() -> None:
+    names = [
+        node.name
+        for file in Path("app").rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ClassDef)
+    ]
+    assert sorted(name for name, count in Counter(names).items() if count > 1) == []

@@ -16,7 +16,7 @@ from app.api.http.query import name_mistakes
 from app.api.shapes.moments import Moment
 from app.domain.mistakes import Mistake
 from app.domain.nearest import there_are
-from app.domain.search import Condition, Operator, Search
+from app.domain.search import Comparison, Search, SearchCondition
 from app.metadata.search import condition
 
 MAX_ID = 2**63 - 1
@@ -176,7 +176,7 @@ def read_query(items: Iterable[tuple[str, str]], keys: Collection[str]) -> Artif
     of_metadata = {name for name, _ in items if name.startswith(METADATA)}
     mistakes = name_mistakes(items, tuple(PARAMETERS), of_metadata, "metadata.<key>[<operator>]")
     plain: dict[str, Any] = {}
-    conditions: list[Condition] = []
+    conditions: list[SearchCondition] = []
     for name, text in dict(items).items():
         try:
             if name.startswith(METADATA):
@@ -206,16 +206,16 @@ def read_query(items: Iterable[tuple[str, str]], keys: Collection[str]) -> Artif
     return ArtifactQuery(search, plain.get("cursor"), plain.get("limit", 100), plain.get("format"))
 
 
-def _key_and_operator(text: str, keys: Collection[str]) -> tuple[str, Operator]:
+def _key_and_operator(text: str, keys: Collection[str]) -> tuple[str, Comparison]:
     """`amount[gt]` → amount, gt; a key that ends in brackets itself can be followed by `[eq]`."""
     key, bracket, operator = text[:-1].rpartition("[") if text.endswith("]") else ("", "", "")
     if bracket and key in keys:
-        if operator in list(Operator):
-            return key, Operator(operator)
+        if operator in list(Comparison):
+            return key, Comparison(operator)
         if text not in keys:
-            raise ValueError(f"has an unknown operator; there are {', '.join(Operator)}")
+            raise ValueError(f"has an unknown operator; there are {', '.join(Comparison)}")
     if text in keys:
-        return text, Operator.EQ
+        return text, Comparison.EQ
     there = there_are(key if bracket else text, sorted(keys), SHOWN_KEYS)
     raise ValueError(f"is a key of no archive type; {there} (GET /api/artifacts/columns)")
 

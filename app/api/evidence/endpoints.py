@@ -13,7 +13,7 @@ from app.api.http.problems import ApiProblem, responses
 from app.api.shapes.examples import INCLUSION, LEAF, PROOF, SIGNING_KEY, page, shown
 from app.api.shapes.ids import JobId, unknown
 from app.domain.proofs import JobProof
-from app.evidence.proofs import Altered, NoProof, UnknownJob
+from app.evidence.proofs import AlteredProof, NoProof, UnknownJobOfProof
 
 router = APIRouter(tags=["evidence"])
 
@@ -58,7 +58,7 @@ async def leaves(_caller: MayReadAudit, edge: TheEdge, job_id: JobId) -> Respons
     pages = edge.proofs.leaves(await found(edge, job_id))
     try:
         first = await anext(pages, None)
-    except (NoProof, Altered) as error:
+    except (NoProof, AlteredProof) as error:
         raise ApiProblem(404, f"{error}.") from error
 
     async def content() -> AsyncIterator[bytes]:
@@ -89,7 +89,7 @@ async def inclusion(
     try:
         async with edge.inclusion_turns.one():
             return InclusionView.of(await edge.proofs.inclusion(proof, id_, version))
-    except (NoProof, Altered) as error:
+    except (NoProof, AlteredProof) as error:
         raise ApiProblem(404, f"{error}.") from error
 
 
@@ -97,7 +97,7 @@ async def found(edge: Edge, job_id: UUID) -> JobProof:
     """Raises ApiProblem 404 with the reason."""
     try:
         return await edge.proofs.find(job_id)
-    except UnknownJob:
+    except UnknownJobOfProof:
         raise unknown(job_id) from None
     except NoProof as none:
         raise ApiProblem(404, f"{none}.") from none

@@ -22,7 +22,7 @@ LONGEST = 8_192
 """Characters of `Accept` that are looked at; browsers send 150."""
 
 
-class Range(NamedTuple):
+class MediaRange(NamedTuple):
     """A media range as a client wrote it, with its weight from 0 (never) to 1. In lower case."""
 
     media: str
@@ -57,7 +57,7 @@ def wanted_format(headers: Sequence[str], formats: Mapping[str, str], aliases: M
     return default
 
 
-def _liking(media: str, ranges: Sequence[Range]) -> Liking | None:
+def _liking(media: str, ranges: Sequence[MediaRange]) -> Liking | None:
     """The preference by the most exact range that contains the format, None when no range contains it."""
     found = [
         Liking(each.quality, exactness, -place)
@@ -68,7 +68,7 @@ def _liking(media: str, ranges: Sequence[Range]) -> Liking | None:
     return max((each for each in found if each.exactness == exactest), default=None)
 
 
-def _exactness(each: Range, media: str) -> int:
+def _exactness(each: MediaRange, media: str) -> int:
     """0 when the range does not contain `media`; higher, the more exactly the range names it."""
     if not each.parameters <= IMPLIED:
         return 0  # a variant that the service does not have
@@ -81,7 +81,7 @@ def _main(media: str, formats: Mapping[str, str], aliases: Mapping[str, str]) ->
     return formats[aliases[media]] if media in aliases else media
 
 
-def _ranges(header: str) -> Iterator[Range]:
+def _ranges(header: str) -> Iterator[MediaRange]:
     """The ranges of a header. An unreadable range is ignored: a client is not refused because of it."""
     for entry in _ENTRY.findall(header[:LONGEST]):
         media, *parameters = [part.strip(" \t") for part in _PART.findall(entry)] or [""]
@@ -89,11 +89,13 @@ def _ranges(header: str) -> Iterator[Range]:
             yield _range("*/*" if media == "*" else media.lower(), parameters)  # Java's own client writes `*`
 
 
-def _range(media: str, parameters: Sequence[str]) -> Range:
+def _range(media: str, parameters: Sequence[str]) -> MediaRange:
     before_weight: set[tuple[str, str]] = set()
     for found in filter(None, map(_PARAMETER.fullmatch, parameters)):
         name, value = found[1].lower(), re.sub(r"\\(.)", r"\1", found[2].strip('"')).lower()
         if name == "q":  # what follows are parameters of an older standard
-            return Range(media, frozenset(before_weight), min(1.0, float(value)) if _QUALITY.fullmatch(value) else 1.0)
+            return MediaRange(
+                media, frozenset(before_weight), min(1.0, float(value)) if _QUALITY.fullmatch(value) else 1.0
+            )
         before_weight.add((name, value))
-    return Range(media, frozenset(before_weight), 1.0)
+    return MediaRange(media, frozenset(before_weight), 1.0)

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.http.problems import answer_with, try_later
 from app.domain.errors import Unavailable
-from app.metadata.content import Altered
+from app.metadata.content import AlteredContent
 from app.telemetry import metrics
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Measured:
             if not began:
                 stopping = try_later("The service stops; send the same again.", close=True)
                 await answer_with(stopping)(scope, receive, noting)
-        except (Altered, Unavailable) as error:
+        except (AlteredContent, Unavailable) as error:
             if not began:
                 raise
             # The server closes the connection of an answer that is not complete.

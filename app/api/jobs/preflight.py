@@ -10,7 +10,7 @@ from app.api.http.request_trace import request_span
 from app.api.jobs.preflight_views import BucketView, ForecastView, PreflightView, SampleView, WarningView
 from app.api.shapes.examples import PREFLIGHT, shown
 from app.api.submission.read import IN_ONE_LINE, MEDIA_TYPES, REQUEST_BODY, read_submission, unfit
-from app.archiver.preflight import Asked
+from app.archiver.preflight import AskedSource
 from app.archiver.sample import LARGEST_SAMPLE, places
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.jobs import Reference
@@ -49,11 +49,11 @@ async def preflight(
     return await looked(request, edge, wanted)
 
 
-async def looked(request: Request, edge: Edge, wanted: "Wanted") -> PreflightView:
+async def looked(request: Request, edge: Edge, wanted: "WantedSample") -> PreflightView:
     """Asks the source for the sample. Raises ApiProblem 503 while too many ask."""
     with request_span(request, "POST /api/preflight") as span:
         async with edge.preflight_turns.one():
-            asked = Asked(wanted.configuration, wanted.attempts, span.traceparent)
+            asked = AskedSource(wanted.configuration, wanted.attempts, span.traceparent)
             found = await edge.preflights.look(asked, wanted.sample, wanted.total)
     return PreflightView(
         ok=found.ok,
@@ -69,7 +69,7 @@ async def looked(request: Request, edge: Edge, wanted: "Wanted") -> PreflightVie
     )
 
 
-class Wanted(NamedTuple):
+class WantedSample(NamedTuple):
     """The parts of a body that are kept; the rest is freed before the service waits for the source."""
 
     configuration: ArchiveTypeConfiguration
@@ -80,7 +80,7 @@ class Wanted(NamedTuple):
     plan: str
 
 
-async def wanted_of(edge: Edge, body: bytearray, sample: int | None) -> Wanted:
+async def wanted_of(edge: Edge, body: bytearray, sample: int | None) -> WantedSample:
     """Checks the body as for a PUT. Raises ApiProblem 400 with its mistakes, 413, 503."""
     content = await read_submission(edge.yaml_reader, edge.submissions, body, edge.max_references, warn=True)
     try:
@@ -89,7 +89,7 @@ async def wanted_of(edge: Edge, body: bytearray, sample: int | None) -> Wanted:
         raise unfit(error) from error
     total = len(content.references)
     attempts = edge.max_attempts if content.num_of_retry is None else content.num_of_retry + 1
-    return Wanted(
+    return WantedSample(
         configuration,
         [content.references[place] for place in places(total, sample)],
         total,

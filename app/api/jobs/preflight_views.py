@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from app.archiver.preflight import BucketState
-from app.archiver.sample import SampledReference, Verdict
+from app.archiver.sample import SampledReference, SampleVerdict
 from app.domain.forecast import Forecast, Spread
 from app.domain.mistakes import Mistake
 
@@ -22,7 +22,8 @@ class SampleView(BaseModel):
     reference_id: str
     version: int | None
     verdict: Annotated[
-        Verdict, Field(description="`no-data`: it would stay open; `not-sure`: no answer, or a pause is asked for")
+        SampleVerdict,
+        Field(description="`no-data`: it would stay open; `not-sure`: no answer, or a pause is asked for"),
     ]
     message: Annotated[str | None, Field(description="as the report would show it")]
     system: str | None

@@ -17,7 +17,7 @@ from app.api.shapes.formats import ALIASES, CONTENT_TYPES, FORMATS
 from app.api.shapes.ids import JobId, unknown
 from app.api.shapes.texts import NO_NUL
 from app.domain.jobs import TaskState
-from app.domain.references import Wanted
+from app.domain.references import WantedReferences
 from app.jobs.control import UnknownJob
 
 router = APIRouter(prefix="/api/jobs", tags=["backfill jobs"])
@@ -62,7 +62,7 @@ async def list_references(
 ) -> Response:
     """`Accept: text/csv` or `application/x-ndjson` streams all pages, from `cursor` on where there is one. CSV joins
     nested names (`errorMessage`, `objectKey`) and puts a `'` before what a spreadsheet would execute."""
-    wanted = Wanted(state, id_, cause)
+    wanted = WantedReferences(state, id_, cause)
     after = read_position_cursor(cursor)
     form = wanted_format(request.headers.getlist("accept"), FORMATS, ALIASES)
     if form == "json":
@@ -73,7 +73,7 @@ async def list_references(
     return await streamed(edge, job_id, wanted, after, form)
 
 
-async def streamed(edge: Edge, job_id: UUID, wanted: Wanted, after: int, form: str) -> Response:
+async def streamed(edge: Edge, job_id: UUID, wanted: WantedReferences, after: int, form: str) -> Response:
     """All wanted references as a file, CSV or NDJSON. Raises ApiProblem 404."""
     await _check(edge, job_id, wanted)
     pages = edge.references.pages(job_id, wanted, after)
@@ -94,7 +94,7 @@ async def streamed(edge: Edge, job_id: UUID, wanted: Wanted, after: int, form: s
     return StreamingResponse(content(), headers=headers)
 
 
-async def _check(edge: Edge, job_id: UUID, wanted: Wanted) -> None:
+async def _check(edge: Edge, job_id: UUID, wanted: WantedReferences) -> None:
     try:
         await edge.references.check(job_id, wanted)
     except UnknownJob:

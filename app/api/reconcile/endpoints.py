@@ -22,7 +22,7 @@ from app.api.submission.read import EXAMPLE, MEDIA_TYPES, SUBMISSION_SCHEMA
 from app.api.submission.reader import ReadingFailed
 from app.domain.errors import Unavailable
 from app.domain.mistakes import Mistake
-from app.domain.reconciled import Reconciled, Verdict
+from app.domain.reconciled import Reconciled, ReferenceVerdict
 from app.evidence.reconcile import NotReconcilable
 
 router = APIRouter(prefix="/api/reconcile", tags=["evidence"])
@@ -164,7 +164,7 @@ async def _content(
 
     CSV has no line for an error: the answer breaks off.
     """
-    counts: Counter[Verdict] = Counter()
+    counts: Counter[ReferenceVerdict] = Counter()
     async with held:
         yield b""
         if form == "csv":

@@ -7,7 +7,7 @@ import orjson
 
 from app.api.shapes.csv_rows import csv_row
 from app.domain.json_lines import on_one_line
-from app.domain.reconciled import OF_OBJECTS, Reconciled, Verdict
+from app.domain.reconciled import OF_OBJECTS, Reconciled, ReferenceVerdict
 
 HEAD = ("id", "version", "verdict", "artifactId", "jobId")
 """Columns of CSV."""
@@ -44,9 +44,9 @@ def ndjson_rows(found: Sequence[Reconciled]) -> bytes:
     return on_one_line(lines) + b"\n"
 
 
-def counts_line(counts: Counter[Verdict], *, verify: bool) -> bytes:
+def counts_line(counts: Counter[ReferenceVerdict], *, verify: bool) -> bytes:
     """The last line of NDJSON: each verdict that is possible, those of objects only where these were looked at."""
-    possible = [each for each in Verdict if verify or each not in OF_OBJECTS]
+    possible = [each for each in ReferenceVerdict if verify or each not in OF_OBJECTS]
     return orjson.dumps({"counts": {each.value: counts[each] for each in possible}}) + b"\n"
 
 

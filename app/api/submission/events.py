@@ -36,7 +36,7 @@ class Stop(Exception):
     """Reading ends here; the mistakes have been noted."""
 
 
-class References(Protocol):
+class ReferenceSink(Protocol):
     """Takes the references as they are read."""
 
     def add(self, id_: str, version: int, line: int) -> None: ...
@@ -93,7 +93,7 @@ class Walk:
         max_references: int,
         mark: str | None = None,
         *,
-        columns: "References | None" = None,
+        columns: "ReferenceSink | None" = None,
         required: Sequence[str] = REQUIRED,
     ) -> None:
         """`mark` stands in the body for backslashes: see `surrogates`. `columns` takes the references."""
@@ -108,7 +108,7 @@ class Walk:
         self.texts: dict[str, str] = {}
         self.num_of_retry: int | None = None
         self.keys: dict[str, Any] = {}
-        self.columns: References = ColumnsBuilder() if columns is None else columns
+        self.columns: ReferenceSink = ColumnsBuilder() if columns is None else columns
         self.too_many = False
 
     def end(self) -> None:

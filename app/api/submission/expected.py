@@ -47,7 +47,7 @@ class ExpectedHead:
 
 
 @dataclass
-class Rows:
+class ExpectedRows:
     """Writes rows in blocks; `alive` is called for each block."""
 
     write: Callable[[bytes], object]
@@ -58,7 +58,7 @@ class Rows:
     def __len__(self) -> int:
         return self.count
 
-    def add(self, id_: str, version: int, line: int) -> None:  # as `events.References` has it
+    def add(self, id_: str, version: int, line: int) -> None:  # as `events.ReferenceSink` has it
         self.count += 1
         self._block.append(f"{version or ''}\t{id_}\n")
         if len(self._block) >= BLOCK:
@@ -70,7 +70,7 @@ class Rows:
         self._block.clear()
 
 
-def read_expected(stream: Stream, kind: Kind, most: int, rows: Rows) -> ExpectedHead:
+def read_expected(stream: Stream, kind: Kind, most: int, rows: ExpectedRows) -> ExpectedHead:
     """Writes a row for each reference, up to `most`; never raises for what the stream holds."""
     if kind == "yaml":
         return _read_yaml(stream, most, rows)
@@ -214,7 +214,7 @@ def _values(text: str) -> list[str] | None:
 class _Numbered:
     """Gives rows on, and knows the line of the last one."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: ExpectedRows) -> None:
         self._rows = rows
         self.line = 1
 
@@ -226,7 +226,7 @@ class _Numbered:
         self._rows.add(id_, max(version, 0), line)
 
 
-def _read_yaml(stream: Stream, most: int, rows: Rows) -> ExpectedHead:
+def _read_yaml(stream: Stream, most: int, rows: ExpectedRows) -> ExpectedHead:
     """`message`, `topic` and all else but the references may be left out."""
     feed = YamlFeed(stream)
     columns = _Numbered(rows)

@@ -13,7 +13,7 @@ from io import BytesIO
 from tempfile import SpooledTemporaryFile
 from typing import Any
 
-from app.api.submission.expected import ExpectedHead, Kind, Rows, read_expected
+from app.api.submission.expected import ExpectedHead, ExpectedRows, Kind, read_expected
 from app.api.submission.reader import NICE, ReadingFailed, kill, started
 from app.domain.jobs import Reference
 from app.domain.mistakes import Mistake
@@ -88,7 +88,7 @@ class ExpectedReader:
             begin += piece
             if len(begin) > self._inline:
                 return await self._read_apart(bytes(begin), pieces, kind, rows)
-        return read_expected(BytesIO(begin), kind, self._most, Rows(rows.write))
+        return read_expected(BytesIO(begin), kind, self._most, ExpectedRows(rows.write))
 
     async def _read_apart(
         self, begin: bytes, pieces: AsyncIterator[bytes], kind: Kind, rows: "SpooledTemporaryFile[bytes]"
@@ -181,7 +181,7 @@ def read_from_stdin() -> None:
     with suppress(OSError, ValueError):  # not every system has this limit
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     signal.signal(signal.SIGXCPU, signal.SIG_DFL)
-    rows = Rows(sys.stdout.buffer.write, _more_time)
+    rows = ExpectedRows(sys.stdout.buffer.write, _more_time)
     _more_time()
     head = read_expected(sys.stdin.buffer, kind, int(most), rows)  # type: ignore[arg-type] # as it was given
     sys.stdout.buffer.flush()

@@ -6,7 +6,7 @@ from app.api.artifacts import endpoints
 from app.api.artifacts.endpoints import ArtifactId
 from app.api.http.problems import ApiProblem
 from app.domain.search import FoundArtifact
-from app.metadata.content import Altered, Gone
+from app.metadata.content import AlteredContent, Gone
 from app.ui import texts
 from app.ui.answers import render
 from app.ui.artifacts.laid_out import laid_out
@@ -59,7 +59,7 @@ async def _content(page: Page, operator: Operator, artifact: FoundArtifact) -> s
         text = b"".join([piece async for piece in opened.verified()]).decode()
     except Gone:
         raise ApiProblem(410, texts.GONE) from None
-    except Altered:
+    except AlteredContent:
         raise ApiProblem(502, texts.ALTERED) from None
     except UnicodeDecodeError:
         raise ApiProblem(415, texts.NOT_TEXT) from None

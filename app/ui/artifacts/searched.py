@@ -9,7 +9,7 @@ from app.api.artifacts.endpoints import streamed
 from app.api.artifacts.models import METADATA, cursor_of, read_query
 from app.api.http.problems import ApiProblem
 from app.domain.mistakes import Mistake
-from app.domain.search import FoundArtifact, Operator
+from app.domain.search import Comparison, FoundArtifact
 from app.metadata.search import MetadataColumn
 from app.ui import texts
 from app.ui.answers import render
@@ -33,7 +33,7 @@ PAGE = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskedSearch:
     """The form, as a search of the API and as it is shown again."""
 
     filters: Filters
@@ -45,7 +45,7 @@ class Asked:
         return [key for key in self.keys if f"{COLUMN}{key}" in self.filters.given]
 
 
-def _asked(request: Request, columns: Sequence[MetadataColumn]) -> Asked:
+def _asked(request: Request, columns: Sequence[MetadataColumn]) -> AskedSearch:
     """Raises ApiProblem 400."""
     keys = list(dict.fromkeys(column.key for column in columns))
     names = [f"{part}{number}" for number in CONDITIONS for part in ("key", "op", "value")]
@@ -54,10 +54,10 @@ def _asked(request: Request, columns: Sequence[MetadataColumn]) -> Asked:
     for number in CONDITIONS:
         key = filters.given.get(f"key{number}")
         if key is not None:
-            operator = filters.given.get(f"op{number}", Operator.EQ)
-            value = filters.given.get(f"value{number}", "true" if operator == Operator.ISNULL else "")
+            operator = filters.given.get(f"op{number}", Comparison.EQ)
+            value = filters.given.get(f"value{number}", "true" if operator == Comparison.ISNULL else "")
             items.append((f"{METADATA}{key}[{operator}]", value))
-    return Asked(filters, keys, items)
+    return AskedSearch(filters, keys, items)
 
 
 @router.get("/ui/artifacts")
@@ -84,7 +84,7 @@ async def search(request: Request, page: ThePage, operator: ReadsArtifacts) -> R
         asked=asked,
         given=asked.filters.given,
         conditions=_rooms(asked),
-        operators=[(each, texts.OPERATORS[each]) for each in Operator],
+        operators=[(each, texts.OPERATORS[each]) for each in Comparison],
         types=await _types(page),
         query=asked.filters.query(cursor=None),
         filtered=bool(asked.items),
@@ -100,7 +100,7 @@ async def download(request: Request, page: ThePage, _operator: ReadsArtifacts) -
     return await streamed(page.edge, read_query(asked.items, set(asked.keys)), columns, "csv")
 
 
-def _rooms(asked: Asked) -> list[str]:
+def _rooms(asked: AskedSearch) -> list[str]:
     """The conditions that are given, and one more to be filled."""
     given = [number for number in CONDITIONS if f"key{number}" in asked.filters.given]
     free = [number for number in CONDITIONS if number not in given]

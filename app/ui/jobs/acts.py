@@ -49,7 +49,7 @@ async def do(request: Request, page: ThePage, operator: WritesJobs, job_id: JobI
     return led_to(request, page, f"/ui/jobs/{new_id}")
 
 
-def _named(act: str) -> texts.Act:
+def _named(act: str) -> texts.JobAct:
     if act not in texts.ACTS:
         raise ApiProblem(404, "There is no such thing to do.")
     return texts.ACTS[act]

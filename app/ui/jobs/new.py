@@ -30,7 +30,7 @@ SHOWN_AGAIN = 2 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class JobDraft:
     """The form as it was sent, and what became of it."""
 
     job_id: str = field(default_factory=lambda: str(uuid4()))
@@ -48,7 +48,7 @@ class Draft:
 @router.get("/ui/jobs/new")
 async def new(request: Request, page: ThePage, operator: WritesJobs) -> Response:
     Filters(request, ())
-    return await _form(request, page, operator, Draft())
+    return await _form(request, page, operator, JobDraft())
 
 
 @router.post("/ui/jobs/new")
@@ -56,7 +56,7 @@ async def make(request: Request, page: ThePage, operator: WritesJobs) -> Respons
     refuse_other_sites(request)
     async with page.edge.uploads.body(request, [MEDIA_TYPE]) as body:
         fields = await asyncio.to_thread(fields_of, body, operator)
-        sent = Draft(
+        sent = JobDraft(
             fields.get("jobId") or str(uuid4()),
             fields.get("yaml", "").replace("\r\n", "\n"),
             fields.get("csv", ""),
@@ -78,14 +78,14 @@ async def make(request: Request, page: ThePage, operator: WritesJobs) -> Respons
                 raise
             return await _form(request, page, operator, _wrong(sent, problem))
     tried = await preflight.looked(request, page.edge, wanted)
-    return await _form(request, page, operator, Draft(sent.job_id, sent.yaml, tried=tried))
+    return await _form(request, page, operator, JobDraft(sent.job_id, sent.yaml, tried=tried))
 
 
-def _wrong(sent: Draft, problem: ApiProblem) -> Draft:
-    return Draft(sent.job_id, sent.yaml, problem=problem.detail, mistakes=problem.errors, status=problem.status)
+def _wrong(sent: JobDraft, problem: ApiProblem) -> JobDraft:
+    return JobDraft(sent.job_id, sent.yaml, problem=problem.detail, mistakes=problem.errors, status=problem.status)
 
 
-async def _of_csv(page: Page, sent: Draft) -> Draft:
+async def _of_csv(page: Page, sent: JobDraft) -> JobDraft:
     """The draft with a submission of the references in its CSV."""
     notes: list[str] = []
     try:
@@ -94,12 +94,12 @@ async def _of_csv(page: Page, sent: Draft) -> Draft:
         )
     except CsvMistake as mistake:
         said = [Mistake("", None, line.removeprefix("Error: ")) for line in mistake.lines]
-        return Draft(sent.job_id, sent.yaml, sent.csv, sent.type, sent.name, None, texts.BAD_CSV, said, (), 400)
+        return JobDraft(sent.job_id, sent.yaml, sent.csv, sent.type, sent.name, None, texts.BAD_CSV, said, (), 400)
     known = await page.edge.archive_types.known()
     chosen = [each.configuration for each in known.archive_types if each.configuration.name == sent.type]
     if not chosen:
         said = [Mistake("", None, "Choose the archive type.")]
-        return Draft(sent.job_id, sent.yaml, sent.csv, sent.type, sent.name, None, texts.BAD_CSV, said, (), 400)
+        return JobDraft(sent.job_id, sent.yaml, sent.csv, sent.type, sent.name, None, texts.BAD_CSV, said, (), 400)
     lines = [f"message: {chosen[0].message_type}", f"topic: {chosen[0].topic}"]
     lines += [f"config-id: {_quoted(chosen[0].id)}"] if chosen[0].id and "/" in chosen[0].name else []
     lines += [f"name: {_quoted(sent.name)}"] if sent.name else []
@@ -108,7 +108,7 @@ async def _of_csv(page: Page, sent: Draft) -> Draft:
         lines.append(f"  - id: {_quoted(id_)}")
         lines += [] if version is None else [f"    version: {version}"]
     taken = f"{len(found.references):,} references were taken over."
-    return Draft(sent.job_id, "\n".join(lines) + "\n", notes=[taken, *notes[:20]])
+    return JobDraft(sent.job_id, "\n".join(lines) + "\n", notes=[taken, *notes[:20]])
 
 
 def _quoted(text: str) -> str:
@@ -116,7 +116,7 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-async def _form(request: Request, page: Page, operator: Operator, draft: Draft) -> Response:
+async def _form(request: Request, page: Page, operator: Operator, draft: JobDraft) -> Response:
     known = await page.edge.archive_types.known()
     types = [each.configuration for each in known.archive_types if each.configuration.is_remote_data]
     return render(

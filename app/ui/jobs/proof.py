@@ -14,7 +14,7 @@ from app.api.shapes.ids import JobId
 from app.domain.leaves import Leaf, LeafError, read_leaf
 from app.domain.mistakes import Mistake
 from app.domain.proofs import JobProof
-from app.evidence.proofs import Altered, NoProof
+from app.evidence.proofs import AlteredProof, NoProof
 from app.ui.answers import render
 from app.ui.operator import Operator, ReadsAudit
 from app.ui.page import Page, ThePage
@@ -113,7 +113,7 @@ async def _first_leaves(page: Page, proof: JobProof) -> tuple[list[Leaf], str | 
         async with aclosing(page.edge.proofs.leaves(proof)) as pages:  # type: ignore[type-var]
             async for lines in pages:
                 return [read_leaf(line) for line in lines[:SHOWN]], None
-    except (NoProof, Altered) as error:
+    except (NoProof, AlteredProof) as error:
         return [], f"{error}"
     except LeafError as error:
         return [], f"a leaf in the bucket {error}"

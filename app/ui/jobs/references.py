@@ -10,7 +10,7 @@ from app.api.jobs.references import streamed
 from app.api.shapes.cursors import read_position_cursor
 from app.api.shapes.ids import JobId, unknown
 from app.domain.jobs import TaskState
-from app.domain.references import Wanted
+from app.domain.references import WantedReferences
 from app.jobs.control import UnknownJob
 from app.jobs.references import PageOfReferences
 from app.ui import texts
@@ -28,8 +28,8 @@ PAGE = 100
 """References of one page."""
 
 
-def _wanted(filters: Filters) -> Wanted:
-    return Wanted(filters.choice("state", TaskState), filters.text("id"), filters.text("cause", 1000))
+def _wanted(filters: Filters) -> WantedReferences:
+    return WantedReferences(filters.choice("state", TaskState), filters.text("id"), filters.text("cause", 1000))
 
 
 @router.get("/ui/jobs/{job_id}/references")
@@ -62,7 +62,7 @@ async def list_references(request: Request, page: ThePage, operator: ReadsJobs, 
 
 
 async def _ways_back(
-    page: Page, job_id: UUID, wanted: Wanted, found: PageOfReferences, after: int
+    page: Page, job_id: UUID, wanted: WantedReferences, found: PageOfReferences, after: int
 ) -> tuple[int | None, int | None]:
     """Where the previous page begins, and the last one; None where it is the present one, or there is no such way."""
     previous = last = None
@@ -91,7 +91,7 @@ async def look(request: Request, page: ThePage, operator: ReadsJobs, job_id: Job
     Filters(request, ())
     at = read_position_cursor(position)
     job = await control.look(operator.caller, page.edge, job_id)
-    found = await page.edge.references.page(job_id, Wanted(), at - 1, 1)
+    found = await page.edge.references.page(job_id, WantedReferences(), at - 1, 1)
     if not found.references or found.references[0].position != at:
         raise ApiProblem(404, f"Job {job_id} has no reference at position {at}.")
     return render(

@@ -14,8 +14,8 @@ import orjson
 from app.api.auth.callers import KeySets
 from app.api.auth.tokens import InvalidToken, verify
 from app.domain.errors import Unavailable
-from app.sessions.sealing import Sealing, Unreadable
-from app.sessions.store import Tokens
+from app.sessions.sealing import Sealing, UnreadableSeal
+from app.sessions.store import SessionTokens
 from app.ui.login.issuer import UNSAID_LIFE, IssuerClient, LoginRefused
 
 PURPOSE = b"login"
@@ -71,7 +71,7 @@ class CodeFlow:
         where = f"{metadata.authorization_endpoint}{joined}{urlencode(query)}"
         return where, self._sealing.seal(orjson.dumps(asdict(begun)), PURPOSE)
 
-    async def end(self, sealed: bytes | None, answer: dict[str, str]) -> tuple[Tokens, str]:
+    async def end(self, sealed: bytes | None, answer: dict[str, str]) -> tuple[SessionTokens, str]:
         """The tokens of who has logged in, and where the browser wanted to go. `answer` is the query of the redirect.
 
         Raises LoginRefused, Unavailable.
@@ -97,14 +97,14 @@ class CodeFlow:
             await self._check(tokens.identity, begun.nonce)
         return tokens, begun.following
 
-    async def renew(self, tokens: Tokens) -> Tokens | None:
+    async def renew(self, tokens: SessionTokens) -> SessionTokens | None:
         try:
             form = {"grant_type": "refresh_token", "refresh_token": tokens.refresh or ""}
             return self._tokens(await self._issuer.tokens(form), tokens)
         except LoginRefused:
             return None
 
-    async def end_session(self, tokens: Tokens | None, back: str) -> str | None:
+    async def end_session(self, tokens: SessionTokens | None, back: str) -> str | None:
         """Where the browser goes to end the session of the issuer too; None where the issuer has no such place."""
         try:
             metadata = await self._issuer.metadata()
@@ -124,17 +124,17 @@ class CodeFlow:
     def _opened(self, sealed: bytes | None) -> Begun | None:
         try:
             begun = Begun(**orjson.loads(self._sealing.open(sealed or b"", PURPOSE)))
-        except Unreadable:
+        except UnreadableSeal:
             return None
         return begun if self._now() - begun.at < LASTS else None
 
-    def _tokens(self, body: dict[str, Any], before: Tokens | None) -> Tokens:
+    def _tokens(self, body: dict[str, Any], before: SessionTokens | None) -> SessionTokens:
         access, life = body.get("access_token"), body.get("expires_in", UNSAID_LIFE)
         if not isinstance(access, str):
             raise LoginRefused("the issuer gave no access token")
         seconds = float(life) if isinstance(life, int | float) else UNSAID_LIFE
         refresh, identity = body.get("refresh_token"), body.get("id_token")
-        return Tokens(
+        return SessionTokens(
             access,
             self._now() + seconds,
             refresh if isinstance(refresh, str) else None if before is None else before.refresh,

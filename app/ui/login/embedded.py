@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.api.auth.dev_issuer import DEFAULT_TTL, mint
-from app.sessions.store import Tokens
+from app.sessions.store import SessionTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,9 +15,9 @@ class EmbeddedLogin:
     name: str = "the development issuer"
     form_targets: tuple[str, ...] = ()
 
-    def tokens(self) -> Tokens:
+    def tokens(self) -> SessionTokens:
         """As `pas dev-token` makes them: all roles, for a working day."""
-        return Tokens(mint(self.data_dir), time.time() + DEFAULT_TTL)
+        return SessionTokens(mint(self.data_dir), time.time() + DEFAULT_TTL)
 
-    async def renew(self, tokens: Tokens) -> Tokens | None:
+    async def renew(self, tokens: SessionTokens) -> SessionTokens | None:
         return None

@@ -29,7 +29,7 @@ class LoginRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
+class LoginClient:
     """The client with which the page logs people in. `secret`: None for a public client."""
 
     issuer: str
@@ -39,7 +39,7 @@ class Client:
 
 
 @dataclass(frozen=True, slots=True)
-class Metadata:
+class IssuerMetadata:
     authorization_endpoint: str
     token_endpoint: str
     end_session_endpoint: str | None
@@ -53,15 +53,18 @@ class IssuerClient:
     """`http` makes a client for each request. Every method raises Unavailable."""
 
     def __init__(
-        self, client: Client, http: Callable[[], httpx.AsyncClient], monotonic: Callable[[], float] = time.monotonic
+        self,
+        client: LoginClient,
+        http: Callable[[], httpx.AsyncClient],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.client = client
         self._http = http
         self._monotonic = monotonic
-        self._metadata: Metadata | None = None
+        self._metadata: IssuerMetadata | None = None
         self._read_at = 0.0
 
-    async def metadata(self) -> Metadata:
+    async def metadata(self) -> IssuerMetadata:
         if self._metadata is None or self._monotonic() - self._read_at > KEPT:
             try:
                 self._metadata = _metadata(self.client.issuer, await self._read())
@@ -108,7 +111,7 @@ class IssuerClient:
         return body
 
 
-def _metadata(issuer: str, body: dict[str, Any]) -> Metadata:
+def _metadata(issuer: str, body: dict[str, Any]) -> IssuerMetadata:
     """Raises Unavailable for the metadata of another issuer, or without what a login needs."""
     if body.get("issuer") != issuer:
         raise Unavailable(ISSUER, f"{issuer} calls itself {body.get('issuer')}")
@@ -117,7 +120,7 @@ def _metadata(issuer: str, body: dict[str, Any]) -> Metadata:
         raise Unavailable(ISSUER, f"{issuer} names no endpoints for a login")
     methods = body.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
     end = body.get("end_session_endpoint")
-    return Metadata(
+    return IssuerMetadata(
         authorization,
         token,
         end if isinstance(end, str) else None,

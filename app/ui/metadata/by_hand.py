@@ -25,7 +25,7 @@ MODES = (Mode.MISSING, Mode.FAILED, Mode.ALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class FormOutcome:
     """What became of a form; `fields` are shown again."""
 
     fields: dict[str, str] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class Outcome:
 @router.get("/ui/metadata-new")
 async def new_run(request: Request, page: ThePage, operator: WritesJobs) -> Response:
     Filters(request, ())
-    return await _form(request, page, operator, Outcome())
+    return await _form(request, page, operator, FormOutcome())
 
 
 @router.post("/ui/metadata-new")
@@ -48,12 +48,12 @@ async def make(request: Request, page: ThePage, operator: WritesJobs) -> Respons
         wanted = _wanted(fields)
         if fields.get("do") == "try":
             tried = await page.edge.run_control.try_out(wanted)
-            return await _form(request, page, operator, Outcome(fields, tried))
+            return await _form(request, page, operator, FormOutcome(fields, tried))
         with request_span(request, "POST /api/metadata-backfills") as span:
             caller = operator.caller
             run = await page.edge.run_control.start(wanted, Starter(caller.name, caller.ext_id, span.traceparent))
     except Misfit as misfit:
-        return await _form(request, page, operator, Outcome(fields, None, tuple(misfit.mistakes)))
+        return await _form(request, page, operator, FormOutcome(fields, None, tuple(misfit.mistakes)))
     return led_to(request, page, f"/ui/metadata/{run.id}")
 
 
@@ -68,7 +68,7 @@ def _wanted(fields: dict[str, str]) -> WantedRun:
     return WantedRun(message, config_id or None, keys, mode)
 
 
-async def _form(request: Request, page: Page, operator: Operator, outcome: Outcome) -> Response:
+async def _form(request: Request, page: Page, operator: Operator, outcome: FormOutcome) -> Response:
     known = await page.edge.archive_types.known()
     return render(
         request,

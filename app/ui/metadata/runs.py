@@ -67,7 +67,7 @@ async def do(request: Request, page: ThePage, operator: WritesJobs, run_id: RunI
     return led_to(request, page, f"/ui/metadata/{run_id}")
 
 
-def _named(act: str) -> texts.Act:
+def _named(act: str) -> texts.JobAct:
     if act not in texts.RUN_ACTS:
         raise ApiProblem(404, "There is no such thing to do.")
     return texts.RUN_ACTS[act]

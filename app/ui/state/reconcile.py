@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 from app.api.http.problems import ApiProblem
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.jobs import Reference
-from app.domain.reconciled import OF_OBJECTS, WHOLE, Reconciled, Verdict
+from app.domain.reconciled import OF_OBJECTS, WHOLE, Reconciled, ReferenceVerdict
 from app.domain.references_csv import CsvMistake, references_of
 from app.evidence.reconcile import NotReconcilable
 from app.ui import texts
@@ -36,12 +36,12 @@ SHOWN_AGAIN = 512 * 1024
 class Compared:
     """The counts of a list, and what is missing of it: neither archived nor open."""
 
-    counts: Counter[Verdict] = field(default_factory=Counter)
+    counts: Counter[ReferenceVerdict] = field(default_factory=Counter)
     gaps: list[Reconciled] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class ListDraft:
     """The form as it was sent, and what became of it."""
 
     types: Sequence[ArchiveTypeConfiguration]
@@ -61,7 +61,7 @@ class Draft:
 @router.get("/ui/reconcile")
 async def ask(request: Request, page: ThePage, operator: ReadsJobs) -> Response:
     Filters(request, ())
-    return _form(request, page, operator, Draft(await _types(page)))
+    return _form(request, page, operator, ListDraft(await _types(page)))
 
 
 @router.post("/ui/reconcile")
@@ -69,7 +69,7 @@ async def compare(request: Request, page: ThePage, operator: ReadsJobs) -> Respo
     refuse_other_sites(request)
     async with page.edge.uploads.body(request, [MEDIA_TYPE]) as body, page.edge.reconciles.one():
         sent = await asyncio.to_thread(fields_of, body, operator)
-        draft = Draft(await _types(page), sent)
+        draft = ListDraft(await _types(page), sent)
         if draft.chosen is None:
             return _form(request, page, operator, replace(draft, mistakes=["Choose the archive type."]))
         try:
@@ -105,7 +105,7 @@ async def _types(page: Page) -> list[ArchiveTypeConfiguration]:
     return [each.configuration for each in (await page.edge.archive_types.known()).archive_types]
 
 
-def _form(request: Request, page: Page, operator: Operator, draft: Draft) -> Response:
+def _form(request: Request, page: Page, operator: Operator, draft: ListDraft) -> Response:
     given, compared = draft.sent.get("csv", ""), draft.compared
     return render(
         request,
@@ -122,8 +122,8 @@ def _form(request: Request, page: Page, operator: Operator, draft: Draft) -> Res
     )
 
 
-def _counts(compared: Compared, *, verify: bool) -> list[tuple[Verdict, int]]:
-    return [(each, compared.counts[each]) for each in Verdict if verify or each not in OF_OBJECTS]
+def _counts(compared: Compared, *, verify: bool) -> list[tuple[ReferenceVerdict, int]]:
+    return [(each, compared.counts[each]) for each in ReferenceVerdict if verify or each not in OF_OBJECTS]
 
 
 def _csv(gaps: Sequence[Reconciled]) -> str:

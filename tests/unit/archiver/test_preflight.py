@@ -9,8 +9,8 @@ import pytest
 
 from app.archiver import preflight
 from app.archiver.describe import Target
-from app.archiver.preflight import Asked, BucketState, Preflight, Preflights
-from app.archiver.sample import SampledReference, Verdict
+from app.archiver.preflight import AskedSource, BucketState, Preflight, Preflights
+from app.archiver.sample import SampledReference, SampleVerdict
 from app.domain.errors import NoArchiveData, PermanentFailure, TransientFailure, Unavailable
 from app.domain.forecast import Price
 from app.domain.jobs import Reference
@@ -41,13 +41,13 @@ async def look(
     source: Any = core.source
     preflights = Preflights(target or Target(BUCKET), source, core.registry, objects, locks=locks, price=price)
     sample = [Reference(each) for each in references]
-    return await preflights.look(Asked(configuration(), attempts, ""), sample, total or len(sample))
+    return await preflights.look(AskedSource(configuration(), attempts, ""), sample, total or len(sample))
 
 
-async def verdict(core: Core, objects: Any, answer: Any, *, attempts: int = 4) -> tuple[Verdict, str | None]:
+async def verdict(core: Core, objects: Any, answer: Any, *, attempts: int = 4) -> tuple[SampleVerdict, str | None]:
     core.source.answers("doc", answer)
     found = await look(core, objects, "doc", attempts=attempts)
-    assert found.ok is (found.sample[0].verdict is Verdict.WOULD_SUCCEED)
+    assert found.ok is (found.sample[0].verdict is SampleVerdict.WOULD_SUCCEED)
     return found.sample[0].verdict, found.sample[0].message
 
 
@@ -55,7 +55,7 @@ async def test_what_would_succeed_is_described_and_nothing_is_written(core: Core
     found = await look(core, objects, "doc")
     (sampled,) = found.sample
     assert found.ok
-    assert (sampled.verdict, sampled.bucket, sampled.schema) == (Verdict.WOULD_SUCCEED, BUCKET, SCHEMA)
+    assert (sampled.verdict, sampled.bucket, sampled.schema) == (SampleVerdict.WOULD_SUCCEED, BUCKET, SCHEMA)
     assert (sampled.content_type, sampled.size, sampled.retention_days) == ("application/json", 16, 90)
     assert sampled.present is False
     assert found.buckets == [BucketState(BUCKET, None)]
@@ -81,17 +81,21 @@ async def test_the_key_is_that_under_which_the_task_stores_it(core: Core, object
 @pytest.mark.parametrize(
     ("answer", "said", "message"),
     [
-        (PermanentFailure(READ + "HTTP 404"), Verdict.WOULD_FAIL, READ + "HTTP 404"),
-        (document(bucket="foreign"), Verdict.WOULD_FAIL, READ + "header Archive-Storage-Bucket names a bucket not"),
-        (document(b"{}"), Verdict.WOULD_FAIL, "Archive data does not match schema PEER/Doc version 1"),
-        (NoArchiveData(), Verdict.NO_DATA, "the source has no archive data"),
-        (TransientFailure("HTTP 500"), Verdict.NOT_SURE, "would be tried again: HTTP 500"),
-        (SourceBusy(30, "it rests"), Verdict.NOT_SURE, "would wait for 30 s: it rests"),
-        (RuntimeError("secret"), Verdict.NOT_SURE, "internal error; the log has it"),
+        (PermanentFailure(READ + "HTTP 404"), SampleVerdict.WOULD_FAIL, READ + "HTTP 404"),
+        (
+            document(bucket="foreign"),
+            SampleVerdict.WOULD_FAIL,
+            READ + "header Archive-Storage-Bucket names a bucket not",
+        ),
+        (document(b"{}"), SampleVerdict.WOULD_FAIL, "Archive data does not match schema PEER/Doc version 1"),
+        (NoArchiveData(), SampleVerdict.NO_DATA, "the source has no archive data"),
+        (TransientFailure("HTTP 500"), SampleVerdict.NOT_SURE, "would be tried again: HTTP 500"),
+        (SourceBusy(30, "it rests"), SampleVerdict.NOT_SURE, "would wait for 30 s: it rests"),
+        (RuntimeError("secret"), SampleVerdict.NOT_SURE, "internal error; the log has it"),
     ],
 )
 async def test_what_would_become_of_other_answers(
-    core: Core, objects: Any, answer: Any, said: Verdict, message: str
+    core: Core, objects: Any, answer: Any, said: SampleVerdict, message: str
 ) -> None:
     found, told = await verdict(core, objects, answer)
     assert found is said
@@ -102,12 +106,12 @@ async def test_what_would_become_of_other_answers(
 
 async def test_a_job_without_retries_fails_of_what_is_transient(core: Core, objects: Any) -> None:
     found = await verdict(core, objects, TransientFailure("HTTP 500"), attempts=1)
-    assert found == (Verdict.WOULD_FAIL, READ + "HTTP 500 (1 attempt)")
+    assert found == (SampleVerdict.WOULD_FAIL, READ + "HTTP 500 (1 attempt)")
 
 
 async def test_what_uses_up_no_attempt_fails_nobody(core: Core, objects: Any) -> None:
     found = await verdict(core, objects, TransientFailure("HTTP 429", keeps_attempt=True), attempts=1)
-    assert found == (Verdict.NOT_SURE, "would be tried again: HTTP 429")
+    assert found == (SampleVerdict.NOT_SURE, "would be tried again: HTTP 429")
 
 
 async def test_a_source_that_does_not_answer_is_not_waited_for_long(
@@ -115,7 +119,7 @@ async def test_a_source_that_does_not_answer_is_not_waited_for_long(
 ) -> None:
     monkeypatch.setattr(preflight, "SAMPLE_PATIENCE", 0.01)
     found = await verdict(core, objects, asyncio.Event().wait)
-    assert found == (Verdict.NOT_SURE, "no answer within 0 s")
+    assert found == (SampleVerdict.NOT_SURE, "no answer within 0 s")
 
 
 async def test_a_schema_that_is_stored_with_other_content_is_a_failure(core: Core, objects: Any) -> None:
@@ -125,7 +129,7 @@ async def test_a_schema_that_is_stored_with_other_content_is_a_failure(core: Cor
     file.chmod(0o644)
     file.write_text(file.read_text().replace(stored.user_metadata["hash"], "0" * 64))
     (sampled,) = (await look(core, objects, "doc")).sample
-    assert sampled.verdict is Verdict.WOULD_FAIL
+    assert sampled.verdict is SampleVerdict.WOULD_FAIL
     assert sampled.message is not None
     assert "a changed schema needs a new version" in sampled.message
 
@@ -134,7 +138,7 @@ async def test_a_schema_that_is_stored_with_other_content_is_a_failure(core: Cor
 async def test_where_the_store_does_not_say_presence_is_not_known(core: Core, objects: Any, error: Exception) -> None:
     objects.before("head", error)
     (sampled,) = (await look(core, objects, "doc")).sample
-    assert (sampled.verdict, sampled.present) == (Verdict.WOULD_SUCCEED, None)
+    assert (sampled.verdict, sampled.present) == (SampleVerdict.WOULD_SUCCEED, None)
 
 
 async def test_a_forecast_is_made_of_the_sample_for_all_references(core: Core, objects: Any) -> None:
@@ -196,9 +200,9 @@ async def test_a_slow_sample_ends_after_a_minute(core: Core, objects: Any, monke
     found = await look(core, objects, "doc", "slow", "late")
     said = [(each.verdict, each.message) for each in found.sample]
     assert said == [
-        (Verdict.WOULD_SUCCEED, None),
-        (Verdict.NOT_SURE, "no answer within 0 s"),
-        (Verdict.NOT_SURE, "not asked for: the others took 0 s"),
+        (SampleVerdict.WOULD_SUCCEED, None),
+        (SampleVerdict.NOT_SURE, "no answer within 0 s"),
+        (SampleVerdict.NOT_SURE, "not asked for: the others took 0 s"),
     ]
 
 

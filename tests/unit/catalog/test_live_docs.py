@@ -13,7 +13,7 @@ from app.catalog.registry import load_registry
 from app.domain.archive_types import SchemaName
 from app.domain.exact_json import read_json
 from app.domain.jobs import Reference
-from app.domain.live import Wanted
+from app.domain.live import WantedArtifact
 from app.live.decide import decide
 
 ROOT = Path(__file__).parents[3]
@@ -38,7 +38,7 @@ def loaded(text: str, folder: Path) -> Catalog:
     return load_archive_types(file, {"example-source"}, False)
 
 
-def example(part: str, folder: Path) -> list[Wanted | None]:
+def example(part: str, folder: Path) -> list[WantedArtifact | None]:
     """What the configurations of the one example with this text want of the message of the page."""
     [text] = [each for each in EXAMPLES if part in each]
     return [decide(each, MESSAGE, REGISTRY.encode_avro) for each in loaded(text, folder).configurations]
@@ -53,7 +53,7 @@ def test_all_examples_are_live_archive_types(tmp_path: Path) -> None:
 def test_a_source_that_has_the_data(tmp_path: Path) -> None:
     text = next(each for each in EXAMPLES if "payload" not in each and "condition" not in each)
     [found] = loaded(text, tmp_path).configurations
-    assert decide(found, MESSAGE, REGISTRY.encode_avro) == Wanted(DECREE, "P-2024-0815", None)
+    assert decide(found, MESSAGE, REGISTRY.encode_avro) == WantedArtifact(DECREE, "P-2024-0815", None)
 
 
 def test_a_part_of_the_message(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_conditions_that_hold_for_the_message_and_each_of_which_can_fail(tmp_pat
 
 
 def test_the_process_and_no_event(tmp_path: Path) -> None:
-    assert example("announce: false", tmp_path) == [Wanted(DECREE, "C-7", None, announce=False)]
+    assert example("announce: false", tmp_path) == [WantedArtifact(DECREE, "C-7", None, announce=False)]
 
 
 def test_two_artifacts_of_one_message(tmp_path: Path) -> None:

@@ -10,13 +10,13 @@ from app.catalog.archive_types import CatalogError, load_archive_types
 from app.catalog.live_payloads import PayloadMistake
 from app.domain.archive_types import SchemaName
 from app.domain.live_rules import (
-    Condition,
-    Document,
     Exists,
     Items,
     LiveRule,
     Matches,
     Members,
+    MessageCondition,
+    NewDocument,
     OneOf,
     PayloadRule,
     PythonFunction,
@@ -90,10 +90,10 @@ def test_all_keys_together(tmp_path: Path) -> None:
     kind = parse_path("payload.kind")
     assert isinstance(rule.conditions, tuple)
     assert rule.conditions[:4] == (
-        Condition(kind, OneOf(("final",))),
-        Condition(kind, OneOf((1.5,), negated=True)),
-        Condition(kind, OneOf(("a", 1, True))),
-        Condition(parse_path("payload.all[*].id"), Exists(True)),
+        MessageCondition(kind, OneOf(("final",))),
+        MessageCondition(kind, OneOf((1.5,), negated=True)),
+        MessageCondition(kind, OneOf(("a", 1, True))),
+        MessageCondition(parse_path("payload.all[*].id"), Exists(True)),
     )
     last = rule.conditions[4].test
     assert isinstance(last, Matches)
@@ -109,7 +109,7 @@ def test_a_document_is_a_template_of_paths_and_values(tmp_path: Path) -> None:
     rule = live(tmp_path, f"payload: {{{SCHEMA}, document: {document}}}", REFERENCE)
     assert rule is not None
     assert rule.payload is not None
-    assert rule.payload.data == Document(
+    assert rule.payload.data == NewDocument(
         Members(
             (
                 ("id", parse_path("references.decree.id")),

@@ -62,9 +62,9 @@ def test_conditions_are_those_of_the_service(text: str, name: str, value: str, f
 
 def test_the_operators_are_all_but_isnull() -> None:
     from app.cli.artifacts import OPERATORS
-    from app.domain.search import Operator
+    from app.domain.search import Comparison
 
-    assert set(OPERATORS.values()) == set(Operator) - {Operator.ISNULL}
+    assert set(OPERATORS.values()) == set(Comparison) - {Comparison.ISNULL}
 
 
 @pytest.mark.parametrize("text", ["customer_id", "=4711", ""])

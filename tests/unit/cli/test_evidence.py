@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.cli import howto, package
-from app.cli.evidence_checks import DIFFERS, HOLDS, UNSEEN, Verdict, check_package
+from app.cli.evidence_checks import DIFFERS, HOLDS, UNSEEN, CheckedLine, check_package
 from app.domain.errors import PermanentFailure
 from app.domain.merkle import leaf_hash, root_of
 from app.evidence.signer import Signer
@@ -51,7 +51,7 @@ def file(members: dict[str, bytes], tmp_path: Path) -> Path:
     return packed(tmp_path / "package.zip", members)
 
 
-def verdicts(path: Path, *signers: Signer) -> dict[str, Verdict]:
+def verdicts(path: Path, *signers: Signer) -> dict[str, CheckedLine]:
     keys = [each.verifier for each in signers or (SIGNER,)]
     return {each.about: each for each in check_package(path, keys)}
 

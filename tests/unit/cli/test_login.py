@@ -12,7 +12,7 @@ import pytest
 
 from app.cli import login, oauth, token_store
 from app.cli.exits import Ended
-from app.cli.token_store import Login
+from app.cli.token_store import StoredLogin
 from tests.unit.cli.conftest import URL, Done, Fake
 
 ISSUER = "https://login.example.org/realms/pas"
@@ -149,9 +149,9 @@ def test_a_client_logs_in_with_its_secret(where: str, issuer: Fake, monkeypatch:
     assert issuer.requests[-1].headers["authorization"] == f"Bearer {jwt(sub='again')}"
 
 
-def kept(**changes: Any) -> Login:
-    made = Login(ISSUER, "pas-cli", TOKEN, time.time() + 600, "r-1")
-    made = Login(**{**{name: getattr(made, name) for name in made.__slots__}, **changes})
+def kept(**changes: Any) -> StoredLogin:
+    made = StoredLogin(ISSUER, "pas-cli", TOKEN, time.time() + 600, "r-1")
+    made = StoredLogin(**{**{name: getattr(made, name) for name in made.__slots__}, **changes})
     token_store.keep(URL, made)
     return made
 

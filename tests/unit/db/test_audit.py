@@ -10,16 +10,16 @@ from hashlib import sha256
 from app.db import audit
 from app.db.audit import AuditFilter
 from app.db.database import Database
-from app.domain.audit import Act, Actor, Entry, leaf, shown, true_hash
+from app.domain.audit import Act, Actor, AuditEntry, leaf, shown, true_hash
 from app.domain.merkle import root_of
 
 NOW = datetime(2026, 5, 8, 7, 26, 37, 123_987, tzinfo=UTC)
 DORA = Actor("dora", "Dora", "0042", "pas-cli")
 
 
-def entry(number: int = 0, **changes: object) -> Entry:
+def entry(number: int = 0, **changes: object) -> AuditEntry:
     values: dict[str, object] = {"what": Act.JOB_PAUSED, "subject": f"job/{number}", "at": NOW, "by": DORA}
-    return Entry(**{**values, **changes})  # type: ignore[arg-type]
+    return AuditEntry(**{**values, **changes})  # type: ignore[arg-type]
 
 
 async def test_the_hash_is_that_of_the_canonical_json(database: Database) -> None:

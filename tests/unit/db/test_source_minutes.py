@@ -9,7 +9,7 @@ from app.db import source_minutes
 from app.db.database import Database
 from app.db.source_minutes import Sample
 from app.db.tables import source_minute
-from app.domain.minutes import DAY, Span
+from app.domain.minutes import DAY, ChartSpan
 from tests.support.rows import NOW
 
 MINUTE = int(NOW.timestamp() // 60) // 60 * 60
@@ -27,8 +27,8 @@ async def test_processes_are_added_up_and_the_least_of_a_part_is_its_limit(datab
     await write(database, ONE, MINUTE + 1, Sample("a", 64, 60))
     await write(database, TWO, MINUTE + 1, Sample("a", 64, 1))
     async with database.reading() as connection:
-        by_minute = await source_minutes.of(connection, Span(MINUTE, 1, 2))
-        together = await source_minutes.of(connection, Span(MINUTE, 2, 1))
+        by_minute = await source_minutes.of(connection, ChartSpan(MINUTE, 1, 2))
+        together = await source_minutes.of(connection, ChartSpan(MINUTE, 2, 1))
         assert await source_minutes.first(connection, MINUTE - 5) == MINUTE
         assert await source_minutes.first(connection, MINUTE + 5) is None
     assert by_minute == [("a", 0, 14, 7), ("a", 1, 128, 61), ("b", 0, 1, 0)]

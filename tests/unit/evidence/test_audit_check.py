@@ -12,7 +12,7 @@ from sqlalchemy import delete, insert, update
 from app.db import audit
 from app.db.database import Database
 from app.db.tables import audit_entry, audit_head
-from app.domain.audit import Act, Actor, Entry, leaf_of
+from app.domain.audit import Act, Actor, AuditEntry, leaf_of
 from app.domain.errors import Unavailable
 from app.domain.merkle import Frontier, leaf_hash
 from app.domain.readiness import Readiness
@@ -67,7 +67,7 @@ class World:
 
     async def act(self, number: int = 1, what: Act = Act.JOB_PAUSED) -> None:
         for _ in range(number):
-            entry = Entry(what, "job/1", NOW, Actor("dora", "Dora"), {"counts": {"total": 1}})
+            entry = AuditEntry(what, "job/1", NOW, Actor("dora", "Dora"), {"counts": {"total": 1}})
             await self.database.run(lambda c, e=entry: audit.append(c, [e]))  # type: ignore[misc]
 
     async def checkpoint(self) -> None:

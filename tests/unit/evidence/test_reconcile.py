@@ -16,7 +16,7 @@ from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.artifacts import ArchivedArtifact, StoredArtifact
 from app.domain.identity import live_job_id
 from app.domain.jobs import Reference, TaskId, TaskState
-from app.domain.reconciled import Reconciled, Verdict
+from app.domain.reconciled import Reconciled, ReferenceVerdict
 from app.domain.tasks import NoData, Outcome
 from app.evidence.objects import LockTerms
 from app.evidence.reconcile import NotReconcilable, Objects, Reconciliation
@@ -106,9 +106,9 @@ async def test_of_several_jobs_archived_wins_then_open_then_the_newest(database:
     await have_no_data(database, third, 1)
     found = await verdicts(database, [a, b, c])
     assert [(each.verdict, each.job_id) for each in found] == [
-        (Verdict.ARCHIVED, first),
-        (Verdict.OPEN, first),
-        (Verdict.NO_DATA, third),
+        (ReferenceVerdict.ARCHIVED, first),
+        (ReferenceVerdict.OPEN, first),
+        (ReferenceVerdict.NO_DATA, third),
     ]
 
 
@@ -124,7 +124,7 @@ async def test_an_object_that_was_there_already_is_archived(database: Database) 
     for config_id, job_id in (("c", own), ("d", other)):
         scope = await story.scope("M", config_id)
         [[found]] = [some async for some in story.verdicts(scope, [reference])]
-        assert (found.verdict, found.job_id) == (Verdict.ARCHIVED, job_id)
+        assert (found.verdict, found.job_id) == (ReferenceVerdict.ARCHIVED, job_id)
         assert found.artifact_id is not None
 
 
@@ -142,7 +142,7 @@ async def test_without_version_is_any_version_where_there_is_none_without(databa
     assert found[0].artifact_id == highest.artifact_id
     await job_of(database, Reference("a"), later=1)
     [exact] = await verdicts(database, [Reference("a")])
-    assert exact.verdict is Verdict.OPEN
+    assert exact.verdict is ReferenceVerdict.OPEN
 
 
 async def test_a_version_is_meant_exactly(database: Database) -> None:
@@ -165,7 +165,10 @@ async def test_more_jobs_than_one_query_looks_through(database: Database, monkey
     for job_id in ids[1:]:
         await fail(database, job_id, 1)
     found = await verdicts(database, [a, b])
-    assert [(each.verdict, each.job_id) for each in found] == [(Verdict.FAILED, ids[4]), (Verdict.OPEN, ids[0])]
+    assert [(each.verdict, each.job_id) for each in found] == [
+        (ReferenceVerdict.FAILED, ids[4]),
+        (ReferenceVerdict.OPEN, ids[0]),
+    ]
 
 
 async def test_the_scope_is_one_configuration(database: Database) -> None:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from app.cli import package
-from app.cli.evidence_checks import DIFFERS, HOLDS, UNSEEN, Verdict, check_package
+from app.cli.evidence_checks import DIFFERS, HOLDS, UNSEEN, CheckedLine, check_package
 from app.domain.proofs import checkpoint_key, timestamp_key
 from app.domain.timestamps import TimestampError, check_reply, query_for, read_certificates, verify_reply
 from app.evidence.signer import Signer
@@ -182,7 +182,7 @@ async def test_verify_says_who_says_when_it_was_signed(
     await stamping(core, authority.over_http()).stamp_next()
     members = await members_of(core, job_id, signer.verifier)
 
-    def verdict(changed: bytes | None, pem: bytes | None) -> Verdict:
+    def verdict(changed: bytes | None, pem: bytes | None) -> CheckedLine:
         content = members if changed is None else {**members, package.TIMESTAMP: changed}
         found = check_package(packed(tmp_path / "F.zip", content), [signer.verifier], pem)
         return next(each for each in found if each.about == "timestamp")

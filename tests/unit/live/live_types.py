@@ -7,7 +7,7 @@ from typing import Any
 
 from app.catalog.archive_types import load_archive_types
 from app.domain.archive_types import ArchiveTypeConfiguration, SchemaName
-from app.domain.live import Wanted
+from app.domain.live import WantedArtifact
 from app.live.decide import decide
 
 MESSAGE: dict[str, Any] = {
@@ -39,11 +39,11 @@ def no_avro(schema: SchemaName, value: Any) -> bytes:
     raise ValueError(f"nothing is encoded with {schema}, not even a {type(value).__name__}")
 
 
-def decided(*keys: str, message: dict[str, Any] | None = None) -> Wanted | None:
+def decided(*keys: str, message: dict[str, Any] | None = None) -> WantedArtifact | None:
     return decide(configuration(*keys), MESSAGE if message is None else message, no_avro)
 
 
-def wanted(*keys: str, message: dict[str, Any] | None = None) -> Wanted:
+def wanted(*keys: str, message: dict[str, Any] | None = None) -> WantedArtifact:
     found = decided(*keys, message=message)
     assert found is not None
     return found

@@ -7,13 +7,13 @@ import pytest
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.errors import InvalidMessage
 from app.domain.jobs import Reference
-from app.domain.live import Wanted
+from app.domain.live import WantedArtifact
 from app.live.decide import decide
 from tests.unit.live.live_types import MESSAGE, URI, configuration, decided, no_avro, wanted
 
 
 def test_a_message_of_a_source_wants_a_reference_and_no_payload() -> None:
-    assert wanted(URI) == Wanted(Reference("D-1"), "P-1", None, announce=True)
+    assert wanted(URI) == WantedArtifact(Reference("D-1"), "P-1", None, announce=True)
 
 
 def test_an_archive_type_may_be_archived_without_an_event() -> None:

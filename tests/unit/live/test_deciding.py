@@ -12,7 +12,7 @@ from app.domain.errors import InvalidMessage
 from app.domain.live_rules import PythonFunction
 from app.domain.readiness import DATABASE, Readiness
 from app.live.deciding import FUNCTIONS, MOST_LEFT, Decisions
-from app.live.intake import Kind, Verdict
+from app.live.intake import MessageOutcome, MessageVerdict
 from app.live.python_calls import called
 from tests.unit.live import functions
 from tests.unit.live.live_types import configuration
@@ -43,8 +43,10 @@ async def test_a_message_whose_function_does_not_return_is_a_dead_letter_and_tho
     plain = configuration("id: plain", "reference: {id: processId}")
     world = World(database, slow, plain)
     before, hanging, behind = await world.take(message("before"), message("hangs"), message("behind"))
-    assert (before, behind) == (Verdict(Kind.TAKEN), Verdict(Kind.TAKEN))
-    assert hanging == Verdict(Kind.REFUSED, f"M/slow: condition.python: {HANGS} did not return within 0.4s")
+    assert (before, behind) == (MessageVerdict(MessageOutcome.TAKEN), MessageVerdict(MessageOutcome.TAKEN))
+    assert hanging == MessageVerdict(
+        MessageOutcome.REFUSED, f"M/slow: condition.python: {HANGS} did not return within 0.4s"
+    )
     async with database.reading() as connection:
         found = (await connection.execute(select(task.c.reference_id))).scalars().all()
     assert sorted(found) == ["D-1", "D-1", "P-1", "P-1", "P-1"], "the other configuration has its task"

@@ -13,7 +13,7 @@ from app.db.tables import job, live_task, task
 from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.errors import Unavailable
 from app.domain.readiness import DATABASE, Readiness
-from app.live.intake import Intake, Kind, LiveMessage, Verdict, live_topics
+from app.live.intake import Intake, LiveMessage, MessageOutcome, MessageVerdict, live_topics
 from tests.unit.live.live_types import MESSAGE, configuration
 from tests.unit.messaging.conftest import database
 
@@ -34,7 +34,7 @@ class World:
     def on_new(self) -> None:
         self.due += 1
 
-    async def take(self, *messages: dict[str, Any], topic: str = "t", trace: str | None = None) -> list[Verdict]:
+    async def take(self, *messages: dict[str, Any], topic: str = "t", trace: str | None = None) -> list[MessageVerdict]:
         return await self.intake.take([LiveMessage(topic, message, trace) for message in messages])
 
     async def rows(self, *columns: Any) -> list[Any]:
@@ -49,7 +49,7 @@ def message(idempotence_id: str = "i-1", **changes: Any) -> dict[str, Any]:
 
 async def test_a_message_becomes_a_task_with_what_it_says(database: Database) -> None:
     world = World(database, configuration("reference: {id: references.decree.id, version: references.decree.version}"))
-    assert await world.take(message(), trace=TRACE) == [Verdict(Kind.TAKEN)]
+    assert await world.take(message(), trace=TRACE) == [MessageVerdict(MessageOutcome.TAKEN)]
     assert world.due == 1
     columns = (task.c.reference_id, task.c.reference_version, live_task.c.process_id, live_task.c.traceparent)
     assert await world.rows(*columns, task.c.trace_id) == [("D-1", 3, "P-1", TRACE, TRACE[3:35])]
@@ -61,8 +61,11 @@ async def test_a_message_becomes_a_task_with_what_it_says(database: Database) ->
 
 async def test_a_message_that_comes_again_is_known_and_nothing_is_due(database: Database) -> None:
     world = World(database, configuration())
-    assert await world.take(message(), message()) == [Verdict(Kind.TAKEN), Verdict(Kind.TAKEN)]
-    assert await world.take(message()) == [Verdict(Kind.KNOWN)]
+    assert await world.take(message(), message()) == [
+        MessageVerdict(MessageOutcome.TAKEN),
+        MessageVerdict(MessageOutcome.TAKEN),
+    ]
+    assert await world.take(message()) == [MessageVerdict(MessageOutcome.KNOWN)]
     assert world.due == 1
     assert len(await world.rows(task.c.position)) == 1
 
@@ -71,7 +74,7 @@ async def test_each_configuration_that_wants_a_message_gets_a_task_of_it(databas
     one, other = configuration("id: one", ON_SIGHT), configuration("id: other", "reference: {id: processId}")
     never = configuration("id: never", "condition: [{path: payload.kind, equals: draft}]")
     world = World(database, one, other, never)
-    assert await world.take(message()) == [Verdict(Kind.TAKEN)]
+    assert await world.take(message()) == [MessageVerdict(MessageOutcome.TAKEN)]
     found = await world.rows(job.c.resolved_config_id, task.c.reference_id)
     assert sorted(found) == [("one", "D-1"), ("other", "P-1")]
 
@@ -79,22 +82,24 @@ async def test_each_configuration_that_wants_a_message_gets_a_task_of_it(databas
 @pytest.mark.parametrize(
     ("made", "kind"),
     [
-        (message(type={"name": "Other"}), Kind.OTHER_TYPE),
-        (message(type={"name": ""}), Kind.NO_TYPE),
-        (message(type={"version": "1"}), Kind.NO_TYPE),
-        (message(type="M"), Kind.NO_TYPE),
-        ({"id": 7}, Kind.NO_TYPE),
-        (message(payload={"kind": "draft"}), Kind.CONDITION),
+        (message(type={"name": "Other"}), MessageOutcome.OTHER_TYPE),
+        (message(type={"name": ""}), MessageOutcome.NO_TYPE),
+        (message(type={"version": "1"}), MessageOutcome.NO_TYPE),
+        (message(type="M"), MessageOutcome.NO_TYPE),
+        ({"id": 7}, MessageOutcome.NO_TYPE),
+        (message(payload={"kind": "draft"}), MessageOutcome.CONDITION),
     ],
 )
-async def test_what_is_passed_over(database: Database, made: dict[str, Any], kind: Kind) -> None:
+async def test_what_is_passed_over(database: Database, made: dict[str, Any], kind: MessageOutcome) -> None:
     world = World(database, configuration(ON_SIGHT))
-    assert await world.take(made) == [Verdict(kind)]
+    assert await world.take(made) == [MessageVerdict(kind)]
     assert world.due == 0
 
 
 async def test_a_message_of_the_type_on_another_topic_is_passed_over(database: Database) -> None:
-    assert await World(database, configuration()).take(message(), topic="u") == [Verdict(Kind.OTHER_TYPE)]
+    assert await World(database, configuration()).take(message(), topic="u") == [
+        MessageVerdict(MessageOutcome.OTHER_TYPE)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -112,14 +117,14 @@ async def test_what_can_never_be_archived_is_refused_with_the_reason_and_the_oth
     database: Database, made: dict[str, Any], reason: str
 ) -> None:
     refused, taken = await World(database, configuration()).take(made, message("i-2"))
-    assert (refused.kind, taken.kind) == (Kind.REFUSED, Kind.TAKEN)
+    assert (refused.kind, taken.kind) == (MessageOutcome.REFUSED, MessageOutcome.TAKEN)
     assert (refused.reason or "").startswith(reason)
 
 
 async def test_a_message_that_one_configuration_refuses_is_archived_for_the_others(database: Database) -> None:
     world = World(database, configuration("id: one"), configuration("id: two", "reference: {id: nowhere}"))
     (verdict,) = await world.take(message())
-    assert verdict.kind is Kind.REFUSED
+    assert verdict.kind is MessageOutcome.REFUSED
     assert verdict.reason is not None
     assert verdict.reason.startswith("M/two: ")
     assert await world.rows(job.c.resolved_config_id) == [("one",)]
@@ -144,15 +149,15 @@ async def test_an_outage_of_the_database_is_waited_for(database: Database) -> No
         return await run(work)
 
     cast("Any", database).run = sometimes
-    assert await world.take(message()) == [Verdict(Kind.TAKEN)]
+    assert await world.take(message()) == [MessageVerdict(MessageOutcome.TAKEN)]
     assert not away
 
 
 async def test_a_new_configuration_holds_for_the_next_message(database: Database) -> None:
     world = World(database)
-    assert await world.take(message()) == [Verdict(Kind.OTHER_TYPE)]
+    assert await world.take(message()) == [MessageVerdict(MessageOutcome.OTHER_TYPE)]
     world.catalog.now = Catalog((configuration(),))
-    assert await world.take(message()) == [Verdict(Kind.TAKEN)]
+    assert await world.take(message()) == [MessageVerdict(MessageOutcome.TAKEN)]
     assert live_topics(world.catalog.now) == {"t"}
     assert live_topics(Catalog((ArchiveTypeConfiguration("M", "u", "https://x/{id}"),))) == set()
 
@@ -162,5 +167,5 @@ async def test_a_job_that_was_paused_takes_tasks_all_the_same(database: Database
     await world.take(message())
     async with database.engine.begin() as connection:
         await connection.execute(update(job).values(paused=True))
-    assert await world.take(message("i-2")) == [Verdict(Kind.TAKEN)]
+    assert await world.take(message("i-2")) == [MessageVerdict(MessageOutcome.TAKEN)]
     assert await world.rows(job.c.total, task.c.position) == [(2, 0), (2, 1)]

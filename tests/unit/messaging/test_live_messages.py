@@ -9,7 +9,7 @@ from typing import Any, cast
 from app.broker import Partition, Record
 from app.broker.framing import NO_REGISTRY, SchemaNeeded
 from app.domain.errors import InvalidMessage
-from app.live.intake import Intake, Kind, LiveMessage, Verdict
+from app.live.intake import Intake, LiveMessage, MessageOutcome, MessageVerdict
 from app.messaging import live_messages
 from app.messaging.dispatch import Acknowledged, DeadLetter, Undecoded
 from app.messaging.live_messages import LiveReceiver
@@ -22,11 +22,13 @@ class FakeIntake:
     def __init__(self) -> None:
         self.taken: list[Any] = []
 
-    async def take(self, messages: Sequence[LiveMessage]) -> list[Verdict]:
+    async def take(self, messages: Sequence[LiveMessage]) -> list[MessageVerdict]:
         self.taken += [each.message["n"] for each in messages]
         await asyncio.sleep(0)
         return [
-            Verdict(Kind.REFUSED, "it has no reference") if each.message["n"] == "bad" else Verdict(Kind.TAKEN)
+            MessageVerdict(MessageOutcome.REFUSED, "it has no reference")
+            if each.message["n"] == "bad"
+            else MessageVerdict(MessageOutcome.TAKEN)
             for each in messages
         ]
 

@@ -15,7 +15,7 @@ from app.domain.artifacts import ArchivedArtifact, StoredArtifact
 from app.domain.definitions import DefinedKey
 from app.domain.extraction import metadata_value
 from app.domain.jobs import Reference
-from app.domain.search import Operator, Search
+from app.domain.search import Comparison, Search
 from app.metadata.search import Artifacts, condition
 
 MESSAGE = "DecreeCreatedEvent"
@@ -86,7 +86,7 @@ class Archived:
 
     async def ids(self, *conditions: tuple[str, str, str], limit: int = 100, **search: Any) -> list[int]:
         """The artifacts that a search finds: conditions are (key, operator, operand)."""
-        asked = tuple(condition(key, Operator(operator), operand) for key, operator, operand in conditions)
+        asked = tuple(condition(key, Comparison(operator), operand) for key, operator, operand in conditions)
         wanted = Search(conditions=asked, **search)
         return [each.id async for page in self.artifacts.pages(wanted, None, limit) for each in page]
 

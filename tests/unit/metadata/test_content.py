@@ -13,7 +13,7 @@ from app.domain.archive_types import SchemaName
 from app.domain.artifacts import StoredObject
 from app.domain.errors import Unavailable
 from app.domain.search import FoundArtifact
-from app.metadata.content import Altered, Contents, Gone
+from app.metadata.content import AlteredContent, Contents, Gone
 
 CONTENT = b"one, two, three"
 
@@ -90,7 +90,7 @@ async def test_altered_content_breaks_off_before_its_end(
         async for piece in opened.verified():
             given.append(piece)  # noqa: PERF401 - what was given before it broke off
 
-    with pytest.raises(Altered):
+    with pytest.raises(AlteredContent):
         await read()
     assert given == list(pieces[: len(given)])
     assert len(given) < max(1, len(pieces))
@@ -101,7 +101,7 @@ async def test_altered_content_breaks_off_before_its_end(
 async def test_no_more_is_read_than_was_archived() -> None:
     store: Any = Pieces(CONTENT, *[b"x" * 10] * 100)
     opened = await Contents(store).open(artifact())
-    with pytest.raises(Altered):
+    with pytest.raises(AlteredContent):
         [piece async for piece in opened.verified()]
     assert store.read_pieces <= 3
     assert store.is_closed

@@ -16,7 +16,7 @@ from app.domain.definitions import NOTHING
 from app.domain.extraction import compile_paths
 from app.domain.readiness import Readiness
 from app.metadata import extract
-from app.metadata.extract import Extractor, Unreadable
+from app.metadata.extract import Extractor, UnreadableDocument
 from app.objectstore import ObjectStore
 from app.sources.memory import ByteBudget
 from tests.servers.fetch import REPOSITORY
@@ -99,7 +99,7 @@ async def test_large_documents_are_read_one_at_a_time_in_the_worker_process(regi
 async def test_an_object_that_is_longer_than_it_was_is_not_read_to_its_end(registry: Registry) -> None:
     content = document(2_000_000)
     reader, objects = extractor(content, registry, 64_000_000)
-    with pytest.raises(Unreadable, match="SHA-256 differs"):
+    with pytest.raises(UnreadableDocument, match="SHA-256 differs"):
         await reader.read(stored(content, size=100), PATHS)
     assert objects.given <= 64 * 1024 * 2
     assert objects.budget.used == 0
@@ -111,6 +111,6 @@ async def test_values_that_are_too_large_together_are_an_error_of_their_artifact
     monkeypatch.setattr(extract, "LARGE_VALUES", 1_000)
     content = document(100_000)
     reader, _ = extractor(content, registry, 64_000_000)
-    with pytest.raises(Unreadable, match="choose narrower paths"):
+    with pytest.raises(UnreadableDocument, match="choose narrower paths"):
         await reader.read(stored(content), PATHS)
     assert (await reader.read(stored(content), PATHS[:1]))["id"].value == "D"

@@ -7,7 +7,7 @@ import pytest
 
 from app.domain.archive_types import ArchiveTypeConfiguration, ExtractionPath
 from app.domain.jobs import Reference
-from app.domain.search import Operator, Search
+from app.domain.search import Comparison, Search
 from app.metadata.search import condition
 from tests.unit.metadata.archived import JOB, MESSAGE, START, Archived
 
@@ -136,7 +136,7 @@ async def test_superseded_objects_are_found_only_when_asked_for(archived: Archiv
 async def test_pages_have_each_artifact_once_while_others_are_archived(archived: Archived, limit: int) -> None:
     await add_values(archived, *(str(place % 2) for place in range(9)))
     found: list[int] = []
-    asked = (condition("k", Operator.EQ, "0"),)
+    asked = (condition("k", Comparison.EQ, "0"),)
     async for page in archived.artifacts.pages(Search(conditions=asked), None, limit):
         assert len(page) <= limit
         found += [each.id for each in page]
@@ -173,12 +173,12 @@ async def test_columns_are_those_applied_and_those_configured(archived: Archived
 @pytest.mark.parametrize(
     ("operator", "operand", "message"),
     [
-        (Operator.ISNULL, "yes", "must be true or false"),
-        (Operator.CONTAINS, "", "must not be empty"),
-        (Operator.GT, "1e999", "is beyond the numbers"),
-        (Operator.LTE, "1e99999999999999999999", "is beyond the numbers"),
+        (Comparison.ISNULL, "yes", "must be true or false"),
+        (Comparison.CONTAINS, "", "must not be empty"),
+        (Comparison.GT, "1e999", "is beyond the numbers"),
+        (Comparison.LTE, "1e99999999999999999999", "is beyond the numbers"),
     ],
 )
-def test_an_operand_that_cannot_be_is_refused(operator: Operator, operand: str, message: str) -> None:
+def test_an_operand_that_cannot_be_is_refused(operator: Comparison, operand: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         condition("k", operator, operand)

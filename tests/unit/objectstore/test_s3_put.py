@@ -15,7 +15,7 @@ from app.domain.errors import Unavailable
 from app.objectstore import ObjectRejected, PreconditionFailed
 from app.objectstore.s3 import S3ObjectStore, S3Options, open_s3
 from app.objectstore.s3_put import put_headers, whole_second
-from app.objectstore.s3_sign import Signer
+from app.objectstore.s3_sign import RequestSigner
 from tests.unit.objectstore.fake_s3 import FakeS3, options_of
 from tests.unit.objectstore.uploads import upload_to
 
@@ -33,7 +33,7 @@ UNTIL = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 def test_the_signature_is_the_one_of_botocore(url: str, token: str | None) -> None:
     credentials = ReadOnlyCredentials("AK", "SK", token)
     upload = upload_to("bucket", user_metadata={"System": "PSF", "spaces": "a   b"}, content_type="a/b;  c=d")
-    signer = Signer(credentials, "eu-central-1")
+    signer = RequestSigner(credentials, "eu-central-1")
     for _ in range(2):  # the second time with the cached key
         headers = put_headers(upload, "COMPLIANCE", UNTIL)
         signer.sign("PUT", url, url.split("/")[2], headers, upload.sha256)
@@ -48,7 +48,7 @@ def test_the_signature_is_the_one_of_botocore(url: str, token: str | None) -> No
 
 
 def test_a_new_day_has_a_new_signing_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    signer = Signer(ReadOnlyCredentials("AK", "SK", None), "us-east-1")
+    signer = RequestSigner(ReadOnlyCredentials("AK", "SK", None), "us-east-1")
     signed = []
     for day in (1, 2, 1):
         moment = datetime(2030, 1, day, tzinfo=UTC)

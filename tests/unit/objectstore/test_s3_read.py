@@ -12,7 +12,7 @@ from botocore.credentials import ReadOnlyCredentials
 from app.domain.errors import Unavailable
 from app.objectstore.s3 import S3ObjectStore, open_s3
 from app.objectstore.s3_read import CHUNK, EMPTY
-from app.objectstore.s3_sign import Signer
+from app.objectstore.s3_sign import RequestSigner
 from tests.unit.objectstore.fake_s3 import FakeS3, options_of
 
 KEY = "a b/ü//v1"
@@ -34,7 +34,7 @@ def test_the_signature_of_a_get_is_the_one_of_botocore(query: str) -> None:
     credentials = ReadOnlyCredentials("AK", "SK", "session/token==")
     url = f"https://bucket.s3.eu-central-1.amazonaws.com/a%20b/%C3%BC//v1{query}"
     headers: dict[str, str] = {}
-    Signer(credentials, "eu-central-1").sign("GET", url, url.split("/")[2], headers, EMPTY)
+    RequestSigner(credentials, "eu-central-1").sign("GET", url, url.split("/")[2], headers, EMPTY)
 
     original = AWSRequest("GET", url)
     same_moment = datetime.strptime(headers["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.outgoing.guard import LARGEST_HEAD, GuardedHandler, State
+from app.outgoing.guard import LARGEST_HEAD, AnswerState, GuardedHandler
 
 
 @pytest.fixture
@@ -69,5 +69,5 @@ async def test_the_head_may_be_so_large_however_it_comes(over: int) -> None:
         protocol.set_response_params(max_field_size=LARGEST_HEAD)
         for at in range(0, len(head), size):
             protocol.data_received(head[at : at + size])
-        assert protocol._state is (State.HEAD if over else State.IDLE)
+        assert protocol._state is (AnswerState.HEAD if over else AnswerState.IDLE)
         assert (protocol.exception() is not None) is bool(over)

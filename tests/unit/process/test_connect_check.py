@@ -15,7 +15,7 @@ from app.api.auth.callers import KeySets
 from app.domain.errors import Unavailable
 from app.domain.readiness import BROKER, OBJECT_STORE
 from app.process import adapters, check_config, connect_check
-from app.process.check_config import Checked
+from app.process.check_config import CheckedSettings
 from app.process.connect_check import TriedServers, connect
 from app.settings.load import load_settings
 from app.settings.model import Settings
@@ -249,7 +249,7 @@ def test_one_that_failed_is_exit_code_1(
     async def answers(_settings: Settings) -> list[TriedServers]:
         return [TriedServers("database", None), TriedServers("topics", problem)]
 
-    nothing = Checked([], [], settings)
+    nothing = CheckedSettings([], [], settings)
     monkeypatch.setattr(check_config, "check", lambda *_given, **_named: nothing)
     monkeypatch.setattr(connect_check, "connect", answers)
     assert main(["check-config", "--connect"]) == (1 if problem else 0)

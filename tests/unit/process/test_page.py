@@ -13,7 +13,7 @@ from app.db.database import Database
 from app.domain.readiness import Readiness
 from app.main import create_app
 from app.process.page import open_page
-from app.sessions.sealing import Unreadable
+from app.sessions.sealing import UnreadableSeal
 from app.settings.model import Settings
 from app.system.source_limits import SourceLimits
 from app.ui.login.code_flow import CodeFlow
@@ -66,7 +66,7 @@ async def test_sessions_need_the_same_key_of_the_settings_in_all_processes() -> 
 
     sealed = sealing().seal(b"tokens", b"")
     assert sealing(JEAP_PROCESSARCHIVE_UI_ADDRESS="https://pas.example").open(sealed, b"") == b"tokens"
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableSeal):
         sealing(JEAP_PROCESSARCHIVE_UI_SESSION_KEY="another").open(sealed, b"")
 
 

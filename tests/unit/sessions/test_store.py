@@ -12,8 +12,8 @@ from app.db.database import Database
 from app.db.tables import page_session
 from app.domain.errors import Unavailable
 from app.sessions import store
-from app.sessions.sealing import Sealing, Unreadable, hashed
-from app.sessions.store import Sessions, Tokens
+from app.sessions.sealing import Sealing, UnreadableSeal, hashed
+from app.sessions.store import Sessions, SessionTokens
 
 NOW = datetime(2026, 5, 8, 7, 26, 37, tzinfo=UTC)
 
@@ -33,11 +33,11 @@ class Clock:
         return self.now
 
 
-def tokens(name: str = "a", lasts: float = 600, refresh: str | None = "r") -> Tokens:
-    return Tokens(name, NOW.timestamp() + lasts, refresh)
+def tokens(name: str = "a", lasts: float = 600, refresh: str | None = "r") -> SessionTokens:
+    return SessionTokens(name, NOW.timestamp() + lasts, refresh)
 
 
-async def never(_tokens: Tokens) -> Tokens | None:
+async def never(_tokens: SessionTokens) -> SessionTokens | None:
     raise AssertionError("not to be renewed")
 
 
@@ -82,7 +82,7 @@ async def test_tokens_that_are_about_to_expire_are_renewed_once_by_whoever_comes
     both = [Sessions(database, Sealing(b"key"), clock) for _ in range(2)]
     key = await both[0].begin(tokens(lasts=10))
 
-    async def renew(old: Tokens) -> Tokens | None:
+    async def renew(old: SessionTokens) -> SessionTokens | None:
         nonlocal calls
         calls += 1
         await asyncio.sleep(0.05)
@@ -99,10 +99,10 @@ async def test_an_issuer_that_refuses_ends_the_session_and_one_that_is_away_does
     sessions = Sessions(database, Sealing(b"key"), clock)
     key = await sessions.begin(tokens(lasts=10))
 
-    async def away(_tokens: Tokens) -> Tokens | None:
+    async def away(_tokens: SessionTokens) -> SessionTokens | None:
         raise Unavailable("issuer", "refused")
 
-    async def refuses(_tokens: Tokens) -> Tokens | None:
+    async def refuses(_tokens: SessionTokens) -> SessionTokens | None:
         return None
 
     assert await sessions.find(key, away) == tokens(lasts=10), "good for ten seconds more"
@@ -131,5 +131,5 @@ def test_what_was_sealed_opens_with_the_same_key_and_purpose_only() -> None:
         (Sealing(b"key"), sealed[:-1] + bytes([sealed[-1] ^ 1]), b"purpose"),
         (Sealing(b"key"), b"", b"purpose"),
     ):
-        with pytest.raises(Unreadable):
+        with pytest.raises(UnreadableSeal):
             sealing.open(content, purpose)

@@ -40,7 +40,7 @@ from app.jobs.retry import Retries
 from app.objectstore import ObjectStore
 from app.process.data_dir import kept_key
 from app.sessions.sealing import Sealing
-from app.sessions.store import Sessions, Tokens
+from app.sessions.store import Sessions, SessionTokens
 from app.sources.pacing import SourcePacers
 from app.system.source_limits import SourceLimits
 from app.ui.login.embedded import EmbeddedLogin
@@ -83,7 +83,7 @@ class PageApp:
     async def log_in(self, *roles: str, **changes: Any) -> None:
         """As the developer by one click, or with these roles only."""
         if roles:
-            key = await self.page.sessions.begin(Tokens(mint(self.data_dir, roles, **changes), 4e9))
+            key = await self.page.sessions.begin(SessionTokens(mint(self.data_dir, roles, **changes), 4e9))
             self.client.cookies.set("pas_session", key, path="/ui/")
         else:
             answer = await self.client.post("/ui/login")

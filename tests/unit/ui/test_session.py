@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from app.api.auth.dev_issuer import mint
-from app.sessions.store import Tokens
+from app.sessions.store import SessionTokens
 from app.ui.answers import headers_of
 from app.ui.static_files import address_of_static
 from tests.support.rows import insert_job
@@ -104,13 +104,13 @@ async def test_forms_of_other_sites_and_other_sessions_change_nothing(page: Page
 
 
 async def test_an_expired_token_ends_the_session(page: PageApp) -> None:
-    key = await page.page.sessions.begin(Tokens(mint(page.data_dir, ttl=1), 0.0))
+    key = await page.page.sessions.begin(SessionTokens(mint(page.data_dir, ttl=1), 0.0))
     page.client.cookies.set("pas_session", key, path="/ui/")
     assert (await page.get("/ui/jobs")).status_code == 303
 
 
 async def test_a_token_of_another_issuer_is_no_session(page: PageApp, tmp_path: Path) -> None:
-    key = await page.page.sessions.begin(Tokens(mint(tmp_path / "other"), 4e9))
+    key = await page.page.sessions.begin(SessionTokens(mint(tmp_path / "other"), 4e9))
     page.client.cookies.set("pas_session", key, path="/ui/")
     assert (await page.get("/ui/jobs")).status_code == 303
 

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from app.domain.jobs import TaskId
-from app.verify.findings import FindingCounts, Kind
+from app.verify.findings import FindingCounts, FindingKind
 from app.verify.progress import DamagedSchema, Progress, StateError, StateFile, fingerprint
 from app.verify.read_back import SchemaProblem
 
@@ -15,7 +15,7 @@ JOB = UUID("88dbb65f-9634-4685-bc86-17b72d715d3e")
 
 def advanced() -> Progress:
     progress = Progress(
-        stored_done=True, bucket="archive", key="PSF/x", counts=FindingCounts({"ok": 3, Kind.MISSING: 1})
+        stored_done=True, bucket="archive", key="PSF/x", counts=FindingCounts({"ok": 3, FindingKind.MISSING: 1})
     )
     progress.task = TaskId(JOB, 7)
     progress.schemas.append(DamagedSchema(SchemaProblem("archive", "schema", "v", "none"), 1))

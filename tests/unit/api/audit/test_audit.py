@@ -20,7 +20,7 @@ from app.api.http import problems
 from app.db import audit
 from app.db.database import Database
 from app.db.tables import audit_entry
-from app.domain.audit import Act, Actor, Entry
+from app.domain.audit import Act, Actor, AuditEntry
 from app.domain.merkle import includes, leaf_hash
 from app.domain.notes import read_checkpoint, verified
 from app.evidence.audit_log import AuditLog
@@ -43,7 +43,7 @@ async def service(url: str, signer: Signer | None = SIGNER) -> AsyncIterator[htt
     sets = KeySets.fetched([IssuerOptions(ISSUER, "https://issuer.example/jwks")], FakeJwks().client, None, Clock())
     database = Database(url)
     entries = [
-        Entry(Act.JOB_PAUSED, f"job/{n % 2}", THEN + timedelta(minutes=n), DORA if n < 3 else None, {"n": n})
+        AuditEntry(Act.JOB_PAUSED, f"job/{n % 2}", THEN + timedelta(minutes=n), DORA if n < 3 else None, {"n": n})
         for n in range(7)
     ]
     await database.run(lambda c: audit.append(c, entries))

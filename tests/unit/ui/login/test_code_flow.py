@@ -15,7 +15,7 @@ from app.domain.errors import Unavailable
 from app.sessions.sealing import Sealing
 from app.ui.login import code_flow
 from app.ui.login.code_flow import CodeFlow
-from app.ui.login.issuer import Client, IssuerClient, LoginRefused
+from app.ui.login.issuer import IssuerClient, LoginClient, LoginRefused
 from app.ui.page import Page, put_page
 from tests.unit.api.issuer import AUDIENCE, ISSUER, NOW, Clock, FakeJwks, token
 from tests.unit.ui.page_app import HTML, page_app
@@ -75,7 +75,7 @@ def key_sets() -> KeySets:
 
 
 def flow_at(issuer: FakeIssuer, secret: str | None = "s:cret", now: Callable[[], float] = lambda: NOW) -> CodeFlow:
-    client = Client(ISSUER, "pas-page", secret, "openid profile")
+    client = LoginClient(ISSUER, "pas-page", secret, "openid profile")
     return CodeFlow(IssuerClient(client, issuer.client, Clock()), key_sets(), Sealing(b"key"), now)
 
 
