@@ -88,9 +88,14 @@ def summary(job: Row, failures: Any = None) -> str:
     return "; ".join(parts)
 
 
+def message(job: Row) -> str:
+    """`DecreeIssuedEvent (annex)`: the message type, and which of its configurations where it has several."""
+    return str(job["message"]) + (f" ({job['configId']})" if job.get("configId") else "")
+
+
 LIST: tuple[Column, ...] = (
     column("JOB", "jobId"),
-    column("MESSAGE", "message", narrow="cut"),
+    Column("MESSAGE", message, narrow="cut"),
     Column("STATE", state),
     Column("DONE", lambda job: f"{done(job):,}/{job['counts']['total']:,}", right=True),
     column("FAILED", "counts.failed", right=True),
@@ -110,7 +115,7 @@ def lines(job: Row, failures: Any = None) -> list[tuple[str, str]]:
     return [
         ("job", str(job["jobId"])),
         ("name", job.get("name") or ""),
-        ("message", str(job["message"]) + (f" ({job['configId']})" if job.get("configId") else "")),
+        ("message", message(job)),
         ("kind", job.get("kind") or ""),
         ("state", state(job)),
         ("references", f"{job['counts']['total']:,}: {summary(job)}"),

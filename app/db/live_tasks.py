@@ -62,13 +62,17 @@ class _Place(NamedTuple):
 
 
 async def insert(connection: AsyncConnection, new: Sequence[NewLiveTask], now: datetime) -> set[UUID]:
-    """Inserts each task whose key is new into the job of its archive type and of this day, in their order.
+    """Inserts each task whose key is new into the job of its archive type and of this day, in their order; of several
+    with the same key the first.
 
     Returns the keys of the inserted tasks. A job that does not exist yet begins. Where that of the day takes no more,
     as another process has a clock that is ahead, that of the next day takes the tasks.
     """
     known = await _known(connection, {each.origin.key for each in new})
-    wanted = {each.origin.key: each for each in new if each.origin.key not in known}
+    wanted: dict[UUID, NewLiveTask] = {}
+    for each in new:
+        if each.origin.key not in known:
+            wanted.setdefault(each.origin.key, each)
     if not wanted:
         return set()
     places = await _places(connection, wanted.values(), now)

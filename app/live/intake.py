@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from app.catalog.archive_types import Catalog
 from app.catalog.live import LiveCatalog
@@ -102,7 +103,7 @@ class Intake:
         """
         decided = await self._decided(self._catalog.now, messages)
         new = [task for each in decided for task in each.tasks]
-        inserted = set()
+        inserted: set[UUID] = set()
         if new:
             now = datetime.now(UTC)
             inserted = await through_outages(
@@ -114,14 +115,16 @@ class Intake:
         return [self._verdict(each, inserted) for each in decided]
 
     @staticmethod
-    def _verdict(decided: _Decided, inserted: set[Any]) -> MessageVerdict:
+    def _verdict(decided: _Decided, inserted: set[UUID]) -> MessageVerdict:
+        """Removes the keys of its tasks from `inserted`: the same message once more is known."""
+        keys = {task.origin.key for task in decided.tasks}
+        is_new = not keys.isdisjoint(inserted)
+        inserted -= keys
         if decided.refused is not None:
             return MessageVerdict(MessageOutcome.REFUSED, decided.refused)
-        if not decided.tasks:
+        if not keys:
             return MessageVerdict(decided.passed)
-        return MessageVerdict(
-            MessageOutcome.TAKEN if any(task.origin.key in inserted for task in decided.tasks) else MessageOutcome.KNOWN
-        )
+        return MessageVerdict(MessageOutcome.TAKEN if is_new else MessageOutcome.KNOWN)
 
     async def _decided(self, catalog: Catalog, messages: Sequence[LiveMessage]) -> list[_Decided]:
         decided = [_Decided(_passed(catalog, each)) for each in messages]

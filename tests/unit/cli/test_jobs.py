@@ -147,6 +147,11 @@ def test_the_list_asks_with_all_filters(fake: Fake) -> None:
     assert "May" in done.out
 
 
+def test_the_list_says_which_configuration_of_a_message_a_job_is_of(fake: Fake) -> None:
+    fake.says("GET", "/api/jobs", {"items": [job(message="A", configId="annex"), job(message="B")], "next": None})
+    assert [line.split("  ")[1] for line in fake.run("jobs", "list").out.splitlines()[1:]] == ["A (annex)", "B"]
+
+
 def test_no_jobs_is_nothing_on_standard_output(fake: Fake) -> None:
     fake.says("GET", "/api/jobs", {"items": [], "next": None})
     done = fake.run("jobs", "list")

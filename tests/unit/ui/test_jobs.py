@@ -38,6 +38,13 @@ async def test_the_list_shows_each_job_with_its_counts_and_the_filters_are_in_th
     assert (await page.get("/ui/jobs?nonsense=1")).status_code == 400
 
 
+async def test_the_list_says_which_configuration_of_a_message_a_job_is_of(page: PageApp) -> None:
+    job_id = await insert_job(page.database, 1)
+    await page.database.run(lambda c: c.execute(update(job).where(job.c.id == job_id).values(config_id="annex")))
+    await page.log_in()
+    assert re.search(r'</a> <span class="soft">annex</span>', await page.seen("/ui/jobs"))
+
+
 async def test_a_job_whose_source_has_no_data_yet_says_so_in_the_list(page: PageApp) -> None:
     job_id = await insert_job(page.database, 3)
     await page.log_in()
