@@ -44,6 +44,10 @@ test: $(VENV)/.dev ## all tests, on real servers that are fetched into .servers/
 test-faults: $(VENV)/.dev ## crashes and outages in their full form (25 minutes); PAS_FAULTS_SEED=… repeats a run
 	PAS_FAULTS=full $(BIN)/python -m pytest tests/faults --durations=0 $(ARGS)
 
+.PHONY: bench-check
+bench-check: $(VENV)/.dev ## whether a task costs clearly more CPU than bench/expected.json says, in floors (3 minutes, nothing else running)
+	$(BIN)/python -m bench.check $(ARGS)
+
 pictures: $(VENV)/.dev ## the pictures of docs/ anew, from the page in Chromium
 	PAS_PICTURES=docs/pictures CI=true $(BIN)/python -m pytest tests/browser/test_every_view.py -k pictures -q
 

@@ -183,6 +183,11 @@ def _median(values: Iterable[float]) -> float:
     return statistics.median(list(values))
 
 
+def plan_of(arguments: Sequence[str]) -> Plan:
+    """The plan of these arguments of the command line."""
+    return _arguments(arguments)[0]
+
+
 def _arguments(given: Sequence[str] | None = None) -> tuple[Plan, Path | None]:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a smoke run: few tasks, one repetition")
