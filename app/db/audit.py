@@ -54,11 +54,20 @@ async def append(connection: AsyncConnection, entries: Sequence[AuditEntry]) -> 
             "hash": hash_,
         })  # fmt: skip
         head = head.grown(hash_)
-    await connection.execute(insert(audit_entry), rows)
-    await connection.execute(
-        update(audit_head).where(audit_head.c.id == 0).values(size=head.size, frontier=head.packed())
-    )
+    await connection.execute(_INSERT, rows if len(rows) > 1 else rows[0])
+    await connection.execute(_GROW, {"of_size": head.size, "of_frontier": head.packed()})
 
+
+# Made once: building a statement, and finding its compiled form, costs as much as executing it.
+_INSERT = insert(audit_entry)
+_GROW = (
+    update(audit_head)
+    .where(audit_head.c.id == 0)
+    .values(
+        size=bindparam("of_size", type_=audit_head.c.size.type),
+        frontier=bindparam("of_frontier", type_=audit_head.c.frontier.type),
+    )
+)
 
 _WHO = ("who_subject", "who_name", "who_ext_id", "who_client")
 
