@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
@@ -16,8 +17,9 @@ from app.domain.readiness import DATABASE
 
 T = TypeVar("T")
 
-CONFLICT_TRIES = 5
-"""Deadlock and serialization errors are tried again: batches lock in one order, but two statements can still meet."""
+CONFLICT_TRIES = 8
+"""Deadlock and serialization errors are tried again: batches lock in one order, but two statements can still meet.
+Enough for as many processes that insert the same rows at once: each round lets one through."""
 
 _CONFLICTS = {"40001", "40P01", "55P03"}
 _RACES = ("uq_artifact_object", "uq_artifact_current", "uq_metadata_run_automatic", "pk_live_task")
@@ -85,7 +87,7 @@ class Database:
                     return await work(connection)
             except Exception as error:
                 if is_conflict(error) and tries < CONFLICT_TRIES:
-                    await asyncio.sleep(0.01 * 2**tries)
+                    await asyncio.sleep(min(0.01 * 2**tries, 0.3) * random.uniform(0.5, 1.5))
                     continue
                 translated = translate(error)
                 if translated is error:
