@@ -125,12 +125,8 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as directory:
             failures, page = asyncio.run(main_async(f"sqlite:///{directory}/pas.sqlite", *what))
     else:
-        server = Postgres()
-        server.start()
-        try:
+        with Postgres() as server:
             failures, page = asyncio.run(main_async(server.create_database("job_references"), *what))
-        finally:
-            server.close()
     print(f"\nfailures {failures * 1e3:.0f} ms, to be below {FAILURES_MOST * 1e3:.0f} ms")
     print(f"slowest page {page * 1e3:.0f} ms, to be below {PAGE_MOST * 1e3:.0f} ms")
     return 0 if failures < FAILURES_MOST and page < PAGE_MOST else 1

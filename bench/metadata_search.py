@@ -150,13 +150,9 @@ def main() -> int:
     if arguments.url:
         slowest = asyncio.run(main_async(arguments.url, arguments.artifacts, arguments.times))
     else:
-        server = Postgres()
-        server.start()
-        try:
+        with Postgres() as server:
             url = server.create_database("metadata_search")
             slowest = asyncio.run(main_async(url, arguments.artifacts, arguments.times))
-        finally:
-            server.close()
     print(f"\nload of the machine at the end {os.getloadavg()[0]:.1f}")
     print(f"slowest p99 of an equality: {slowest * 1e3:.1f} ms, to be below {LIMIT * 1e3:.0f} ms")
     return 0 if slowest < LIMIT else 1

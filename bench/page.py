@@ -153,12 +153,8 @@ def main() -> int:
         if arguments.sqlite:
             first, last = asyncio.run(main_async(f"sqlite:///{directory}/pas.sqlite", Path(directory), *what))
         else:
-            server = Postgres()
-            server.start()
-            try:
+            with Postgres() as server:
                 first, last = asyncio.run(main_async(server.create_database("page"), Path(directory), *what))
-            finally:
-                server.close()
     for name, seconds in (("first view of the job", first), ("last page of its failed references", last)):
         print(f"{name} {seconds * 1e3:.0f} ms, to be below {MOST * 1e3:.0f} ms")
     return 0 if max(first, last) < MOST else 1

@@ -14,12 +14,10 @@ from app.broker.messages import COMMAND_TYPE
 from app.domain.errors import InvalidMessage
 from app.domain.exact_json import read_json
 from app.domain.jobs import Reference
+from app.domain.reference_rules import MAX_VERSION
 
 MAX_COMMAND_BYTES = 64 * 1024
 """A command with the longest id in the costliest escaping has 13 KiB; parsing more would only feed an attacker."""
-
-MAX_VERSION = 2**31 - 1
-"""An Avro int, as in the contract."""
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.db import dialect
 from app.db.progress import SLOT
 from app.db.tables import job, job_minute, job_progress
-from app.domain.minutes import DAY, Reading
+from app.domain.minutes import DAY, Reading, minute_of
 
 LATELY = 30
 """Seconds within which a task must have ended for its job to be read: longer than a pause between two readings."""
@@ -28,7 +28,7 @@ async def busy(connection: AsyncConnection, now: datetime) -> list[UUID]:
 
 async def read(connection: AsyncConnection, job_ids: Sequence[UUID], now: datetime) -> None:
     """Writes the present counters of these jobs as those of this minute. Locks no row of a job."""
-    minute = int(now.timestamp() // 60)
+    minute = minute_of(now)
     counters = select(job.c.id, job.c.succeeded, job.c.failed).where(job.c.id.in_(job_ids)).order_by(job.c.id)
     found = (await connection.execute(counters)).all()
     if not found:
@@ -44,7 +44,7 @@ async def thin(connection: AsyncConnection, now: datetime) -> int:
     later = job_minute.alias("later")
     same_hour = later.c.minute // 60 == job_minute.c.minute // 60
     followed = exists().where(later.c.job_id == job_minute.c.job_id, same_hour, later.c.minute > job_minute.c.minute)
-    old = job_minute.c.minute < int(now.timestamp() // 60) - DAY
+    old = job_minute.c.minute < minute_of(now) - DAY
     return (await connection.execute(delete(job_minute).where(old, followed))).rowcount
 
 

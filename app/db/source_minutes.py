@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import dialect
 from app.db.tables import source_minute
-from app.domain.minutes import DAY, ChartSpan
+from app.domain.minutes import DAY, ChartSpan, minute_of
 
 KEPT = 31 * DAY
 """Minutes for which anything is kept; the minutes of each hour are one row after a day."""
@@ -64,7 +64,7 @@ async def thin(connection: AsyncConnection, now: datetime) -> int:
     """
     row = source_minute.c
     hour = row.minute // 60 * 60
-    old = int(now.timestamp() // 60) - DAY
+    old = minute_of(now) - DAY
     begin = old // 60 * 60
     hours = (
         select(hour.label("hour"), (row.minute % 60).label("past"), row.source, row.process, row.allowed, row.in_flight)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
 STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 240, 480, 1440)
@@ -12,6 +13,11 @@ DAY = 24 * 60
 
 PARTS = 60
 """Parts of a chart at most, unless it covers two months and more."""
+
+
+def minute_of(moment: datetime) -> int:
+    """The minute that a moment is in: Unix time divided by 60 s."""
+    return int(moment.timestamp() // 60)
 
 
 class Reading(NamedTuple):

@@ -11,7 +11,7 @@ from app.db import live_minutes, minutes
 from app.db.database import Database
 from app.db.live_minutes import TypeName
 from app.domain.errors import Unavailable
-from app.domain.minutes import DAY, Course, Part, course_in, course_of, span_of
+from app.domain.minutes import DAY, Course, Part, course_in, course_of, minute_of, span_of
 
 EVERY = 10.0
 """Seconds between two readings: what ends within this time after a full minute may count in the next one."""
@@ -35,7 +35,7 @@ class JobMinutes:
 
     async def live(self, days: int, now: datetime) -> Mapping[TypeName, Course]:
         """What was archived live in these days, by archive type; all over the same time. Raises Unavailable."""
-        last = int(now.timestamp() // 60)
+        last = minute_of(now)
         async with self._database.reading(brief=True) as connection:
             first = await live_minutes.first(connection, last - days * DAY + 1, now)
             if first is None:

@@ -14,7 +14,7 @@ from app.db import source_minutes
 from app.db.database import Database
 from app.db.source_minutes import Sample
 from app.domain.errors import Unavailable
-from app.domain.minutes import DAY, Allowance, SourceCourse, span_of
+from app.domain.minutes import DAY, Allowance, SourceCourse, minute_of, span_of
 from app.sources.pacing import SourcePacers, source_key
 
 EVERY = 10.0
@@ -41,7 +41,7 @@ class SourceLimits:
 
     async def of(self, days: int, now: datetime) -> list[SourceCourse]:
         """Each source that is configured, in the order of the configurations. Raises Unavailable."""
-        last = int(now.timestamp() // 60)
+        last = minute_of(now)
         async with self.database.reading(brief=True) as connection:
             first = await source_minutes.first(connection, last - days * DAY + 1)
             if first is None:
@@ -76,7 +76,7 @@ class SourceLimits:
 
     async def look(self, now: datetime, *, thin: bool) -> None:
         """Writes what is new of this minute. Raises Unavailable."""
-        samples = self._samples(int(now.timestamp() // 60))
+        samples = self._samples(minute_of(now))
         if samples:
             await self.database.run(lambda c: source_minutes.write(c, self.process, self._minute, samples))
             self._written.update((each.source, each) for each in samples)

@@ -37,7 +37,9 @@ class PageRoute(APIRoute):
         async def guarded(request: Request) -> Response:
             page: Page = request.app.state.page
             try:
-                return await answer(request)
+                found = await answer(request)
+                found.headers.setdefault("X-Content-Type-Options", "nosniff")  # of files, which the API answers with
+                return found
             except NotLoggedIn:
                 return _to_login(request, page)
             except ApiProblem as problem:

@@ -13,6 +13,7 @@ from app.api.http.problems import ApiProblem, responses
 from app.api.shapes.examples import INCLUSION, LEAF, PROOF, SIGNING_KEY, page, shown
 from app.api.shapes.ids import JobId, unknown
 from app.domain.proofs import JobProof
+from app.domain.reference_rules import MAX_VERSION
 from app.evidence.proofs import AlteredProof, NoProof, UnknownJobOfProof
 
 router = APIRouter(tags=["evidence"])
@@ -82,7 +83,7 @@ async def inclusion(
     edge: TheEdge,
     job_id: JobId,
     id_: Annotated[str, Query(alias="id", description="id of the reference", min_length=1, max_length=512)],
-    version: Annotated[int | None, Query(description="where the reference has one", ge=1, le=2**31 - 1)] = None,
+    version: Annotated[int | None, Query(description="where the reference has one", ge=1, le=MAX_VERSION)] = None,
 ) -> InclusionView:
     """Reads the leaves as they lie in the bucket, and checks the proof before it is sent."""
     proof = await found(edge, job_id)

@@ -70,5 +70,4 @@ async def report(request: Request, page: ThePage, operator: ReadsJobs, job_id: J
     merged = Filters(request, ("merged",)).given.get("merged") == "true"
     answer = await submit_and_report.read_report(page.edge, operator.caller, job_id, None, merged)
     answer.headers["Content-Disposition"] = f'attachment; filename="report-{job_id}.yaml"'
-    answer.headers["X-Content-Type-Options"] = "nosniff"
     return answer

@@ -14,6 +14,7 @@ from app.api.shapes.ids import JobId
 from app.domain.leaves import Leaf, LeafError, read_leaf
 from app.domain.mistakes import Mistake
 from app.domain.proofs import JobProof
+from app.domain.reference_rules import MAX_VERSION
 from app.evidence.proofs import AlteredProof, NoProof
 from app.ui.answers import render
 from app.ui.operator import Operator, ReadsAudit
@@ -27,8 +28,6 @@ FIELDS = ("id", "version")
 
 SHOWN = 20
 """Leaves that are listed; the others are found by their reference, or downloaded."""
-
-LARGEST_VERSION = 2**31 - 1
 
 
 @router.get("/ui/jobs/{job_id}/proof")
@@ -73,19 +72,14 @@ async def download(request: Request, page: ThePage, operator: ReadsAudit, job_id
     if id_ is None:
         raise ApiProblem(400, "The query has mistakes.", errors=[Mistake("id", None, "is missing")])
     proof: InclusionView = await endpoints.inclusion(operator.caller, page.edge, job_id, id_, version)
-    headers = {
-        "Content-Disposition": f'attachment; filename="proof-{job_id}.json"',
-        "X-Content-Type-Options": "nosniff",
-    }
+    headers = {"Content-Disposition": f'attachment; filename="proof-{job_id}.json"'}
     return Response(proof.model_dump_json(by_alias=True, indent=2), headers=headers, media_type="application/json")
 
 
 @router.get("/ui/jobs/{job_id}/leaves.ndjson")
 async def leaves(request: Request, page: ThePage, operator: ReadsAudit, job_id: JobId) -> Response:
     Filters(request, ())
-    answer = await endpoints.leaves(operator.caller, page.edge, job_id)
-    answer.headers["X-Content-Type-Options"] = "nosniff"
-    return answer
+    return await endpoints.leaves(operator.caller, page.edge, job_id)
 
 
 @router.get("/ui/jobs/{job_id}/checkpoint")
@@ -93,16 +87,15 @@ async def checkpoint(request: Request, page: ThePage, operator: ReadsAudit, job_
     """The signed checkpoint of the proof, as a file to be kept."""
     Filters(request, ())
     proof = await endpoints.proof_of(operator.caller, page.edge, job_id)
-    name = f'attachment; filename="checkpoint-{job_id}"'
-    headers = {"Content-Disposition": name, "X-Content-Type-Options": "nosniff"}
+    headers = {"Content-Disposition": f'attachment; filename="checkpoint-{job_id}"'}
     return Response(proof.checkpoint, headers=headers, media_type="text/plain; charset=utf-8")
 
 
 def _asked(filters: Filters) -> tuple[str | None, int | None]:
     """Id and version of the reference. Raises ApiProblem 400."""
     version = filters.text("version", 10)
-    if version is not None and not (version.isascii() and version.isdigit() and 1 <= int(version) <= LARGEST_VERSION):
-        mistake = Mistake("version", None, f"is a number from 1 to {LARGEST_VERSION:,}")
+    if version is not None and not (version.isascii() and version.isdigit() and 1 <= int(version) <= MAX_VERSION):
+        mistake = Mistake("version", None, f"is a number from 1 to {MAX_VERSION:,}")
         raise ApiProblem(400, "The query has mistakes.", errors=[mistake])
     return filters.text("id"), None if version is None else int(version)
 
