@@ -7,7 +7,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import uvicorn
 from fastapi import FastAPI
@@ -19,7 +19,7 @@ from app.api.artifacts import endpoints as artifacts
 from app.api.audit import endpoints as audit
 from app.api.edge import Edge, put_edge
 from app.api.evidence import endpoints as evidence
-from app.api.health import health_routes
+from app.api.health import exposition, health_routes
 from app.api.http.connections import bounded_http
 from app.api.http.head_as_get import HeadAsGet
 from app.api.http.measure import Measured
@@ -31,7 +31,10 @@ from app.api.runs import endpoints as runs
 from app.api.system import endpoints as system
 from app.domain.errors import StartRefused
 from app.domain.readiness import Readiness
+from app.process.address import bind
 from app.process.check_config import is_archiving
+from app.process.member import Member
+from app.process.siblings import Siblings
 from app.process.wiring import Service, open_service
 from app.settings.model import Settings
 from app.telemetry.traces import configure_traces, shutdown_traces
@@ -52,11 +55,18 @@ log = logging.getLogger(__name__)
 
 
 def create_app(
-    context_path: str, readiness: Readiness, edge: Edge | None, page: Page | None = None, *, submits: bool = True
+    context_path: str,
+    readiness: Readiness,
+    edge: Edge | None,
+    page: Page | None = None,
+    *,
+    submits: bool = True,
+    metrics_of_all: Callable[[], Awaitable[bytes]] | None = None,
 ) -> FastAPI:
     """The HTTP edge. Without a service behind it (nothing is archived) only health and metrics answer.
 
-    `submits`: whether backfill is enabled; else there is nothing to submit and no report.
+    `submits`: whether backfill is enabled; else there is nothing to submit and no report. `metrics_of_all`: of all
+    processes, where this is one of several.
     """
     app = FastAPI(
         title="Process Archive Service",
@@ -71,7 +81,7 @@ def create_app(
     app.add_middleware(BodiesInTime)
     app.add_middleware(Measured)
     app.add_middleware(HeadAsGet)  # the last one is the first that a request meets
-    app.include_router(health_routes(readiness))
+    app.include_router(health_routes(readiness, metrics_of_all))
     if edge is not None:
         put_edge(app, edge)
         for room in (
@@ -98,48 +108,48 @@ def create_app(
     return app
 
 
-async def serve(settings: Settings, *, migrate: bool) -> None:
-    """Runs until SIGTERM or SIGINT. Raises StartRefused, or the exception that ended the service."""
+async def serve(settings: Settings, *, migrate: bool, member: Member | None = None) -> None:
+    """Runs until SIGTERM or SIGINT. Raises StartRefused, or the exception that ended the service.
+
+    `member`: what the parent gave this process, where it is one of several.
+    """
     configure_traces(settings.backfill.service_name or "pas")
     _allow_connections()
     stop = asyncio.Event()
-    with _address(settings) as listener:
-        await _serve(settings, listener, stop, migrate=migrate)
+    with bind(settings.server.address, settings.server.port) if member is None else member.take() as listener:
+        await _serve(settings, listener, stop, migrate=migrate, member=member)
     await asyncio.to_thread(shutdown_traces)
 
 
-async def _serve(settings: Settings, listener: socket.socket, stop: asyncio.Event, *, migrate: bool) -> None:
+async def _serve(
+    settings: Settings, listener: socket.socket, stop: asyncio.Event, *, migrate: bool, member: Member | None
+) -> None:
     async with _service(settings, migrate=migrate) as service:
         readiness = Readiness(()) if service is None else service.readiness
         edge, page = (None, None) if service is None else (service.edge, service.page)
         path = settings.server.context_path
-        app = create_app(path, readiness, edge, page, submits=settings.backfill.enabled)
-        server = _server(app, None if page is None else f"{path}{START}")
-        _on_signals(readiness, stop)
-        http = asyncio.create_task(server.serve([listener]))
-        try:
-            await _run(service, http, stop)
-        finally:
-            readiness.stopping = True
-            server.should_exit = True
-            await asyncio.wait({http}, timeout=CLOSE)
-            for request in tuple(server.server_state.tasks):
-                request.cancel()  # ours to do: uvicorn calls it an error
-            await asyncio.wait({http}, timeout=3)
-
-
-def _address(settings: Settings) -> socket.socket:
-    """Binds address and port before anything else is opened; connections are accepted later. Raises StartRefused."""
-    host, port = settings.server.address, settings.server.port
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-    except (OSError, UnicodeError) as error:  # the latter for what cannot be the name of a host
-        listener.close()
-        reason = error.strerror if isinstance(error, OSError) else "not the name of a host"
-        raise StartRefused(f"cannot listen on {host} port {port}: {reason}") from error
-    return listener
+        siblings = None if member is None else Siblings(member, lambda: exposition(readiness))
+        app = create_app(
+            path,
+            readiness,
+            edge,
+            page,
+            submits=settings.backfill.enabled,
+            metrics_of_all=None if siblings is None else siblings.metrics,
+        )
+        server = _server(app, None if page is None else f"{path}{START}", _print if member is None else member.tell)
+        async with contextlib.nullcontext() if siblings is None else siblings.answering():
+            _on_signals(readiness, stop, siblings)
+            http = asyncio.create_task(server.serve([listener]))
+            try:
+                await _run(service, http, stop)
+            finally:
+                readiness.stopping = True
+                server.should_exit = True
+                await asyncio.wait({http}, timeout=CLOSE)
+                for request in tuple(server.server_state.tasks):
+                    request.cancel()  # ours to do: uvicorn calls it an error
+                await asyncio.wait({http}, timeout=3)
 
 
 def _allow_connections() -> None:
@@ -177,13 +187,19 @@ async def _service(settings: Settings, *, migrate: bool) -> AsyncIterator[Servic
         yield service
 
 
-def _on_signals(readiness: Readiness, stop: asyncio.Event) -> None:
-    """The first signal stops the service in good order, unready at once; a second signal ends the process."""
+def _on_signals(readiness: Readiness, stop: asyncio.Event, siblings: Siblings | None) -> None:
+    """The first signal stops the service in good order, unready at once; a second signal ends the process.
+
+    One of several processes stops in the same way once its parent has gone. It is killed by its parent where it shall
+    end at once: who stops all processes of a service may send it the signal that its parent sends it too.
+    """
 
     def ask(name: str) -> None:
         if stop.is_set():
-            log.warning("%s again: ending at once", name)
-            sys.exit(1)
+            if siblings is None:
+                log.warning("%s again: ending at once", name)
+                sys.exit(1)
+            return
         log.info("%s: stopping", name)
         readiness.stopping = True
         stop.set()
@@ -191,15 +207,18 @@ def _on_signals(readiness: Readiness, stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ask, number.name)
+    if siblings is not None:
+        siblings.member.watch_parent(lambda: ask("the parent process has gone"))
 
 
 class _Server(uvicorn.Server):
     """Reports the address where it listens, and leaves signals to us: health must answer while work is put back.
 
-    `page` is the path of the page; None where there is none.
+    `page` is the path of the page; None where there is none. `say` gets the lines for a person.
     """
 
     page: str | None = None
+    say: Callable[[str], None]
 
     @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -207,9 +226,8 @@ class _Server(uvicorn.Server):
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-            print(f"listening on {address}", flush=True)  # noqa: T201
-            if self.page is not None:
-                print(f"the page is at {address}{self.page}", flush=True)  # noqa: T201
+            page = "" if self.page is None else f"the page is at {address}{self.page}\n"
+            self.say(f"listening on {address}\n{page}")
 
     @contextlib.contextmanager
     @override
@@ -217,7 +235,11 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _server(app: FastAPI, page: str | None) -> _Server:
+def _print(text: str) -> None:
+    print(text, end="", flush=True)  # noqa: T201
+
+
+def _server(app: FastAPI, page: str | None, say: Callable[[str], None]) -> _Server:
     server = _Server(
         uvicorn.Config(
             app,
@@ -232,5 +254,5 @@ def _server(app: FastAPI, page: str | None) -> _Server:
             timeout_graceful_shutdown=CLOSE + 2,
         )
     )
-    server.page = page
+    server.page, server.say = page, say
     return server

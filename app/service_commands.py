@@ -27,6 +27,7 @@ from app.api.auth.dev_issuer import ALL_ROLES, DEFAULT_TTL, DevIssuerError, mint
 from app.catalog.archive_types import CatalogError
 from app.domain.errors import StartRefused, Unavailable
 from app.process.data_dir import DataDirInUse, DataDirUnusable, own
+from app.process.member import OPTION, Member
 from app.settings.load import SettingsError, load_settings
 from app.settings.model import Settings
 from app.settings.values import size
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 
 DATA_DIR = Path(".pas")
 
+MOST_PROCESSES = 64
+"""Processes of one `pas serve`: more than the cores of most machines, and each takes 150 MB."""
+
 log = logging.getLogger(__name__)
 
 
@@ -48,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Unexpected errors are raised: a bug ends the process with its traceback and the exit code 1.
     """
     options = _parser().parse_args(arguments)
+    options.words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         return int(options.run(options) or 0)
     except (SettingsError, CatalogError) as error:
@@ -76,24 +81,45 @@ def _load(path: Path | None, environment: Mapping[str, str], *, embedded: Path |
 _PASSED_OVER = "variables of the environment that cannot be used are passed over"
 
 
-def _serve(options: argparse.Namespace) -> None:
+def _serve(options: argparse.Namespace) -> int:
+    if options.processes > 1 and options.member is None:
+        return _serve_many(options)
     gc.disable()  # what is loaded stays: to look for garbage in it takes an eighth of the time
     try:
         from app.main import serve
     finally:
         gc.enable()
+    member = options.member
+    configure_logging(process=None if member is None else member.number)
+    settings = _load_to_serve(options)
+    if settings.data_dir is None:
+        uvloop.run(serve(settings, migrate=options.migrate, member=member))
+        return 0
+    with own(settings):
+        uvloop.run(serve(settings, migrate=True))
+    return 0
+
+
+def _serve_many(options: argparse.Namespace) -> int:
+    from app.process.starter import serve_many
+
+    if options.embedded:
+        _refuse("--embedded is one process: broker and database live in it; leave out --processes")
+        return 2
     configure_logging()
-    data_dir = options.data_dir if options.embedded else None
+    server = _load_to_serve(options).server
+    return asyncio.run(serve_many(options.words, options.processes, server.address, server.port))
+
+
+def _load_to_serve(options: argparse.Namespace) -> Settings:
     environment = dict(os.environ)
     for name, value in (("SERVER_ADDRESS", options.host), ("SERVER_PORT", options.port)):
         if value is not None:
             environment[name] = str(value)
-    settings = _load(options.config, environment, embedded=data_dir)
-    if data_dir is None:
-        uvloop.run(serve(settings, migrate=options.migrate))
-        return
-    with own(settings):
-        uvloop.run(serve(settings, migrate=True))
+    data_dir = options.data_dir if options.embedded else None
+    if options.member is not None:  # its parent has named what is passed over
+        return load_settings(options.config, environment, embedded=data_dir)
+    return _load(options.config, environment, embedded=data_dir)
 
 
 def _migrate(options: argparse.Namespace) -> None:
@@ -277,6 +303,12 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _processes(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST_PROCESSES:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {MOST_PROCESSES}")
+    return int(text)
+
+
 def _time(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
@@ -294,7 +326,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"pas {version('process-archive-service')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    serve = commands.add_parser("serve", help="run the service: REST and command loop in one process")
+    serve = commands.add_parser("serve", help="run the service: REST and command loop in one process, or in several")
     _config(serve)
     serve.add_argument(
         "--host", help="address to listen on (overrides server.address; embedded listens on 127.0.0.1 only)"
@@ -303,6 +335,15 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--embedded", action="store_true", help="no server beside it: everything in the data directory")
     _data_dir(serve)
     serve.add_argument("--migrate", action="store_true", help="bring an older database to this release first")
+    serve.add_argument(
+        "--processes",
+        type=_processes,
+        default=1,
+        metavar="N",
+        help="run N equal processes on one address, for the cores of one machine: restarted when they die, stopped "
+        "together, /metrics of all of them (default: 1, at most 64)",
+    )
+    serve.add_argument(OPTION, type=Member.of, help=argparse.SUPPRESS)
     serve.set_defaults(run=_serve)
 
     migrate = commands.add_parser("migrate", help="bring the database to the newest migration")

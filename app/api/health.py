@@ -1,5 +1,6 @@
-"""Health and metrics: open to everybody, and never waiting for anything."""
+"""Health and metrics: open to everybody. Health waits for nothing, metrics for the other processes of this service."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -20,14 +21,25 @@ _READY: dict[int | str, dict[str, Any]] = {
 }
 _METRICS: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "All metrics of this process.",
+        "description": "All metrics of this process, or of all processes that `pas serve --processes` started here.",
         "content": {"text/plain": {"schema": {"type": "string"}, "example": "pas_jobs_submitted_total 58.0\n"}},
     }
 }
 
 
-def health_routes(readiness: Readiness) -> APIRouter:
-    """The routes of health and metrics for a process whose state is `readiness`."""
+def exposition(readiness: Readiness) -> bytes:
+    """The metrics of this process, whose state is `readiness`, in the Prometheus text format."""
+    for component in (*COMPONENTS, *readiness.optional):
+        metrics.UNAVAILABLE.labels(component).set(component in readiness.problems)
+    metrics.CONFIGURATION_WELL.set(readiness.configuration.well)
+    return metrics.render()
+
+
+def health_routes(readiness: Readiness, metrics_of_all: Callable[[], Awaitable[bytes]] | None = None) -> APIRouter:
+    """The routes of health and metrics for a process whose state is `readiness`.
+
+    `metrics_of_all`: of all processes, where this is one of several.
+    """
     router = APIRouter(tags=["operation"])
 
     @router.get("/health/live", summary="Is the process alive?", responses={200: _shown("It is.", {"status": "up"})})
@@ -50,9 +62,7 @@ def health_routes(readiness: Readiness) -> APIRouter:
         "/metrics", summary="Metrics in the Prometheus text format", response_class=Response, responses=_METRICS
     )
     async def show_metrics() -> Response:
-        for component in (*COMPONENTS, *readiness.optional):
-            metrics.UNAVAILABLE.labels(component).set(component in readiness.problems)
-        metrics.CONFIGURATION_WELL.set(readiness.configuration.well)
-        return Response(metrics.render(), media_type=metrics.CONTENT_TYPE)
+        text = exposition(readiness) if metrics_of_all is None else await metrics_of_all()
+        return Response(text, media_type=metrics.CONTENT_TYPE)
 
     return router

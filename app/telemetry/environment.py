@@ -63,7 +63,7 @@ def pass_over(environ: MutableMapping[str, str]) -> list[PassedOver]:
 _BOOLEAN = one_of("true", "false")
 _COUNT, _FROM_ONE = number(0, whole=True), number(1, whole=True)
 _NO_PROVIDER = never("this service records and exports its spans itself")
-_NO_PROCESSES = never("this service is one process with metrics of its own")
+_NO_PROCESSES = never("this service gathers the metrics of its processes itself")
 _SAMPLERS = ("always_on", "always_off", "traceidratio")
 
 _CHECKS: Mapping[str, Check] = {
@@ -126,7 +126,9 @@ _CHECKS: Mapping[str, Check] = {
     "PROMETHEUS_MULTIPROC_DIR": _NO_PROCESSES,
     "prometheus_multiproc_dir": _NO_PROCESSES,
     # uvicorn
-    "WEB_CONCURRENCY": lambda value: None if value.strip() == "1" else "this service is one process; start more of it",
+    "WEB_CONCURRENCY": lambda value: (
+        None if value.strip() == "1" else "`pas serve --processes` says how many there are"
+    ),
     # botocore
     **dict.fromkeys(
         ("AWS_MAX_ATTEMPTS", "AWS_METADATA_SERVICE_NUM_ATTEMPTS", "AWS_METADATA_SERVICE_TIMEOUT", "AWS_CSM_PORT"),

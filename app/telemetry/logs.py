@@ -37,8 +37,12 @@ class LogSettingError(ValueError):
     """A variable of the log has an invalid value; the text names both."""
 
 
-def configure_logging(environment: Mapping[str, str] = os.environ, stream: TextIO | None = None) -> None:
+def configure_logging(
+    environment: Mapping[str, str] = os.environ, stream: TextIO | None = None, *, process: int | None = None
+) -> None:
     """Sends all logging to `stream` (stderr), replacing what was configured before; call it once, at start.
+
+    Every line names the `process` where it is one of several that share the stream.
 
     `PAS_LOG_LEVEL` is INFO unless set; `PAS_LOG_FORMAT` is `json` or `text`, by default text on a terminal only.
     Raises LogSettingError for another value of either.
@@ -51,7 +55,7 @@ def configure_logging(environment: Mapping[str, str] = os.environ, stream: TextI
     if style not in ("text", "json"):
         raise LogSettingError(f"{FORMAT_VARIABLE}: {style!r} is neither text nor json")
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(TextFormatter() if style == "text" else JsonFormatter())
+    handler.setFormatter(TextFormatter(process) if style == "text" else JsonFormatter(process))
     handler.addFilter(HoldBackRepeats(CHATTY))
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -71,13 +75,14 @@ class JsonFormatter(OrjsonFormatter):
 
     default_msec_format = "%s.%03dZ"
 
-    def __init__(self) -> None:
+    def __init__(self, process: int | None = None) -> None:
         super().__init__(
             "{asctime}{levelname}{name}{message}",
             style="{",
             datefmt=None,
             rename_fields={"asctime": "time", "levelname": "level", "name": "logger", "exc_info": "exception"},
             reserved_attrs=list(_PLAIN_FIELDS),
+            static_fields={} if process is None else {"process": process},
         )
         self.converter = time.gmtime
         self.default_time_format = "%Y-%m-%dT%H:%M:%S"
@@ -93,8 +98,9 @@ class TextFormatter(logging.Formatter):
     default_msec_format = "%s.%03d"
     default_time_format = "%H:%M:%S"
 
-    def __init__(self) -> None:
-        super().__init__("{asctime} {levelname:<7} {name}: {message}{extras}", style="{")
+    def __init__(self, process: int | None = None) -> None:
+        number = "" if process is None else f"[{process}] "
+        super().__init__(f"{{asctime}} {{levelname:<7}} {number}{{name}}: {{message}}{{extras}}", style="{")
 
     @override
     def format(self, record: LogRecord) -> str:

@@ -21,6 +21,9 @@ ProcessCollector(registry=REGISTRY)
 PlatformCollector(registry=REGISTRY)
 GCCollector(registry=REGISTRY)
 
+OF_ALL_PROCESSES = CollectorRegistry()
+"""What the process that is asked says of all: only where `pas serve` runs several."""
+
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _ROWS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 
@@ -217,6 +220,14 @@ HTTP_REQUESTS = Histogram(
 )
 CONNECTIONS_CLOSED = Counter(
     "pas_http_connections_closed", "Connections closed because of a limit, by reason.", ["reason"], registry=REGISTRY
+)
+
+PROCESS_UP = Gauge(
+    "pas_process_up",
+    "1 while the process of this number answers the one that was asked, else 0: then its metrics are missing. "
+    "Only with `--processes`.",
+    ["process"],
+    registry=OF_ALL_PROCESSES,
 )
 
 

@@ -97,3 +97,33 @@ def test_an_address_that_cannot_be_listened_on_is_refused_in_one_line(
     Path("application.yml").write_text("jeap.processarchive.backfill.enabled: false")
     monkeypatch.setenv("PAS_LOG_LEVEL", "ERROR")  # nothing else on stderr
     assert f"cannot listen on {host} port 0: " in refusal(capsys, "serve", "--host", host, "--port", "0")
+
+
+def test_several_embedded_processes_are_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--embedded", "--data-dir", str(tmp_path / "new"), "--processes", "2"]) == 2
+    assert "pas: --embedded is one process: broker and database live in it" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("number", ["0", "65", "-1", "two", "2.0", "²"])
+def test_a_number_of_processes_that_cannot_be_is_wrong_usage(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", f"--processes={number}"])
+    assert ended.value.code == 2
+    assert f"{number!r} is no number from 1 to 64" in capsys.readouterr().err
+
+
+def test_mistakes_of_settings_or_an_address_are_said_once_before_any_process_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def never(*_given: object, **_named: object) -> None:
+        raise AssertionError("a process was started")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("asyncio.create_subprocess_exec", never)
+    monkeypatch.setenv("PAS_LOG_LEVEL", "ERROR")
+    Path("application.yml").write_text("jeap.processarchive.backfill.enabledd: true")
+    assert "jeap.processarchive.backfill.enabledd" in refusal(capsys, "serve", "--processes", "2")
+    Path("application.yml").write_text("jeap.processarchive.backfill.enabled: false")
+    line = refusal(capsys, "serve", "--processes", "2", "--host", "192.0.2.1", "--port", "0")
+    assert "cannot listen on 192.0.2.1 port 0: " in line

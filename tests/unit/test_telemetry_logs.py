@@ -122,3 +122,16 @@ def test_once_per_keeps_a_clock_for_each_key(monkeypatch: pytest.MonkeyPatch) ->
     assert [due("a"), due("a"), due("b")] == [True, False, True]
     now[0] += 10
     assert due("a")
+
+
+@pytest.mark.parametrize(("style", "begins"), [("json", '{"time":'), ("text", "")])
+def test_one_of_several_processes_names_itself_in_every_line(style: str, begins: str) -> None:
+    stream = io.StringIO()
+    logs.configure_logging({"PAS_LOG_FORMAT": style}, stream, process=2)
+    logging.getLogger("app.jobs").info("accepted", extra={"references": 3})
+    line = stream.getvalue()
+    assert line.startswith(begins)
+    if style == "json":
+        assert json.loads(line)["process"] == 2
+    else:
+        assert "INFO    [2] jobs: accepted (references=3)" in line
