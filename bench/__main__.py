@@ -16,8 +16,9 @@ from typing import Any
 
 from bench.live import live
 from bench.machine import Foreign, until_quiet
+from bench.processes import processes
 from bench.service import Client, Measured
-from bench.world import WARM_UP, World, world
+from bench.world import ELSEWHERE, WARM_UP, World, world
 
 _runs = itertools.count(1)
 
@@ -43,7 +44,10 @@ def main() -> int:
     plan, output = _arguments()
     results: dict[str, Any] = {}
     begin = time.monotonic()
-    with world(plan.stores, avro=plan.avro) as servers:
+    stores = plan.stores if plan.parts != ["processes"] else []
+    if "processes" in plan.parts:
+        stores = [*stores, ELSEWHERE]
+    with world(stores, avro=plan.avro) as servers:
         asyncio.run(measure(servers, plan, results))
     print(f"\n{time.monotonic() - begin:.0f} s in all; load of the machine at the end {os.getloadavg()[0]:.1f}")
     if output is not None:
@@ -66,6 +70,8 @@ async def measure(servers: World, plan: Plan, results: dict[str, Any]) -> None:
     if "live" in plan.parts:
         store, large = plan.stores[0], plan.submissions[-1]
         results["live"] = await live(servers, store, plan.tasks, plan.repetitions, large)
+    if "processes" in plan.parts:
+        results["processes"] = await processes(servers, plan.large, plan.repetitions, plan.patience)
 
 
 async def compare(servers: World, plan: Plan, store: str, concurrency: int) -> dict[str, Any]:
@@ -195,7 +201,7 @@ def _arguments(given: Sequence[str] | None = None) -> tuple[Plan, Path | None]:
     parser.add_argument("--concurrency", default="64,256", help="tasks in flight (default: %(default)s)")
     parser.add_argument("--tasks", type=int, help="tasks of one measured run (default: 4000)")
     parser.add_argument("--repetitions", type=int, help="runs of each kind (default: 3)")
-    parser.add_argument("--only", default="compare,growth,answers,live", help="parts (default: %(default)s)")
+    parser.add_argument("--only", default="compare,growth,answers,live,processes", help="parts (default: %(default)s)")
     parser.add_argument("--against", type=Path, help="another checkout whose service runs as well (before and after)")
     parser.add_argument("--avro", action="store_true", help="a service that publishes in Avro runs as well")
     parser.add_argument(

@@ -87,6 +87,7 @@ class Service(ServerProcess):
         traces: bool,
         live: bool = False,
         avro: bool = False,
+        processes: int = 1,
         checkout: Path = REPOSITORY,
     ) -> None:
         """`live`: messages of the archive type's topic are archived too; `avro`: what is published is in Avro."""
@@ -100,6 +101,7 @@ class Service(ServerProcess):
         self._traces = traces
         self._live = live
         self._avro = avro
+        self._processes = processes
         self._checkout = checkout
         self.topics = (f"{label}-commands", f"{label}-commands-dlq", f"{label}-events")
 
@@ -129,7 +131,8 @@ class Service(ServerProcess):
 
     @override
     def command(self) -> list[str]:
-        return [sys.executable, "-m", "app", "serve", "--config", f"{self.data}/application.yml", "--migrate"]
+        several = ["--processes", str(self._processes)] if self._processes > 1 else []
+        return [sys.executable, "-m", "app", "serve", "--config", f"{self.data}/application.yml", "--migrate", *several]
 
     @override
     def environment(self) -> dict[str, str]:

@@ -12,6 +12,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.elsewhere import Elsewhere
 from bench.otlp import OtlpSink
 from bench.service import Client, Measured, Peers, Service, Store
 from tests.servers import Kafka, Oidc, Postgres, SeaweedFS
@@ -27,6 +28,9 @@ PARTITIONS = 8
 WARM_UP = 600
 """Tasks before the first measured one: connections, schema, tokens, the congestion control of the source."""
 
+ELSEWHERE = "elsewhere"
+"""The store that stands with a source of its own on what counts as another machine."""
+
 _numbers = itertools.count(1)
 
 
@@ -41,15 +45,19 @@ class World:
     otlp: OtlpSink
     stores: dict[str, Store]
     registry: Registry | None = None
+    elsewhere: Elsewhere | None = None
 
     @property
     def peers(self) -> Peers:
+        return self._peers_of(self.source.uri)
+
+    def _peers_of(self, source_uri: str) -> Peers:
         return Peers(
             kafka=self.kafka.bootstrap,
             issuer=self.oidc.issuer,
             jwks_uri=self.oidc.jwks_uri,
             token_uri=self.oidc.token_uri,
-            source_uri=self.source.uri,
+            source_uri=source_uri,
             otlp=self.otlp.url,
             registry=self.registry.url if self.registry else None,
         )
@@ -63,20 +71,22 @@ class World:
         traces: bool,
         live: bool = False,
         avro: bool = False,
+        processes: int = 1,
         checkout: Path = REPOSITORY,
     ) -> AsyncIterator[Client]:
-        """A running service, ready, on a new database and new topics."""
+        """A running service, ready, on a new database and new topics; its source is where its store is."""
         label = f"bench{next(_numbers)}"
         url = await asyncio.to_thread(self.postgres.create_database, label)
         service = Service(
             label,
-            self.peers,
+            self.peers if store != ELSEWHERE or self.elsewhere is None else self._peers_of(self.elsewhere.source_uri),
             self.stores[store],
             url,
             concurrency=concurrency,
             traces=traces,
             live=live,
             avro=avro,
+            processes=processes,
             checkout=checkout,
         )
         for topic in service.topics:
@@ -149,8 +159,10 @@ def world(stores: list[str], *, avro: bool = False) -> Iterator[World]:
     kafka, postgres, oidc, otlp = Kafka(benchmark=True), Postgres(durable=True), Oidc(), OtlpSink()
     seaweedfs = SeaweedFS() if "seaweedfs" in stores else None
     sink = S3Sink(keep=2 * WARM_UP) if "sink" in stores else None
+    elsewhere = Elsewhere(DOCUMENT_SIZE) if ELSEWHERE in stores else None
     with ExitStack() as stack:
-        servers = [server for server in (kafka, postgres, oidc, otlp, seaweedfs, sink, registry) if server is not None]
+        all_servers = (kafka, postgres, oidc, otlp, seaweedfs, sink, registry, elsewhere)
+        servers = [server for server in all_servers if server is not None]
         for server in servers:
             stack.callback(server.close)
         with ThreadPoolExecutor(len(servers)) as threads:
@@ -165,4 +177,7 @@ def world(stores: list[str], *, avro: bool = False) -> Iterator[World]:
             )
         if sink is not None:
             known["sink"] = Store("sink", sink.url, sink.region, sink.access_key, sink.secret_key)
-        yield World(kafka, postgres, oidc, source, otlp, known, registry)
+        if elsewhere is not None:
+            keys = (elsewhere.access_key, elsewhere.secret_key)
+            known[ELSEWHERE] = Store(ELSEWHERE, elsewhere.store_url, elsewhere.region, *keys)
+        yield World(kafka, postgres, oidc, source, otlp, known, registry, elsewhere)
