@@ -137,7 +137,8 @@ class Service(ServerProcess):
     @override
     def environment(self) -> dict[str, str]:
         traces = {"OTEL_EXPORTER_OTLP_ENDPOINT": self._peers.otlp} if self._traces else {"OTEL_SDK_DISABLED": "true"}
-        return {"PYTHONPATH": str(self._checkout), "PAS_LOG_FORMAT": "json", "PAS_LOG_LEVEL": "INFO", **traces}
+        log = {"PAS_LOG_FORMAT": "json", "PAS_LOG_LEVEL": "INFO"}
+        return {"PYTHONPATH": str(self._checkout), "TMPDIR": str(self.data), **log, **traces}
 
     @override
     def check(self) -> None:

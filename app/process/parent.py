@@ -99,6 +99,8 @@ class Parent:
             try:
                 child = await self._start(number)
             except OSError as error:
+                if self._stop.is_set():  # which closed the socket meanwhile
+                    return 0
                 log.error("process %d cannot be started: %s", number, error)
                 code, how = 1, f"process {number} could not be started"
             else:

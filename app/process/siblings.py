@@ -22,12 +22,13 @@ END = b"# EOF\n"
 """The last line of an answer: without it, its process ended while it answered."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Siblings:
     """`own` gives the metrics of this process, as text."""
 
     member: Member
     own: Callable[[], bytes]
+    _gathering: "asyncio.Task[bytes] | None" = None
 
     @asynccontextmanager
     async def answering(self) -> AsyncIterator[None]:
@@ -46,7 +47,19 @@ class Siblings:
                 shutil.rmtree(self.member.directory, ignore_errors=True)
 
     async def metrics(self) -> bytes:
-        """The metrics of all processes. Those of a process that does not answer in time are left out."""
+        """The metrics of all processes. Those of a process that does not answer in time are left out.
+
+        Who asks while they are gathered gets the same answer: anybody may ask, and each answer costs all processes.
+        """
+        if self._gathering is None:
+            self._gathering = asyncio.create_task(self._gather())
+            self._gathering.add_done_callback(self._gathered)
+        return await asyncio.shield(self._gathering)  # who goes away does not end it for the others
+
+    def _gathered(self, _done: "asyncio.Task[bytes]") -> None:
+        self._gathering = None
+
+    async def _gather(self) -> bytes:
         answers = await asyncio.gather(*map(self._ask, self.member.others))
         found = dict(zip(self.member.others, answers, strict=True))
         found[self.member.number] = self.own()

@@ -184,6 +184,17 @@ async def test_a_start_that_fails_later_is_tried_again() -> None:
     assert await result(stage.running) == 0
 
 
+async def test_a_process_that_cannot_be_started_during_the_stop_does_not_spoil_it() -> None:
+    stage = Stage(1)
+
+    async def stopped(_number: int) -> Played:
+        stage.parent.ask("SIGTERM")
+        raise OSError(9, "Bad file descriptor")
+
+    stage.parent._start = stopped
+    assert await result(stage.running) == 0
+
+
 async def test_what_dies_during_the_stop_is_not_started_again_but_tells_in_the_exit_code(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

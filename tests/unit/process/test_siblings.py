@@ -59,6 +59,28 @@ async def test_each_of_them_tells_the_metrics_of_all(directory: Path, lifeline: 
     assert os.listdir(directory) == []  # noqa: PTH208
 
 
+async def test_who_asks_at_the_same_time_gets_the_same_answer(directory: Path, lifeline: int) -> None:
+    asked: list[int] = []
+
+    def counted() -> bytes:
+        asked.append(1)
+        return (TEXT % 2).encode()
+
+    first, second = make(directory, lifeline, 2)
+    second.own = counted
+    async with first.answering(), second.answering():
+        leaves = asyncio.create_task(first.metrics())
+        others = [asyncio.create_task(first.metrics()) for _ in range(20)]
+        await asyncio.sleep(0)
+        leaves.cancel()
+        answers = await asyncio.gather(*others)
+        assert samples(answers[0], "a") == {"1": 1, "2": 2}
+        assert set(answers) == {answers[0]}
+        assert len(asked) == 1
+        await first.metrics()
+        assert len(asked) == 2, "the next one is asked anew"
+
+
 async def test_one_that_is_not_there_is_left_out_and_named(directory: Path, lifeline: int) -> None:
     first, _, third = make(directory, lifeline, 3)
     async with first.answering(), third.answering():
