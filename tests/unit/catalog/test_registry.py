@@ -1,8 +1,6 @@
 """The registry: descriptors, what is refused at start, and the messages of documents that do not match."""
 
-import asyncio
 import json
-import multiprocessing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -109,40 +107,6 @@ def test_the_content_type_must_be_one_the_schema_describes(real: Registry) -> No
         assert text.startswith("Archive data does not match schema PSF/OsvRecord version 1: ")
         assert "content type" in text
     assert "content type application/json" in failure(real, b"\x00", DECREE)
-
-
-def large_document() -> bytes:
-    document = json.loads((ROOT / "examples/source/documents/PSF-2007-1.json").read_bytes())
-    document["affected"] *= 40_000
-    return json.dumps(document).encode()
-
-
-async def test_large_documents_do_not_keep_the_event_loop_waiting(real: Registry) -> None:
-    good, content_type = large_document(), "application/json"
-    assert len(good) > 4 * 1024**2
-    await real.check_async(good, content_type, OSV)  # starts the worker
-    checks = asyncio.gather(
-        real.check_async(good, content_type, OSV),
-        real.check_async(good.replace(b"ranges", b"rangse", 1), content_type, OSV),
-        real.check_async(b"[" + b"1," * LARGE_DOCUMENT + b"1]", content_type, OSV),
-        return_exceptions=True,
-    )
-    turns = 0
-    while not checks.done():
-        await asyncio.sleep(0.001)
-        turns += 1
-    results = await checks
-    assert results[0] is None
-    assert [str(each).partition(": ")[2] for each in results[2:]] == ["$: must be object"]
-    assert turns > 20  # in this process it would be one for each document
-
-
-async def test_a_worker_that_is_killed_is_replaced(real: Registry) -> None:
-    good = large_document()
-    await real.check_async(good, "application/json", OSV)
-    (worker,) = multiprocessing.active_children()
-    worker.kill()
-    await real.check_async(good, "application/json", OSV)
 
 
 async def test_documents_of_an_unknown_schema_need_no_worker() -> None:

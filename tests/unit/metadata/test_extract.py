@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import pytest
 
-from app.catalog.lanes import LARGE_DOCUMENT
 from app.catalog.registry import Registry, load_registry
 from app.domain.archive_types import ExtractionPath, SchemaName
 from app.domain.artifacts import StoredObject
@@ -84,16 +83,6 @@ async def test_what_is_read_is_within_the_budget_and_given_back(registry: Regist
     assert all(each["id"].value == "D" for each in found)
     assert 200_000 < objects.most <= 450_000 + len(content), "the limit, and one document more"
     assert objects.budget.used == objects.budget.leases == 0
-
-
-async def test_large_documents_are_read_one_at_a_time_in_the_worker_process(registry: Registry) -> None:
-    content = document(6_000_000)
-    assert len(content) > LARGE_DOCUMENT
-    reader, objects = extractor(content, registry, 64_000_000)
-    await reader.read(stored(content), PATHS)
-    found = await asyncio.gather(*(reader.read(stored(content), PATHS) for _ in range(4)))
-    assert all(len(each["items"].value) == len(json.loads(content)["items"]) for each in found)
-    assert objects.most == len(content), "one at a time"
 
 
 async def test_an_object_that_is_longer_than_it_was_is_not_read_to_its_end(registry: Registry) -> None:

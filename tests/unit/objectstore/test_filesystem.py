@@ -8,7 +8,6 @@ import json
 import os
 import resource
 import stat
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -158,38 +157,6 @@ async def test_keys_that_no_store_takes_are_rejected(store: FilesystemObjectStor
     with pytest.raises(ObjectRejected, match="object key"):
         await store.put(upload_to(BUCKET, key))
     assert await store.head(BUCKET, key) is None
-
-
-async def killed_before(step: str, root: Path) -> None:
-    """Another process dies in the midst of a put, where it would have called `step`."""
-    program = (
-        "import asyncio, os, sys, pathlib\n"
-        "from app.objectstore import filesystem, filesystem_layout\n"
-        "from tests.unit.objectstore.uploads import upload_to\n"
-        f"filesystem_layout.{step} = lambda *_: os._exit(9)\n"
-        f"asyncio.run(filesystem.FilesystemObjectStore(pathlib.Path(sys.argv[1])).put(upload_to('{BUCKET}')))\n"
-    )
-    (root / BUCKET / KEY).mkdir(parents=True)
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, str(root), cwd=REPOSITORY)
-    assert await process.wait() == 9
-
-
-async def test_a_crash_between_content_and_commit_leaves_no_version(
-    store: FilesystemObjectStore, tmp_path: Path
-) -> None:
-    await killed_before("write_description", tmp_path)
-    (tmp_path / BUCKET / KEY / f".{'a' * 32}.json.tmp").write_bytes(b"{")
-    assert len(files_under(tmp_path)) == 2
-    assert await store.head(BUCKET, KEY) is None
-    stored = await store.put(upload_to(BUCKET))
-    assert files_under(tmp_path) == [f"{BUCKET}/{KEY}/{stored.version_id}", f"{BUCKET}/{KEY}/{stored.version_id}.json"]
-
-
-async def test_a_crash_after_the_commit_leaves_the_version(store: FilesystemObjectStore, tmp_path: Path) -> None:
-    await killed_before("sync_directory", tmp_path)
-    assert await content_of(store) == upload_to(BUCKET).content
-    with pytest.raises(PreconditionFailed):
-        await store.put(upload_to(BUCKET))
 
 
 async def test_a_version_without_its_content_does_not_count(store: FilesystemObjectStore, tmp_path: Path) -> None:

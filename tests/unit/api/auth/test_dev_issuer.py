@@ -1,6 +1,5 @@
 """The development issuer: one key per data directory, tokens that only its own service accepts."""
 
-import multiprocessing
 import os
 import stat
 import time
@@ -73,16 +72,6 @@ def test_the_key_is_readable_by_its_owner_only_and_nothing_else_is_left(tmp_path
     assert [path.name for path in directory.iterdir()] == ["key.pem"]
     assert stat.S_IMODE((directory / "key.pem").stat().st_mode) == 0o600
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
-
-
-def _name(data_dir: Path) -> str:
-    return open_issuer(data_dir).name
-
-
-def test_processes_that_start_together_have_one_key(tmp_path: Path) -> None:
-    with multiprocessing.get_context("fork").Pool(8) as pool:
-        for turn in range(5):
-            assert len(set(pool.map(_name, [tmp_path / str(turn)] * 16, chunksize=1))) == 1
 
 
 @pytest.mark.parametrize(

@@ -82,12 +82,15 @@ LISTS = {
 }
 
 
-@pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("form", LISTS)
-async def test_each_reference_is_answered_in_its_order(url: str, form: str, apart: bool) -> None:
-    """Short lists are read in this process, longer ones in one of their own."""
+async def test_each_reference_is_answered_in_its_order(url: str, form: str) -> None:
+    """Longer lists are read in a process of their own: tests/integration/processes/test_reconcile.py."""
+    await references_are_answered(url, form, ExpectedReader())
+
+
+async def references_are_answered(url: str, form: str, reader: ExpectedReader) -> None:
     kind, body = LISTS[form]
-    async with service(url, ExpectedReader(inline=10) if apart else None) as (client, database):
+    async with service(url, reader) as (client, database):
         job_id = await insert_job(database, 2)
         outcome = Outcome(TaskId(job_id, 1), TaskState.FAILED, "Failed: HTTP 404", "0" * 32)
         await database.run(lambda c: tasks.settle(c, [outcome], THEN))
@@ -177,11 +180,14 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("case", WRONG)
-async def test_what_cannot_be_read_is_named_with_its_line(url: str, case: str, apart: bool) -> None:
+async def test_what_cannot_be_read_is_named_with_its_line(url: str, case: str) -> None:
+    await is_refused(url, case, ExpectedReader())
+
+
+async def is_refused(url: str, case: str, reader: ExpectedReader) -> None:
     kind, body, line, text = WRONG[case]
-    async with service(url, ExpectedReader(inline=1) if apart else None) as (client, _):
+    async with service(url, reader) as (client, _):
         answer = await ask(client, body, kind)
         assert answer.status_code == 400, answer.text
         mistake = answer.json()["errors"][0]
@@ -189,29 +195,11 @@ async def test_what_cannot_be_read_is_named_with_its_line(url: str, case: str, a
         assert mistake.get("line") == line
 
 
-async def test_a_mistake_at_the_end_of_a_long_list_is_400_too(url: str) -> None:
-    body = b"".join(b'{"id":"ref-%d"}\n' % number for number in range(10_000)) + b"oops\n"
-    async with service(url) as (client, _):
-        answer = await ask(client, body)
-        assert answer.status_code == 400
-        assert answer.json()["errors"][0]["line"] == 10_001
-
-
 async def test_at_most_twenty_mistakes_are_listed(url: str) -> None:
     async with service(url) as (client, _):
         errors = (await ask(client, b"oops\n" * 30)).json()["errors"]
         assert len(errors) == 21
         assert "there are more" in errors[-1]["message"]
-
-
-async def test_pairs_of_surrogate_escapes_are_the_character(url: str) -> None:
-    """As JSON writers write them; also at the end of a piece that libyaml gets."""
-    pads = b"".join(b"- id: pad-%05d\n" % number for number in range(4_094))
-    body = b"archiveDataReferences:\n" + pads + b'- id: "\\ud83d\\ude00"\n' + b"- id: '\\u0041'\n"
-    assert 65_536 - 40 < body.index(b"\\ud83d") < 65_536 + 40
-    async with service(url) as (client, _):
-        *_, face, plain, _counts = lines(await ask(client, body, YAML))
-        assert (face["id"], plain["id"]) == ("😀", "\\u0041")
 
 
 async def test_the_message_may_stand_in_the_yaml_or_the_query(url: str) -> None:
@@ -246,51 +234,25 @@ async def test_other_media_types_and_parameters_are_refused(url: str) -> None:
         assert (await ask(client, b'{"id":"a"}\n', NDJSON, "message=M&mesage=M")).status_code == 400
 
 
-async def test_more_references_or_bytes_than_allowed_are_refused(url: str) -> None:
+async def test_more_references_than_allowed_are_refused(url: str) -> None:
     body = b'{"id":"a"}\n' * 11
-    for reader in (ExpectedReader(most=10), ExpectedReader(most=10, inline=20)):
-        async with service(url, reader) as (client, _):
-            assert (await ask(client, body)).status_code == 413
-    async with service(url, ExpectedReader(inline=20, max_bytes=100)) as (client, _):
-
-        async def pieces() -> AsyncIterator[bytes]:
-            for _ in range(50):
-                yield body
-
-        answer = await client.post("/api/reconcile?message=M", content=pieces(), headers={"Content-Type": NDJSON})
-        assert answer.status_code == 413
+    async with service(url, ExpectedReader(most=10)) as (client, _):
+        assert (await ask(client, body)).status_code == 413
 
 
 async def test_beyond_the_memory_rows_go_to_a_file(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(expected_reader, "IN_MEMORY", 100)
     body = b"".join(b'{"id":"ref-%d"}\n' % number for number in range(3_000))
-    for reader in (ExpectedReader(), ExpectedReader(inline=20)):
-        async with service(url, reader) as (client, _):
-            assert len(lines(await ask(client, body))) == 3_001
+    async with service(url, ExpectedReader()) as (client, _):
+        assert len(lines(await ask(client, body))) == 3_001
 
 
 async def test_no_room_for_the_file_is_503(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(expected_reader, "IN_MEMORY", 100)
     monkeypatch.setattr("tempfile.tempdir", "/nowhere")
     body = b"".join(b'{"id":"ref-%d"}\n' % number for number in range(3_000))
-    for reader in (ExpectedReader(), ExpectedReader(inline=20)):
-        async with service(url, reader) as (client, _):
-            assert (await ask(client, body)).status_code == 503
-
-
-async def test_a_process_that_dies_is_503(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(expected_reader, "_WORKER", "raise SystemExit(3)")
-    async with service(url, ExpectedReader(inline=1)) as (client, _):
-        answer = await ask(client, b'{"id":"a"}\n' * 3)
-        assert answer.status_code == 503
-
-
-async def test_yaml_that_takes_for_ever_is_ended(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process has seconds of CPU for 2,000 references, not for all of them."""
-    forever = "import resource; resource.setrlimit(resource.RLIMIT_CPU, (1, 2))\nwhile True: pass"
-    monkeypatch.setattr(expected_reader, "_WORKER", forever)
-    async with service(url, ExpectedReader(inline=1)) as (client, _):
-        assert (await ask(client, b"archiveDataReferences: " + b"[" * 1_000, YAML)).status_code == 503
+    async with service(url, ExpectedReader()) as (client, _):
+        assert (await ask(client, body)).status_code == 503
 
 
 async def test_a_database_that_goes_is_the_last_line(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

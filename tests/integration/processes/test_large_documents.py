@@ -178,7 +178,7 @@ async def test_a_costly_document_waits_for_a_worker(types: Registry, monkeypatch
     documents = LargeDocuments(made)
     registry = replace(types, large=documents)
     check = asyncio.create_task(registry.check_async(b"7", JSON, names("Sums")))
-    await asyncio.sleep(3)
+    await asyncio.sleep(1)
     assert not check.done()
     documents._lanes[Lane.COSTLY]._make = partial(registry_of, types.types())
     await check
