@@ -68,9 +68,10 @@ def configure_traces(service_name: str, environment: Mapping[str, str] = os.envi
     if protocol not in (None, "", "http/protobuf"):
         log.warning("traces are sent as OTLP http/protobuf, %s is not supported", protocol)
     try:
-        from app.telemetry.exported import collector
+        from app.telemetry.otlp import collector  # the SDK is loaded only where it is used
 
-        export_to(collector(), service_name, environment)
+        named = "OTEL_SERVICE_NAME" in environment or "service.name=" in environment.get("OTEL_RESOURCE_ATTRIBUTES", "")
+        export_to(collector(None if named else service_name))
     except Exception as error:  # whatever the SDK makes of its variables: archiving does not depend on it
         log.warning("no traces are exported: OpenTelemetry refuses its variables: %s", str(error)[:300])
         return False
@@ -89,13 +90,12 @@ def wanted(environment: Mapping[str, str]) -> bool:
     return bool(environment.get("OTEL_EXPORTER_OTLP_ENDPOINT") or environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
 
 
-def export_to(processor: "SpanProcessor", service_name: str, environment: Mapping[str, str] = os.environ) -> None:
-    """Hands all spans to `processor` from now on."""
+def export_to(processor: "SpanProcessor") -> None:
+    """Hands all sampled spans to `processor` from now on, each as an `EndedSpan`."""
     global _exporter
-    from app.telemetry.exported import Exporter  # the SDK is loaded only where it is used
+    from app.telemetry.exported import Exporter
 
-    named = "OTEL_SERVICE_NAME" in environment or "service.name=" in environment.get("OTEL_RESOURCE_ATTRIBUTES", "")
-    _exporter = Exporter(processor, None if named else service_name)
+    _exporter = Exporter(processor)
 
 
 def shutdown_traces() -> None:

@@ -1,36 +1,52 @@
 """The spans that a test exports."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+from typing_extensions import override
 
 from app.telemetry import traces
+from app.telemetry.otlp import EndedSpan
+
+
+class ExportedSpans(SpanExporter):
+    """Keeps the messages of spans in the order in which they ended."""
+
+    def __init__(self) -> None:
+        self.ended: list[Span] = []
+
+    @override
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self.ended += [each.message for each in spans if isinstance(each, EndedSpan)]
+        return SpanExportResult.SUCCESS
 
 
 @contextmanager
-def exporting() -> Iterator[InMemorySpanExporter]:
-    exporter = InMemorySpanExporter()
-    traces.export_to(SimpleSpanProcessor(exporter), "pas", {})
+def exporting() -> Iterator[ExportedSpans]:
+    exported = ExportedSpans()
+    traces.export_to(SimpleSpanProcessor(exported))
     try:
-        yield exporter
+        yield exported
     finally:
         traces.shutdown_traces()
 
 
-def trace_of_span(span: ReadableSpan) -> str:
-    assert span.context is not None
-    return f"{span.context.trace_id:032x}"
+def trace_of_span(span: Span) -> str:
+    return span.trace_id.hex()
 
 
-def parent_of(span: ReadableSpan) -> str | None:
+def parent_of(span: Span) -> str | None:
     """The 16 hex digits of the span above."""
-    return None if span.parent is None else f"{span.parent.span_id:016x}"
+    return span.parent_span_id.hex() or None
 
 
-def linked_to(span: ReadableSpan) -> list[str]:
+def linked_to(span: Span) -> list[str]:
     """The `traceparent` of each span that it is linked to."""
-    contexts = [link.context for link in span.links]
-    return [f"00-{each.trace_id:032x}-{each.span_id:016x}-{each.trace_flags:02x}" for each in contexts]
+    return [f"00-{each.trace_id.hex()}-{each.span_id.hex()}-{each.flags & 1:02x}" for each in span.links]
+
+
+def attributes_of(span: Span) -> dict[str, str | int | float | bool]:
+    return {each.key: getattr(each.value, each.value.WhichOneof("value") or "") for each in span.attributes}

@@ -13,7 +13,7 @@ from app.domain.jobs import Reference, TaskState
 from app.jobs.control import JobControl
 from app.messaging.create_artifact import ArchiveWork
 from tests.support.core import EVENTS, HISTORY, Core, Process
-from tests.support.spans import exporting, linked_to, parent_of, trace_of_span
+from tests.support.spans import attributes_of, exporting, linked_to, parent_of, trace_of_span
 
 OF_THE_JOB = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 """As a process of the release before sent it with its commands."""
@@ -88,16 +88,15 @@ async def test_the_spans_of_a_task_are_below_that_of_its_command(core: Core) -> 
     header = f"00-{trace(job_id, 'doc')}-00f067aa0ba902b7-01"
     with exporting() as exporter:
         await (await take(core.process(), job_id, header)).run(lambda: None)
-        spans = {span.name: span for span in exporter.get_finished_spans()}
+        spans = {span.name: span for span in exporter.ended}
     assert spans.keys() == {
         *("process CreateArtifactCommand", "fetch archive data", "store artifact", f"publish {EVENTS}")
     }
     assert {trace_of_span(span) for span in spans.values()} == {trace(job_id, "doc")}
     process = spans.pop("process CreateArtifactCommand")
     assert (parent_of(process), linked_to(process)) == ("00f067aa0ba902b7", [])
-    assert process.attributes == {"pas.job_id": str(job_id), "pas.reference": "doc"}
-    assert process.context is not None
-    assert {parent_of(span) for span in spans.values()} == {f"{process.context.span_id:016x}"}
+    assert attributes_of(process) == {"pas.job_id": str(job_id), "pas.reference": "doc"}
+    assert {parent_of(span) for span in spans.values()} == {process.span_id.hex()}
 
 
 @pytest.mark.parametrize(
@@ -109,7 +108,7 @@ async def test_a_command_without_the_trace_of_its_reference_does_not_change_it(
     job_id = await core.submit("doc")
     with exporting() as exporter:
         await (await take(core.process(), job_id, header)).run(lambda: None)
-        (process,) = [span for span in exporter.get_finished_spans() if span.name == "process CreateArtifactCommand"]
+        (process,) = [span for span in exporter.ended if span.name == "process CreateArtifactCommand"]
     assert trace_of_span(process) == trace(job_id, "doc")
     assert (parent_of(process), linked_to(process)) == (None, links)
     assert traces_of_events(core) == [trace(job_id, "doc")]

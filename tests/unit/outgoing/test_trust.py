@@ -15,7 +15,7 @@ from app.objectstore.s3 import S3Options, open_s3
 from app.process.adapters import key_sets_of
 from app.settings.model import Settings
 from app.sources.oauth import OAuthClientOptions
-from app.telemetry.exported import authorities
+from app.telemetry.otlp import authorities
 from tests.support.certificates import self_signed
 from tests.unit.objectstore.tried import as_tried
 from tests.unit.objectstore.uploads import upload_to
