@@ -1,5 +1,6 @@
 """The broker as messaging needs it: acknowledged sends, polled records, committed offsets. Protocol only."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -129,6 +130,9 @@ class Broker(Protocol):
     async def send(self, message: Message) -> None:
         """Returns once all in-sync replicas have it. Raises MessageRejected, or Unavailable for the broker."""
 
+    async def send_all(self, messages: Sequence[Message]) -> Sequence[BaseException | None]:
+        """Sends many at the cost of few. Returns for each, in order, None or what `send` would raise."""
+
     def consumer(self, topics: Sequence[str], group: str, beginnings: Beginnings | None = None) -> Consumer:
         """Without `beginnings` a partition is read from its first record, unless an offset was committed."""
 
@@ -136,3 +140,10 @@ class Broker(Protocol):
         """The topics among these that do not exist. They are created first where the settings allow it."""
 
     async def close(self) -> None: ...
+
+
+async def send_each(
+    send: Callable[[Message], Awaitable[None]], messages: Sequence[Message]
+) -> Sequence[BaseException | None]:
+    """Sends each message alone, all at the same time. Returns for each, in order, None or what was raised."""
+    return await asyncio.gather(*map(send, messages), return_exceptions=True)

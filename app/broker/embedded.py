@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
-from app.broker import Beginnings, Consumer, Message, Partition, Record
+from app.broker import Beginnings, Consumer, Message, Partition, Record, send_each
 from app.broker.topic_files import TopicFiles
 from app.broker.topic_tail import TopicTail
 
@@ -33,6 +33,10 @@ class EmbeddedBroker:
             await self._files.append(message)
         else:
             queue.append(message)
+
+    async def send_all(self, messages: Sequence[Message]) -> Sequence[BaseException | None]:
+        """As `send`, for each."""
+        return await send_each(self.send, messages)
 
     def consumer(self, topics: Sequence[str], group: str, beginnings: Beginnings | None = None) -> Consumer:
         """The one member of a group. With `beginnings` it reads the files of topics as they grow (`topic_tail`), else

@@ -47,6 +47,10 @@ class KafkaBroker:
         """See Broker. Bounded by `send_timeout`."""
         await self._producer.send(message)
 
+    async def send_all(self, messages: Sequence[Message]) -> Sequence[BaseException | None]:
+        """See Broker. Bounded by twice the `send_timeout`."""
+        return await self._producer.send_all(messages)
+
     def consumer(self, topics: Sequence[str], group: str, beginnings: Beginnings | None = None) -> Consumer:
         return KafkaConsumer(self._options, topics, group, beginnings)
 

@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, ProducerClosed
 
 from app.broker.kafka_options import KafkaOptions, client_arguments, ended, reason_of, why_unreachable
+from app.broker.kafka_partitioner import partition_of
 from app.domain.errors import Unavailable
 from app.domain.readiness import BROKER
 from app.telemetry.once_per import OncePer
@@ -98,6 +99,7 @@ class ProducerConnection:
                 # the size is compared before, with a text that names the topic
                 max_request_size=2 * self._options.max_request_size,
                 compression_type=self._options.compression,
+                partitioner=partition_of,
             )
             try:
                 await producer.start()

@@ -3,33 +3,20 @@
 import asyncio
 import random
 import time
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import (
-    InvalidProducerEpoch,
-    InvalidProducerIdMapping,
-    KafkaError,
-    MessageSizeTooLargeError,
-    OutOfOrderSequenceNumber,
-    ProducerClosed,
-    ProducerFenced,
-    RecordListTooLargeError,
-    UnknownTopicOrPartitionError,
-)
-from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
-from app.broker import Message, MessageRejected
+from app.broker import Message, MessageRejected, send_each
+from app.broker.kafka_batches import BatchedSends
 from app.broker.kafka_connection import BATCH_SIZE, ProducerConnection
+from app.broker.kafka_errors import FATAL, TOO_LARGE
 from app.broker.kafka_options import KafkaOptions, reason_of
+from app.broker.kafka_partitioner import partition_of
 from app.domain.errors import Unavailable
 from app.domain.readiness import BROKER
-
-FATAL = (InvalidProducerEpoch, InvalidProducerIdMapping, OutOfOrderSequenceNumber, ProducerClosed, ProducerFenced)
-"""The broker and the producer no longer agree about sequence numbers: only a new producer id helps."""
-
-TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
-"""Above `max.message.bytes`, or above `segment.bytes`."""
 
 REMEMBERED = 10.0
 """Seconds for which nothing of a size that a topic refused is sent to it: each refusal costs a producer, and with it
@@ -40,8 +27,6 @@ METADATA_SECONDS = 5.0
 
 ATTEMPTS = 5
 """A send survives so many replaced producers: each message that the broker finds too large costs one."""
-
-_partition_of = DefaultPartitioner()
 
 
 class _RefusedInBatch(Exception):
@@ -65,19 +50,50 @@ class Producer:
         size, most = size_of(message), self._options.max_request_size
         if size > most:
             raise MessageRejected(message.topic, f"a message of {size} bytes is too large: {most} are the most we send")
-        seconds = self._options.send_timeout
         started = time.monotonic()
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(self._options.send_timeout):
                 await self._send(message)
         except TimeoutError:
-            if self._last_ack < started:  # nothing gets through, not only this partition: a new producer may
-                producer = await self._connection.producer(0)
-                self._connection.replace(producer, f"no acknowledgement for {seconds:g}s")
-            raise Unavailable(BROKER, f"no acknowledgement within {seconds:g}s for topic {message.topic}") from None
+            raise await self._overdue(started, message.topic) from None
         except KafkaError as error:
             raise Unavailable(BROKER, f"topic {message.topic}: {reason_of(error)}") from error
         self._last_ack = time.monotonic()
+
+    async def send_all(self, messages: Sequence[Message]) -> Sequence[BaseException | None]:
+        """Sends many in few batches. Returns for each, in order, None or what `send` would raise.
+
+        What fails with its batch is sent again alone, within the `send_timeout` of its own.
+        """
+        most, started = self._options.max_request_size, time.monotonic()
+        first = [at for at, message in enumerate(messages) if size_of(message) <= most and not self._refuses(message)]
+        batched = BatchedSends(self._connection, [messages[at] for at in first])
+        try:
+            async with asyncio.timeout(self._options.send_timeout):
+                await batched.run()
+        except TimeoutError:
+            overdue: BaseException | None = await self._overdue(started, messages[0].topic)
+        except Unavailable as outage:
+            overdue = outage
+        else:
+            overdue = None
+        if batched.sent:
+            self._last_ack = time.monotonic()
+        sent = {first[at] for at in batched.sent}
+        answers: list[BaseException | None] = [None if at in sent else overdue for at in range(len(messages))]
+        if overdue is None and (rest := [at for at in range(len(messages)) if at not in sent]):
+            alone = await send_each(self.send, [messages[at] for at in rest])
+            for at, answer in zip(rest, alone, strict=True):
+                answers[at] = answer
+        return answers
+
+    async def _overdue(self, started: float, topic: str) -> Unavailable:
+        """The outage of sends that were not acknowledged in time."""
+        seconds = self._options.send_timeout
+        if self._last_ack < started:  # nothing gets through, not only this partition: a new producer may
+            producer = await self._connection.producer(0)
+            self._connection.replace(producer, f"no acknowledgement for {seconds:g}s")
+        return Unavailable(BROKER, f"no acknowledgement within {seconds:g}s for topic {topic}")
 
     async def _send(self, message: Message) -> None:
         alone = message.key is None and message.value is None  # `send` refuses such a tombstone, a batch does not
@@ -95,7 +111,8 @@ class Producer:
         raise Unavailable(BROKER, f"{ATTEMPTS} producers in a row had to be replaced")
 
     async def _attempt(self, message: Message, alone: bool) -> None:
-        self._check_refused(message)
+        if self._refuses(message):
+            raise _rejected(message)
         producer = await self._connection.producer()
         if producer.client.cluster.partitions_for_topic(message.topic) is None:
             await _find_topic(producer, message.topic)
@@ -120,10 +137,10 @@ class Producer:
         now, size = time.monotonic(), size_of(message)
         self._refused[message.topic] = (min(known, size) if now < until else size, now + REMEMBERED)
 
-    def _check_refused(self, message: Message) -> None:
+    def _refuses(self, message: Message) -> bool:
+        """Whether its topic refused a message of that size lately."""
         size, until = self._refused.get(message.topic, (0, 0.0))
-        if time.monotonic() < until and size_of(message) >= size:
-            raise _rejected(message)
+        return time.monotonic() < until and size_of(message) >= size
 
     async def _deliver(self, producer: AIOKafkaProducer, message: Message) -> None:
         future = await producer.send(message.topic, message.value, message.key, headers=message.headers or None)
@@ -140,7 +157,7 @@ async def _deliver_alone(producer: AIOKafkaProducer, message: Message) -> None:
     batch.append(key=message.key, value=message.value, timestamp=None, headers=list(message.headers))
     batch.close()
     partitions = sorted(await producer.partitions_for(message.topic))
-    partition = random.choice(partitions) if message.key is None else _partition_of(message.key, partitions, [])
+    partition = random.choice(partitions) if message.key is None else partition_of(message.key, partitions, [])
     await (await producer.send_batch(batch, message.topic, partition=partition))
 
 

@@ -59,6 +59,7 @@ ARTIFACTS = dialect.Rows(
         ("revision", Integer),
         ("superseded", Boolean),
     ],
+    as_json=True,
 )
 NAMES = dialect.Rows("names", [("bucket", Text), ("object_key", Text), ("version_id", Text)])
 LOCKS = dialect.Rows("locks", [("bucket", Text), ("object_key", Text), ("version_id", Text), ("until", UtcDateTime)])

@@ -2,14 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.broker import Broker, MessageRejected
+from app.broker import Broker, Message, MessageRejected
 from app.db import clock_repair, outbox
 from app.db.database import Database
 from app.domain.errors import Unavailable
@@ -146,7 +146,7 @@ class Relay:
         if not owed:
             return 0
         metrics.BATCH_CLAIM.observe(len(owed))
-        results = await asyncio.gather(*map(self._send, owed), return_exceptions=True)
+        results = await self._send_all(owed)
         sent, failed, errors = [], [], []
         for command, result in zip(owed, results, strict=True):
             if result is None:
@@ -196,12 +196,22 @@ class Relay:
         )
         return await self._commands.load(connection, items) if items else []
 
-    async def _send(self, owed: Owed) -> None:
-        name = f"publish {self._commands.name}"
-        with traces.start(name, "producer", owed.traceparent, trace_id=owed.trace_id) as span:
-            headers = [("traceparent", span.traceparent.encode())]
-            with metrics.SEND_COMMAND.time():
-                await self._broker.send(replace(owed.message, headers=headers))
+    async def _send_all(self, owed: Sequence[Owed]) -> Sequence[BaseException | None]:
+        """Each in a span of its own. None, or why it was not sent, for each."""
+        name, began = f"publish {self._commands.name}", monotonic()
+        spans = [traces.start(name, "producer", each.traceparent, trace_id=each.trace_id) for each in owed]
+        messages = []
+        for each, span in zip(owed, spans, strict=True):
+            topic, key, value = each.message.topic, each.message.key, each.message.value
+            messages.append(Message(topic, key, value, [("traceparent", span.traceparent.encode())]))
+        results = await self._broker.send_all(messages)
+        seconds = monotonic() - began
+        for span, result in zip(spans, results, strict=True):
+            with span:
+                metrics.SEND_COMMAND.observe(seconds)
+                if result is not None:
+                    span.record_error(result)
+        return results
 
     async def _owe_again(self) -> None:
         if self._clock() < self._next_owing:

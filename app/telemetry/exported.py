@@ -149,6 +149,7 @@ class Exporter:
         self._provider.add_span_processor(processor)
         self._sampler = self._provider.sampler
         self._follows_parents = isinstance(self._sampler, ParentBased)
+        self._samples_all = self._sampler.get_description().startswith(("ParentBased{root:AlwaysOn", "AlwaysOn"))
 
     def shutdown(self) -> None:
         self._provider.shutdown()
@@ -169,7 +170,7 @@ class Exporter:
         if parent is not None and self._follows_parents:
             is_sampled = parent.sampled
         else:
-            is_sampled = self._is_sampled(trace_id, name, kind, attributes, link)
+            is_sampled = self._samples_all or self._is_sampled(trace_id, name, kind, attributes, link)
         own = TraceContext(trace_id, f"{random.getrandbits(64) or 1:016x}", is_sampled)
         return ExportedSpan(self._processor, name, kind, Place(own, parent, link), attributes)
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import func, select
+from typing_extensions import override
 
 from app.broker import Message
 from app.broker.messages import Publisher
@@ -18,6 +19,7 @@ from app.domain.readiness import Readiness
 from app.domain.tasks import Outcome, PutBack
 from app.messaging.owed import CreateArtifactCommands
 from app.messaging.relay import LEASE, Clocks, Relay, RelayOptions
+from tests.support.each_alone import EachAlone
 from tests.support.live import TYPE, insert_live, new_task
 from tests.support.rows import NOW, claim, insert_job, job_row, publish, task_row
 
@@ -35,12 +37,13 @@ class Clock:
         return NOW + timedelta(seconds=self.steady - 1000.0) + self.jumped
 
 
-class Taking:
+class Taking(EachAlone):
     """A broker that takes everything."""
 
     def __init__(self) -> None:
         self.sent: list[Message] = []
 
+    @override
     async def send(self, message: Message) -> None:
         self.sent.append(message)
 
@@ -54,7 +57,7 @@ def relay_of(database: Database, clock: Clock) -> tuple[Relay, Taking]:
     broker = Taking()
     relay = Relay(
         database,
-        broker,  # type: ignore[arg-type] # only `send` is asked for
+        broker,  # type: ignore[arg-type] # it only takes
         Readiness(()),
         CreateArtifactCommands("commands", Publisher("psf", "pas")),
         RelayOptions(window=1000, redelivery_after=3600),

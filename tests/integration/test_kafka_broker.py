@@ -377,3 +377,22 @@ async def sent_at_last(broker: KafkaBroker, message: Message) -> None:
             return await broker.send(message)
         except Unavailable:
             assert time.monotonic() < end
+
+
+async def test_many_messages_at_once_come_once_each_in_the_partitions_of_their_keys(kafka: Kafka) -> None:
+    topic = made(kafka, partitions=3, max_message_bytes="20000")
+    sent = [Message(topic, b"k%d" % n, b"%d:" % n + b"x" * 500, [("n", b"%d" % n)]) for n in range(300)]
+    too_large = Message(topic, b"k", b"x" * 30_000)
+    async with broker_on(kafka) as broker:
+        answers = await broker.send_all([*sent[:150], too_large, *sent[150:]])
+        assert isinstance(answers[150], MessageRejected)
+        assert [answer for answer in answers if answer is not answers[150]] == [None] * 300
+        consumer = broker.consumer([topic], f"g-{uuid4()}")
+        await consumer.start(ignore)
+        seen = await polled_until(consumer, count(300))
+        seen += await consumer.poll(0.2, 100)
+        await consumer.stop()
+    assert sorted(record.value or b"" for record in seen) == sorted(message.value or b"" for message in sent)
+    for record in seen:
+        assert record.partition.number == (murmur2(record.key) & 0x7FFFFFFF) % 3
+        assert record.headers == (("n", (record.value or b"").partition(b":")[0]),)

@@ -24,10 +24,17 @@ class Client:
 
 
 class Batch:
-    value: bytes = b""
+    """Takes `room` bytes of values, or one value of any size."""
 
-    def append(self, *, key: Any, value: bytes | None, timestamp: Any, headers: Any) -> None:
-        self.value = value or b""
+    def __init__(self, room: int) -> None:
+        self.values: list[bytes] = []
+        self.room = room
+
+    def append(self, *, key: Any, value: bytes | None, timestamp: Any, headers: Any) -> object:
+        if self.values and sum(map(len, self.values)) + len(value or b"") > self.room:
+            return None
+        self.values.append(value or b"")
+        return object()
 
     def close(self) -> None: ...
 
@@ -38,8 +45,10 @@ class Kafka:
     def __init__(self, most: int, error: type[Exception] = MessageSizeTooLargeError) -> None:
         self.client = Client()
         self.most = most
-        self.error = error
+        self.error: type[Exception] = error
         self.asked = self.replaced = 0
+        self.acknowledged: list[bytes] = []
+        self.is_silent = False
         self.pending: set[Any] = set()
 
     async def producer(self, timeout: float = 0) -> "Kafka":
@@ -49,26 +58,32 @@ class Kafka:
         self.replaced += 1
 
     async def send(self, topic: str, value: bytes | None, key: bytes | None, headers: Any) -> asyncio.Future[None]:
+        return self.take([value or b""])
+
+    def take(self, values: list[bytes]) -> asyncio.Future[None]:
         self.asked += 1
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if len(value or b"") > self.most:
+        if self.is_silent:
+            return done
+        if sum(map(len, values)) > self.most:
             done.set_exception(self.error())
         else:
+            self.acknowledged += values
             done.set_result(None)
         return done
 
     def create_batch(self) -> Batch:
-        return Batch()
+        return Batch(10_000)
 
     async def partitions_for(self, topic: str) -> set[int]:
         return {0}
 
     async def send_batch(self, batch: Batch, topic: str, partition: int) -> asyncio.Future[None]:
-        return await self.send(topic, batch.value, None, None)
+        return self.take(batch.values)
 
 
-def producer(kafka: Kafka) -> Producer:
-    return Producer(KafkaOptions("127.0.0.1:9"), cast("ProducerConnection", kafka))
+def producer(kafka: Kafka, **options: Any) -> Producer:
+    return Producer(KafkaOptions("127.0.0.1:9", **options), cast("ProducerConnection", kafka))
 
 
 def message(size: int, topic: str = "small") -> Message:

@@ -7,12 +7,15 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
 
+from typing_extensions import override
+
 from app.broker import Message, Partition, Record
 from app.domain.readiness import BROKER, DATABASE, Readiness
 from app.messaging.consumer import CommandLoop
 from app.messaging.dispatch import Answer, Undecoded
 from app.messaging.slots import IN_HAND, Slots
 from app.messaging.undecoded import FindSchema
+from tests.support.each_alone import EachAlone
 
 FIRST, SECOND = Partition("commands", 0), Partition("commands", 1)
 
@@ -93,13 +96,14 @@ class FakeConsumer:
         self.stopped = True
 
 
-class FakeBroker:
+class FakeBroker(EachAlone):
     """Takes what is sent; `refuse` is asked first and raises what the broker would answer."""
 
     def __init__(self, refuse: Callable[[Message], None] = lambda _message: None) -> None:
         self.refuse = refuse
         self.sent: list[Message] = []
 
+    @override
     async def send(self, message: Message) -> None:
         await asyncio.sleep(0)
         self.refuse(message)

@@ -31,6 +31,7 @@ from app.messaging.owed import CreateArtifactCommands
 from app.messaging.relay import LEASE, Clocks, Relay, RelayOptions
 from app.messaging.slots import Slots
 from tests.support.core import HISTORY
+from tests.support.each_alone import EachAlone
 from tests.support.rows import NOW, insert_job, job_row, stored_artifact, task_row
 from tests.unit.messaging.fakes import until
 
@@ -63,12 +64,13 @@ class MortalDatabase(Database):
         return await super()._run(engine, mortal)
 
 
-class MortalBroker:
+class MortalBroker(EachAlone):
     """The broker as one process sees it; it dies `before` or `after` a message is with the broker."""
 
     def __init__(self, process: "Process", broker: EmbeddedBroker, die: str) -> None:
         self.process, self.broker, self.die = process, broker, die
 
+    @override
     async def send(self, message: Message) -> None:
         if self.die == "before":
             self.process.die()

@@ -1,0 +1,64 @@
+"""Many messages to Kafka in few batches: one future for each batch in the place of one for each message."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+from app.broker import Message
+from app.broker.kafka_connection import ProducerConnection
+from app.broker.kafka_errors import FATAL, TOO_LARGE
+from app.broker.kafka_options import reason_of
+from app.broker.kafka_partitioner import partition_of
+
+
+class BatchedSends:
+    """Messages with a key, to topics that exist; `sent` has the positions of those that were acknowledged so far."""
+
+    def __init__(self, connection: ProducerConnection, messages: Sequence[Message]) -> None:
+        self.sent: set[int] = set()
+        self._connection = connection
+        self._messages = messages
+
+    async def run(self) -> None:
+        """Returns when each batch is acknowledged or has failed. Raises Unavailable without a producer."""
+        producer = await self._connection.producer()
+        placed: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
+        for at, message in enumerate(self._messages):
+            partitions = producer.client.cluster.partitions_for_topic(message.topic)
+            if partitions and message.key is not None:
+                placed[message.topic, partition_of(message.key, sorted(partitions), ())].append(at)
+        await asyncio.gather(*(self._to_partition(producer, *place, of) for place, of in placed.items()))
+
+    async def _to_partition(self, producer: AIOKafkaProducer, topic: str, partition: int, of: Sequence[int]) -> None:
+        try:
+            for batch, positions in self._batches(producer, of):
+                future = await producer.send_batch(batch, topic, partition=partition)
+                self._connection.pending.add(future)
+                try:
+                    await future
+                finally:
+                    self._connection.pending.discard(future)
+                self.sent.update(positions)
+        except (*FATAL, *TOO_LARGE) as error:  # a refused batch has used up sequence numbers
+            self._connection.replace(producer, reason_of(error))
+        except KafkaError:
+            return
+
+    def _batches(self, producer: AIOKafkaProducer, of: Sequence[int]) -> Iterator[tuple[BatchBuilder, list[int]]]:
+        """Batches as large as the producer makes them, with the positions of their messages."""
+        rest = list(of)
+        while rest:
+            batch, taken = producer.create_batch(), 0
+            for at in rest:
+                message = self._messages[at]
+                headers = list(message.headers)
+                if batch.append(key=message.key, value=message.value, timestamp=None, headers=headers) is None:
+                    break
+                taken += 1
+            batch.close()
+            yield batch, rest[:taken]
+            rest = rest[taken:]
