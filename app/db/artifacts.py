@@ -99,7 +99,8 @@ async def insert(connection: AsyncConnection, archived: Sequence[ArchivedArtifac
         for name, each in new.items()
         for key, found in each.values.items()
     )
-    await insert_values(connection, records)
+    if any(each.values for each in new.values()):
+        await insert_values(connection, records)
 
 
 def object_name(stored: StoredArtifact) -> ObjectName:
@@ -169,7 +170,7 @@ async def _supersede(connection: AsyncConnection, new: Sequence[ArchivedArtifact
         best = newest.setdefault(place, each)
         if each.stored.archived_at > best.stored.archived_at:
             newest[place] = each
-    current = await connection.execute(_current(connection.dialect.name), PLACES.bind(connection, sorted(newest)))
+    current = await connection.execute(_current(connection.dialect.name), PLACES.bind(connection, list(newest)))
     old = []
     for id_, archive_type, key, archived_at in current:
         best = newest[(archive_type, key)]

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
+from time import monotonic
 from typing import TypeVar
 
 from sqlalchemy import text
@@ -17,9 +18,17 @@ from app.domain.readiness import DATABASE
 
 T = TypeVar("T")
 
+Work = Callable[[AsyncConnection], Awaitable[T]]
+
 CONFLICT_TRIES = 8
 """Deadlock and serialization errors are tried again: batches lock in one order, but two statements can still meet.
 Enough for as many processes that insert the same rows at once: each round lets one through."""
+
+KEPT = 2
+"""Connections that stay with single statements: one for look-ups, one for notes."""
+
+KEPT_SECONDS = 60.0
+"""Seconds without a statement after which such a connection goes back to the pool, which replaces old ones."""
 
 _CONFLICTS = {"40001", "40P01", "55P03"}
 _RACES = ("uq_artifact_object", "uq_artifact_current", "uq_metadata_run_automatic", "pk_live_task")
@@ -65,26 +74,31 @@ class Database:
         self._single = self.engine
         if self.engine.dialect.name == "postgresql" and options_of(url).pooler == "session":
             self._single = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._kept: list[tuple[AsyncConnection, float]] = []
+        """Connections that single statements have used, and the next ones use; and when each was last used."""
         self._writer = asyncio.Lock() if self.engine.dialect.name == "sqlite" else None
 
     def patient(self) -> "Database":
         """Another engine to the same database, whose statements have no time limit. The caller closes it."""
         return Database(self._url, pool_size=1, patient=True)
 
-    async def run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def run(self, work: Work[T]) -> T:
         """Runs `work` in one transaction, and commits when it returns.
 
         `work` may be called again, so it must not have other effects.
         """
         self._refuse_while_closed()
-        return await self._run(self.engine, work)
+        return await self._run(self._in_transaction, work)
 
-    async def _run(self, engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def _in_transaction(self, work: Work[T]) -> T:
+        # SQLite has one writer at a time; waiting here is fair and costs no busy-waiting.
+        async with self._writer or contextlib.nullcontext(), self.engine.begin() as connection:
+            return await work(connection)
+
+    async def _run(self, way: Callable[[Work[T]], Awaitable[T]], work: Work[T]) -> T:
         for tries in range(1, CONFLICT_TRIES + 1):
             try:
-                # SQLite has one writer at a time; waiting here is fair and costs no busy-waiting.
-                async with self._writer or contextlib.nullcontext(), engine.begin() as connection:
-                    return await work(connection)
+                return await way(work)
             except Exception as error:
                 if is_conflict(error) and tries < CONFLICT_TRIES:
                     await asyncio.sleep(min(0.01 * 2**tries, 0.3) * random.uniform(0.5, 1.5))
@@ -95,11 +109,34 @@ class Database:
                 raise translated from error
         raise AssertionError("unreachable")
 
-    async def once(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def once(self, work: Work[T]) -> T:
         """Like `run`, for `work` of a single statement: the statement is its own transaction, without BEGIN and
         COMMIT."""
         self._refuse_while_closed()
-        return await self._run(self._single, work)
+        return await self._run(self._in_transaction if self._single is self.engine else self._on_kept, work)
+
+    async def _on_kept(self, work: Work[T]) -> T:
+        """On a connection that stays open: to take one out of the pool and give it back costs three times as much as
+        the statement."""
+        connection = await self._take_kept()
+        try:
+            result = await work(connection)
+        except BaseException:
+            await asyncio.shield(connection.close())
+            raise
+        if len(self._kept) < KEPT:
+            self._kept.append((connection, monotonic()))
+        else:
+            await connection.close()
+        return result
+
+    async def _take_kept(self) -> AsyncConnection:
+        while self._kept:
+            connection, last_used = self._kept.pop()
+            if monotonic() - last_used < KEPT_SECONDS:
+                return connection
+            await connection.close()
+        return await self._single.connect()
 
     @contextlib.asynccontextmanager
     async def reading(self, *, brief: bool = False) -> AsyncIterator[AsyncConnection]:
@@ -153,6 +190,8 @@ class Database:
             raise self._closed_for.with_traceback(None)
 
     async def close(self) -> None:
+        while self._kept:
+            await self._kept.pop()[0].close()
         await self.engine.dispose()
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import orjson
 import pytest
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 from typing_extensions import override
 
 from app.archiver.pipeline import Archiver
@@ -19,7 +19,7 @@ from app.broker import Broker, Consumer, Message, Partition, Record
 from app.broker.embedded import EmbeddedBroker
 from app.broker.messages import COMMAND_TYPE, Publisher
 from app.db import tasks
-from app.db.database import Database
+from app.db.database import Database, Work
 from app.domain.artifacts import ArchiveTask
 from app.domain.jobs import TaskId, TaskState
 from app.domain.readiness import Readiness
@@ -50,7 +50,7 @@ class MortalDatabase(Database):
     crash_in: Callable[[], bool] = staticmethod(lambda: False)
 
     @override
-    async def _run(self, engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def _run(self, way: Callable[[Work[T]], Awaitable[T]], work: Work[T]) -> T:
         if self.is_dead:
             raise Crash
 
@@ -61,7 +61,7 @@ class MortalDatabase(Database):
                 raise Crash
             return done
 
-        return await super()._run(engine, mortal)
+        return await super()._run(way, mortal)
 
 
 class MortalBroker(EachAlone):
