@@ -29,7 +29,7 @@ demo: $(VENV)/.runtime ## start the service and an example source, archive real 
 STRICT := -W error::ResourceWarning -W error::pytest.PytestUnraisableExceptionWarning
 
 unit: $(VENV)/.dev ## the unit tests: no servers, 200 s of CPU on two workers; ARGS=… goes to pytest
-	$(BIN)/python -m pytest tests/unit -n 2 --dist loadfile -q $(STRICT) $(ARGS)
+	$(BIN)/python -m pytest tests/unit -n 2 --dist loadfile -q -p no:schemathesis $(STRICT) $(ARGS)
 
 coverage: $(VENV)/.dev ## the unit tests with the lines and branches of app/ that they run; what is missing, file by file
 	$(BIN)/python -m pytest tests/unit -n 2 --dist loadfile -q $(STRICT) --cov --cov-report term-missing:skip-covered $(ARGS)

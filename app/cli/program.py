@@ -15,7 +15,7 @@ BEING = Group("Commands that are the service, or work beside it", sort_key=2)
 OTHERS = Group("Others", sort_key=3)
 
 SERVICE_COMMANDS = {
-    "serve": "run the service: REST and command loop in one process",
+    "serve": "run the service: REST and command loop in one process, or in several",
     "migrate": "bring the database to the newest migration",
     "check-config": "check settings, archive types and schemas, by default without connecting to anything",
     "dev-token": "print a bearer token for the embedded service",

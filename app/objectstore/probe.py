@@ -30,6 +30,9 @@ LOCK = timedelta(seconds=10)
 ABANDONED = timedelta(minutes=1)
 """Age of an object that no other process is at work with any more: it was left behind and is made anew."""
 
+PAUSE = 0.1
+"""Seconds at most before the second try, twice as many before the third, and so on."""
+
 TRIES = 10
 """How often a try begins again because another process, or a person, changed the object meanwhile."""
 
@@ -96,7 +99,7 @@ class Probe:
                 try:
                     return await self._once()
                 except PreconditionFailed:  # another process was faster, or removed what it had made
-                    await asyncio.sleep(random.uniform(0, 0.1) * (number + 1))
+                    await asyncio.sleep(random.uniform(0, PAUSE) * (number + 1))
         except Refused as error:
             raise Unavailable(COMPONENT, f"{error.reason} (the store was tried with the object {PROBE_KEY})") from error
         raise Unavailable(

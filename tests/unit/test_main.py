@@ -20,6 +20,7 @@ def test_what_was_loaded_at_start_is_not_looked_at_by_the_garbage_collector() ->
         assert len(gc.get_objects()) < loaded / 10
     finally:
         gc.unfreeze()
+        gc.freeze()
         gc.set_threshold(*thresholds)
 
 

@@ -69,10 +69,10 @@ def documents(chance: random.Random, depth: int) -> Any:
 
 
 def test_it_says_what_the_other_engine_says() -> None:
-    """Of 300 schemas by chance. Where several rules do not match, either may name another first."""
+    """Of 120 schemas by chance. Where several rules do not match, either may name another first."""
     chance = random.Random(7)
     same = different = 0
-    for _ in range(300):
+    for _ in range(120):
         schema = {**chosen(chance, 3), "$defs": {"n": chosen(chance, 1)}}
         try:
             validator, graph = jsonschema_rs.validator_for(schema), read_graph(schema, BASE, nothing)
@@ -93,7 +93,7 @@ def test_it_says_what_the_other_engine_says() -> None:
                 same += 1
             else:
                 different += 1
-    assert same > 500
+    assert same > 200
     assert different < same / 10
 
 

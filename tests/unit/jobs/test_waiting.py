@@ -21,6 +21,7 @@ from app.jobs import waiting as module
 from app.jobs.control import JobControl
 from app.jobs.known_outages import KnownOutages
 from app.jobs.waiting import WaitingJobs
+from app.sources import congestion
 from app.sources.congestion import IN_A_ROW
 from app.sources.outages import Outages
 from app.sources.pacing import SourcePacers
@@ -35,6 +36,7 @@ OTHER = configuration(message_type="TaxAssessed", uri="https://other/tax/{id}", 
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(congestion, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(outages_module, "SETTLED", 0.0)
     monkeypatch.setattr(module, "RENEW", 0.0)
 
@@ -92,7 +94,10 @@ async def reason(core: Core, job_id: UUID) -> str | None:
     return None if found is None else found.reason
 
 
-async def test_a_job_of_one_reference_waits_for_its_source_until_it_answers(core: Core, one: Node) -> None:
+async def test_a_job_of_one_reference_waits_for_its_source_until_it_answers(
+    core: Core, one: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(congestion, "FIRST_PAUSE", 0.5)
     job_id = await core.submit("a")
     await one.look()
     assert await of(core, job_id) is None

@@ -5,8 +5,14 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
+from app.objectstore import probe
 from app.objectstore.s3 import S3ObjectStore, open_s3
 from tests.unit.objectstore.fake_s3 import FakeS3, options_of
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "PAUSE", 0.0)
 
 
 @pytest.fixture

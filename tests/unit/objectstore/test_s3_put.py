@@ -174,11 +174,11 @@ async def test_an_answer_in_pieces_is_read_to_its_code(fake: FakeS3, store: S3Ob
 
 async def test_no_answer_in_time_is_unavailable(fake: FakeS3) -> None:
     async def never(_: web.Request) -> web.Response:
-        await asyncio.sleep(1)
+        await asyncio.sleep(0.4)
         return web.Response()
 
     fake.answer = never
-    async with open_s3(options_of(fake, read_timeout=0.2)) as store:
+    async with open_s3(options_of(fake, read_timeout=0.1)) as store:
         with pytest.raises(Unavailable, match=r"no answer in time|[Tt]imeout"):
             await store.put(upload_to("bucket"))
 

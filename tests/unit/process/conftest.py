@@ -1,14 +1,10 @@
-"""What starting a process changes in this one is put back: the rounds of the garbage collector."""
-
-import gc
-from collections.abc import Iterator
+"""Starting a process changes nothing for the garbage collector of this one, which all other tests share."""
 
 import pytest
 
+from app.process import supervision
+
 
 @pytest.fixture(autouse=True)
-def _collector_as_before() -> Iterator[None]:
-    threshold = gc.get_threshold()
-    yield
-    gc.set_threshold(*threshold)
-    gc.unfreeze()
+def _collector_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervision, "spare_the_collector", lambda: None)

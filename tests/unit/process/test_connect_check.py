@@ -12,6 +12,7 @@ import pytest
 
 from app.__main__ import main
 from app.api.auth.callers import KeySets
+from app.broker import kafka, kafka_connection
 from app.domain.errors import Unavailable
 from app.domain.readiness import BROKER, OBJECT_STORE
 from app.process import adapters, check_config, connect_check
@@ -110,7 +111,11 @@ async def tried(settings: Settings) -> dict[str, str | None]:
     return {each.what: each.problem for each in await connect(settings)}
 
 
-async def test_every_server_that_is_away_is_named_once_and_no_secret(settings: Settings, store: Store) -> None:
+async def test_every_server_that_is_away_is_named_once_and_no_secret(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka, "START_SECONDS", 0.3)
+    monkeypatch.setattr(kafka_connection, "CONNECT_SECONDS", 0.3)
     found = await connect(settings)
     assert [each.what for each in found] == WHAT
     problems = {each.what for each in found if each.problem}

@@ -98,7 +98,7 @@ async def test_it_ends_with_the_last_of_them(api: JobApp) -> None:
     assert (report["report-created"].year, report["job-result"]) == (2027, "failed")
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 async def test_any_tree_of_retries_gives_what_the_last_of_them_left(api: JobApp, seed: int) -> None:
     dice = random.Random(seed)
     count = 17

@@ -165,7 +165,7 @@ def random_texts(count: int) -> list[str]:
 
 
 def texts() -> list[str]:
-    return list(dict.fromkeys([*NASTY, *random_texts(3000)]))
+    return list(dict.fromkeys([*NASTY, *random_texts(1000)]))
 
 
 @pytest.mark.parametrize("reader", READERS)

@@ -15,7 +15,7 @@ from app.api.submission.body import Parsed, parse_submission
 from app.domain.jobs import Reference, ReportedTask, TaskState
 from tests.support.yaml_core import read_core
 
-many = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+many = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 
 READERS: dict[str, Callable[[bytes], Any]] = {
     "ruamel": lambda text: YAML(typ="safe", pure=True).load(text),
