@@ -18,7 +18,10 @@ from bench.live import live
 from bench.machine import Foreign, until_quiet
 from bench.processes import processes
 from bench.service import Client, Measured
+from bench.submissions import submissions
 from bench.world import ELSEWHERE, WARM_UP, World, world
+
+PARTS = "compare,growth,answers,submissions,live,processes"
 
 _runs = itertools.count(1)
 
@@ -31,8 +34,7 @@ class Plan:
     concurrencies: list[int]
     tasks: int
     repetitions: int
-    small: int
-    large: int
+    sizes: list[int]
     submissions: list[int]
     parts: list[str]
     against: Path | None
@@ -67,11 +69,14 @@ async def measure(servers: World, plan: Plan, results: dict[str, Any]) -> None:
         results["growth"] = await growth(servers, plan)
     if "answers" in plan.parts:
         results["answers"] = await answers(servers, plan)
+    if "submissions" in plan.parts:
+        most, rounds = plan.submissions[-1], plan.repetitions
+        results["submissions"] = await submissions(servers, plan.stores[0], most, rounds, plan.patience, _ids)
     if "live" in plan.parts:
         store, large = plan.stores[0], plan.submissions[-1]
         results["live"] = await live(servers, store, plan.tasks, plan.repetitions, large)
     if "processes" in plan.parts:
-        results["processes"] = await processes(servers, plan.large, plan.repetitions, plan.patience)
+        results["processes"] = await processes(servers, plan.sizes[-1], plan.repetitions, plan.patience)
 
 
 async def compare(servers: World, plan: Plan, store: str, concurrency: int) -> dict[str, Any]:
@@ -123,21 +128,23 @@ def _against_floor(found: dict[str, list[Measured]]) -> dict[str, tuple[float, f
 
 
 async def growth(servers: World, plan: Plan) -> dict[str, Any]:
-    """Does a task of a big job cost more? Jobs by turns, everything on; as many tasks in small jobs as in the big."""
-    store = plan.stores[0]
-    small: list[Measured] = []
-    large: list[Measured] = []
+    """Does a task of a big job cost more? Jobs by turns, everything on; up to five small jobs for a big one."""
+    store, (small, *larger) = plan.stores[0], plan.sizes
+    found: dict[int, list[Measured]] = {size: [] for size in plan.sizes}
     async with servers.service(store, 64, traces=True) as client:
         await client.measure(_ids(WARM_UP))
         for _ in range(2):
-            small += [await client.measure(_ids(plan.small)) for _ in range(max(1, min(5, plan.large // plan.small)))]
-            large.append(await client.measure(_ids(plan.large)))
+            for size in larger:
+                for _ in range(max(1, min(5, size // small))):
+                    found[small].append(await client.measure(_ids(small)))
+                found[size].append(await client.measure(_ids(size)))
     print(f"\nCost of a task by size of the job ({store}, 64, traces on)\n")
-    print("| references | CPU/task | tasks/s |\n|---|---|---|")
-    for measured in (small, large):
+    print("| references | CPU/task | tasks/s | ÷ the smallest |\n|---|---|---|---|")
+    least = _median(m.cost for m in found[small])
+    for size, measured in found.items():
         cost, rate = _median(m.cost for m in measured), _median(m.rate for m in measured)
-        print(f"| {measured[0].tasks:,} | {cost:.0f} µs | {rate:,.0f} |", flush=True)
-    return {"small": [asdict(m) for m in small], "large": [asdict(m) for m in large]}
+        print(f"| {size:,} | {cost:.0f} µs | {rate:,.0f} | {cost / least:.2f} |", flush=True)
+    return {f"{size}": [asdict(each) for each in measured] for size, measured in found.items()}
 
 
 async def answers(servers: World, plan: Plan) -> dict[str, Any]:
@@ -200,8 +207,9 @@ def _arguments(given: Sequence[str] | None = None) -> tuple[Plan, Path | None]:
     parser.add_argument("--stores", default="sink,seaweedfs", help="which object stores (default: %(default)s)")
     parser.add_argument("--concurrency", default="64,256", help="tasks in flight (default: %(default)s)")
     parser.add_argument("--tasks", type=int, help="tasks of one measured run (default: 4000)")
+    parser.add_argument("--sizes", help="references of the jobs of growth (default: 1000,20000)")
     parser.add_argument("--repetitions", type=int, help="runs of each kind (default: 3)")
-    parser.add_argument("--only", default="compare,growth,answers,live,processes", help="parts (default: %(default)s)")
+    parser.add_argument("--only", default=PARTS, help="parts (default: %(default)s)")
     parser.add_argument("--against", type=Path, help="another checkout whose service runs as well (before and after)")
     parser.add_argument("--avro", action="store_true", help="a service that publishes in Avro runs as well")
     parser.add_argument(
@@ -215,8 +223,7 @@ def _arguments(given: Sequence[str] | None = None) -> tuple[Plan, Path | None]:
         concurrencies=[64] if quick else [int(each) for each in options.concurrency.split(",")],
         tasks=options.tasks or (1_000 if quick else 4_000),
         repetitions=options.repetitions or (1 if quick else 3),
-        small=500 if quick else 1_000,
-        large=2_000 if quick else 20_000,
+        sizes=[int(each) for each in (options.sizes or ("500,2000" if quick else "1000,20000")).split(",")],
         submissions=[2_000] if quick else [10_000, 100_000],
         parts=options.only.split(","),
         avro=options.avro,

@@ -13,7 +13,7 @@ from tests.servers.fetch import REPOSITORY
 from tests.servers.http import Answer, Connection, Request, head
 from tests.servers.ports import connectable, free_ports
 from tests.servers.process import ServerProcess
-from tests.servers.s3_sink import CHECKED, Sink
+from tests.servers.s3_sink import SMALL, Sink
 from tests.servers.source_rules import HEADERS, Documents
 
 SOURCE_WAITS, STORE_WAITS = 0.020, 0.010
@@ -98,7 +98,7 @@ class WaitingStore(Connection):
             end = data.find(END)
             length = int(_header(data, b"\r\nContent-Length: ") or 0)
             first_line = data.partition(b"\r\n")[0]
-            if not data.startswith(b"PUT ") or end < 0 or length <= CHECKED or b"schema" in first_line:
+            if not data.startswith(b"PUT ") or end < 0 or length <= SMALL or b"schema" in first_line:
                 super().data_received(data)
                 return
             self._put = _header(data, b"\r\nx-amz-checksum-sha256: ")

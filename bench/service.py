@@ -214,6 +214,9 @@ class Client:
         answer.raise_for_status()
         return job_id
 
+    async def pause(self, job_id: UUID) -> None:
+        (await self._http.post(f"/api/jobs/{job_id}/pause", headers=self._headers)).raise_for_status()
+
     async def open_tasks(self, job_id: UUID) -> int:
         return int(await self._database.fetchval("SELECT open FROM backfill_job WHERE id = $1", job_id))
 

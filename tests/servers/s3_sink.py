@@ -1,4 +1,4 @@
-"""An S3 that costs next to nothing, for benchmarks: takes objects, keeps the first ones whole, checks no signature."""
+"""An S3 that costs next to nothing, for benchmarks: keeps small and the first objects whole, checks no signature."""
 
 import argparse
 import hashlib
@@ -26,8 +26,9 @@ CONFIGURATIONS = {
 }
 KEPT_HEADERS = ("content-type", "x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date")
 CHECKSUM = "x-amz-checksum-sha256"
-CHECKED = 1024
-"""Bytes of the largest body whose checksum is looked at: what the service tries a store with is smaller."""
+SMALL = 1024
+"""Bytes of the largest body whose checksum is looked at, and which is always kept whole: what the service tries a store
+with is smaller."""
 
 
 @dataclass(slots=True)
@@ -37,7 +38,7 @@ class Stored:
     size: int
     headers: dict[str, str]
     body: bytes | None
-    """None beyond the first objects; then only HEAD knows them."""
+    """None beyond the first objects, where it is not small; then only HEAD knows them."""
 
 
 class Sink:
@@ -71,7 +72,7 @@ class Sink:
                 return error(405, "MethodNotAllowed")
 
     def _put(self, request: Request, path: str) -> Answer:
-        if CHECKSUM in request.headers and len(request.body) <= CHECKED:
+        if CHECKSUM in request.headers and len(request.body) <= SMALL:
             digest = b64encode(hashlib.sha256(request.body).digest()).decode()
             if request.headers[CHECKSUM] != digest:
                 return error(400, "BadDigest")
@@ -82,7 +83,7 @@ class Sink:
         if wanted is not None and (present is None or wanted != present.etag):
             return error(404, "NoSuchKey") if present is None else error(412, "PreconditionFailed")
         self._versions += 1
-        whole = self._versions <= self._keep
+        whole = self._versions <= self._keep or len(request.body) <= SMALL
         kept = {name: value for name, value in request.headers.items() if whole and is_kept(name)}
         stored = Stored(
             etag=f'"{hashlib.md5(request.body, usedforsecurity=False).hexdigest()}"',

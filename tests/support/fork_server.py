@@ -17,7 +17,7 @@ import sys
 from importlib import import_module
 from typing import TypedDict
 
-NOT_LOADED = ("app.cli", "app.telemetry.exported")
+NOT_LOADED = ("app.cli", "app.telemetry.exported", "app.telemetry.otlp")
 """The command line, and what reads variables of OpenTelemetry when it is imported."""
 
 ALSO = ("aioboto3", "aiokafka", "aiosqlite", "alembic.command", "asyncpg", "uvloop")

@@ -21,6 +21,14 @@ SETTINGS = ("JEAP_", "PAS_", "SERVER_")
 """Beginnings of the variables that the service reads when it serves."""
 
 
+def _apart_from_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if not name.startswith(("PYTEST_", *SETTINGS))}
+
+
+ORDINARY = _apart_from_settings({**os.environ, "PYTHONPATH": str(REPOSITORY)})
+"""What the fork server is started with, whichever test is the first to need it."""
+
+
 class Forked:
     """A forked process, as `subprocess.Popen` shows one."""
 
@@ -60,15 +68,14 @@ class ForkServer:
     The thread that makes it has to live as long: the server dies with it.
     """
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self.environment = environment
+    def __init__(self) -> None:
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs, (run_dir() / "fork-server.log").open("ab") as log:
             program = [sys.executable, "-m", "tests.support.fork_server", str(theirs.fileno())]
             self._process = subprocess.Popen(
                 [*bound_to_us(signal.SIGKILL, None), *program],
                 cwd=REPOSITORY,
-                env=environment,
+                env=ORDINARY,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -96,16 +103,15 @@ def fork(
 ) -> Forked | None:
     """`pas` with these arguments; None where it has to be started instead, with its own `constants`.
 
-    Libraries read some variables when they are imported: a process that has variables which the fork server has not is
+    Libraries read some variables when they are imported: a process with other variables than the fork server is
     started, unless they are settings of the service.
     """
     if not hasattr(os, "pidfd_open"):  # Linux has it
         return None
-    own = {name: value for name, value in environment.items() if not name.startswith("PYTEST_")}
-    settings = {name: own.pop(name) for name in [*own] if name.startswith(SETTINGS)}
-    server = _servers[0] if _servers else _first(own)
-    if own != server.environment:
+    if _apart_from_settings(environment) != ORDINARY:
         return None
+    settings = {name: value for name, value in environment.items() if name.startswith(SETTINGS)}
+    server = _servers[0] if _servers else _first()
     request: Request = {
         "arguments": [*arguments],
         "directory": str(directory),
@@ -118,8 +124,8 @@ def fork(
 _servers: list[ForkServer] = []
 
 
-def _first(environment: Mapping[str, str]) -> ForkServer:
-    server = ForkServer(environment)
+def _first() -> ForkServer:
+    server = ForkServer()
     _servers.append(server)
     atexit.register(server.close)
     return server
