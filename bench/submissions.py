@@ -3,7 +3,7 @@
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from typing import Any
@@ -83,5 +83,5 @@ def _rows(names: list[str]) -> Iterator[tuple[UUID, int, UUID, str, None]]:
         yield job_id, position, UUID(int=random.getrandbits(128)), name, None
 
 
-def _median(values: Any) -> float:
+def _median(values: Iterable[float]) -> float:
     return statistics.median(list(values))

@@ -30,7 +30,7 @@ from app.db.pages import newest_first
 from app.db.tables import NO_DATA, job, task
 from app.domain.causes import cause_id, cause_of
 from app.domain.identity import reference_key
-from app.domain.jobs import Job, JobFilter, JobKind, JobResult, JobState, References, TaskState
+from app.domain.jobs import Job, JobFilter, JobKind, JobResult, JobState, Reference, References, TaskState
 from app.domain.waiting import Waiting, WaitingFor
 
 KEYS_AT_ONCE = 2_000
@@ -69,11 +69,17 @@ async def insert_if_absent(connection: AsyncConnection, new: Job) -> bool:
     return (await connection.execute(statement)).first() is not None
 
 
-async def insert_tasks(connection: AsyncConnection, job_id: UUID, references: References) -> None:
-    """One open task per reference, in order."""
+async def insert_tasks(
+    connection: AsyncConnection, job_id: UUID, references: References, keys: bytes | None = None
+) -> None:
+    """One open task per reference, in order. `keys`: the 16 bytes of `reference_key` of each, where they are known."""
+
+    def key_of(position: int, reference: Reference) -> bytes:
+        return keys[position * 16 : position * 16 + 16] if keys else reference_key(reference)
+
     columns = ["job_id", "position", "reference_key", "reference_id", "reference_version"]
     records = (
-        (job_id, position, UUID(bytes=reference_key(reference)), reference.id, reference.version)
+        (job_id, position, UUID(bytes=key_of(position, reference)), reference.id, reference.version)
         for position, reference in enumerate(references)
     )
     await dialect.insert_many(connection, task, columns, records)

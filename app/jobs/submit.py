@@ -43,6 +43,10 @@ class SubmittedContent(Protocol):
     @property
     def references(self) -> References: ...
     @property
+    def keys(self) -> bytes:
+        """The 16 bytes of `reference_key` of each reference."""
+
+    @property
     def lines(self) -> Mapping[str, int]: ...
     @property
     def content_hash(self) -> bytes | None: ...
@@ -116,7 +120,7 @@ class Submissions:
         if approve is not None:
             approve(configuration)
         job = _new_job(job_id, content, configuration, by)
-        if not await self._insert(job, content.references, by):
+        if not await self._insert(job, content, by):
             known = await self._find(job_id)  # a twin won the race
             if known is None:
                 raise DifferentContent
@@ -157,13 +161,13 @@ class Submissions:
         async with self._database.reading() as connection:
             return await jobs.find(connection, job_id)
 
-    async def _insert(self, job: Job, references: References, by: Submitter) -> bool:
+    async def _insert(self, job: Job, content: SubmittedContent, by: Submitter) -> bool:
         """Returns False when a job with this id exists already."""
 
         async def insert(connection: AsyncConnection) -> bool:
             if not await jobs.insert_if_absent(connection, job):
                 return False
-            await jobs.insert_tasks(connection, job.id, references)
+            await jobs.insert_tasks(connection, job.id, content.references, content.keys)
             await self._history.record(connection, job.id, JobChange.SUBMITTED, by.called, job.started, actor=by.actor)
             return True
 

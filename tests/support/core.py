@@ -96,9 +96,12 @@ class Submission:
     lines: Mapping[str, int] = field(default_factory=dict)
 
     @property
+    def keys(self) -> bytes:
+        return b"".join(map(reference_key, self.references))
+
+    @property
     def content_hash(self) -> bytes:
-        keys = b"".join(map(reference_key, self.references))
-        return content_hash(self.message or "", self.topic or "", self.config_id, keys)
+        return content_hash(self.message or "", self.topic or "", self.config_id, self.keys)
 
     def version_mistakes(self, versioned: bool) -> Sequence[Mistake]:
         return [

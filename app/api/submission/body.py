@@ -43,6 +43,11 @@ class Parsed:
     content_hash: bytes | None = None
     warnings: tuple[Mistake, ...] = ()
 
+    @property
+    def keys(self) -> bytes:
+        """The 16 bytes of `reference_key` of each reference."""
+        return self.references.keys
+
     def version_mistakes(self, versioned: bool) -> tuple[Mistake, ...]:
         """References whose version is missing (`versioned`) or too much; some more than are ever listed."""
         versions = self.references.versions

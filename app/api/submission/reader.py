@@ -134,9 +134,10 @@ async def _received(process: asyncio.subprocess.Process) -> Parsed:
             column.frombytes(await pipe.readexactly(size := min(rest, _PIECE)))
             rest -= size
     blocks = tuple([await pipe.readexactly(size) for size in head.pop("blocks")])
+    keys = await pipe.readexactly(head.pop("keys"))
     hash_ = head.pop("content_hash")
     return Parsed(
-        references=ReferenceColumns(blocks, versions, lines),
+        references=ReferenceColumns(blocks, versions, lines, keys),
         mistakes=tuple(Mistake(*each) for each in head.pop("mistakes")),
         warnings=tuple(Mistake(*each) for each in head.pop("warnings")),
         content_hash=None if hash_ is None else bytes.fromhex(hash_),
@@ -152,11 +153,12 @@ def _write(parsed: Parsed, pipe: BinaryIO) -> None:
         "content_hash": None if parsed.content_hash is None else parsed.content_hash.hex(),
         "count": len(columns),
         "blocks": [len(block) for block in columns.blocks],
+        "keys": len(columns.keys),
     }
     encoded = json.dumps(head).encode()
     for part in (len(encoded).to_bytes(4, "big"), encoded, columns.versions, columns.lines):
         pipe.write(part)
-    for block in columns.blocks:
+    for block in (*columns.blocks, columns.keys):
         pipe.write(block)
     pipe.flush()
 

@@ -81,14 +81,13 @@ class ReferenceColumns:
 
     `blocks` are the ids in UTF-8, `BLOCK` of them in each, one per line (an id contains no control character);
     `versions` is 0 where there is none; `lines` count from 1. A reference with a mistake in its id is there with an
-    empty id, one with a mistake in its version with `UNREADABLE`. `keys` are the 16 bytes of `reference_key` each, as
-    long as the body is read: they do not travel, to save memory.
+    empty id, one with a mistake in its version with `UNREADABLE`. `keys` are the 16 bytes of `reference_key` each.
     """
 
     blocks: tuple[bytes, ...] = ()
     versions: "array[int]" = field(default_factory=lambda: array("i"))
     lines: "array[int]" = field(default_factory=lambda: array("I"))
-    keys: bytes = field(default=b"", compare=False)
+    keys: bytes = b""
 
     def __len__(self) -> int:
         return len(self.versions)
