@@ -14,6 +14,9 @@ log = logging.getLogger(__name__)
 
 PROBE_SECONDS = 5.0
 
+SESSION_SECONDS = 10.0
+"""A member of a group that is not heard of for so long has died: its partitions go to the others."""
+
 
 @dataclass(frozen=True, slots=True)
 class KafkaOptions:
@@ -38,7 +41,7 @@ class KafkaOptions:
     create_partitions: int = 8
     send_timeout: float = 30.0
     commit_timeout: float = 5.0
-    session_timeout: float = 10.0
+    session_timeout: float = field(default_factory=lambda: SESSION_SECONDS)
     rebalance_timeout: float = 15.0
     metadata_max_age: float = 10.0
     max_request_size: int = 1_048_576

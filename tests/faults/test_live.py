@@ -12,7 +12,7 @@ from typing import Any
 from tests.faults.conftest import Scale
 from tests.faults.making import MakeArchive
 from tests.faults.test_killed_at_random import moments
-from tests.support.archive import Archive
+from tests.support.archive import SHORT_SESSION, Archive
 from tests.support.archive_types import OSV
 from tests.support.live_archive import (
     DECREE_ISSUED,
@@ -110,7 +110,7 @@ def test_each_message_has_one_effect_after_kills_at_random_moments(
     make_archive: MakeArchive, scale: Scale, dice: random.Random
 ) -> None:
     (archive, topic), numbers = live_archive(make_archive), range(scale.live)
-    with archive.service() as service:
+    with archive.service(constants=SHORT_SESSION) as service:
         with flowing(archive, topic, numbers):
             for count, delay in moments(dice, scale.kills, len(numbers)):
                 wait_done(archive, service, count)

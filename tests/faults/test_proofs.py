@@ -20,6 +20,7 @@ from app.domain.notes import private_pem, read_verifier_key
 from tests.faults.conftest import FULL, Scale
 from tests.faults.making import MakeArchive
 from tests.servers.source import Source
+from tests.support.archive import SHORT_SESSION
 from tests.support.archive_types import unversioned
 from tests.support.embedded import Embedded
 from tests.support.second_tree import SecondTree
@@ -82,7 +83,7 @@ def test_each_job_on_real_servers_has_one_proof_after_kills_around_its_end(
     pem = private_pem(Ed25519PrivateKey.generate()).decode()
     archive = make_archive(settings={"jeap.processarchive.evidence.signing-key": pem})
     client = archive.s3.client()
-    with archive.service() as service:
+    with archive.service(constants=SHORT_SESSION) as service:
         ids = killed_around_ends(service, scale.kills * 2, scale.kills, dice)
         auditor = archive.oidc.token("pas-all")
         for job_id in ids:

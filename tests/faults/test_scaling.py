@@ -9,6 +9,7 @@ import pytest
 from tests.faults.conftest import FULL, Scale
 from tests.faults.making import MakeArchive, references
 from tests.servers.source import Source
+from tests.support.archive import SHORT_SESSION
 from tests.support.archive_types import unversioned
 from tests.support.effects import assert_all_succeeded, assert_one_effect_each
 from tests.support.records import committed
@@ -28,10 +29,10 @@ def test_a_job_goes_on_while_processes_come_and_go(
     archive, job_id, names = make_archive(), uuid4(), references(scale.references)
     archive.configure({"jeap.processarchive.backfill.concurrency": AT_ONCE})
     source.script(delay_ms=2000)  # the job is still under way when processes have come, and when they go
-    with archive.service() as first, ExitStack() as stack:
+    with archive.service(constants=SHORT_SESSION) as first, ExitStack() as stack:
         first.submit(job_id, unversioned(*names))
         first.wait_done(job_id, 10)
-        others = [stack.enter_context(archive.service()) for _ in range(2)]
+        others = [stack.enter_context(archive.service(constants=SHORT_SESSION)) for _ in range(2)]
         for other in others:
             first.wait("all have a part", lambda other=other: archived(other) > 0)  # type: ignore[misc]
         going = [first, *others]

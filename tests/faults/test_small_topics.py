@@ -16,8 +16,14 @@ from tests.support.records import committed, read_topic, write_topic
 LONG = [f"{'x' * 500}-{number}" for number in range(30)]
 SHORT = references(30)
 
-SOON = {"app.messaging.relay:OWE_AGAIN_EVERY": 3.0, "app.archiver.announce:REFUSED_PAUSE": 3.0}
-"""Seconds until what a topic refused is sent again, in the place of 30 and 60."""
+SOON = {
+    "app.messaging.relay:LEASE": 5.0,
+    "app.messaging.relay:OWE_AGAIN_EVERY": 3.0,
+    "app.archiver.announce:REFUSED_PAUSE": 3.0,
+    "app.broker.kafka_producer:REMEMBERED": 3.0,
+    "app.outages:LONGEST_PAUSE": 1.0,
+}
+"""Seconds until what a topic refused is sent again, in the place of 30, 30, 60, 10 and 5."""
 
 
 def set_most(kafka: Kafka, topic: str, most: int) -> None:

@@ -4,6 +4,7 @@ from uuid import uuid4
 
 from tests.integration.conftest import MakeArchive
 from tests.servers.source import Source
+from tests.support.archive import SHORT_SESSION
 from tests.support.archive_types import unversioned
 from tests.support.effects import assert_all_succeeded, assert_one_effect_each
 from tests.support.records import committed
@@ -17,7 +18,7 @@ def test_every_reference_is_settled_once_when_one_of_two_processes_is_killed(
 ) -> None:
     source.script(delay_ms=8)
     archive, job_id = make_archive(), uuid4()
-    with archive.services(2) as (killed, survivor):
+    with archive.services(2, SHORT_SESSION) as (killed, survivor):
         killed.submit(job_id, unversioned(*REFERENCES))
         survivor.wait_done(job_id, 150)
         killed.kill()

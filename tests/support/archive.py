@@ -19,6 +19,9 @@ from tests.support.service import Service
 SOURCE_AUDIENCE = "psf-source"
 GROUP = "psf-pas"
 
+SHORT_SESSION = {"app.broker.kafka_options:SESSION_SECONDS": 4.0}
+"""Seconds until the group of a killed process gives its partitions to others, or to itself, in the place of 10."""
+
 
 class Archive:
     """`settings` are dotted names that go before the usual ones, None takes one away; `make` says what is there."""
@@ -102,12 +105,12 @@ class Archive:
         return Service(options, lambda: self.token, forked=forked, constants=constants)
 
     @contextmanager
-    def services(self, number: int) -> Iterator[list[Service]]:
+    def services(self, number: int, constants: Mapping[str, float] | None = None) -> Iterator[list[Service]]:
         """So many processes that share the work, ready."""
         with ExitStack() as stack:
             started = []
             for _ in range(number):
-                service = self.service()
+                service = self.service(constants=constants)
                 stack.callback(service.close)
                 started.append(service.start_listening())
             for service in started:

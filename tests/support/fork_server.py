@@ -14,6 +14,7 @@ import selectors
 import signal
 import socket
 import sys
+from datetime import timedelta
 from importlib import import_module
 from typing import TypedDict
 
@@ -103,8 +104,8 @@ def _become(request: Request, log: int) -> list[str]:
     os.environ.update(request["settings"])
     for constant, value in request["constants"].items():
         module, _, name = constant.partition(":")
-        assert hasattr(import_module(module), name), f"there is no {constant}"
-        setattr(import_module(module), name, value)
+        usual = getattr(import_module(module), name)
+        setattr(import_module(module), name, timedelta(seconds=value) if isinstance(usual, timedelta) else value)
     for descriptor in (1, 2):
         os.dup2(log, descriptor)
     os.close(log)
