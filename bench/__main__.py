@@ -133,7 +133,7 @@ async def growth(servers: World, plan: Plan) -> dict[str, Any]:
     found: dict[int, list[Measured]] = {size: [] for size in plan.sizes}
     async with servers.service(store, 64, traces=True) as client:
         await client.measure(_ids(WARM_UP))
-        for _ in range(2):
+        for _ in range(min(2, plan.repetitions)):
             for size in larger:
                 for _ in range(max(1, min(5, size // small))):
                     found[small].append(await client.measure(_ids(small)))

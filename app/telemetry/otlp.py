@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Sequence
 from os import environ
+from typing import cast
 
 import requests
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -51,8 +52,8 @@ class Collector(SpanExporter):
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         request = ExportTraceServiceRequest()
         request.CopyFrom(self._empty)
-        messages = request.resource_spans[0].scope_spans[0].spans
-        messages.extend(each.message for each in spans if isinstance(each, EndedSpan))
+        ended = cast("Sequence[EndedSpan]", spans)
+        request.resource_spans[0].scope_spans[0].spans.extend([each.message for each in ended])
         sent = self._otlp._client.export(request.SerializeToString())  # its own `export` encodes spans of the SDK
         return SpanExportResult.SUCCESS if sent.success else SpanExportResult.FAILURE
 
