@@ -28,7 +28,7 @@ demo: $(VENV)/.runtime ## start the service and an example source, archive real 
 
 STRICT := -W error::ResourceWarning -W error::pytest.PytestUnraisableExceptionWarning
 
-unit: $(VENV)/.dev ## the unit tests: no servers, 200 s of CPU on two workers; ARGS=… goes to pytest
+unit: $(VENV)/.dev ## the unit tests: no servers, 130 s of CPU on two workers; ARGS=… goes to pytest
 	$(BIN)/python -m pytest tests/unit -n 2 --dist loadfile -q -p no:schemathesis $(STRICT) $(ARGS)
 
 coverage: $(VENV)/.dev ## the unit tests with the lines and branches of app/ that they run; what is missing, file by file
