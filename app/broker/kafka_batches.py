@@ -16,10 +16,15 @@ from app.broker.kafka_partitioner import partition_of
 
 
 class BatchedSends:
-    """Messages with a key, to topics that exist; `sent` has the positions of those that were acknowledged so far."""
+    """Messages with a key, to topics that exist.
+
+    `sent` has the positions of those that were acknowledged so far, `small` the topics that refused a batch of
+    several for its size.
+    """
 
     def __init__(self, connection: ProducerConnection, messages: Sequence[Message]) -> None:
         self.sent: set[int] = set()
+        self.small: set[str] = set()
         self._connection = connection
         self._messages = messages
 
@@ -34,17 +39,15 @@ class BatchedSends:
         await asyncio.gather(*(self._to_partition(producer, *place, of) for place, of in placed.items()))
 
     async def _to_partition(self, producer: AIOKafkaProducer, topic: str, partition: int, of: Sequence[int]) -> None:
+        positions: Sequence[int] = ()
         try:
             for batch, positions in self._batches(producer, of):
-                future = await producer.send_batch(batch, topic, partition=partition)
-                self._connection.pending.add(future)
-                try:
-                    await future
-                finally:
-                    self._connection.pending.discard(future)
+                await self._connection.acknowledged(await producer.send_batch(batch, topic, partition=partition))
                 self.sent.update(positions)
         except (*FATAL, *TOO_LARGE) as error:  # a refused batch has used up sequence numbers
             self._connection.replace(producer, reason_of(error))
+            if isinstance(error, TOO_LARGE) and len(positions) > 1:
+                self.small.add(topic)
         except KafkaError:
             return
 

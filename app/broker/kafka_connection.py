@@ -75,6 +75,29 @@ class ProducerConnection:
         discard.add_done_callback(self._discards.discard)
         self.connect()
 
+    async def acknowledged(self, batch: "asyncio.Future[Any]") -> None:
+        """Returns when the batch of a `send_batch` is acknowledged. Raises what made it fail, or ProducerClosed.
+
+        Who waits no longer leaves nobody to whom the client could tell an error: it is taken note of here.
+        """
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def done(batch: "asyncio.Future[Any]") -> None:
+            error = ProducerClosed() if batch.cancelled() else batch.exception()
+            if waiter.done():
+                return
+            if error is None:
+                waiter.set_result(None)
+            else:
+                waiter.set_exception(error)
+
+        batch.add_done_callback(done)
+        self.pending.add(waiter)
+        try:
+            await waiter
+        finally:
+            self.pending.discard(waiter)
+
     async def close(self) -> None:
         """Ends the producer, without waiting long for a broker that is away."""
         if self._connector is not None:

@@ -1,7 +1,6 @@
 """Sends to Kafka: each message is acknowledged, or permanently refused, or Unavailable is raised."""
 
 import asyncio
-import random
 import time
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -44,6 +43,8 @@ class Producer:
         self._last_ack = time.monotonic()
         self._refused: dict[str, tuple[int, float]] = {}
         """Topic → the smallest size that it refused lately, and until when that is remembered."""
+        self._one_by_one: dict[str, float] = {}
+        """Topics that refused a batch lately: until when each of their messages is sent alone."""
 
     async def send(self, message: Message) -> None:
         """Returns once all in-sync replicas have the message. Raises MessageRejected or Unavailable."""
@@ -66,7 +67,11 @@ class Producer:
         What fails with its batch is sent again alone, within the `send_timeout` of its own.
         """
         most, started = self._options.max_request_size, time.monotonic()
-        first = [at for at, message in enumerate(messages) if size_of(message) <= most and not self._refuses(message)]
+        first = [
+            at
+            for at, message in enumerate(messages)
+            if size_of(message) <= most and not self._refuses(message) and not self._is_small(message.topic)
+        ]
         batched = BatchedSends(self._connection, [messages[at] for at in first])
         try:
             async with asyncio.timeout(self._options.send_timeout):
@@ -77,6 +82,8 @@ class Producer:
             overdue = outage
         else:
             overdue = None
+        for topic in batched.small:
+            self._remember_small(topic)
         if batched.sent:
             self._last_ack = time.monotonic()
         sent = {first[at] for at in batched.sent}
@@ -96,8 +103,9 @@ class Producer:
         return Unavailable(BROKER, f"no acknowledgement within {seconds:g}s for topic {topic}")
 
     async def _send(self, message: Message) -> None:
-        alone = message.key is None and message.value is None  # `send` refuses such a tombstone, a batch does not
+        is_tombstone = message.key is None and message.value is None  # `send` refuses it, a batch does not
         for _ in range(ATTEMPTS):
+            alone = is_tombstone or self._is_small(message.topic)
             guard: AbstractAsyncContextManager[object] = self._alone if alone else nullcontext()
             try:
                 async with guard:
@@ -105,7 +113,7 @@ class Producer:
             except FATAL:
                 continue
             except _RefusedInBatch:
-                alone = True
+                self._remember_small(message.topic)
             else:
                 return
         raise Unavailable(BROKER, f"{ATTEMPTS} producers in a row had to be replaced")
@@ -118,7 +126,7 @@ class Producer:
             await _find_topic(producer, message.topic)
         try:
             if alone:
-                await _deliver_alone(producer, message)
+                await self._deliver_alone(producer, message)
             else:
                 await self._deliver(producer, message)
         except FATAL as error:
@@ -137,6 +145,12 @@ class Producer:
         now, size = time.monotonic(), size_of(message)
         self._refused[message.topic] = (min(known, size) if now < until else size, now + REMEMBERED)
 
+    def _remember_small(self, topic: str) -> None:
+        self._one_by_one[topic] = time.monotonic() + REMEMBERED
+
+    def _is_small(self, topic: str) -> bool:
+        return topic in self._one_by_one and time.monotonic() < self._one_by_one[topic]
+
     def _refuses(self, message: Message) -> bool:
         """Whether its topic refused a message of that size lately."""
         size, until = self._refused.get(message.topic, (0, 0.0))
@@ -151,14 +165,12 @@ class Producer:
         finally:
             pending.discard(future)
 
-
-async def _deliver_alone(producer: AIOKafkaProducer, message: Message) -> None:
-    batch = producer.create_batch()
-    batch.append(key=message.key, value=message.value, timestamp=None, headers=list(message.headers))
-    batch.close()
-    partitions = sorted(await producer.partitions_for(message.topic))
-    partition = random.choice(partitions) if message.key is None else partition_of(message.key, partitions, [])
-    await (await producer.send_batch(batch, message.topic, partition=partition))
+    async def _deliver_alone(self, producer: AIOKafkaProducer, message: Message) -> None:
+        batch = producer.create_batch()
+        batch.append(key=message.key, value=message.value, timestamp=None, headers=list(message.headers))
+        batch.close()
+        partition = partition_of(message.key, sorted(await producer.partitions_for(message.topic)), ())
+        await self._connection.acknowledged(await producer.send_batch(batch, message.topic, partition=partition))
 
 
 async def _find_topic(producer: AIOKafkaProducer, topic: str) -> None:

@@ -47,9 +47,12 @@ class Kafka:
         self.most = most
         self.error: type[Exception] = error
         self.asked = self.replaced = 0
-        self.acknowledged: list[bytes] = []
+        self.stored: list[bytes] = []
+        self.promised: list[asyncio.Future[None]] = []
         self.is_silent = False
         self.pending: set[Any] = set()
+
+    acknowledged = ProducerConnection.acknowledged
 
     async def producer(self, timeout: float = 0) -> "Kafka":
         return self
@@ -63,12 +66,13 @@ class Kafka:
     def take(self, values: list[bytes]) -> asyncio.Future[None]:
         self.asked += 1
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.promised.append(done)
         if self.is_silent:
             return done
         if sum(map(len, values)) > self.most:
             done.set_exception(self.error())
         else:
-            self.acknowledged += values
+            self.stored += values
             done.set_result(None)
         return done
 
