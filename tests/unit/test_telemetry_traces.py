@@ -249,7 +249,7 @@ def test_spans_reach_the_collector_that_the_variables_name(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with HTTPServer(("127.0.0.1", 0), Collector) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
         assert traces.configure_traces("pas")
         with traces.start("work") as above, traces.start("inner", parent=above.traceparent):

@@ -31,8 +31,10 @@ async def api(url: str, tmp_path: Path) -> AsyncIterator[ArtifactApp]:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=BEARER) as client:
             opened.client = client
             yield opened
-        server.should_exit = True
-        await serving
+        serving.cancel()  # it looks for `should_exit` ten times a second only
+        with contextlib.suppress(asyncio.CancelledError):
+            await serving
+        await server.shutdown()
 
 
 @pytest.mark.parametrize("content", [b'{"id": 1}', LARGE], ids=["small", "large"])
