@@ -62,6 +62,8 @@ class BatchedSends:
                 if batch.append(key=message.key, value=message.value, timestamp=None, headers=headers) is None:
                     break
                 taken += 1
+            if not taken:
+                return  # no batch takes it: it is sent alone
             batch.close()
             yield batch, rest[:taken]
             rest = rest[taken:]
