@@ -243,7 +243,7 @@ class Client:
         cpu, cpu_children = cpu_seconds(self.service.pid)
         started = time.perf_counter()
         job_id = await self.submit(ids)
-        await self.completed(job_id)
+        await self.completed(job_id, timeout=max(300, len(ids) / 50))
         wall = time.perf_counter() - started
         await asyncio.sleep(0.2)
         cpu_after, cpu_children_after = cpu_seconds(self.service.pid)
