@@ -31,7 +31,7 @@ from app.api.runs import endpoints as runs
 from app.api.system import endpoints as system
 from app.domain.errors import StartRefused
 from app.domain.readiness import Readiness
-from app.process.address import bind
+from app.process.address import bind, say
 from app.process.check_config import is_archiving
 from app.process.member import Member
 from app.process.siblings import Siblings
@@ -137,7 +137,7 @@ async def _serve(
             submits=settings.backfill.enabled,
             metrics_of_all=None if siblings is None else siblings.metrics,
         )
-        server = _server(app, None if page is None else f"{path}{START}", _print if member is None else member.tell)
+        server = _server(app, None if page is None else f"{path}{START}", say if member is None else member.tell)
         async with contextlib.nullcontext() if siblings is None else siblings.answering():
             _on_signals(readiness, stop, siblings)
             http = asyncio.create_task(server.serve([listener]))
@@ -233,10 +233,6 @@ class _Server(uvicorn.Server):
     @override
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-def _print(text: str) -> None:
-    print(text, end="", flush=True)  # noqa: T201
 
 
 def _server(app: FastAPI, page: str | None, say: Callable[[str], None]) -> _Server:

@@ -5,13 +5,13 @@ import asyncio
 import itertools
 import json
 import os
-import statistics
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from bench.live import live
@@ -76,7 +76,7 @@ async def measure(servers: World, plan: Plan, results: dict[str, Any]) -> None:
         store, large = plan.stores[0], plan.submissions[-1]
         results["live"] = await live(servers, store, plan.tasks, plan.repetitions, large)
     if "processes" in plan.parts:
-        results["processes"] = await processes(servers, plan.sizes[-1], plan.repetitions, plan.patience)
+        results["processes"] = await processes(servers, plan.sizes[-1], plan.repetitions, plan.patience, _ids)
 
 
 async def compare(servers: World, plan: Plan, store: str, concurrency: int) -> dict[str, Any]:
@@ -106,11 +106,11 @@ async def compare(servers: World, plan: Plan, store: str, concurrency: int) -> d
             order = order[1:] + order[:1]
     ratios = _against_floor(found)
     for name, measured in found.items():
-        cost, rate = _median(m.cost for m in measured), _median(m.rate for m in measured)
+        cost, rate = median(m.cost for m in measured), median(m.rate for m in measured)
         cpu_ratio, rate_ratio = ratios[name]
         print(
             f"| {store}, {concurrency} | {name} | {cost:.0f} µs | {rate:,.0f} | {cpu_ratio:.2f} | {rate_ratio:.2f} "
-            f"| {_median(foreign[name]):.0%} |",
+            f"| {median(foreign[name]):.0%} |",
             flush=True,
         )
     return {name: [asdict(each) for each in measured] for name, measured in found.items()}
@@ -120,8 +120,8 @@ def _against_floor(found: dict[str, list[Measured]]) -> dict[str, tuple[float, f
     """Medians of the ratios to the floor of the same round."""
     return {
         name: (
-            _median(m.cost / f.cost for m, f in zip(measured, found["floor"], strict=True)),
-            _median(m.rate / f.rate for m, f in zip(measured, found["floor"], strict=True)),
+            median(m.cost / f.cost for m, f in zip(measured, found["floor"], strict=True)),
+            median(m.rate / f.rate for m, f in zip(measured, found["floor"], strict=True)),
         )
         for name, measured in found.items()
     }
@@ -140,9 +140,9 @@ async def growth(servers: World, plan: Plan) -> dict[str, Any]:
                 found[size].append(await client.measure(_ids(size)))
     print(f"\nCost of a task by size of the job ({store}, 64, traces on)\n")
     print("| references | CPU/task | tasks/s | ÷ the smallest |\n|---|---|---|---|")
-    least = _median(m.cost for m in found[small])
+    least = median(m.cost for m in found[small])
     for size, measured in found.items():
-        cost, rate = _median(m.cost for m in measured), _median(m.rate for m in measured)
+        cost, rate = median(m.cost for m in measured), median(m.rate for m in measured)
         print(f"| {size:,} | {cost:.0f} µs | {rate:,.0f} | {cost / least:.2f} |", flush=True)
     return {f"{size}": [asdict(each) for each in measured] for size, measured in found.items()}
 
@@ -190,10 +190,6 @@ def _ids(count: int) -> list[str]:
     """References that no run had before: objects are written once."""
     run = next(_runs)
     return [f"PSF-{run}-{number:06}" for number in range(count)]
-
-
-def _median(values: Iterable[float]) -> float:
-    return statistics.median(list(values))
 
 
 def plan_of(arguments: Sequence[str]) -> Plan:

@@ -22,6 +22,7 @@ from playwright.async_api import Browser, Page, StorageState, async_playwright
 from app.db import dialect, migrations
 from app.db.database import Database
 from app.db.tables import job_minute
+from app.domain.minutes import minute_of
 from app.process.supervision import spare_the_collector
 from bench.large_job import OPEN, fill
 from bench.machine import Foreign
@@ -54,7 +55,7 @@ async def served(made: PageApp) -> AsyncIterator[str]:
 
 async def draw(database: Database, job_id: UUID, ended: int, failed: int) -> None:
     """Readings of the counters of the job, one a minute."""
-    last = int(NOW.timestamp() // 60)
+    last = minute_of(NOW)
     rows = ((job_id, last - DAY + at, ended * at // DAY, failed * at // DAY) for at in range(1, DAY + 1))
     names = ("job_id", "minute", "succeeded", "failed")
     await database.run(lambda c: dialect.insert_many(c, job_minute, names, rows))

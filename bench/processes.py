@@ -1,11 +1,11 @@
 """`pas serve --processes 2` beside one process: tasks a second, and what of the machine was left for them."""
 
 import re
-import statistics
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import Any
 
 import httpx
@@ -41,14 +41,10 @@ class Round:
         return max(0.0, CORES - self.service - self.servers - self.foreign)
 
 
-async def processes(servers: World, tasks: int, repetitions: int, patience: float) -> dict[str, Any]:
+async def processes(
+    servers: World, tasks: int, repetitions: int, patience: float, ids: Callable[[int], list[str]]
+) -> dict[str, Any]:
     """One process and two by turns, each on its own database and topics."""
-    numbers = iter(range(1_000_000_000))
-
-    def ids(count: int) -> list[str]:
-        run = next(numbers)
-        return [f"PSF-P{run}-{number:06}" for number in range(count)]
-
     async with AsyncExitStack() as stack:
         clients = {count: await stack.enter_async_context(_warm(servers, count, ids)) for count in (1, 2)}
         found: dict[int, list[Round]] = {count: [] for count in clients}
@@ -63,7 +59,7 @@ async def processes(servers: World, tasks: int, repetitions: int, patience: floa
 
 
 @asynccontextmanager
-async def _warm(servers: World, count: int, ids: Any) -> AsyncIterator[Client]:
+async def _warm(servers: World, count: int, ids: Callable[[int], list[str]]) -> AsyncIterator[Client]:
     done: list[float] = []
     async with servers.service(ELSEWHERE, 64, traces=True, processes=count) as client:
         for _ in range(WARM_UPS):
@@ -105,21 +101,20 @@ def _print(found: dict[int, list[Round]]) -> None:
     print(f"| processes | tasks/s | CPU/task | cores of {CORES}: service | servers | foreign | idle | least share |")
     print("|---|---|---|---|---|---|---|---|")
     for count, rounds in found.items():
-        rate, cost = _median(r.measured.rate for r in rounds), _median(r.measured.cost for r in rounds)
-        cores = " | ".join(
-            f"{_median(getattr(r, part) for r in rounds):.2f}" for part in ("service", "servers", "foreign", "idle")
+        rate, cost = (
+            median(r.measured.rate for r in rounds),
+            median(r.measured.cost for r in rounds),
         )
-        print(f"| {count} | {rate:,.0f} | {cost:.0f} µs | {cores} | {_median(r.least for r in rounds):.0%} |")
+        cores = " | ".join(
+            f"{median(getattr(r, part) for r in rounds):.2f}" for part in ("service", "servers", "foreign", "idle")
+        )
+        print(f"| {count} | {rate:,.0f} | {cost:.0f} µs | {cores} | {median(r.least for r in rounds):.0%} |")
     ratios = sorted(b.measured.rate / a.measured.rate for a, b in zip(one, two, strict=True))
-    dearer = _median(b.measured.cost / a.measured.cost for a, b in zip(one, two, strict=True))
-    taken = _median(r.elsewhere / r.measured.tasks * 1e6 for r in (*one, *two))
-    print(f"\ntwo ÷ one: {statistics.median(ratios):.2f} (rounds {ratios[0]:.2f} to {ratios[-1]:.2f})")
+    dearer = median(b.measured.cost / a.measured.cost for a, b in zip(one, two, strict=True))
+    taken = median(r.elsewhere / r.measured.tasks * 1e6 for r in (*one, *two))
+    print(f"\ntwo ÷ one: {median(ratios):.2f} (rounds {ratios[0]:.2f} to {ratios[-1]:.2f})")
     print(
         f"A task of two processes costs {dearer:.2f} times the CPU of a task of one: where each process fills a core "
         f"of its own, two archive {2 / dearer:.2f} times as much as one. Source and store took {taken:.0f} µs a task.",
         flush=True,
     )
-
-
-def _median(values: Iterator[float]) -> float:
-    return statistics.median(list(values))

@@ -1,11 +1,11 @@
 """A PUT of many references beside what it cannot do without: the events of its YAML, and a bare COPY of its rows."""
 
 import random
-import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from io import BytesIO
+from statistics import median
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -61,12 +61,12 @@ async def submissions(
             await database.copy_records_to_table(TABLE, records=_rows(names), columns=COLUMNS)
             found.append(Round(put, events, time.perf_counter() - started))
         await database.close()
-    put, events, copy = (_median(getattr(each, part) for each in found) for part in ("put", "events", "copy"))
+    put, events, copy = (median(getattr(each, part) for each in found) for part in ("put", "events", "copy"))
     print(f"\nA PUT of {count:,} references (medians of {repetitions} alternating runs)\n")
     print("| PUT | YAML events | bare COPY | PUT ÷ both | rounds |\n|---|---|---|---|---|")
     ratios = sorted(each.ratio for each in found)
     spread = f"{ratios[0]:.2f} to {ratios[-1]:.2f}"
-    print(f"| {put:.2f} s | {events:.2f} s | {copy:.2f} s | {_median(ratios):.2f} | {spread} |", flush=True)
+    print(f"| {put:.2f} s | {events:.2f} s | {copy:.2f} s | {median(ratios):.2f} | {spread} |", flush=True)
     return {"rounds": [asdict(each) for each in found]}
 
 
@@ -81,7 +81,3 @@ def _rows(names: list[str]) -> Iterator[tuple[UUID, int, UUID, str, None]]:
     job_id = uuid4()
     for position, name in enumerate(names):
         yield job_id, position, UUID(int=random.getrandbits(128)), name, None
-
-
-def _median(values: Iterable[float]) -> float:
-    return statistics.median(list(values))

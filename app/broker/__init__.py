@@ -1,4 +1,4 @@
-"""The broker as messaging needs it: acknowledged sends, polled records, committed offsets. Protocol only."""
+"""The broker as messaging needs it: acknowledged sends, polled records, committed offsets. No implementation."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -16,13 +16,13 @@ from app.broker.kafka_partitioner import partition_of
 
 
 class BatchedSends:
-    """Messages with a key, to topics that exist.
+    """Messages with a key, to topics that exist; each under its position among all that are sent.
 
     `sent` has the positions of those that were acknowledged so far, `small` the topics that refused a batch of
     several for its size.
     """
 
-    def __init__(self, connection: ProducerConnection, messages: Sequence[Message]) -> None:
+    def __init__(self, connection: ProducerConnection, messages: Mapping[int, Message]) -> None:
         self.sent: set[int] = set()
         self.small: set[str] = set()
         self._connection = connection
@@ -32,7 +32,7 @@ class BatchedSends:
         """Returns when each batch is acknowledged or has failed. Raises Unavailable without a producer."""
         producer = await self._connection.producer()
         placed: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
-        for at, message in enumerate(self._messages):
+        for at, message in self._messages.items():
             partitions = producer.client.cluster.partitions_for_topic(message.topic)
             if partitions and message.key is not None:
                 placed[message.topic, partition_of(message.key, sorted(partitions), ())].append(at)

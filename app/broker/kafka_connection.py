@@ -92,11 +92,15 @@ class ProducerConnection:
                 waiter.set_exception(error)
 
         batch.add_done_callback(done)
-        self.pending.add(waiter)
+        await self.answered(waiter)
+
+    async def answered(self, sent: "asyncio.Future[Any]") -> None:
+        """Waits for the future of a send. Raises what made it fail, or ProducerClosed."""
+        self.pending.add(sent)
         try:
-            await waiter
+            await sent
         finally:
-            self.pending.discard(waiter)
+            self.pending.discard(sent)
 
     async def close(self) -> None:
         """Ends the producer, without waiting long for a broker that is away."""

@@ -66,33 +66,29 @@ class Producer:
 
         What fails with its batch is sent again alone, within the `send_timeout` of its own.
         """
-        most, started = self._options.max_request_size, time.monotonic()
-        first = [
-            at
-            for at, message in enumerate(messages)
-            if size_of(message) <= most and not self._refuses(message) and not self._is_small(message.topic)
-        ]
-        batched = BatchedSends(self._connection, [messages[at] for at in first])
+        started = time.monotonic()
+        fitting = {at: message for at, message in enumerate(messages) if self._may_batch(message)}
+        batched = BatchedSends(self._connection, fitting)
+        overdue: BaseException | None = None
         try:
             async with asyncio.timeout(self._options.send_timeout):
                 await batched.run()
         except TimeoutError:
-            overdue: BaseException | None = await self._overdue(started, messages[0].topic)
+            overdue = await self._overdue(started, messages[0].topic)
         except Unavailable as outage:
             overdue = outage
-        else:
-            overdue = None
         for topic in batched.small:
             self._remember_small(topic)
         if batched.sent:
             self._last_ack = time.monotonic()
-        sent = {first[at] for at in batched.sent}
-        answers: list[BaseException | None] = [None if at in sent else overdue for at in range(len(messages))]
-        if overdue is None and (rest := [at for at in range(len(messages)) if at not in sent]):
-            alone = await send_each(self.send, [messages[at] for at in rest])
-            for at, answer in zip(rest, alone, strict=True):
-                answers[at] = answer
-        return answers
+        rest = [at for at in range(len(messages)) if at not in batched.sent]
+        alone = await send_each(self.send, [messages[at] for at in rest]) if overdue is None else [overdue] * len(rest)
+        answers = dict(zip(rest, alone, strict=True))
+        return [answers.get(at) for at in range(len(messages))]
+
+    def _may_batch(self, message: Message) -> bool:
+        fits = size_of(message) <= self._options.max_request_size
+        return fits and not self._refuses(message) and not self._is_small(message.topic)
 
     async def _overdue(self, started: float, topic: str) -> Unavailable:
         """The outage of sends that were not acknowledged in time."""
@@ -157,13 +153,9 @@ class Producer:
         return time.monotonic() < until and size_of(message) >= size
 
     async def _deliver(self, producer: AIOKafkaProducer, message: Message) -> None:
-        future = await producer.send(message.topic, message.value, message.key, headers=message.headers or None)
-        pending = self._connection.pending
-        pending.add(future)
-        try:
-            await future
-        finally:
-            pending.discard(future)
+        await self._connection.answered(
+            await producer.send(message.topic, message.value, message.key, headers=message.headers or None)
+        )
 
     async def _deliver_alone(self, producer: AIOKafkaProducer, message: Message) -> None:
         batch = producer.create_batch()

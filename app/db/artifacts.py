@@ -99,8 +99,7 @@ async def insert(connection: AsyncConnection, archived: Sequence[ArchivedArtifac
         for name, each in new.items()
         for key, found in each.values.items()
     )
-    if any(each.values for each in new.values()):
-        await insert_values(connection, records)
+    await insert_values(connection, records)
 
 
 def object_name(stored: StoredArtifact) -> ObjectName:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 from uuid import UUID
 
@@ -172,8 +172,14 @@ def insert_on(dialect: str, table: Table) -> Any:
 async def insert_many(
     connection: AsyncConnection, table: Table, columns: Sequence[str], records: Iterable[tuple[Any, ...]]
 ) -> None:
-    """Many rows at once: COPY on PostgreSQL, executemany on SQLite, both in blocks so that the event loop turns."""
+    """Many rows at once: COPY on PostgreSQL, executemany on SQLite, both in blocks so that the event loop turns.
+
+    Without any row nothing is asked of the database.
+    """
     rest = iter(records)
+    if (first := next(rest, None)) is None:
+        return
+    rest = chain((first,), rest)
     if is_postgresql(connection):
         async with references_kept(connection):
             await _copy(connection, table, columns, rest)

@@ -30,7 +30,7 @@ from app.db.pages import newest_first
 from app.db.tables import NO_DATA, job, task
 from app.domain.causes import cause_id, cause_of
 from app.domain.identity import reference_key
-from app.domain.jobs import Job, JobFilter, JobKind, JobResult, JobState, Reference, References, TaskState
+from app.domain.jobs import Job, JobFilter, JobKind, JobResult, JobState, References, TaskState
 from app.domain.waiting import Waiting, WaitingFor
 
 KEYS_AT_ONCE = 2_000
@@ -73,14 +73,11 @@ async def insert_tasks(
     connection: AsyncConnection, job_id: UUID, references: References, keys: bytes | None = None
 ) -> None:
     """One open task per reference, in order. `keys`: the 16 bytes of `reference_key` of each, where they are known."""
-
-    def key_of(position: int, reference: Reference) -> bytes:
-        return keys[position * 16 : position * 16 + 16] if keys else reference_key(reference)
-
+    each = (keys[at : at + 16] for at in range(0, len(keys), 16)) if keys else map(reference_key, references)
     columns = ["job_id", "position", "reference_key", "reference_id", "reference_version"]
     records = (
-        (job_id, position, UUID(bytes=key_of(position, reference)), reference.id, reference.version)
-        for position, reference in enumerate(references)
+        (job_id, position, UUID(bytes=key), reference.id, reference.version)
+        for position, (key, reference) in enumerate(zip(each, references, strict=True))
     )
     await dialect.insert_many(connection, task, columns, records)
     await dialect.refresh_statistics(connection, task, len(references))

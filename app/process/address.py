@@ -1,4 +1,4 @@
-"""The address of the service: bound before anything else is opened; connections are accepted later."""
+"""The address of the service: bound before anything else is opened; told to a person once it listens."""
 
 import socket
 
@@ -16,3 +16,8 @@ def bind(host: str, port: int) -> socket.socket:
         reason = error.strerror if isinstance(error, OSError) else "not the name of a host"
         raise StartRefused(f"cannot listen on {host} port {port}: {reason}") from error
     return listener
+
+
+def say(text: str) -> None:
+    """Prints whole lines for a person."""
+    print(text, end="", flush=True)  # noqa: T201

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import app
 from app.domain.errors import StartRefused
-from app.process.address import bind
+from app.process.address import bind, say
 from app.process.member import OPTION, Member
 from app.process.parent import Parent
 
@@ -30,7 +30,7 @@ async def serve_many(words: Sequence[str], count: int, host: str, port: int) -> 
         private_directory() as directory,
         ProcessStarter(words, count, listener, directory) as start,
     ):
-        parent = Parent(count, start, _say, listener.close)
+        parent = Parent(count, start, say, listener.close)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, parent.ask, number.name)
@@ -120,7 +120,3 @@ def private_directory() -> Iterator[Path]:
         raise StartRefused(f"no directory for temporary files can be used: {error.strerror}") from error
     with opened as directory:
         yield Path(directory)
-
-
-def _say(text: str) -> None:
-    print(text, end="", flush=True)  # noqa: T201

@@ -31,7 +31,7 @@ from app.db.tables import job, task
 from app.domain.archive_types import ArchiveDataType, ArchiveTypeConfiguration, ExtractionPath
 from app.domain.definitions import Definition
 from app.domain.extraction import compile_paths
-from app.domain.identity import content_hash, reference_key
+from app.domain.identity import content_hash
 from app.domain.jobs import FailureThreshold, JobKind, Reference
 from app.domain.mistakes import Mistake
 from app.domain.readiness import BROKER, DATABASE, OBJECT_STORE, Readiness
@@ -45,6 +45,7 @@ from app.objectstore.filesystem import FilesystemObjectStore
 from app.sources.memory import ByteBudget
 from tests.support.compiled import share_compiled
 from tests.support.migrated import migrated
+from tests.support.rows import keys_of
 from tests.support.scripted_source import SCHEMA, ScriptedSource
 from tests.support.tampered import Life, Tampered
 
@@ -97,7 +98,7 @@ class Submission:
 
     @property
     def keys(self) -> bytes:
-        return b"".join(map(reference_key, self.references))
+        return keys_of(self.references)
 
     @property
     def content_hash(self) -> bytes:

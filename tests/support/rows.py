@@ -1,5 +1,6 @@
 """Jobs and tasks as rows, for tests of the queries."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -41,7 +42,7 @@ def new_job(references: list[Reference], *, started: datetime = NOW) -> Job:
     )
 
 
-def keys_of(references: list[Reference]) -> bytes:
+def keys_of(references: Iterable[Reference]) -> bytes:
     return b"".join(map(reference_key, references))
 
 

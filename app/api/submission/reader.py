@@ -134,7 +134,7 @@ async def _received(process: asyncio.subprocess.Process) -> Parsed:
             column.frombytes(await pipe.readexactly(size := min(rest, _PIECE)))
             rest -= size
     blocks = tuple([await pipe.readexactly(size) for size in head.pop("blocks")])
-    keys = await pipe.readexactly(head.pop("keys"))
+    keys = await pipe.readexactly(count * 16)
     hash_ = head.pop("content_hash")
     return Parsed(
         references=ReferenceColumns(blocks, versions, lines, keys),
@@ -153,7 +153,6 @@ def _write(parsed: Parsed, pipe: BinaryIO) -> None:
         "content_hash": None if parsed.content_hash is None else parsed.content_hash.hex(),
         "count": len(columns),
         "blocks": [len(block) for block in columns.blocks],
-        "keys": len(columns.keys),
     }
     encoded = json.dumps(head).encode()
     for part in (len(encoded).to_bytes(4, "big"), encoded, columns.versions, columns.lines):

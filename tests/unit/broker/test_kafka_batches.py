@@ -114,7 +114,7 @@ async def test_a_batch_whose_producer_is_replaced_is_sent_again_with_the_next_on
 async def test_no_message_is_no_request() -> None:
     kafka = Kafka(10_000)
     assert await producer(kafka).send_all([]) == []
-    await BatchedSends(kafka, []).run()  # type: ignore[arg-type] # a fake
+    await BatchedSends(kafka, {}).run()  # type: ignore[arg-type] # a fake
     assert kafka.asked == 0
 
 

@@ -53,6 +53,7 @@ class Kafka:
         self.pending: set[Any] = set()
 
     acknowledged = ProducerConnection.acknowledged
+    answered = ProducerConnection.answered
 
     async def producer(self, timeout: float = 0) -> "Kafka":
         return self
