@@ -179,7 +179,7 @@ async def test_a_schema_of_its_own_lies_beside_somebody_elses_tables(postgres: P
     url = f"{postgres.create_database(name)}?options=-csearch_path=archive"
     postgres.execute(FOREIGN[0], name)
     postgres.execute(FOREIGN[1].format(revision="0001"), name)
-    database = Database(url)
+    database, public = Database(url), Database(postgres.url(name))
     try:
         with pytest.raises(Unusable, match="CREATE SCHEMA"):
             await migrations.migrate(database)
@@ -189,9 +189,10 @@ async def test_a_schema_of_its_own_lies_beside_somebody_elses_tables(postgres: P
         job_id = await insert_job(database, 2000)  # COPY and ANALYZE find the schema too
         assert (await job_row(database, job_id))["total"] == 2000
         with pytest.raises(Unusable, match="alembic_version"):
-            await migrations.migrate(Database(postgres.url(name)))
+            await migrations.migrate(public)
     finally:
         await database.close()
+        await public.close()
 
 
 @pytest.fixture(scope="module")
