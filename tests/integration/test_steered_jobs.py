@@ -132,6 +132,10 @@ def test_a_cancelled_job_ends_with_what_was_stored(archive: Archive, service: Se
     source.script(delay_ms=150)
     service.submit(job_id, unversioned(*references))
     service.wait_done(job_id, 20)
+    source.clear()
+    source.script(delay_ms=3000)
+    asked_before = source.load["requests"]
+    service.wait("a record is asked for slowly", lambda: source.load["requests"] > asked_before)
     act(service, job_id, "cancel")
     report = service.wait_completed(job_id, 20)
     assert report["job-result"] == "partially-succeeded"

@@ -72,7 +72,7 @@ class SeaweedFS(ServerProcess):
             "-master.telemetry=false",  # on by default
             "-master.electionTimeout=1s",
             "-master.heartbeatInterval=50ms",
-            "-master.volumeSizeLimitMB=32",
+            "-master.volumeSizeLimitMB=128",
             "-volume.max=0",  # as many volumes as the disk has room for; each bucket needs one of that size
             "-master.vacuumIntervalSeconds=86400",  # a volume takes no object while it is vacuumed
             "-volume.preStopSeconds=0",
