@@ -49,6 +49,7 @@ class Person:
         environment = {**self._environment(), "TERM": "xterm-256color", "COLUMNS": str(width), "LINES": "40"}
         pid, descriptor = pty.fork()
         if pid == 0:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored where tests run in the background
             os.chdir(self.home)
             os.execve(sys.executable, [sys.executable, "-m", "app", *words], environment)
         terminal = Terminal(pid, descriptor)
