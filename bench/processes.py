@@ -101,10 +101,7 @@ def _print(found: dict[int, list[Round]]) -> None:
     print(f"| processes | tasks/s | CPU/task | cores of {CORES}: service | servers | foreign | idle | least share |")
     print("|---|---|---|---|---|---|---|---|")
     for count, rounds in found.items():
-        rate, cost = (
-            median(r.measured.rate for r in rounds),
-            median(r.measured.cost for r in rounds),
-        )
+        rate, cost = median(r.measured.rate for r in rounds), median(r.measured.cost for r in rounds)
         cores = " | ".join(
             f"{median(getattr(r, part) for r in rounds):.2f}" for part in ("service", "servers", "foreign", "idle")
         )
