@@ -5,9 +5,10 @@ import time
 from pathlib import Path
 from uuid import uuid4
 
-from tests.faults.conftest import Scale
+from tests.faults.conftest import FULL, Scale
 from tests.faults.making import MakeArchive, references
 from tests.servers.source import Source
+from tests.support.archive import SHORT_SESSION
 from tests.support.archive_types import unversioned
 from tests.support.effects import assert_all_succeeded, assert_one_effect_each, assert_one_idempotence_id_each
 from tests.support.embedded import Embedded
@@ -26,7 +27,7 @@ def test_a_job_on_real_servers_has_one_effect_for_each_reference_after_kills_at_
     make_archive: MakeArchive, scale: Scale, dice: random.Random
 ) -> None:
     archive, job_id, names = make_archive(), uuid4(), references(scale.references)
-    with archive.service(forked=False) as service:
+    with archive.service(forked=not FULL, constants={} if FULL else SHORT_SESSION) as service:
         service.submit(job_id, unversioned(*names))
         for count, delay in moments(dice, scale.kills, len(names)):
             service.wait_done(job_id, count, 120)

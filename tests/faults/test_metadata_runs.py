@@ -15,21 +15,22 @@ from tests.faults.making import MakeArchive
 from tests.servers import Oidc, Postgres, SeaweedFS
 from tests.servers.process import run_sync
 from tests.servers.source import Source
-from tests.support.archive import SOURCE_AUDIENCE, Archive
+from tests.support.archive import SHORT_SESSION, SOURCE_AUDIENCE, Archive
 from tests.support.archive_types import unversioned
 from tests.support.metadata_runs import DOCUMENTS, all_runs, set_paths, wait_run
 from tests.support.service import Service
 from tests.support.stored import ToStore, s3_options, store_advisories
 
-ARTIFACTS, KILLS, OUTAGE = (5000, 10, 30.0) if FULL else (300, 2, 10.0)
+ARTIFACTS, KILLS, OUTAGE = (5000, 10, 30.0) if FULL else (300, 2, 5.0)
 JOB = 120
 """References of the job that archives while a run is on."""
 
 LONGEST_DELAY = 0.1
 """Seconds between the count that was waited for and the kill."""
 
+SESSION = {} if FULL else SHORT_SESSION
 PATIENCE = 600.0
-"""Seconds for a run: after a kill Kafka gives the partitions of the dead process away only after some 10 s."""
+"""Seconds for a run: after a kill Kafka gives the partitions of the dead process away only at the end of its session."""
 
 SETTINGS = {
     "jeap.processarchive.metadata-backfill.enabled": True,
@@ -152,7 +153,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_rows_of_an_undisturbed_one
     archive: Archive, stock: Stock, dice: random.Random
 ) -> None:
     broken_off = 0
-    with archive.service() as service:
+    with archive.service(constants=SESSION) as service:
         set_paths(archive, **NEW)
         for count, delay in moments(dice, KILLS):
             wait_processed(service, archive, count)
@@ -167,7 +168,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_rows_of_an_undisturbed_one
 def test_a_run_of_two_processes_of_which_one_is_killed_ends_with_the_same_rows(
     archive: Archive, stock: Stock, dice: random.Random
 ) -> None:
-    with archive.services(2) as both:
+    with archive.services(2, SESSION) as both:
         set_paths(archive, **NEW)
         killed, survivor = dice.sample(both, 2)
         wait_processed(survivor, archive, dice.randrange(ARTIFACTS // 20, ARTIFACTS // 2))

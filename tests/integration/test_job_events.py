@@ -67,7 +67,7 @@ def test_a_topic_of_job_events_that_goes_is_named_and_no_job_waits_for_it(make_a
             service.wait("ready", lambda: service.ready()[0] == 200)
             delete(archive.kafka, topic)
             service.wait("it is missed again", lambda: service.problem(f"topic {topic}") != "", 30)
-            service.submit(job_id, unversioned(*(f"slow-{number}" for number in range(200))))
+            service.submit(job_id, unversioned(*(f"slow-{number}" for number in range(80))))
             waited = []
 
             def done() -> bool:

@@ -94,7 +94,7 @@ def test_within_a_second_no_task_of_a_paused_job_starts_and_a_resume_goes_on(
 def test_what_waits_for_its_source_does_not_start_after_a_pause(service: Service, source: Source) -> None:
     job_id = uuid4()
     source.script(delay_ms=50)
-    service.submit(job_id, unversioned(*names(2000)))
+    service.submit(job_id, unversioned(*names(600)))
     service.wait_done(job_id, 30)
     source.clear()
     source.script(status=503, retry_after=3, times=3)
