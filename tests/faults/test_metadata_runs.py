@@ -30,7 +30,7 @@ LONGEST_DELAY = 0.1
 
 SESSION = {} if FULL else SHORT_SESSION
 PATIENCE = 600.0
-"""Seconds for a run: after a kill Kafka gives the partitions of the dead process away only at the end of its session."""
+"""Seconds for a run: after a kill Kafka gives the partitions of the dead process away at the end of its session."""
 
 SETTINGS = {
     "jeap.processarchive.metadata-backfill.enabled": True,

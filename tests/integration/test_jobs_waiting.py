@@ -7,11 +7,12 @@ from tests.conftest import running
 from tests.integration.conftest import MakeArchive
 from tests.servers import Kafka
 from tests.servers.source import Source
+from tests.support.archive import SHORT_SESSION
 from tests.support.archive_types import OSV, unversioned
 from tests.support.effects import assert_all_succeeded
 from tests.support.service import Service
 
-MANY = [f"ref-{number}" for number in range(200)]
+MANY = [f"ref-{number}" for number in range(120)]
 SLOW = {"jeap.processarchive.backfill.concurrency": 4}
 
 
@@ -25,7 +26,7 @@ def test_one_process_sees_the_outage_of_a_source_and_another_one_gets_through(ma
     with Source(delay_ms=100) as source:
         archive = make_archive(source=source)
         archive.configure(SLOW)
-        seeing, other = archive.service(), archive.service()
+        seeing, other = archive.service(constants=SHORT_SESSION), archive.service(constants=SHORT_SESSION)
         try:
             seeing.start()
             source.kill()
