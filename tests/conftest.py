@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -17,6 +18,19 @@ sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 S = TypeVar("S", bound=ServerProcess)
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spreads the files of `faults/`, which mostly wait, over those that mostly work; unit tests, short, come last."""
+    files = list(dict.fromkeys(item.path for item in items))
+    unit = [path for path in files if HERE / "unit" in path.parents]
+    waiting = [path for path in files if HERE / "faults" in path.parents]
+    working = [path for path in files if path not in {*unit, *waiting}]
+    place = dict.fromkeys(unit, 1.0)
+    for part in (waiting, working):
+        place |= {path: number / len(part) for number, path in enumerate(part)}
+    items.sort(key=lambda item: place[item.path])
 
 
 @pytest.fixture(scope="session")
