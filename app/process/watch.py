@@ -1,6 +1,7 @@
 """Watches the components that the service needs: reports problems, and tells when work may begin."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -68,12 +69,15 @@ class Watch:
 
     async def _watch(self, component: str, look: Probe) -> None:
         while True:
+            in_the_way = None
             try:
                 async with asyncio.timeout(LOOK if self._readiness.has_seen(component) else None):
                     await look()
             except Unavailable as outage:
-                if outage.component == component:  # another one is named by its own loop
+                if outage.component == component:
                     self._failed(component, outage.reason)
+                else:  # named by its own loop
+                    in_the_way = self._seen.get(outage.component)
             except TimeoutError:
                 self._failed(component, f"no answer within {LOOK:.0f} s")
             except self._refusal:
@@ -87,7 +91,11 @@ class Watch:
                     log.info("%s is as it should be", component)
                 self._seen[component].set()
             is_well = self._seen[component].is_set() and component not in self._readiness.problems
-            await asyncio.sleep(LATER if is_well else self._soon)
+            if in_the_way is None or in_the_way.is_set():
+                await asyncio.sleep(LATER if is_well else self._soon)
+            else:  # a database that is being migrated, mostly: no longer than it takes
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(in_the_way.wait(), self._soon)
 
     def _failed(self, component: str, reason: str) -> None:
         if self._readiness.probe_failed(component, reason):

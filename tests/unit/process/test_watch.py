@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.domain.errors import Unavailable
-from app.domain.readiness import DATABASE, Readiness
+from app.domain.readiness import DATABASE, OBJECT_STORE, Readiness
 from app.process.watch import Watch
 
 
@@ -63,3 +63,50 @@ async def test_a_refusal_ends_the_watch() -> None:
     with pytest.raises(ExceptionGroup) as caught:
         await watch_of(Readiness((DATABASE,)), RuntimeError(), Refused("older")).run()
     assert isinstance(caught.value.exceptions[0], Refused)
+
+
+async def test_what_was_in_the_way_of_a_look_is_waited_for_no_longer_than_it_is_away() -> None:
+    """A database that is being migrated: the object store, which needs it, is looked at once it is there."""
+    prepared = asyncio.Event()
+    looks = 0
+
+    async def database() -> None:
+        await prepared.wait()
+
+    async def buckets() -> None:
+        nonlocal looks
+        looks += 1
+        if not prepared.is_set():
+            raise Unavailable(DATABASE, "is being prepared")
+
+    watch = Watch(Readiness((DATABASE, OBJECT_STORE)), {DATABASE: database, OBJECT_STORE: buckets}, soon=600)
+    running = asyncio.create_task(watch.run())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert looks == 1
+    prepared.set()
+    async with asyncio.timeout(10):
+        assert await watch.seen(asyncio.Event(), DATABASE, OBJECT_STORE)
+    running.cancel()
+    assert looks == 2
+
+
+async def test_what_was_in_the_way_and_is_there_already_does_not_make_looks_follow_at_once() -> None:
+    watch = Watch(Readiness((DATABASE, OBJECT_STORE)), {DATABASE: there, OBJECT_STORE: (again := InTheWay()).look})
+    running = asyncio.create_task(watch.run())
+    assert await watch.seen(asyncio.Event(), DATABASE)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    running.cancel()
+    assert again.looks <= 2
+
+
+async def there() -> None: ...
+
+
+class InTheWay:
+    looks = 0
+
+    async def look(self) -> None:
+        self.looks += 1
+        raise Unavailable(DATABASE, "was away again")
