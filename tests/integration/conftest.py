@@ -7,14 +7,13 @@ from uuid import uuid4
 
 import pytest
 
-from app.db import migrations
 from app.db.database import Database
 from tests.integration.main_job import MainJob, run_main_job
 from tests.servers import Kafka, Oidc, Postgres, SeaweedFS
-from tests.servers.process import run_sync
 from tests.servers.source import Source
 from tests.support.archive import SOURCE_AUDIENCE, Archive
 from tests.support.migrated import migrated as migrated_file
+from tests.support.migrated import migrated_on
 
 
 class MakeArchive(Protocol):
@@ -60,15 +59,7 @@ def main_job(
 @pytest.fixture(scope="session")
 def migrated(postgres: Postgres) -> str:
     """Name of a PostgreSQL database at the newest migration, to be copied."""
-    name = "migrated"
-
-    async def migrate() -> None:
-        database = Database(postgres.create_database(name))
-        await migrations.migrate(database)
-        await database.close()
-
-    run_sync(migrate())
-    return name
+    return migrated_on(postgres)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

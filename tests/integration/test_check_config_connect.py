@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.integration.conftest import MakeArchive
-from tests.support.archive import Archive
+from tests.support.archive import NOT_MIGRATED, Archive
 from tests.support.archive_types import OAUTH_CLIENT
 from tests.support.service import pas
 
@@ -23,7 +23,7 @@ def connect(archive: Archive) -> tuple[int, list[str], list[str]]:
 
 
 def test_everything_that_the_settings_name_is_tried_once_and_nothing_is_written(make_archive: MakeArchive) -> None:
-    archive = make_archive()
+    archive = make_archive(make=NOT_MIGRATED)
     done = pas("migrate", "--config", str(archive.config))
     assert done.returncode == 0, done.stderr
     code, well, wrong = connect(archive)
@@ -65,7 +65,7 @@ def test_each_wrong_setting_is_named_and_all_of_them_at_once(make_archive: MakeA
 
 
 def test_a_database_that_is_not_migrated_is_named(make_archive: MakeArchive) -> None:
-    code, well, wrong = connect(make_archive())
+    code, well, wrong = connect(make_archive(make=NOT_MIGRATED))
     assert (code, len(well)) == (1, 4)
     [line] = wrong
     assert "run `pas migrate`" in line

@@ -11,14 +11,14 @@ import asyncpg
 from app.db.dialect import LOCK_MIGRATION
 from app.db.tables import schema_lock
 from tests.integration.conftest import MakeArchive
-from tests.support.archive import Archive
+from tests.support.archive import NOT_MIGRATED, Archive
 from tests.support.archive_types import OSV, submission, unversioned
 from tests.support.effects import assert_all_succeeded
 from tests.support.service import pas
 
 
 def test_an_older_database_refuses_the_start_and_the_message_says_how_to_migrate(make_archive: MakeArchive) -> None:
-    archive = make_archive()
+    archive = make_archive(make=NOT_MIGRATED)
     refused = pas("serve", "--port", "0", "--config", str(archive.config))
     assert refused.returncode == 1
     assert refused.stdout == ""  # nothing was promised
@@ -32,7 +32,7 @@ def test_an_older_database_refuses_the_start_and_the_message_says_how_to_migrate
 def test_several_migrations_at_once_are_one_and_a_newer_database_is_used_with_a_warning(
     make_archive: MakeArchive,
 ) -> None:
-    archive, job_id = make_archive(), uuid4()
+    archive, job_id = make_archive(make=NOT_MIGRATED), uuid4()
     command = ("migrate", "--config", str(archive.config))
     with ThreadPoolExecutor(3) as threads:
         migrations = list(threads.map(lambda _: pas(*command), range(3)))
@@ -65,7 +65,7 @@ def migration_under_way(archive: Archive) -> Iterator[None]:
 def test_while_the_database_is_migrated_requests_and_health_say_that_it_is_being_prepared(
     make_archive: MakeArchive,
 ) -> None:
-    archive, job_id, body = make_archive(), uuid4(), submission(OSV, unversioned("a"))
+    archive, job_id, body = make_archive(make=NOT_MIGRATED), uuid4(), submission(OSV, unversioned("a"))
     service = archive.service()
     try:
         with migration_under_way(archive):

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.integration.conftest import MakeArchive
 from tests.servers.host import alive, children
 from tests.servers.source import Source
-from tests.support.archive import Archive
+from tests.support.archive import NOT_MIGRATED, Archive
 from tests.support.archive_types import unversioned
 from tests.support.effects import assert_all_succeeded, assert_one_effect_each
 from tests.support.service import LISTENING, Service, pas
@@ -68,7 +68,7 @@ def test_both_archive_one_that_is_killed_is_started_again_and_all_stop_together(
     make_archive: MakeArchive, source: Source
 ) -> None:
     source.script(delay_ms=40)
-    archive, job_id = make_archive(), uuid4()
+    archive, job_id = make_archive(make=NOT_MIGRATED), uuid4()
     with two(archive) as service:
         assert service.process is not None
         parent, directory, before = service.process.pid, directory_of(service), members(service)
@@ -115,7 +115,7 @@ def test_a_parent_that_is_killed_leaves_nothing_behind(make_archive: MakeArchive
 
 
 def test_a_start_that_is_refused_is_said_once(make_archive: MakeArchive) -> None:
-    ended = pas("serve", "--port", "0", "--config", str(make_archive().config), "--processes", "3")
+    ended = pas("serve", "--port", "0", "--config", str(make_archive(make=NOT_MIGRATED).config), "--processes", "3")
     assert ended.returncode == 1
     assert len(re.findall(r"^pas: the database is older than this release: ", ended.stderr, re.MULTILINE)) == 1
     assert ended.stdout == ""

@@ -5,6 +5,7 @@ from uuid import uuid4
 from tests.conftest import running
 from tests.integration.conftest import MakeArchive
 from tests.servers import Postgres
+from tests.support.archive import NOT_MIGRATED
 from tests.support.archive_types import OSV, submission, unversioned
 from tests.support.effects import assert_all_succeeded
 from tests.support.service import Service
@@ -99,7 +100,7 @@ def test_a_stop_does_not_wait_for_a_bucket_that_is_not_there(make_archive: MakeA
 
 
 def test_a_submission_before_the_database_is_migrated_is_503(make_archive: MakeArchive) -> None:
-    archive, job_id, body = make_archive(), uuid4(), submission(OSV, unversioned(*REFERENCES))
+    archive, job_id, body = make_archive(make=NOT_MIGRATED), uuid4(), submission(OSV, unversioned(*REFERENCES))
     service = archive.service()
     statuses = []
     try:

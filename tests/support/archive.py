@@ -14,6 +14,7 @@ from tests.servers import Kafka, Oidc, Postgres, SeaweedFS
 from tests.servers.process import run_sync
 from tests.servers.source import Source
 from tests.support.archive_types import OAUTH_CLIENT, write_archive_types
+from tests.support.migrated import migrated_on
 from tests.support.service import Service
 
 SOURCE_AUDIENCE = "psf-source"
@@ -23,8 +24,14 @@ SHORT_SESSION = {"app.broker.kafka_options:SESSION_SECONDS": 4.0}
 """Seconds until the group of a killed process gives its partitions to others, or to itself, in the place of 10."""
 
 
+NOT_MIGRATED = ("topics", "empty database", "bucket")
+
+
 class Archive:
-    """`settings` are dotted names that go before the usual ones, None takes one away; `make` says what is there."""
+    """`settings` are dotted names that go before the usual ones, None takes one away; `make` says what is there.
+
+    A `database` is migrated, an `empty database` is not.
+    """
 
     def __init__(
         self,
@@ -48,6 +55,8 @@ class Archive:
         if "topics" in make:
             self.make_topics()
         if "database" in make:
+            postgres.create_database(self.database, migrated_on(postgres))
+        if "empty database" in make:
             postgres.create_database(self.database)
         if "bucket" in make:
             s3.create_bucket(self.bucket)

@@ -1,4 +1,4 @@
-"""A migrated and empty SQLite database, made once for each process of the tests."""
+"""Migrated and empty databases to be copied, each made once for a process of the tests."""
 
 import tempfile
 from functools import cache
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from app.db import migrations
 from app.db.database import Database
+from tests.servers import Postgres
 from tests.servers.process import run_sync
 
 
@@ -15,10 +16,19 @@ def migrated() -> bytes:
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "pas.sqlite"
 
-        async def migrate() -> None:
-            database = Database(f"sqlite:///{file}")
-            await migrations.migrate(database)
-            await database.close()
-
-        run_sync(migrate())
+        run_sync(_migrate(f"sqlite:///{file}"))
         return file.read_bytes()
+
+
+@cache
+def migrated_on(postgres: Postgres) -> str:
+    """Name of a database of the server."""
+    name = "migrated"
+    run_sync(_migrate(postgres.create_database(name)))
+    return name
+
+
+async def _migrate(url: str) -> None:
+    database = Database(url)
+    await migrations.migrate(database)
+    await database.close()
