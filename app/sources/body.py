@@ -39,6 +39,22 @@ async def read_body(
     return await _gathered(pieces, limit, reserve)
 
 
+async def unpacks_to_nothing(response: aiohttp.ClientResponse, first: bytes) -> bool:
+    """Whether the body is compressed, and empty without it; reads on from `first` as far as the first decoded byte.
+
+    A body that cannot be unpacked is not empty. Exceptions of aiohttp when the body breaks off.
+    """
+    encoding = content_encoding(response)
+    if not encoding:
+        return False
+    try:
+        async for _ in _inflated(_chunks(response, first), encoding):
+            return False
+    except PermanentFailure:
+        return False
+    return True
+
+
 def content_encoding(response: aiohttp.ClientResponse) -> str:
     """In lower case, empty where the body is as it is; several come as a list, in which `identity` is nothing."""
     names = ",".join(response.headers.getall("Content-Encoding", ())).lower().split(",")

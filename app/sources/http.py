@@ -12,7 +12,7 @@ from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.artifacts import Document
 from app.domain.errors import NoArchiveData, PermanentFailure, TransientFailure
 from app.domain.jobs import Reference
-from app.sources.body import announced_length, read_body, too_large
+from app.sources.body import announced_length, read_body, too_large, unpacks_to_nothing
 from app.sources.headers import describe
 from app.sources.memory import ByteBudget, HeldDocument, Lease
 from app.sources.oauth import OAuthClientOptions, TokenCache
@@ -145,7 +145,12 @@ class SourceClient:
         first = b"" if length else await response.content.readany()
         if response.status == 200 and not length and not first:
             raise NoArchiveData
-        described = describe(response.raw_headers)
+        try:
+            described = describe(response.raw_headers)
+        except PermanentFailure:
+            if response.status == 200 and await unpacks_to_nothing(response, first):
+                raise NoArchiveData from None
+            raise
 
         async def reserve(size: int) -> None:
             if lease.resize_now(size):

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import random
 import socket
 import zlib
 
@@ -78,6 +79,81 @@ async def test_an_answer_without_length_ends_with_the_connection() -> None:
 async def test_204_and_an_empty_200_are_no_archive_data(reply: bytes) -> None:
     with pytest.raises(NoArchiveData):
         await fetched(reply)
+
+
+RAW_DEFLATE_OF_NOTHING = b"\x03\x00"
+
+
+def packed(encoding: str, body: bytes, **headers: str) -> bytes:
+    return answer(200, {"Content-Encoding": encoding, **headers}, body)
+
+
+def packed_in_chunks(encoding: str, *chunks: bytes) -> bytes:
+    """Without the headers of an archive."""
+    body = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
+    head = f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Encoding: {encoding}\r\n\r\n"
+    return head.encode() + body
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        packed("gzip", gzip.compress(b"")),
+        packed("GZIP, identity", gzip.compress(b"")),
+        packed("gzip", gzip.compress(b"") * 3),
+        packed("deflate", zlib.compress(b"")),
+        packed("deflate", RAW_DEFLATE_OF_NOTHING),
+        packed("gzip", gzip.compress(b""), **ARCHIVE | {"Archive-Data-Schema-Version": "0"}),
+        packed_in_chunks("gzip", gzip.compress(b"")),
+        packed_in_chunks("gzip", *(bytes([byte]) for byte in gzip.compress(b""))),
+        packed_in_chunks("deflate", zlib.compress(b"")),
+    ],
+)
+async def test_an_empty_200_is_no_archive_data_when_it_is_compressed_whatever_its_headers(reply: bytes) -> None:
+    with pytest.raises(NoArchiveData):
+        await fetched(reply)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        packed("gzip", gzip.compress(b"{}")),
+        packed("deflate", zlib.compress(b"{}")),
+        packed("gzip", gzip.compress(b"") + gzip.compress(b"{}")),
+        packed("gzip", b"not gzip"),
+        packed("gzip", gzip.compress(b"")[:-1]),
+        packed("br", b"\x3b"),
+        packed("gzip", gzip.compress(b"")).replace(b" 200 ", b" 201 "),
+        packed_in_chunks("gzip", gzip.compress(b"{}")),
+        answer(200, {}, gzip.compress(b"")),
+    ],
+)
+async def test_a_missing_header_is_named_where_something_is_in_the_body(reply: bytes) -> None:
+    with pytest.raises(PermanentFailure) as failure:
+        await fetched(reply)
+    assert failure.value.message == f"{READ}header Archive-Data-System is missing"
+
+
+async def test_a_missing_header_is_named_with_the_first_byte_of_a_compressed_body() -> None:
+    async def first_byte(request: Request, writer: asyncio.StreamWriter) -> None:
+        body = gzip.compress(random.Random(1).randbytes(500_000))
+        writer.write(packed("gzip", body)[:70_000])
+        await writer.drain()
+        await asyncio.sleep(0.6)
+
+    with pytest.raises(PermanentFailure) as failure:
+        await fetched(first_byte, timeout=0.3)
+    assert failure.value.message == f"{READ}header Archive-Data-System is missing"
+
+
+async def test_a_compressed_body_that_breaks_off_before_its_first_byte_may_be_tried_again() -> None:
+    async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(packed("gzip", gzip.compress(b""))[:-15])
+        writer.close()
+
+    with pytest.raises(TransientFailure) as failure:
+        await fetched(respond)
+    assert failure.value.cause == "the response body broke off"
 
 
 @pytest.mark.parametrize("status", [301, 302, 304, 400, 401, 403, 404, 410, 422, 600])
