@@ -38,8 +38,9 @@ HIGHEST_VERSION = 2**31 - 1
 LONGEST_RETRY_AFTER = 86_400.0
 """Seconds; a source that asks for more is taken to mean a day."""
 
-BLANKS = re.compile(r"[ \t]+")
-"""Between the parts of a content type tabs are as good as blanks (RFC 9110, OWS); what stores it knows blanks only."""
+QUOTED_OR_BLANKS = re.compile(r'"(?:[^"\\]|\\.)*"?|[ \t]+')
+"""Between the parts of a content type tabs are as good as blanks (RFC 9110, OWS); what stores it knows blanks only. In
+quotes they are of the value."""
 
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -82,7 +83,7 @@ def describe(headers: Iterable[tuple[bytes, bytes]]) -> Description:
         _version(_required(single, "Archive-Data-Schema-Version")),
     )
     return Description(
-        BLANKS.sub(" ", _required(single, "Content-Type")),
+        _content_type(_required(single, "Content-Type")),
         schema,
         tuple(metadata.items()),
         single.get("Archive-Storage-Bucket") or None,
@@ -122,6 +123,13 @@ def _required(single: dict[str, str], header: str) -> str:
     if not value:
         raise _wrong(header, "is missing")
     return value
+
+
+def _content_type(value: str) -> str:
+    """With one blank for several and for tabs, those in quotes apart."""
+    if "  " not in value and "\t" not in value:
+        return value
+    return QUOTED_OR_BLANKS.sub(lambda found: found[0] if found[0][0] == '"' else " ", value)
 
 
 def _name(single: dict[str, str], header: str) -> str:

@@ -88,6 +88,14 @@ async def test_any_characters_may_stand_in_a_key(s3: SeaweedFS, store: S3ObjectS
     assert s3.client().head_object(Bucket=bucket, Key=key)["VersionId"] == stored.version_id
 
 
+async def test_several_blanks_in_a_content_type_survive(s3: SeaweedFS, store: S3ObjectStore, bucket: str) -> None:
+    content_type = 'application/json; x="a  b   c"'
+    upload = upload_to(bucket, content_type=content_type, user_metadata={"content-type": content_type})
+    await store.put(upload)
+    head = s3.client().head_object(Bucket=bucket, Key=KEY)
+    assert (head["ContentType"], head["Metadata"]) == (content_type, {"content-type": content_type})
+
+
 async def test_a_large_document_is_stored_whole(store: S3ObjectStore, bucket: str) -> None:
     content = bytes(range(256)) * 4096 * 12
     stored = await store.put(upload_to(bucket, content=content))

@@ -89,6 +89,25 @@ def test_tabs_are_as_good_as_blanks_in_a_content_type(value: bytes) -> None:
     assert describe(raw(Content_Type=value)).content_type == "application/json; charset=utf-8"
 
 
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        (b'application/json; \tx="a  b\tc";  y=1', 'application/json; x="a  b\tc"; y=1'),
+        (b'application/json;  x="a \\"  b";\ty="  "', 'application/json; x="a \\"  b"; y="  "'),
+        (b'application/json;  x="a\\\\";  y="  "', 'application/json; x="a\\\\"; y="  "'),
+        (b'application/json;  x="  a', 'application/json; x="  a'),
+        (b'application/json;  x="a\\', 'application/json; x="a\\'),
+    ],
+)
+def test_blanks_and_tabs_in_quotes_are_of_the_value(value: bytes, kept: str) -> None:
+    assert describe(raw(Content_Type=value)).content_type == kept
+
+
+def test_a_content_type_with_many_quotes_is_read_in_no_time() -> None:
+    value = b"application/json;  " + b'\\"' * 30_000
+    assert describe(raw(Content_Type=value)).content_type == value.decode().replace(";  ", "; ")
+
+
 def test_tabs_around_a_value_are_not_of_it() -> None:
     described = describe(raw(Archive_Data_Schema_Version=b"\t1 \t", Archive_Data_System=b"\tPSF"))
     assert (described.schema.version, described.schema.system) == (1, "PSF")
