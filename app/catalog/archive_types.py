@@ -15,6 +15,7 @@ from app.catalog.entries import read_entry
 from app.catalog.entry import FileEntry
 from app.catalog.known_messages import unknown_config_id, unknown_message
 from app.catalog.live_payloads import PayloadMistake
+from app.catalog.own_topics import NO_TOPICS, OwnTopics
 from app.domain.archive_types import ArchiveTypeConfiguration
 
 
@@ -92,18 +93,28 @@ def load_archive_types(
     oauth_client_ids: Collection[str],
     allow_insecure: bool,
     payload_mistake: PayloadMistake | None = None,
+    own_topics: OwnTopics = NO_TOPICS,
 ) -> Catalog:
     """The configurations of the file. Raises CatalogError with every mistake: file, entry and key.
 
     `payload_mistake` is that of the registry of archive data types; without it the schemas of payloads are not
-    compared with it.
+    compared with it. `own_topics` are those that live archive types must not read.
     """
     mistakes: list[str] = []
     entries = [
         FileEntry(index, raw, _line_of(raw), mistakes, path.name) for index, raw in enumerate(_entries(path, mistakes))
     ]
     read = [
-        (entry, read_entry(entry, oauth_client_ids, allow_insecure=allow_insecure, payload_mistake=payload_mistake))
+        (
+            entry,
+            read_entry(
+                entry,
+                oauth_client_ids,
+                allow_insecure=allow_insecure,
+                payload_mistake=payload_mistake,
+                own_topics=own_topics,
+            ),
+        )
         for entry in entries
     ]
     _check_ids(read)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from app.catalog.entry import MAX_KEY, UNUSABLE, FileEntry
 from app.catalog.live_entries import LIVE_KEYS, read_live
 from app.catalog.live_payloads import PayloadMistake
+from app.catalog.own_topics import OwnTopics
 from app.catalog.templates import template_mistakes
 from app.domain.archive_types import ArchiveTypeConfiguration, ExtractionPath
 
@@ -15,7 +16,12 @@ TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 
 def read_entry(
-    entry: FileEntry, oauth_client_ids: Collection[str], *, allow_insecure: bool, payload_mistake: PayloadMistake | None
+    entry: FileEntry,
+    oauth_client_ids: Collection[str],
+    *,
+    allow_insecure: bool,
+    payload_mistake: PayloadMistake | None,
+    own_topics: OwnTopics,
 ) -> ArchiveTypeConfiguration | None:
     """The configuration; None when message type or topic is missing. Mistakes are noted in the entry.
 
@@ -29,6 +35,10 @@ def read_entry(
     topic = entry.text("topic", required=True)
     if topic is not None and (not TOPIC.fullmatch(topic) or topic in (".", "..")):
         entry.mistake("topic", "must be a topic name: at most 249 of the characters A-Z a-z 0-9 . _ -")
+    elif topic is not None and entry.raw.get("reference") is not None:
+        problem = own_topics.mistake(topic, announces=entry.raw.get("announce") is not False)
+        if problem is not None:
+            entry.mistake("topic", problem)
     uri = entry.text("uri")
     for problem in template_mistakes(uri, allow_insecure=allow_insecure) if uri is not None else ():
         entry.mistake("uri", problem)

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from app.catalog.archive_types import Catalog, CatalogError, load_archive_types
+from app.catalog.own_topics import NO_TOPICS, OwnTopics
 from app.catalog.registry import Registry, load_registry
 from app.live.intake import live_topics
+from app.messaging.dead_letters import dead_letter_topic
 from app.settings.checks import missing_settings
 from app.settings.load import SettingsError, load_settings
 from app.settings.model import Settings
@@ -126,9 +128,27 @@ def load_catalog_with(settings: Settings, registry: Registry | None) -> Catalog:
     location = settings.archive_types_location
     payload_mistake = None if registry is None else registry.payload_mistake
     try:
-        return load_archive_types(location, settings.oauth_clients, settings.http.allow_insecure, payload_mistake)
+        return load_archive_types(
+            location, settings.oauth_clients, settings.http.allow_insecure, payload_mistake, _own_topics(settings)
+        )
     except CatalogError as error:
         raise CatalogError(_named("configuration.location", location, error)) from None
+
+
+def _own_topics(settings: Settings) -> OwnTopics:
+    """None while live archiving is switched off: then no topic of an archive type is read."""
+    if not settings.live.enabled:
+        return NO_TOPICS
+    group, topic = "jeap.processarchive.", settings.backfill.topic
+    dead_letters = {settings.live.dead_letter_topic: group + "live.dead-letter-topic"}
+    if topic:
+        dead_letters[dead_letter_topic(topic)] = f"the dead letter topic of {group}backfill.topic"
+    event = settings.archived_artifact
+    return OwnTopics(
+        commands={topic: group + "backfill.topic"},
+        dead_letters=dead_letters,
+        artifact_events={event.event_topic: group + "archivedartifact.event-topic"} if event.enabled else {},
+    )
 
 
 def _named(name: str, place: Path, error: CatalogError) -> list[str]:

@@ -87,9 +87,14 @@ def missing_settings(settings: Settings, reason: str) -> Iterator[tuple[str, str
         )
     if backfill.topic and not TOPIC.fullmatch(f"{backfill.topic}-dlq"):
         yield archive + "backfill.topic", f"is too long: {backfill.topic}-dlq must be a topic of at most 249 characters"
-    if settings.live.dead_letter_topic and settings.live.dead_letter_topic == backfill.topic:
-        yield archive + "live.dead-letter-topic", f"must differ from {archive}backfill.topic"
-    event = settings.archived_artifact
+    event, dead_letters = settings.archived_artifact, settings.live.dead_letter_topic
+    for name, other in (
+        ("backfill.topic", backfill.topic),
+        ("backfill.event-topic", backfill.event_topic),
+        ("archivedartifact.event-topic", event.event_topic if event.enabled else ""),
+    ):
+        if dead_letters and dead_letters == other != f"{backfill.topic}-dlq":  # of the default, `other` is told below
+            yield archive + "live.dead-letter-topic", f"must differ from {archive}{name}"
     if backfill.event_topic and backfill.event_topic in (backfill.topic, f"{backfill.topic}-dlq"):
         yield archive + "backfill.event-topic", f"must differ from {archive}backfill.topic and its -dlq"
     if not event.enabled:

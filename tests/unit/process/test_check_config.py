@@ -185,3 +185,32 @@ def test_live_archive_types_alone_are_archived_without_backfill() -> None:
     assert not settings.backfill.enabled
     assert is_archiving(settings)
     assert check(Path("application.yml"), {}).mistakes == []
+
+
+@pytest.mark.parametrize(
+    ("topic", "setting"),
+    [
+        ("commands", "jeap.processarchive.backfill.topic"),
+        ("commands-dlq", "the dead letter topic of jeap.processarchive.backfill.topic"),
+        ("letters", "jeap.processarchive.live.dead-letter-topic"),
+        ("events", "jeap.processarchive.archivedartifact.event-topic"),
+    ],
+)
+def test_a_live_archive_type_that_reads_a_topic_of_the_service_is_refused(topic: str, setting: str) -> None:
+    live = "jeap.processarchive.live: {dead-letter-topic: letters}\n"
+    Path("application.yml").write_text(EMBEDDED + live)
+    Path("config/archive-types.yml").write_text(WITH_SOURCE.replace("topic: t,", f"topic: {topic},"))
+    [mistake] = check(Path("application.yml"), {}, embedded=Path("data")).mistakes
+    assert mistake.startswith("archive-types.yml line 3: archiveTypes[0] (A): topic: ")
+    assert f"{topic} is {setting} too" in mistake
+    with pytest.raises(CatalogError, match="name another topic"):  # as a changed file is read
+        load_catalog_with(load_settings(Path("application.yml"), {}, embedded=Path("data")), None)
+    Path("application.yml").write_text(EMBEDDED + live.replace("letters}", "letters, enabled: false}"))
+    assert check(Path("application.yml"), {}, embedded=Path("data")).mistakes == []
+
+
+def test_events_of_jobs_may_be_archived_for_live_jobs_have_none() -> None:
+    jobs = "jeap.processarchive.backfill.event-topic: jobs\n"
+    Path("application.yml").write_text(EMBEDDED + jobs)
+    Path("config/archive-types.yml").write_text(WITH_SOURCE.replace("topic: t,", "topic: jobs,"))
+    assert check(Path("application.yml"), {}, embedded=Path("data")).mistakes == []

@@ -409,3 +409,15 @@ def test_every_default_of_the_documentation_is_the_default_of_the_code() -> None
         and name != "jeap.processarchive.backfill.enabled"
     )
     assert dataclasses.replace(load(text), given=frozenset()) == dataclasses.replace(settings, given=frozenset())
+
+
+@pytest.mark.parametrize(
+    ("topic", "other"),
+    [("commands", "backfill.topic"), ("jobs", "backfill.event-topic"), ("events", "archivedartifact.event-topic")],
+)
+def test_live_dead_letters_have_a_topic_of_their_own(topic: str, other: str) -> None:
+    group = "jeap.processarchive."
+    settings = COMPLETE + f"{group}backfill.event-topic: jobs\n"
+    load(settings + f"{group}live.dead-letter-topic: letters\n")
+    found = one(settings + f"{group}live.dead-letter-topic: {topic}\n")
+    assert found.startswith(f"{group}live.dead-letter-topic: must differ from {group}{other} (")
