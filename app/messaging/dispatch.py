@@ -12,7 +12,7 @@ from app.domain.errors import InvalidMessage
 from app.messaging.work import Work
 
 TARGET_HEADER = "jeap_eh_target_service"
-"""A record with this header is meant for one service only."""
+"""A record with this header is meant for the services that it names."""
 
 log = logging.getLogger(__name__)
 
@@ -93,5 +93,6 @@ class Dispatcher:
 
 
 def is_for_another(record: Record, service: bytes) -> bool:
-    """Whether the record is meant for another service than this one."""
-    return any(name == TARGET_HEADER and value != service for name, value in record.headers)
+    """Whether the record names other services, and not this one. A header without a value names nobody."""
+    named = [value for name, value in record.headers if name == TARGET_HEADER and value.strip()]
+    return bool(named) and service not in named

@@ -87,6 +87,25 @@ async def test_a_record_for_another_service_is_passed_over_undecoded_and_one_for
     assert answers == [Acknowledged(), DeadLetter("1")]
 
 
+@pytest.mark.parametrize(
+    ("values", "skipped"),
+    [
+        ([b""], False),
+        ([b" "], False),
+        ([b"", b"pas"], False),
+        ([b"other", b"pas"], False),
+        ([b"pas", b"other"], False),
+        ([b"", b"other"], True),
+        ([b"other", b"third"], True),
+        ([b"PAS"], True),
+    ],
+)
+async def test_a_record_is_skipped_only_where_its_header_names_others_alone(values: list[bytes], skipped: bool) -> None:
+    headers = [("jeap_eh_target_service", value) for value in values]
+    answers = await Dispatcher({"A": Handler()}, "pas").receive([record(message("A", 1), *headers)])
+    assert answers == [Acknowledged() if skipped else DeadLetter("1")]
+
+
 async def test_the_trace_of_a_record_goes_with_its_message() -> None:
     handler = Handler()
     await Dispatcher({"A": handler}, "pas").receive(
