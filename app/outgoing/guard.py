@@ -30,6 +30,9 @@ LARGEST_HEAD = 64 * 1024
 LARGEST_SILENCE = 64 * 1024
 """Bytes in a row inside a body that are no content: trailers and extensions of chunks, which aiohttp would collect."""
 
+ONE_BOUND = {"max_line_size": LARGEST_HEAD, "max_field_size": LARGEST_HEAD, "max_headers": LARGEST_HEAD}
+"""In the place of aiohttp's bounds of each line and of the number of headers: the guard bounds the sum of all."""
+
 HEAD_END = re.compile(rb"\n\r?\n")
 BEHIND_CHUNKS = re.compile(rb"\n\r?\n[\r\n]+\Z")
 """Blank lines behind the last chunk: the parser passes over them without a word."""
@@ -69,11 +72,12 @@ class GuardedHandler(ResponseHandler):
 
     @override
     def set_response_params(self, **parameters: Any) -> None:
-        """A request goes out now: the next answer is its own."""
+        """A request goes out now: the next answer is its own. Whatever its session says, the head is bounded by its sum
+        alone: an object of the store has as many headers as its source gave it."""
         self._state, self._answer = AnswerState.HEAD, None
         self._head = self._body = self._silence = self._content = 0
         self._seam = b""
-        super().set_response_params(**parameters)
+        super().set_response_params(**parameters | ONE_BOUND)
 
     @override
     def data_received(self, data: bytes) -> None:

@@ -18,7 +18,6 @@ from app.domain.identity import expand_uri
 from app.domain.jobs import Reference
 from app.outgoing.bad_answers import fault_of, is_bad_answer
 from app.outgoing.connections import AnsweredUnasked, GuardedConnector
-from app.outgoing.guard import LARGEST_HEAD
 from app.outgoing.trust import trusted
 from app.outgoing.unasked import Unasked
 
@@ -64,9 +63,6 @@ async def http_session(
         auto_decompress=False,
         trust_env=False,
         timeout=aiohttp.ClientTimeout(sock_connect=options.timeout, sock_read=options.timeout),
-        max_line_size=LARGEST_HEAD,  # the guard bounds the sum of all
-        max_field_size=LARGEST_HEAD,
-        max_headers=LARGEST_HEAD,
         headers={"Accept-Encoding": "identity", "User-Agent": "process-archive-service"},
         middlewares=(ask_once,),
     ) as session:

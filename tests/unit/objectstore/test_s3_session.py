@@ -37,3 +37,15 @@ async def test_no_request_goes_to_a_proxy_of_the_environment(fake: FakeS3, monke
         fake.says(404, "NoSuchKey")
         with pytest.raises(FileNotFoundError):
             await anext(store.read("b", "key", None))
+
+
+async def test_an_object_with_as_many_headers_as_were_stored_with_it_is_read(fake: FakeS3) -> None:
+    """2 KB of metadata are some 400 short names; aiohttp by itself reads 128 headers."""
+    many = {f"x-amz-meta-k{number}": "x" for number in range(400)}
+    described = {"x-amz-version-id": "v-1", "ETag": '"e-1"', "Last-Modified": "Mon, 30 Nov 2026 08:00:00 GMT"}
+    fake.says(200, headers={**many, **described, "Content-Length": "0"})
+    async with open_s3(options_of(fake)) as store:
+        found = await store.head("b", "key")
+        assert found is not None
+        assert len(found.user_metadata) == 400
+        assert [piece async for piece in store.read("b", "key", None)] == []

@@ -66,7 +66,7 @@ async def test_the_head_may_be_so_large_however_it_comes(over: int) -> None:
     head = start + b"x" * (LARGEST_HEAD + over - len(start) - 4) + b"\r\n\r\n"
     for size in (len(head), 4096, 7):
         protocol = GuardedHandler(asyncio.get_running_loop())
-        protocol.set_response_params(max_field_size=LARGEST_HEAD)
+        protocol.set_response_params()
         for at in range(0, len(head), size):
             protocol.data_received(head[at : at + size])
         assert protocol._state is (AnswerState.HEAD if over else AnswerState.IDLE)
