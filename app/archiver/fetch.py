@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from time import monotonic
+from uuid import UUID
 
 from prometheus_client import Histogram
 
@@ -18,6 +19,10 @@ from app.sources.patience import duration_text
 from app.telemetry import metrics, traces
 
 STOPPED = "its job was paused or ended meanwhile"
+
+SPEAKS_FOR_OTHERS = 60.0
+"""Seconds for which an attempt that could not reach the source holds for the other tasks of its job. While there is
+work, attempts are at most 30 s apart."""
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +58,8 @@ class Fetcher:
         self._client = client
         self._retry_backoff = retry_backoff
         self._patience = patience
+        self._in_vain: dict[UUID, float] = {}
+        """When an attempt for a job last could not reach its source."""
 
     def document(
         self,
@@ -80,11 +87,13 @@ class Fetcher:
             except _NotWanted:
                 raise PutBackTask(0, attempts, STOPPED) from None
             except SourceBusy as busy:
-                self._end_of_patience(configuration)
+                if self._was_asked_in_vain(task.id.job_id):
+                    self._end_of_patience(configuration)
                 raise PutBackTask(busy.not_before_seconds, attempts, busy.reason, whole_source=True) from busy
             except TransientFailure as failure:
                 cause, no_connection = failure.cause, failure.no_connection
                 if no_connection:
+                    self._note_in_vain(task.id.job_id)
                     self._end_of_patience(configuration)
                 if failure.keeps_attempt:
                     waits += 1
@@ -98,6 +107,17 @@ class Fetcher:
             if pause > SLOT_PATIENCE:
                 raise PutBackTask(pause, attempts, cause, whole_source=no_connection)
             await asyncio.sleep(pause)
+
+    def _note_in_vain(self, job_id: UUID) -> None:
+        now = asyncio.get_running_loop().time()
+        self._in_vain = {job: at for job, at in self._in_vain.items() if now - at <= SPEAKS_FOR_OTHERS}
+        self._in_vain[job_id] = now
+
+    def _was_asked_in_vain(self, job_id: UUID) -> bool:
+        """Whether the source was just asked for this job, and not reached: what nobody asked for since the job came, or
+        goes on, does not fail, as the source may be back."""
+        asked = self._in_vain.get(job_id)
+        return asked is not None and asyncio.get_running_loop().time() - asked <= SPEAKS_FOR_OTHERS
 
     def _end_of_patience(self, configuration: ArchiveTypeConfiguration) -> None:
         """Raises PermanentFailure when the source could not be reached, without interruption, for longer than the

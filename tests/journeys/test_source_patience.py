@@ -42,6 +42,10 @@ def test_references_fail_once_the_patience_with_their_source_is_over(tmp_path: P
         source.kill()
         service.submit(job_id, unversioned(*NAMES))
         report = service.wait_completed(job_id, 120)
+        source.start()
+        retried = uuid4()
+        assert service.api("POST", f"/api/jobs/{job_id}/retry", json={"jobId": str(retried)}).status_code in (200, 201)
+        assert_all_succeeded(service.wait_completed(retried, 120), NAMES)
     assert {each["error"]["message"] for each in report["archiveDataReferences"]} == {
         "Failed reading artifact from source service: connection refused (unreachable for 4s)"
     }

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from app.archiver.fetch import Fetcher, PutBackTask
+from app.archiver.fetch import SPEAKS_FOR_OTHERS, Fetcher, PutBackTask
 from app.domain.archive_types import ArchiveTypeConfiguration, SchemaName
 from app.domain.artifacts import ArchiveTask, Document
 from app.domain.errors import PermanentFailure, TransientFailure
@@ -35,6 +35,7 @@ class Client:
         self.tries = 0
         self.budget = ByteBudget(FIRST_SHARE)
         self.outages = Outages(lambda: asyncio.get_running_loop().time())
+        self.fetcher = Fetcher(cast(SourceClient, self), 0.5, HOUR)
 
     async def fetch(self, configuration: Any, reference: Any, traceparent: str, confirm: Any) -> tuple[Document, Lease]:
         await confirm()
@@ -53,19 +54,18 @@ def refused() -> TransientFailure:
     return TransientFailure(**REFUSED)  # type: ignore[arg-type]
 
 
-def task(attempts: int = 0, max_attempts: int = 4) -> ArchiveTask:
+def task(attempts: int = 0, max_attempts: int = 4, job: int = 1) -> ArchiveTask:
     started = datetime(2026, 1, 1, tzinfo=UTC)
     return ArchiveTask(
-        TaskId(UUID(int=1), 0), Reference("r"), "M", None, started, attempts, max_attempts, "x", "1" * 32
+        TaskId(UUID(int=job), 0), Reference("r"), "M", None, started, attempts, max_attempts, "x", "1" * 32
     )
 
 
-async def fetch(client: Client, attempts: int = 0, max_attempts: int = 4) -> Document:
+async def fetch(client: Client, attempts: int = 0, max_attempts: int = 4, job: int = 1) -> Document:
     async def wanted() -> bool:
         return True
 
-    fetcher = Fetcher(cast(SourceClient, client), 0.5, HOUR)
-    async with fetcher.document(SOURCE, task(attempts, max_attempts), "", wanted) as document:
+    async with client.fetcher.document(SOURCE, task(attempts, max_attempts, job), "", wanted) as document:
         return document
 
 
@@ -143,6 +143,37 @@ def test_others_of_the_source_fail_without_asking_it_once_patience_is_over() -> 
         with pytest.raises(PermanentFailure) as failure:
             await fetch(client)
         assert failure.value.message == READ + "connection refused (unreachable for 1h)"
+
+    at_once(story())
+
+
+def test_another_job_fails_only_once_the_source_was_asked_for_it_too() -> None:
+    """Its source may be back: what nobody asked for waits until somebody may ask."""
+
+    async def story() -> None:
+        client = Client(always(refused))
+        await until_the_end(client)
+        client.ends = always(lambda: SourceBusy(20, "the source is given a rest"))
+        with pytest.raises(PutBackTask):
+            await fetch(client, job=2)
+        client.ends = iter([refused()])
+        with pytest.raises(PermanentFailure):
+            await fetch(client, job=2)
+        client.ends = always(lambda: SourceBusy(20, "the source is given a rest"))
+        with pytest.raises(PermanentFailure):
+            await fetch(client, job=2)
+
+    at_once(story())
+
+
+def test_a_job_that_rested_is_asked_for_again_before_it_fails() -> None:
+    async def story() -> None:
+        client = Client(always(refused))
+        await until_the_end(client)
+        await asyncio.sleep(SPEAKS_FOR_OTHERS + 1)
+        client.ends = always(lambda: SourceBusy(20, "the source is given a rest"))
+        with pytest.raises(PutBackTask):
+            await fetch(client)
 
     at_once(story())
 
