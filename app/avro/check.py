@@ -5,6 +5,7 @@ recursion) would take its memory or stack, and because it reads over negative le
 """
 
 import struct
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,7 +21,7 @@ MAX_DEPTH = 100
 """Values inside values; only recursive schemas reach it, and fastavro reads as deep without harm."""
 
 MAX_EMPTY_ITEMS = 65_536
-"""Items without bytes (nulls) in one array: a length of five bytes could otherwise stand for billions."""
+"""Values without bytes (nulls) in the arrays of a document: a length of five bytes could else stand for billions."""
 
 PRIMITIVES = ("null", "boolean", "int", "long", "float", "double", "bytes", "string")
 
@@ -45,9 +46,11 @@ def compile_avro(root: Any, type_name: str) -> Callable[[bytes], str | None]:
 
 def compile_check(name: str, named: Mapping[str, Any]) -> Callable[[bytes], str | None]:
     """As `compile_avro`, for the record with this full name among parsed types."""
-    walk = Compiler(named).compile(name)
+    compiler = Compiler(named)
+    walk = compiler.compile(name)
 
     def check(document: bytes) -> str | None:
+        compiler.empty_items.left = MAX_EMPTY_ITEMS
         try:
             end = walk(document, 0, MAX_DEPTH)
         except AvroMismatch as error:
@@ -93,13 +96,25 @@ def _is_record(schema: Any) -> bool:
     return isinstance(schema, dict) and schema.get("type") in ("record", "error")
 
 
+class _EmptyItems(threading.local):
+    """How many values without bytes the rest of a document may still have."""
+
+    left = MAX_EMPTY_ITEMS
+
+    def take(self, count: int) -> None:
+        self.left -= count
+        if self.left < 0:
+            raise AvroMismatch(f"more than {MAX_EMPTY_ITEMS:,} items without content")
+
+
 class Compiler:
     """Turns a parsed schema into nested functions; named types are compiled once and may contain themselves."""
 
     def __init__(self, named: Mapping[str, Any]) -> None:
         self.named = named
         self.done: dict[str, Walk] = {}
-        self.empty: dict[str, bool] = {}
+        self.empty: dict[str, int] = {}
+        self.empty_items = _EmptyItems()
 
     def compile(self, schema: Any) -> Walk:
         if isinstance(schema, list):
@@ -113,7 +128,8 @@ class Compiler:
             case "record" | "error" | "enum" | "fixed":
                 return self._compile_named(schema["name"])
             case "array":
-                return _array(self.compile(schema["items"]), empty=self.is_empty(schema["items"]))
+                empty = self.empty_values(schema["items"])
+                return self._array_of_nothing(empty) if empty else _array(self.compile(schema["items"]))
             case "map":
                 return _map(self.compile(schema["values"]))
             case _:
@@ -135,35 +151,59 @@ class Compiler:
                 case "fixed":
                     walk = _fixed(schema["size"])
                 case _:
+                    if self.empty_values(name) > MAX_EMPTY_ITEMS:
+                        raise ValueError(f"{name} has more than {MAX_EMPTY_ITEMS:,} values without content")
                     walk = _record([(field["name"], self.compile(field["type"])) for field in schema["fields"]])
             self.done[name] = walk
         return self.done[name]
 
+    def _array_of_nothing(self, values: int) -> Walk:
+        """An array whose items take no bytes, each with this number of values: they are counted only."""
+
+        def walk(document: bytes, position: int, depth: int) -> int:
+            if depth <= 0:
+                raise AvroMismatch("nested too deeply")
+            while True:
+                count, position = _block(document, position)
+                if count == 0:
+                    return position
+                self.empty_items.take(count * values)
+
+        return walk
+
     def is_empty(self, schema: Any) -> bool:
         """Whether every value of the schema takes no bytes at all."""
+        return self.empty_values(schema) > 0
+
+    def empty_values(self, schema: Any) -> int:
+        """Of a schema whose values take no bytes: how many values one consists of, itself included. Of others 0."""
         if isinstance(schema, str):
             if schema in PRIMITIVES:
-                return schema == "null"
+                return int(schema == "null")
             if schema not in self.empty:
-                self.empty[schema] = False  # a record within itself needs a union or array, which takes bytes
-                self.empty[schema] = self.is_empty(self.named[schema])
+                self.empty[schema] = 0  # a record within itself needs a union or array, which takes bytes
+                self.empty[schema] = self.empty_values(self.named[schema])
             return self.empty[schema]
         if isinstance(schema, list):
-            return False
+            return 0
         match schema["type"]:
             case "record" | "error":
-                return all(self.is_empty(field["type"]) for field in schema["fields"])
+                members = [self.empty_values(field["type"]) for field in schema["fields"]]
+                return 1 + sum(members) if all(members) else 0
             case "fixed":
-                return bool(schema["size"] == 0)
+                return int(schema["size"] == 0)
             case "enum" | "array" | "map":
-                return False
+                return 0
             case _:
-                return self.is_empty(schema["type"])
+                return self.empty_values(schema["type"])
 
 
 def _long(document: bytes, position: int, bits: int = 64) -> tuple[int, int]:
-    value = shift = 0
     end = len(document)
+    if position < end and document[position] < 0x80:  # most numbers
+        value = document[position]
+        return (value >> 1) ^ -(value & 1), position + 1
+    value = shift = 0
     while True:
         if position >= end:
             raise AvroMismatch("the document ends too early")
@@ -209,9 +249,13 @@ def _bytes(document: bytes, position: int, depth: int) -> int:  # noqa: ARG001 -
     return position + length
 
 
-def _string(document: bytes, position: int, depth: int) -> int:
-    start = _long(document, position)[1]
-    end = _bytes(document, position, depth)
+def _string(document: bytes, position: int, depth: int) -> int:  # noqa: ARG001 - a Walk
+    length, start = _long(document, position)
+    end = start + length
+    if length < 0:
+        raise AvroMismatch("a length is negative")
+    if end > len(document):
+        raise AvroMismatch("the document ends too early")
     try:
         document[start:end].decode()
     except UnicodeDecodeError:
@@ -264,7 +308,7 @@ def _record(members: list[tuple[str, Walk]]) -> Walk:
     return walk
 
 
-def _array(item: Walk, *, empty: bool) -> Walk:
+def _array(item: Walk) -> Walk:
     def walk(document: bytes, position: int, depth: int) -> int:
         if depth <= 0:
             raise AvroMismatch("nested too deeply")
@@ -273,11 +317,6 @@ def _array(item: Walk, *, empty: bool) -> Walk:
             count, position = _block(document, position)
             if count == 0:
                 return position
-            if empty:
-                index += count
-                if index > MAX_EMPTY_ITEMS:
-                    raise AvroMismatch(f"more than {MAX_EMPTY_ITEMS:,} items without content")
-                continue
             try:
                 for _ in range(count):
                     position = item(document, position, depth - 1)

@@ -17,7 +17,7 @@ from fastavro import parse_schema, schemaless_reader
 from fastavro.read import LOGICAL_READERS
 from fastavro.schema import SchemaParseException, UnknownType
 
-from app.avro.check import PRIMITIVES, Compiler, read_types
+from app.avro.check import PRIMITIVES, read_types
 
 EPOCH = datetime(1970, 1, 1)
 """In UTC, or a local time of an unknown zone."""
@@ -34,8 +34,8 @@ def compile_avro_values(root: Any, type_name: str) -> Callable[[bytes], Any] | N
     ones without Z), decimals are Decimals, bytes and fixed base64; a union is the value of its branch. A date that no
     calendar has stays the number it is.
 
-    None where the schema has arrays of items that take no bytes (nulls): a document of 32 MiB could hold billions.
-    For all others the values take at most some 60 times the memory of the document.
+    The values take at most some 60 times the memory of the document, and what the items take that have no bytes, which
+    the check has counted. None where fastavro does not take the schema.
     """
     schema = schema_of_values(*read_types(root, type_name))
     if schema is None:
@@ -52,12 +52,10 @@ def schema_of_values(name: str, named: Mapping[str, Any], *, logical: bool = Tru
 
     Without `logical`, dates, times and timestamps stay the numbers that they are.
     """
-    copy = _Copy(named, logical=logical)
     try:
-        schema = parse_schema(copy.of(name))
+        return parse_schema(_Copy(named, logical=logical).of(name))
     except (SchemaParseException, UnknownType, KeyError, TypeError, ValueError):
         return None
-    return None if copy.empty_items else schema
 
 
 class _Copy:
@@ -67,8 +65,6 @@ class _Copy:
         self.named = named
         self.logical = logical
         self.names: dict[str, str] = {}
-        self.compiler = Compiler(named)
-        self.empty_items = False
 
     def of(self, schema: Any) -> Any:
         if isinstance(schema, list):
@@ -82,7 +78,6 @@ class _Copy:
             case "record" | "error" | "enum" | "fixed":
                 return self._of_named(schema["name"])
             case "array":
-                self.empty_items |= self.compiler.is_empty(schema["items"])
                 return {"type": "array", "items": self.of(schema["items"])}
             case "map":
                 return {"type": "map", "values": self.of(schema["values"])}

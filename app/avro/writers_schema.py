@@ -1,13 +1,13 @@
 """The schema that a message was written with: makes a reader of such messages from the schemas of a registry."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import orjson
 from fastavro import schemaless_reader
 
-from app.avro.check import PRIMITIVES, compile_check, parse_types
+from app.avro.check import compile_check, parse_types
 from app.avro.values import schema_of_values
 
 
@@ -38,12 +38,12 @@ class WritersSchema:
         try:
             self._values = schema_of_values(self.name, named)
             self._numbers = schema_of_values(self.name, named, logical=False)
-            # What may hold itself is walked through before it is read: else only the bytes limit its depth.
-            self._check = compile_check(self.name, named) if _holds_itself(self.name, named) else None
+            # fastavro reads over negative places of enums and unions, lists of nothing and any depth.
+            self._check = compile_check(self.name, named)
         except RecursionError:
             raise ValueError("the schema is nested too deeply") from None
         if self._values is None or self._numbers is None:
-            raise ValueError("the schema has lists of items that take no bytes")
+            raise ValueError("the schema is not one that can be read")
 
     def values(self, message: bytes, start: int) -> dict[str, Any]:
         """The record that begins at `start`, in the form that extraction paths read. Raises NotOfSchema."""
@@ -54,37 +54,12 @@ class WritersSchema:
         return self._read(message, start, self._numbers)
 
     def _read(self, message: bytes, start: int, schema: Any) -> dict[str, Any]:
+        mismatch = self._check(message[start:])
+        if mismatch is not None:
+            raise NotOfSchema(f"not a {self.name}: {mismatch}")
         body = io.BytesIO(message)
         body.seek(start)
-        if self._check is not None and (mismatch := self._check(message[start:])) is not None:
-            raise NotOfSchema(f"not a {self.name}: {mismatch}")
         try:
-            record = cast("dict[str, Any]", schemaless_reader(body, schema, None))
-        except Exception as error:  # fastavro raises whatever the bytes make it run into
+            return cast("dict[str, Any]", schemaless_reader(body, schema, None))
+        except Exception as error:  # of fastavro, for what the check accepts: not known
             raise NotOfSchema(f"not a {self.name}: {type(error).__name__}") from None
-        if body.tell() != len(message):
-            raise NotOfSchema(f"{len(message) - body.tell()} bytes after a {self.name}")
-        return record
-
-
-def _holds_itself(name: str, named: Mapping[str, Any]) -> bool:
-    """Whether a type is recursive: a value of it may contain another value of it."""
-    done: set[str] = set()
-
-    def visit(schema: Any, inside: frozenset[str]) -> bool:
-        if isinstance(schema, list):
-            return any(visit(each, inside) for each in schema)
-        if isinstance(schema, dict):
-            kind = schema["type"]
-            if "name" in schema:
-                return visit(schema["name"], inside)
-            return visit(schema.get("items") or schema.get("values") or kind, inside)
-        if schema in PRIMITIVES or schema in done:
-            return False
-        if schema in inside:
-            return True
-        found = any(visit(field["type"], inside | {schema}) for field in named[schema].get("fields", ()))
-        done.add(schema)
-        return found
-
-    return visit(name, frozenset())

@@ -8,7 +8,7 @@ import orjson
 
 from app import shipped
 from app.avro.check import PRIMITIVES
-from app.avro.writers_schema import NotOfSchema
+from app.avro.writers_schema import NotOfSchema, WritersSchema
 from app.broker.messages import COMMAND_TYPE, RUN_COMMAND_TYPE
 from app.domain.errors import InvalidMessage
 
@@ -85,7 +85,7 @@ def _schema_of(name: str) -> Any:
     return plain(orjson.loads(contract(name)))
 
 
-_OURS = {name: fastavro.parse_schema(_schema_of(name)) for name in (COMMAND_TYPE, RUN_COMMAND_TYPE)}
+_OURS = {name: WritersSchema([contract(name)]) for name in (COMMAND_TYPE, RUN_COMMAND_TYPE)}
 
 _BEGINNING = fastavro.parse_schema(
     {"type": "record", "name": "Beginning", "fields": _schema_of(COMMAND_TYPE)["fields"][:2]}
@@ -103,13 +103,13 @@ class _OurSchemas:
         return self
 
     def fields(self, message: bytes, start: int) -> dict[str, Any]:
-        name = _read(message, start, _BEGINNING, "command")[0]["type"]["name"]
+        name = _beginning(message, start)["type"]["name"]
         if name not in _OURS:
             raise InvalidMessage(f"unknown message type {name[:100]!r}")
-        record, end = _read(message, start, _OURS[name], name)
-        if end != len(message):
-            raise NotOfSchema(f"{len(message) - end} bytes after a {name}; {NO_REGISTRY_TEXT}")
-        return record
+        try:
+            return _OURS[name].fields(message, start)
+        except NotOfSchema as error:
+            raise NotOfSchema(f"{error}; {NO_REGISTRY_TEXT}") from None
 
     def values(self, message: bytes, start: int) -> dict[str, Any]:
         raise InvalidMessage(f"framed Avro, and {NO_REGISTRY_TEXT}")
@@ -118,12 +118,11 @@ class _OurSchemas:
 NO_REGISTRY: Schemas = _OurSchemas()
 
 
-def _read(message: bytes, start: int, schema: Any, what: str) -> tuple[dict[str, Any], int]:
-    """The record that begins at `start`, and the place of its end."""
+def _beginning(message: bytes, start: int) -> dict[str, Any]:
+    """What the command that begins at `start` begins with; the rest of it is not looked at."""
     body = BytesIO(message)
     body.seek(start)
     try:
-        record = cast("dict[str, Any]", fastavro.schemaless_reader(body, schema, None))
+        return cast("dict[str, Any]", fastavro.schemaless_reader(body, _BEGINNING, None))
     except Exception as error:  # fastavro raises whatever the bytes make it run into
-        raise NotOfSchema(f"not a {what}: {type(error).__name__}; {NO_REGISTRY_TEXT}") from None
-    return record, body.tell()
+        raise NotOfSchema(f"not a command: {type(error).__name__}; {NO_REGISTRY_TEXT}") from None

@@ -124,6 +124,18 @@ def test_a_few_bytes_cannot_stand_for_billions_of_items(kind: Any) -> None:
     assert time.perf_counter() - started < 1
 
 
+ONE = {"type": "record", "name": "One", "fields": [{"name": "n", "type": "null"}]}
+
+
+@pytest.mark.parametrize(("items", "last"), [("null", 13), (ONE, 6)])
+def test_values_without_bytes_are_counted_over_all_arrays_of_a_document(items: Any, last: int) -> None:
+    check = record({"type": "array", "items": {"type": "array", "items": items}})
+    few, many = b"\2\x90\x4e\0\0", b"\x90\x4e" + b"\x90\x4e\0" * 5_000 + b"\0"
+    assert check(few) is None
+    assert check(many) == f"$.f[{last}]: more than 65,536 items without content"
+    assert check(few) is None  # each document has its own count
+
+
 def test_deep_recursion_is_refused() -> None:
     schema = {"type": "record", "name": "L", "fields": [{"name": "n", "type": ["null", "L"]}]}
     check = compile_avro(schema, "L")

@@ -154,10 +154,11 @@ def test_types_of_several_namespaces_and_of_protocols_are_read() -> None:
     }
 
 
-@pytest.mark.parametrize("items", ["null", {"type": "record", "name": "Empty", "fields": []}])
-def test_arrays_that_need_no_bytes_are_not_read(items: Any) -> None:
-    schema = {"type": "record", "name": "R", "fields": [{"name": "f", "type": {"type": "array", "items": items}}]}
-    assert compile_avro_values(schema, "R") is None
+@pytest.mark.parametrize(("items", "value"), [("null", None), ({"type": "record", "name": "Empty", "fields": []}, {})])
+def test_arrays_of_items_without_bytes_are_read(items: Any, value: Any) -> None:
+    schema = {"type": "array", "items": items}
+    assert read(schema, []) == []
+    assert read(schema, [value, value]) == [value, value]
 
 
 def test_deep_documents_are_read() -> None:

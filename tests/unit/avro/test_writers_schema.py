@@ -96,8 +96,6 @@ NO_SCHEMAS: list[tuple[Any, str]] = [
     ({"fields": []}, "not a valid Avro schema"),
     (None, "not"),
     (7, "not"),
-    (record(("a", {"type": "array", "items": "null"})), "items that take no bytes"),
-    (record(("a", {"type": "array", "items": record(name="Nothing")})), "items that take no bytes"),
 ]
 
 
@@ -116,11 +114,66 @@ def test_a_schema_that_is_nested_without_end_is_a_value_error() -> None:
 def test_bytes_that_break_off_or_go_on_are_refused() -> None:
     schema = record(("a", "string"), ("b", ["null", "long"]))
     message, reader = written(schema, {"a": "text", "b": 7}), compiled(schema)
-    with pytest.raises(NotOfSchema, match=r"2 bytes after a org\.example\.R"):
+    with pytest.raises(NotOfSchema, match=r"not a org\.example\.R: \$: 2 bytes behind the record"):
         reader.values(message + b"xx", 5)
     for length in range(5, len(message)):
         with pytest.raises(NotOfSchema, match=r"not a org\.example\.R"):
             reader.values(message[:length], 5)
+
+
+WRONG: list[tuple[Any, bytes, str]] = [
+    ({"type": "enum", "name": "E", "symbols": ["DRAFT", "REVOKED", "FINAL"]}, b"\1", r"\$\.f: .*symbols of the enum"),
+    ({"type": "enum", "name": "E", "symbols": ["DRAFT", "REVOKED", "FINAL"]}, b"\5", r"\$\.f: .*symbols of the enum"),
+    (["null", "string"], b"\1\2a", r"\$\.f: .*types of the union"),
+    (["null", "string"], b"\3", r"\$\.f: .*types of the union"),
+    ("boolean", b"\x7f", r"\$\.f: must be boolean"),
+    ("int", b"\x80\x80\x80\x80\x80\x40", r"\$\.f: .*32 bits"),
+    ("long", b"\xff" * 11 + b"\1", r"\$\.f: a number has too many bytes"),
+    ("string", b"\1a", r"\$\.f: a length is negative"),
+]
+
+
+@pytest.mark.parametrize(("kind", "content", "reason"), WRONG, ids=lambda each: str(each)[:40])
+def test_bytes_that_are_no_value_of_their_type_are_refused_and_not_guessed(
+    kind: Any, content: bytes, reason: str
+) -> None:
+    reader = compiled(record(("f", kind)))
+    for read in (reader.values, reader.fields):
+        with pytest.raises(NotOfSchema, match=reason):
+            read(FRAME + content, 5)
+
+
+NOTHINGS: list[tuple[Any, Any]] = [
+    ("null", None),
+    (record(name="Nothing"), {}),
+    ({"type": "fixed", "name": "Zero", "size": 0}, ""),
+]
+
+
+@pytest.mark.parametrize(("items", "value"), NOTHINGS, ids=lambda each: str(each)[:40])
+def test_lists_of_items_that_take_no_bytes_are_read(items: Any, value: Any) -> None:
+    reader = compiled(record(("f", {"type": "array", "items": items}), ("g", "string")))
+    assert reader.values(FRAME + b"\0\2x", 5) == {"f": [], "g": "x"}
+    assert reader.fields(FRAME + b"\6\0\2x", 5) == {"f": [value] * 3, "g": "x"}
+
+
+@pytest.mark.parametrize("items", [items for items, _ in NOTHINGS], ids=lambda each: str(each)[:40])
+def test_more_items_without_bytes_than_a_message_may_have_are_refused(items: Any) -> None:
+    reader = compiled(record(("f", {"type": "array", "items": {"type": "array", "items": items}})))
+    billions = b"\2\xfe\xff\xff\xff\xff\xff\xff\xff\x7f\0\0"
+    many_short_ones = b"\x90\x4e" + b"\x40\0" * 5_000 + b"\0"
+    for message in (billions, many_short_ones):
+        with pytest.raises(NotOfSchema, match="items"):
+            reader.values(FRAME + message, 5)
+
+
+def test_a_schema_with_a_type_of_countless_values_without_bytes_is_a_value_error() -> None:
+    schemas = [record(name="T0")]
+    for number in range(1, 40):
+        before = f"org.example.T{number - 1}"
+        schemas.append(record(("a", before), ("b", before), name=f"T{number}"))
+    with pytest.raises(ValueError, match="T39 has more than 65,536 values without content"):
+        compiled(*schemas)
 
 
 def test_a_schema_that_holds_itself_is_read_to_a_limited_depth() -> None:

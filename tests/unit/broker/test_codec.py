@@ -30,6 +30,13 @@ def command() -> dict[str, Any]:
     return value_of(CAPTURED[0])
 
 
+def avro(message: dict[str, Any]) -> bytes:
+    schema = json.loads((CONTRACTS / "CreateArtifactCommand.avsc").read_text())
+    body = BytesIO()
+    fastavro.schemaless_writer(body, schema, message)
+    return b"\0\0\0\0\7" + body.getvalue()
+
+
 @pytest.mark.parametrize("record", CAPTURED, ids=lambda record: record["value"]["json"]["identity"]["idempotenceId"])
 def test_captured_bytes_decode_to_the_captured_values(record: dict[str, Any]) -> None:
     value = value_of(record)
@@ -89,7 +96,7 @@ BYTES = [
     (b"\0\0\0\0\1\1", "framed Avro"),  # a string of length -1
     (b"\0\0\0\0\1" + b"\xff" * 9 + b"\x01", "framed Avro"),
     (b"\0\0\0\0\1\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01x", "framed Avro"),  # of length 2^63-1
-    (bytes.fromhex(CAPTURED[0]["value_hex"]) + b"\0", "1 bytes after"),
+    (bytes.fromhex(CAPTURED[0]["value_hex"]) + b"\0", "1 bytes behind the record"),
     (bytes.fromhex(CAPTURED[0]["value_hex"])[:-1], "framed Avro"),
 ]
 
@@ -133,11 +140,8 @@ def test_fields_that_make_no_command_are_named(change: Change, reason: str) -> N
 def test_another_type_in_avro_is_an_unknown_type() -> None:
     other = command()
     other["type"]["name"] = "OtherCommand"
-    schema = json.loads((CONTRACTS / "CreateArtifactCommand.avsc").read_text())
-    body = BytesIO()
-    fastavro.schemaless_writer(body, schema, other)
     with pytest.raises(InvalidMessage, match="unknown message type 'OtherCommand'"):
-        decode_command(b"\0\0\0\0\7" + body.getvalue())
+        decode_command(avro(other))
 
 
 def test_mutilated_bytes_raise_nothing_but_invalid_message() -> None:
@@ -156,6 +160,16 @@ def test_mutilated_bytes_raise_nothing_but_invalid_message() -> None:
         except InvalidMessage:
             refused += 1
     assert refused > 2_000
+
+
+def test_a_place_from_the_end_of_a_union_is_not_one() -> None:
+    sent = command()
+    sent["references"]["archiveData"].update(referenceId="the-id", referenceVersion=3)
+    whole = avro(sent)
+    assert codec.decode(whole)["references"]["archiveData"]["referenceVersion"] == 3
+    for place in (b"\1", b"\3"):
+        with pytest.raises(InvalidMessage, match="referenceVersion: must be one of the types of the union"):
+            codec.decode(whole.replace(b"the-id\2\6", b"the-id" + place + b"\6"))
 
 
 def test_what_is_built_is_read_again() -> None:

@@ -76,7 +76,7 @@ async def test_a_record_whose_schema_has_to_be_found_first_holds_nobody_up() -> 
         fake.add({"type": "record", "name": "R", "fields": []}, schema_id=7)
         await schemas.find(7)
         answers = await Dispatcher({"A": handler}, "pas", schemas).receive(polled)
-        assert answers[1] == DeadLetter("framed Avro, but 1 bytes after a R")
+        assert answers[1] == DeadLetter("framed Avro, but not a R: $: 1 bytes behind the record")
 
 
 async def test_a_record_for_another_service_is_passed_over_undecoded_and_one_for_ours_is_not() -> None:
