@@ -168,6 +168,18 @@ async def test_a_version_without_its_content_does_not_count(store: FilesystemObj
         await content_of(store)
 
 
+async def test_a_version_whose_content_became_longer_is_there_and_read_as_it_is(
+    store: FilesystemObjectStore, tmp_path: Path
+) -> None:
+    """No crash does that: who reads it finds out by its hash, and nobody calls it gone."""
+    stored = await store.put(upload_to(BUCKET))
+    file = tmp_path / BUCKET / KEY / stored.version_id
+    file.chmod(0o644)
+    file.write_bytes(file.read_bytes() + b"x")
+    assert await store.head(BUCKET, KEY) == stored
+    assert await content_of(store) == b'{"id": 1}x'
+
+
 async def test_a_disk_that_is_full_leaves_nothing_half_written(store: FilesystemObjectStore, tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
