@@ -72,6 +72,19 @@ async def test_everything_put_can_be_read_back(s3: SeaweedFS, store: S3ObjectSto
     assert await content_of(store, bucket, KEY, stored.version_id) == upload.content
 
 
+async def test_an_object_with_more_headers_than_clients_usually_read_can_be_read_back(
+    store: S3ObjectStore, bucket: str
+) -> None:
+    """As many as a source may send, in the 2 KB that an object takes."""
+    many = {f"k{number}": "x" for number in range(200)}
+    upload = replace(upload_to(bucket), user_metadata={**upload_to(bucket).user_metadata, **many})
+    stored = await store.put(upload)
+    seen = await store.head(bucket, KEY)
+    assert seen is not None
+    assert seen.user_metadata == upload.user_metadata
+    assert await content_of(store, bucket, KEY, stored.version_id) == upload.content
+
+
 @pytest.mark.parametrize(
     "key",
     [
