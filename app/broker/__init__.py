@@ -8,7 +8,8 @@ from typing import NamedTuple, Protocol
 from app.domain.errors import Unavailable
 from app.domain.readiness import topic_named
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
+"""Names may repeat; a value of None is null, which Kafka keeps apart from an empty one."""
 
 
 class Partition(NamedTuple):
@@ -38,7 +39,7 @@ class Record:
         """The header of this name, unchecked."""
         for name, value in self.headers:
             if name == "traceparent":
-                return value.decode("ascii", "replace")
+                return None if value is None else value.decode("ascii", "replace")
         return None
 
 

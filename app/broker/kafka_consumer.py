@@ -253,7 +253,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has
 
 
 def _record(polled: "ConsumerRecord[bytes, bytes]") -> Record:
-    headers = tuple((name, value or b"") for name, value in polled.headers) if polled.headers else ()
+    headers = tuple(polled.headers)
     partition = Partition(polled.topic, polled.partition)
     return Record(partition, polled.offset, polled.key, polled.value, headers, polled.timestamp / 1000)
 

@@ -177,7 +177,7 @@ def size_of(message: Message) -> int:
     """The approximate size of a message on the wire in bytes; the caller allows for the frame around it."""
     size = 100 + len(message.key or b"") + len(message.value or b"")
     for name, value in message.headers:
-        size += len(name) + len(value) + 10
+        size += len(name) + len(value or b"") + 10
     return size
 
 

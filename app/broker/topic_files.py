@@ -94,7 +94,7 @@ def line_of(message: Message) -> bytes:
     """
     headers: dict[str, Any] = {}
     for name, value in message.headers:
-        shown = _text(value)
+        shown = None if value is None else _text(value)
         if name not in headers:
             headers[name] = shown
         elif isinstance(headers[name], list):

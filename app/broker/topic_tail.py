@@ -215,14 +215,13 @@ def _record(partition: Partition, offset: int, text: bytes) -> Record:
     )
 
 
-def _headers(headers: Any) -> list[tuple[str, bytes]]:
+def _headers(headers: Any) -> list[tuple[str, bytes | None]]:
     if not isinstance(headers, dict):
         return []
     return [
-        (name, _bytes(each))
+        (name, None if each is None else _bytes(each))
         for name, value in headers.items()
         for each in (value if isinstance(value, list) else [value])
-        if each is not None
     ]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from typing_extensions import override
 
-from app.broker import Broker, Message, MessageRejected, Record
+from app.broker import Broker, Headers, Message, MessageRejected, Record
 from app.domain.readiness import BROKER, Readiness
 from app.messaging.slot_policy import DEAD_LETTERS
 from app.messaging.work import Free, Work
@@ -103,17 +103,18 @@ def as_dead_letter(record: Record, reason: str, to: str | None = None, *, shorte
 
 
 def _can_be_shortened(record: Record) -> bool:
-    headers = sum(len(name) + len(value) for name, value in record.headers)
+    headers = sum(len(name) + len(value or b"") for name, value in record.headers)
     return max(len(record.key or b""), len(record.value or b""), headers) > KEPT
 
 
-def _first_bytes(headers: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+def _first_bytes(headers: Headers) -> list[tuple[str, bytes | None]]:
     """As many headers as fit into the bytes that are kept; the last of them may be cut."""
-    room, kept = KEPT, []
+    room = KEPT
+    kept: list[tuple[str, bytes | None]] = []
     for name, value in headers:
         room -= len(name)
         if room <= 0:
             break
-        kept.append((name, value[:room]))
-        room -= len(value)
+        kept.append((name, value and value[:room]))
+        room -= len(value or b"")
     return kept

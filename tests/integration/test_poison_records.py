@@ -15,7 +15,7 @@ from tests.servers.source import Source
 from tests.support.archive import Archive
 from tests.support.archive_types import OSV, unversioned
 from tests.support.effects import assert_all_succeeded
-from tests.support.records import Record, committed, read_topic, write_topic
+from tests.support.records import Headers, Record, committed, read_topic, write_topic
 from tests.support.service import Service
 from tests.unit.broker.golden import commands as java_commands
 
@@ -98,10 +98,8 @@ def test_poison_becomes_dead_letters_and_all_good_commands_are_done(archive: Arc
     before, after = uuid4(), uuid4()
     references = [f"good-{number}" for number in range(40)]
     keys = [b"key", None, b"\xff\x00"]
-    poison = [
-        (keys[n % 3], value, [("h", what.encode()), ("h", b"\xff"), ("traceparent", b"garbage")])
-        for n, (what, value) in enumerate(POISON.items())
-    ]
+    others: Headers = [("h", b"\xff"), ("traceparent", b"garbage"), ("null", None), ("empty", b"")]
+    poison = [(keys[n % 3], value, [("h", what.encode()), *others]) for n, (what, value) in enumerate(POISON.items())]
     service.submit(before, unversioned(*references))
     for partition in range(4):
         write_topic(archive.kafka, archive.commands, poison, partition)
@@ -190,4 +188,4 @@ def place_of(letter: Record) -> tuple[int, int]:
 
 
 def original_kind(letter: Record) -> str:
-    return next(value.decode() for name, value in letter.headers if name == "h")
+    return next(value.decode() for name, value in letter.headers if name == "h" and value is not None)

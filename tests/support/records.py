@@ -1,7 +1,7 @@
 """Records of Kafka topics, read and written by another client than the service's own code."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from tests.servers.process import run_sync
 PATIENCE = 30
 """Seconds for one look at a topic."""
 
-Headers = list[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class Record:
     def header(self, name: str) -> str:
         """The one header of this name."""
         (value,) = [value for key, value in self.headers if key == name]
+        assert value is not None
         return value.decode()
 
 

@@ -89,7 +89,7 @@ async def test_an_event_waits_until_the_ids_of_its_schemas_are_known(monkeypatch
 async def test_an_event_belongs_to_the_trace_of_its_work_with_a_span_of_its_own() -> None:
     broker = Sent()
     await announced(broker)
-    (header,) = [value.decode() for name, value in broker.messages[0].headers if name == "traceparent"]
+    (header,) = [(value or b"").decode() for name, value in broker.messages[0].headers if name == "traceparent"]
     assert header.split("-")[1] == PARENT.split("-")[1]
     assert header.split("-")[2] != PARENT.split("-")[2]
 

@@ -91,12 +91,13 @@ class TestOwnTopics:
 
 class TestFiles:
     async def test_a_line_has_key_headers_and_value(self, broker: Broker, tmp_path: Path) -> None:
-        headers = [("traceparent", b"00-x"), ("twice", b"1"), ("twice", b"2"), ("twice", b"3")]
+        headers: list[tuple[str, bytes | None]] = [("twice", b"1"), ("twice", b"2"), ("twice", b"3")]
+        headers += [("traceparent", b"00-x"), ("null", None), ("both", b""), ("both", None)]
         await broker.send(Message("events", b'{"processId":"j"}', b'{"a": [1,\n"\xc3\xa4"]}', headers))
         assert lines(tmp_path, "events") == [
             {
                 "key": {"processId": "j"},
-                "headers": {"traceparent": "00-x", "twice": ["1", "2", "3"]},
+                "headers": {"traceparent": "00-x", "twice": ["1", "2", "3"], "null": None, "both": ["", None]},
                 "value": {"a": [1, "ä"]},
             }
         ]

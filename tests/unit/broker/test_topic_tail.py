@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,7 @@ async def test_the_embedded_broker_reads_what_it_wrote_itself(tmp_path: Path) ->
     await broker.start()
     consumer = broker.consumer(["docs"], "pas-live", FromFirst())
     sent = Message("docs", b'{"processId":"p"}', b"\x00\x00\x00\x00\x01abc", [("traceparent", b"t"), ("raw", b"\xff")])
+    sent = replace(sent, headers=[*sent.headers, ("null", None), ("both", b""), ("both", None)])
     await broker.send(sent)
     (found,) = await consumer.poll(0, 10)
     assert (found.key, found.value, found.headers) == (sent.key, sent.value, tuple(sent.headers))

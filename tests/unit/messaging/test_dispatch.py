@@ -24,7 +24,7 @@ class Handler:
         return [DeadLetter(str(each.message["number"])) for each in messages]
 
 
-def record(value: Any, *headers: tuple[str, bytes]) -> Record:
+def record(value: Any, *headers: tuple[str, bytes | None]) -> Record:
     encoded = value if value is None or isinstance(value, bytes) else json.dumps(value).encode()
     return Record(PARTITION, 0, b"k", encoded, headers)
 
@@ -112,10 +112,11 @@ async def test_the_trace_of_a_record_goes_with_its_message() -> None:
         [
             record(message("A", 1), ("b3", b"x"), ("traceparent", b"00-a")),
             record(message("A", 2), ("traceparent", b"\xff")),
+            record(message("A", 3), ("traceparent", None)),
             record(message("A", 3)),
         ]
     )
-    assert [each.traceparent for each in handler.received[0]] == ["00-a", "\ufffd", None]
+    assert [each.traceparent for each in handler.received[0]] == ["00-a", "\ufffd", None, None]
 
 
 async def test_a_poll_without_anything_to_handle_asks_nobody() -> None:
