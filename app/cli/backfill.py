@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import uuid4
 
 from cyclopts import App, Parameter
@@ -16,6 +16,8 @@ from app.cli.options import ANY, ServiceOptions
 from app.cli.references_csv import FromCsv, read_references
 from app.cli.streams import say, tell
 from app.cli.submission_file import read_submission, with_references
+
+YAML: Final = "application/yaml"
 
 app = App(name="backfill", help="Submit backfill jobs and read their reports, as jeap-cli does.", help_epilogue="")
 
@@ -48,13 +50,14 @@ def send(
     job = job_id or str(uuid4())
     with connect(service) as client:
         try:
-            client.request(
-                "PUT", path_of("api", "jobs", job), content=body, headers={"Content-Type": "application/yaml"}
-            )
+            answer = client.request("PUT", path_of("api", "jobs", job), content=body, headers={"Content-Type": YAML})
         except Answered as answered:
             raise _refused(answered, job, from_csv, references_csv) from answered
         except NoAnswer as unreached:
             raise perhaps(unreached, f"--job-id {job}") from unreached
+        # Only the service names the report of this very job; it writes ids in lower case.
+        if not answer.headers.get("location", "").endswith(path_of("api", "jobs", job.lower(), "report")):
+            raise client.no_service(answer)
         say(jeap_texts.created(job, number))
         return _waited(client, job, service) if wait else Exit.WELL
 
@@ -103,7 +106,7 @@ def report(
     with connect(service) as client:
         try:
             with (
-                client.opened("GET", path_of("api", "jobs", job_id, "report"), params=params) as response,
+                client.opened("GET", path_of("api", "jobs", job_id, "report"), params=params, kind=YAML) as response,
                 written(output) as file,
                 reached(client.url),
             ):

@@ -50,15 +50,15 @@ class Client:
 
     def get(self, path: str, params: "Params | None" = None) -> Any:
         """The JSON of an answer. Raises Ended, Answered."""
-        return read_json(self._json(self.request("GET", path, params=params)))
+        return self._json("GET", path, params=params)
 
     def post(self, path: str, body: Any = None, *, params: "Params | None" = None) -> Any:
         """The JSON of an answer to a JSON body, or to none. Raises Ended, Answered."""
-        return read_json(self._json(self.request("POST", path, json=body, params=params)))
+        return self._json("POST", path, json=body, params=params)
 
     def post_bytes(self, path: str, body: bytes, headers: Mapping[str, str], params: "Params | None" = None) -> Any:
         """The JSON of an answer to a body of another type. Raises Ended, Answered."""
-        return read_json(self._json(self.request("POST", path, content=body, headers=headers, params=params)))
+        return self._json("POST", path, content=body, headers=headers, params=params)
 
     def request(self, method: str, path: str, **more: Any) -> httpx.Response:
         """A whole answer of the statuses 2xx. Raises Ended, Answered."""
@@ -68,10 +68,17 @@ class Client:
 
     @contextmanager
     def opened(
-        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **more: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        kind: str | None = None,
+        **more: Any,
     ) -> Iterator[httpx.Response]:
         """An answer of the statuses 2xx whose body is still to come. Raises Ended, Answered.
 
+        `kind` is the only media type that the service answers with: anything else comes from a proxy or a login page.
         A token of the login that is no longer taken is renewed once.
         """
         more = {name: value for name, value in more.items() if value is not None}
@@ -84,6 +91,8 @@ class Client:
                 with reached(self.url):
                     response.read()
                 raise refusal(response)
+            if kind not in (None, _kind(response)):
+                raise self.no_service(response)
             yield response
         finally:
             response.close()
@@ -94,14 +103,21 @@ class Client:
             request = self.http.build_request(method, self.url + path, headers={**authorization, **headers}, **more)
             return self.http.send(request, stream=True)
 
-    def _json(self, response: httpx.Response) -> str:
-        kind = response.headers.get("content-type", "").partition(";")[0].strip()
-        if kind != "application/json":
-            raise Ended(
-                f"What answers at {self.url} is not the service ({response.status_code}, {kind or 'no content type'}).",
-                "Is the address right, with its context path?",
-            )
-        return response.text
+    def _json(self, method: str, path: str, **more: Any) -> Any:
+        return read_json(self.request(method, path, kind="application/json", **more).text)
+
+    def no_service(self, response: httpx.Response) -> Ended:
+        """The error of an answer of the statuses 2xx that the service does not give."""
+        what = _kind(response) or "no content type"
+        return Ended(
+            f"What answers at {self.url} is not the service ({response.status_code}, {what}).",
+            "Is the address right, with its context path?",
+        )
+
+
+def _kind(response: httpx.Response) -> str:
+    """Its media type without parameters, in lower case; empty where there is none."""
+    return str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
 
 
 Params = Mapping[str, Any] | list[tuple[str, str]]

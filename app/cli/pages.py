@@ -47,8 +47,11 @@ def items(client: Client, path: str, params: Params, form: Format, limit: int | 
 
 def streamed(client: Client, path: str, params: Params, form: str) -> None:
     """CSV or NDJSON as the service makes it, to standard output."""
-    headers = {"Accept": _MEDIA_TYPES[form]}
-    with client.opened("GET", path, params=_given(params), headers=headers) as response, reached(client.url):
+    kind = _MEDIA_TYPES[form]
+    with (
+        client.opened("GET", path, params=_given(params), headers={"Accept": kind}, kind=kind) as response,
+        reached(client.url),
+    ):
         sys.stdout.flush()
         for piece in response.iter_bytes():
             sys.stdout.buffer.write(piece)

@@ -20,10 +20,12 @@ from app.cli.submission_file import quoted
 from app.domain.reconciled import WHOLE
 from app.domain.spreadsheets import guarded
 
+NDJSON: Final = "application/x-ndjson"
+
 KINDS: Final = {
     ".csv": "text/csv",
-    ".ndjson": "application/x-ndjson",
-    ".jsonl": "application/x-ndjson",
+    ".ndjson": NDJSON,
+    ".jsonl": NDJSON,
     ".yml": "application/yaml",
     ".yaml": "application/yaml",
 }
@@ -97,11 +99,8 @@ def _answers(client: Client, expected: Path, kind: str, query: dict[str, str]) -
         while piece := file.read(PIECE):
             yield piece
 
-    headers = {"Content-Type": kind, "Accept": "application/x-ndjson"}
-    with (
-        file,
-        client.opened("POST", "/api/reconcile", params=query, headers=headers, content=_Again(pieces)) as response,
-    ):
+    asked = {"params": query, "headers": {"Content-Type": kind, "Accept": NDJSON}, "content": _Again(pieces)}
+    with file, client.opened("POST", "/api/reconcile", kind=NDJSON, **asked) as response:
         last: dict[str, Any] = {}
         with reached(client.url):
             for line in response.iter_lines():

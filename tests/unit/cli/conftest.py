@@ -57,6 +57,18 @@ def problem(status: int, **members: Any) -> httpx.Response:
     return httpx.Response(status, content=json.dumps(body), headers={"Content-Type": "application/problem+json"})
 
 
+def accepted(status: int = 200) -> httpx.Response:
+    """The answer to a submission."""
+    return httpx.Response(status, headers={"Location": f"/archive/api/jobs/{JOB}/report"})
+
+
+def report(content: bytes | httpx.SyncByteStream) -> httpx.Response:
+    headers = {"Content-Type": "application/yaml"}
+    if isinstance(content, bytes):
+        return httpx.Response(200, content=content, headers=headers)
+    return httpx.Response(200, stream=content, headers=headers)
+
+
 def job(**members: Any) -> dict[str, Any]:
     """A job as the service shows it."""
     counts = {"total": 3, "open": 0, "succeeded": 2, "failed": 1, "noDataYet": 0, **members.pop("counts", {})}

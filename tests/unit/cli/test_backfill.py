@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -10,7 +11,7 @@ from typing_extensions import override
 
 from app.api.submission.events import KEYS as KEYS_OF_THE_SERVICE
 from app.cli.submission_file import KEYS
-from tests.unit.cli.conftest import JOB, Done, Fake, problem
+from tests.unit.cli.conftest import JOB, URL, Done, Fake, accepted, problem, report
 
 PATH = f"/api/jobs/{JOB}"
 HEAD = "message: M # a comment\ntopic: 't'\nconfig-id: 0123\nnum-of-retry: 2\n"
@@ -29,7 +30,7 @@ def send(fake: Fake, tmp_path: Path, text: str | bytes, *words: str, csv: str | 
 
 @pytest.mark.parametrize("status", [200, 201])
 def test_a_file_is_sent_as_it_is(status: int, fake: Fake, tmp_path: Path) -> None:
-    fake.says("PUT", PATH, httpx.Response(status))
+    fake.says("PUT", PATH, accepted(status))
     done = send(fake, tmp_path, WITH)
     assert (done.code, done.err) == (0, "")
     assert done.out == f"Backfill job {JOB} created successfully. 2 references submitted.\n"
@@ -49,7 +50,7 @@ def test_without_an_id_it_is_a_random_uuid(fake: Fake, tmp_path: Path) -> None:
 
 
 def test_references_of_a_csv_file_are_put_into_the_body(fake: Fake, tmp_path: Path) -> None:
-    fake.says("PUT", PATH, httpx.Response(200))
+    fake.says("PUT", PATH, accepted())
     done = send(fake, tmp_path, HEAD, csv='id,version\n0123,1\n"a: ""b"" 😀\u2028\x85.",2\n')
     assert done.code == 0
     body = yaml.load(fake.requests[0].content, yaml.BaseLoader)
@@ -154,6 +155,54 @@ def test_answers_that_are_no_success(answer: httpx.Response, first: str, fake: F
     assert (done.code, done.out, done.err.splitlines()[0]) == (1, "", first)
 
 
+LOGIN_PAGE = httpx.Response(200, html="<h1>Login</h1>")
+
+
+@pytest.mark.parametrize(
+    ("answer", "what"),
+    [
+        (LOGIN_PAGE, "200, text/html"),
+        (httpx.Response(200), "200, no content type"),
+        (httpx.Response(204), "204, no content type"),
+        (httpx.Response(200, json={}), "200, application/json"),
+        (httpx.Response(200, headers={"Location": "/login"}), "200, no content type"),
+        (httpx.Response(200, headers={"Location": f"/archive/api/jobs/{uuid4()}/report"}), "200, no content type"),
+    ],
+)
+def test_what_does_not_name_the_report_of_the_job_is_not_the_service(
+    answer: httpx.Response, what: str, fake: Fake, tmp_path: Path
+) -> None:
+    fake.says("PUT", PATH, answer)
+    done = send(fake, tmp_path, WITH, "--wait")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.splitlines()[0] == f"What answers at {URL} is not the service ({what})."
+
+
+@pytest.mark.parametrize(
+    "location", [f"{URL}{PATH}/report", f"{PATH}/report", f"https://inner:8080/other{PATH}/report"]
+)
+def test_a_proxy_may_rewrite_the_address_of_the_report(location: str, fake: Fake, tmp_path: Path) -> None:
+    fake.says("PUT", PATH, httpx.Response(200, headers={"Location": location}))
+    assert send(fake, tmp_path, WITH).code == 0
+
+
+def test_the_id_of_the_job_may_be_in_upper_case(fake: Fake, tmp_path: Path) -> None:
+    fake.says("PUT", f"/api/jobs/{JOB.upper()}", accepted())
+    (tmp_path / "job.yml").write_text(WITH)
+    assert fake.run("backfill", "send", "--file", str(tmp_path / "job.yml"), "--job-id", JOB.upper()).code == 0
+
+
+@pytest.mark.parametrize("answer", [LOGIN_PAGE, httpx.Response(200), httpx.Response(204), httpx.Response(200, json=[])])
+def test_what_is_not_yaml_is_no_report(answer: httpx.Response, fake: Fake, tmp_path: Path) -> None:
+    fake.says("GET", f"{PATH}/report", answer)
+    target = tmp_path / "report.yml"
+    target.write_text("before")
+    done = fake.run("backfill", "report", "--job-id", JOB, "--output", str(target))
+    assert (done.code, done.out, target.read_text()) == (1, "", "before")
+    assert done.err.startswith(f"What answers at {URL} is not the service (")
+    assert fake.run("backfill", "report", "--job-id", JOB).out == ""
+
+
 @pytest.mark.parametrize("answer", [httpx.ReadTimeout("slow"), problem(503, detail="The database is away.")])
 def test_what_perhaps_arrived_can_be_sent_again_under_its_id(
     answer: httpx.Response | Exception, fake: Fake, tmp_path: Path
@@ -172,7 +221,7 @@ def test_what_perhaps_arrived_can_be_sent_again_under_its_id(
 
 
 def test_the_report_is_written_byte_by_byte(fake: Fake, tmp_path: Path) -> None:
-    fake.says("GET", f"{PATH}/report", httpx.Response(200, content=b"message: M\r\n\xc3\xa4"))
+    fake.says("GET", f"{PATH}/report", report(b"message: M\r\n\xc3\xa4"))
     target = tmp_path / "report.yml"
     target.write_text("before")
     done = fake.run("backfill", "report", "--job-id", JOB, "--output", str(target))
@@ -191,7 +240,7 @@ def test_a_report_that_breaks_off_leaves_the_file_as_it_was(fake: Fake, tmp_path
             yield b"message: "
             raise httpx.RemoteProtocolError("cut")
 
-    fake.says("GET", f"{PATH}/report", httpx.Response(200, stream=Broken()))
+    fake.says("GET", f"{PATH}/report", report(Broken()))
     target = tmp_path / "report.yml"
     target.write_text("before")
     done = fake.run("backfill", "report", "--job-id", JOB, "--output", str(target))
@@ -207,7 +256,7 @@ def test_a_job_that_is_not_there(fake: Fake) -> None:
 
 
 def test_a_place_that_cannot_be_written_is_said(fake: Fake, tmp_path: Path) -> None:
-    fake.says("GET", f"{PATH}/report", httpx.Response(200, content=b"x"))
+    fake.says("GET", f"{PATH}/report", report(b"x"))
     done = fake.run("backfill", "report", "--job-id", JOB, "--output", str(tmp_path / "no" / "report.yml"))
     assert done.code == 1
     assert "cannot be written: No such file or directory" in done.err
@@ -217,7 +266,7 @@ def test_wait_follows_the_job_to_its_end(fake: Fake, tmp_path: Path) -> None:
     from tests.unit.cli.conftest import job
     from tests.unit.cli.test_follow import events
 
-    fake.says("PUT", PATH, httpx.Response(200))
+    fake.says("PUT", PATH, accepted())
     fake.says("GET", f"{PATH}/events", events(job()))
     done = send(fake, tmp_path, WITH, "--wait")
     assert (done.code, len(done.out.splitlines())) == (3, 2)

@@ -104,9 +104,16 @@ def test_references_are_filtered_by_the_service(fake: Fake) -> None:
 
 @pytest.mark.parametrize(("form", "media"), [("csv", "text/csv"), ("ndjson", "application/x-ndjson")])
 def test_all_references_come_as_the_service_streams_them(form: str, media: str, fake: Fake) -> None:
-    fake.says("GET", f"{PATH}/references", httpx.Response(200, content=b"position,id\r\n0,\xc3\xa4\r\n"))
+    answer = httpx.Response(
+        200, content=b"position,id\r\n0,\xc3\xa4\r\n", headers={"Content-Type": f"{media}; charset=utf-8"}
+    )
+    fake.says("GET", f"{PATH}/references", answer)
     assert fake.run("jobs", "references", JOB, "--output", form).out == "position,id\r\n0,ä\r\n"
     assert fake.requests[-1].headers["accept"] == media
+    fake.says("GET", f"{PATH}/references", httpx.Response(200, html="<h1>Login</h1>"))
+    done = fake.run("jobs", "references", JOB, "--output", form)
+    assert (done.code, done.out) == (1, "")
+    assert "is not the service (200, text/html)" in done.err
 
 
 def test_a_table_asks_for_no_more_than_it_shows_and_says_that_there_is_more(fake: Fake) -> None:

@@ -92,6 +92,9 @@ def test_an_answer_that_ends_early_is_no_answer(fake: Fake, expected: Path) -> N
     fake.says("POST", "/api/reconcile", answer(FOUND[0], {"error": "The database is away."}))
     done = fake.run("reconcile", "--message", "M", "--expected", str(expected))
     assert (done.code, "The database is away." in done.err) == (1, True)
+    fake.says("POST", "/api/reconcile", httpx.Response(200, html="<h1>Login</h1>"))
+    done = fake.run("reconcile", "--message", "M", "--expected", str(expected))
+    assert (done.code, "is not the service (200, text/html)" in done.err) == (1, True)
 
 
 def test_what_cannot_be_sent_is_said(fake: Fake, expected: Path, tmp_path: Path) -> None:
