@@ -32,7 +32,8 @@ def compile_avro_values(root: Any, type_name: str) -> Callable[[bytes], Any] | N
 
     Text of dates, times and timestamps is ISO 8601 with as many digits as the type has (`…T10:15:30.123Z`, local
     ones without Z), decimals are Decimals, bytes and fixed base64; a union is the value of its branch. A date that no
-    calendar has stays the number it is.
+    calendar has stays the number it is, and a decimal with more digits than its precision, or than MAX_DIGITS, the
+    bytes.
 
     The values take at most some 60 times the memory of the document, and what the items take that have no bytes, which
     the check has counted. None where fastavro does not take the schema.
@@ -116,7 +117,8 @@ def _with_reader(schema: Mapping[str, Any]) -> dict[str, Any]:
     kind, logical, scale = schema["type"], schema.get("logicalType"), schema.get("scale", 0)
     if kind in ("bytes", "fixed"):
         if logical == "decimal" and isinstance(scale, int) and 0 <= scale <= MAX_SCALE:
-            return {"type": kind, "logicalType": f"{PREFIX}decimal", "scale": scale}
+            most = min(schema["precision"], MAX_DIGITS)
+            return {"type": kind, "logicalType": f"{PREFIX}decimal", "precision": most, "scale": scale}
         uuid = logical == "uuid" and schema.get("size") == 16
         return {"type": kind, "logicalType": f"{PREFIX}uuid" if uuid else f"{PREFIX}bytes"}
     if kind == "float":
@@ -130,9 +132,17 @@ MAX_SCALE = 10_000
 """Digits behind the point of a decimal; the logical type of a schema with more is not looked at."""
 
 
-def _decimal(data: bytes, schema: Mapping[str, Any], _: Any = None) -> Decimal:
-    sign, digits, _exponent = Decimal(int.from_bytes(data, "big", signed=True)).as_tuple()
-    return Decimal((sign, digits, -schema["scale"]))
+MAX_DIGITS = 4_000
+"""Digits of a decimal, whatever its precision: to convert a number takes time with the square of its size."""
+
+
+def _decimal(data: bytes, schema: Mapping[str, Any], _: Any = None) -> Decimal | str:
+    """A number with more digits than the type has is none of the type: it stays the bytes that it is."""
+    number, most = int.from_bytes(data, "big", signed=True), schema["precision"]
+    if number.bit_length() > 4 * most:  # surely too long
+        return _base64(data)
+    sign, digits, _exponent = Decimal(number).as_tuple()
+    return Decimal((sign, digits, -schema["scale"])) if len(digits) <= most else _base64(data)
 
 
 def _base64(data: bytes, _: Any = None, __: Any = None) -> str:

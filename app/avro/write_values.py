@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from app.avro.check import AvroMismatch
-from app.avro.values import EPOCH, MAX_SCALE, SECOND, logical_reader, single
+from app.avro.values import EPOCH, MAX_DIGITS, MAX_SCALE, SECOND, logical_reader, single
 
 ToBytes = Callable[[Any], bytes]
 """A value → its bytes. Raises AvroMismatch."""
@@ -32,7 +32,7 @@ def value_writer(schema: Mapping[str, Any]) -> ToBytes:
     if kind in ("bytes", "fixed"):
         size = schema.get("size")
         if logical == "decimal" and isinstance(schema.get("scale", 0), int) and schema.get("scale", 0) <= MAX_SCALE:
-            return _decimal(schema.get("scale", 0), schema["precision"], size)
+            return _decimal(schema.get("scale", 0), min(schema["precision"], MAX_DIGITS), size)
         return _uuid if logical == "uuid" and size == 16 else _base64(size)
     if kind in ("int", "long"):
         bits = _INT if kind == "int" else _LONG

@@ -4,8 +4,9 @@ import base64
 import io
 import json
 import random
+import time
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,41 @@ def test_a_value_is_what_json_would_have(kind: Any, written: Any, value: Any) ->
     found = read(kind, written)
     assert found == value
     assert type(found) is type(value)
+
+
+def whole(number: int) -> bytes:
+    return number.to_bytes(number.bit_length() // 8 + 1, "big", signed=True)
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        (whole(999_999), Decimal("9999.99")),
+        (whole(-999_999), Decimal("-9999.99")),
+        (b"\0" * 100_000 + whole(5), Decimal("0.05")),
+        (b"\xff" * 100_000 + whole(-5), Decimal("-0.05")),
+        (whole(1_000_000), "D0JA"),
+        (whole(-1_000_000), "8L3A"),
+        (whole(10**40), base64.b64encode(whole(10**40)).decode()),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_a_decimal_with_more_digits_than_its_type_is_the_bytes_that_it_is(written: bytes, value: Any) -> None:
+    assert read(logical("bytes", "decimal", precision=6, scale=2), written) == value
+    assert read(logical("fixed", "decimal", name="D", size=len(written), precision=6, scale=2), written) == value
+
+
+def test_no_precision_allows_a_decimal_that_takes_longer_than_its_size_lets_expect() -> None:
+    for most in (10**4_000 - 1, 1 - 10**4_000):
+        found = read(logical("bytes", "decimal", precision=1_000_000_000, scale=10), whole(most))
+        assert found == Decimal(most).scaleb(-10, Context(prec=4_000))
+    over = whole(10**4_000)
+    assert read(logical("bytes", "decimal", precision=1_000_000_000), over) == base64.b64encode(over).decode()
+    for size in (1_000_000, 8_000_000):
+        started = time.process_time()
+        found = read(logical("bytes", "decimal", precision=1_000_000_000), b"\x7f" * size)
+        assert base64.b64decode(found) == b"\x7f" * size
+        assert time.process_time() - started < 2
 
 
 def as_json(value: Any) -> Any:

@@ -244,6 +244,7 @@ def test_other_forms_of_the_same_value_are_taken(kind: Any, value: Any, same: An
         (MONEY, Decimal("0.001"), "a number has more than 2 digits behind the point"),
         (MONEY, Decimal("1000"), "a number has more than 5 digits"),
         (MONEY, Decimal("1e999999999"), "a number has more than 5 digits"),
+        (logical("bytes", "decimal", precision=10**9), Decimal("1e999999998"), "a number has more than 4000 digits"),
         (MONEY, "1.5", "must be a number"),
         (MONEY, Decimal("Infinity"), "must be a number"),
         (logical("int", "date"), "31.01.2024", "must be a date like 2024-01-31"),
