@@ -60,7 +60,8 @@ def export(
 
 
 def _entries(client: Client, job: str) -> list[str] | None:
-    """Each entry of the job in the audit log with its proof, in their order; None where the service has no log."""
+    """Each entry of the job in the audit log with its proof, in their order. None where the service has no log, or
+    signs nothing of it: the package is then without it, as `verify` says."""
     numbers: list[int] = []
     params: dict[str, Any] = {"subject": f"job/{job.lower()}", "limit": 1000}
     try:
@@ -74,7 +75,13 @@ def _entries(client: Client, job: str) -> list[str] | None:
         if error.status == 404:  # an older release
             return None
         raise
-    return [json_text(client.get("/api/audit/proof", {"seq": number})) + "\n" for number in reversed(numbers)]
+    try:
+        return [json_text(client.get("/api/audit/proof", {"seq": number})) + "\n" for number in reversed(numbers)]
+    except Answered as error:
+        if error.status not in (404, 409):
+            raise
+        tell(f"The package is without the audit log: {error.detail or error.lines[0]}")
+        return None
 
 
 def _stream(client: Client, path: str, member: BinaryIO) -> None:

@@ -15,6 +15,9 @@ from app.objectstore import ListedVersion, ObjectStore
 MOST = 20
 """Findings that are listed one by one."""
 
+SHOWN = 3
+"""Findings that are told where there is no room for a list."""
+
 LARGEST_NOTE = 64 * 1024
 
 

@@ -13,7 +13,7 @@ from app.domain.audit import ORIGIN, Act, AuditEntry, checkpoint_key
 from app.domain.errors import Unavailable
 from app.domain.notes import VerifierKey
 from app.domain.readiness import Readiness
-from app.evidence.audit_check import LARGEST_NOTE, CheckedLog, check_log, signed_heads
+from app.evidence.audit_check import LARGEST_NOTE, SHOWN, CheckedLog, check_log, signed_heads
 from app.evidence.placing import place, small_upload
 from app.evidence.reading import gathered
 from app.evidence.signer import Signer
@@ -82,6 +82,7 @@ class AuditKeeper:
         self._now = now
         self._started = False
         self._checked: CheckedLog | None = None
+        self._comparing = asyncio.Lock()
         self._untimed: tuple[str, str, datetime | None] | None = None
         self._restamp_at = now()
 
@@ -112,16 +113,22 @@ class AuditKeeper:
             entry = AuditEntry(Act.SERVICE_STARTED, "service", self._now(), None, self._options.details)
             await self._database.run(lambda c: audit.append(c, [entry]))
             self._started = True
-        if self._checked is None:
-            self._checked = await self.check()
-            for finding in self._checked.findings:
-                log.error("the audit log is not what it was: %s", finding)
-        if self._checked.findings:
-            self._readiness.work_waits(AUDIT, f"is not what it was: {'; '.join(self._checked.findings[:3])}")
+        if findings := await self.findings():
+            self._readiness.work_waits(AUDIT, f"is not what it was: {'; '.join(findings[:SHOWN])}")
             return  # what was rewritten must not be signed
         if self._signer is not None and await self.is_due():
             await self.put_checkpoint()
         await self._stamp()
+
+    async def findings(self) -> Sequence[str]:
+        """What the comparison found. It is made once, before anything is signed; who asks meanwhile waits for it.
+        Raises Unavailable."""
+        async with self._comparing:
+            if self._checked is None:
+                self._checked = await self.check()
+                for finding in self._checked.findings:
+                    log.error("the audit log is not what it was: %s", finding)
+        return self._checked.findings
 
     async def check(self) -> CheckedLog:
         """Compares the log with the checkpoints in the bucket. Raises Unavailable."""

@@ -1,6 +1,6 @@
 """The audit log as people see it: pages of entries, the signed head, proofs of single entries."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -9,13 +9,21 @@ from app.db.audit import AuditFilter
 from app.db.database import Database
 from app.domain.audit import ORIGIN, Act, Actor, AuditEntry, LoggedEntry, leaf, subject_of_artifact
 from app.domain.merkle import RangeRoots, includes, inclusion_ranges, leaf_hash
+from app.evidence.audit_check import SHOWN
 from app.evidence.signer import Signer
 
-__all__ = ["AuditFilter", "AuditLog", "EntryProof", "NotSigned", "UnknownEntry"]
+__all__ = ["AuditFilter", "AuditLog", "EntryProof", "LogDiffers", "NotSigned", "UnknownEntry"]
+
+Findings = Callable[[], Awaitable[Sequence[str]]]
+"""What the comparison of the log with its checkpoints found; made before it answers. Raises Unavailable."""
 
 
 class NotSigned(Exception):
     """No key is configured, so nothing is signed."""
+
+
+class LogDiffers(Exception):
+    """The log is not what it was, so nothing of it is signed; the text says what was found."""
 
 
 class UnknownEntry(Exception):
@@ -35,9 +43,10 @@ class EntryProof:
 class AuditLog:
     """Every method raises Unavailable."""
 
-    def __init__(self, database: Database, signer: Signer | None) -> None:
+    def __init__(self, database: Database, signer: Signer | None, findings: Findings) -> None:
         self._database = database
         self._signer = signer
+        self._findings = findings
 
     async def page(self, wanted: AuditFilter, before: int | None, limit: int) -> tuple[Sequence[LoggedEntry], bool]:
         """Wanted entries, newest first, below `before`; and whether there are more."""
@@ -60,16 +69,16 @@ class AuditLog:
         await self._database.run(lambda c: audit.append(c, [entry]))
 
     async def checkpoint(self) -> str:
-        """The signed note of the log as it is now. Raises NotSigned."""
-        signer = self._need_signer()
+        """The signed note of the log as it is now. Raises NotSigned, LogDiffers."""
+        signer = await self._need_signer()
         async with self._database.reading() as connection:
             head = await audit.head(connection)
         return signer.checkpoint(ORIGIN, head.size, head.root())
 
     async def proof(self, seq: int) -> EntryProof:
-        """Raises UnknownEntry, NotSigned; ValueError where entries are missing or were changed, as `pas audit verify`
-        says in full."""
-        signer = self._need_signer()
+        """Raises UnknownEntry, NotSigned, LogDiffers; ValueError where entries are missing or were changed, as `pas
+        audit verify` says in full."""
+        signer = await self._need_signer()
         async with self._database.reading() as connection:
             head = await audit.head(connection)
             entry = await audit.find(connection, seq) if seq < head.size else None
@@ -89,7 +98,9 @@ class AuditLog:
             raise ValueError("the entry, or the log around it, was changed")
         return EntryProof(seq, text, hashes, signer.checkpoint(ORIGIN, head.size, head.root()))
 
-    def _need_signer(self) -> Signer:
+    async def _need_signer(self) -> Signer:
         if self._signer is None:
             raise NotSigned
+        if findings := await self._findings():
+            raise LogDiffers("; ".join(findings[:SHOWN]))
         return self._signer

@@ -207,6 +207,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             await check_database(database, migrate=migrate, readiness=readiness)
             await definitions.apply(live.now)
 
+        keeper = _audit_keeper(parts)
         limits = SourceLimits(database, parts.catalog, parts.sources.pacers, presence.id)
         supervision = Supervision(
             Watch(readiness, _probes(parts, key_sets, prepare_database), refusal=StartRefused),
@@ -217,7 +218,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             work,
             reload,
             failed,
-            [dead_letters, presence, LiveUpkeep(database, history), JobMinutes(database), limits, _audit_keeper(parts)],
+            [dead_letters, presence, LiveUpkeep(database, history), JobMinutes(database), limits, keeper],
             _waiting_jobs(parts),
             _live_flow(parts, live_relay),
             settings.shutdown_timeout,
@@ -241,7 +242,7 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
             overview=_overview(parts, work, presence),
             proofs=Proofs(database, objects, signs=parts.signer is not None),
             signing=signing_keys(parts.signer, settings.evidence.former_keys),
-            audit_log=AuditLog(database, parts.signer),
+            audit_log=AuditLog(database, parts.signer, keeper.findings),
             reconciliation=Reconciliation(database, live, Objects(objects, _lock_terms(settings))),
             expected_reader=expected_reader,
             yaml_reader=yaml_reader,

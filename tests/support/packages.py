@@ -13,6 +13,7 @@ from app.domain.notes import VerifierKey
 from app.evidence.audit_log import AuditFilter, AuditLog
 from app.evidence.signer import Signer
 from app.jobs.report import Reports
+from tests.support.audit import nothing_found
 from tests.support.core import Core
 from tests.support.proofs import lines_in_bucket, proof_of
 
@@ -37,7 +38,7 @@ async def members_of(core: Core, job_id: UUID, *keys: VerifierKey, signer: Signe
 
 
 async def _entries(core: Core, job_id: UUID, signer: Signer) -> bytes:
-    log = AuditLog(core.database, signer)
+    log = AuditLog(core.database, signer, nothing_found)
     found, _ = await log.page(AuditFilter(subject_of_job(job_id)), None, 1_000)
     lines = []
     for entry in reversed(found):

@@ -19,19 +19,24 @@ from app.api.audit.rows import (
 )
 from app.api.edge import Edge, MayReadAudit, TheEdge
 from app.api.http.accept import wanted_format
-from app.api.http.problems import ApiProblem, responses
+from app.api.http.problems import MEDIA_TYPE, ApiProblem, responses
 from app.api.shapes.cursors import Cursor, Limit, read_number_cursor
-from app.api.shapes.examples import AUDIT_ENTRY, AUDIT_PROOF, page, shown
+from app.api.shapes.examples import AUDIT_DIFFERS, AUDIT_ENTRY, AUDIT_PROOF, page, shown
 from app.api.shapes.formats import ALIASES, CONTENT_TYPES, FORMATS
 from app.api.shapes.texts import NO_NUL
 from app.domain.audit import Act
-from app.evidence.audit_log import AuditFilter, NotSigned, UnknownEntry
+from app.evidence.audit_log import AuditFilter, LogDiffers, NotSigned, UnknownEntry
 
 router = APIRouter(prefix="/api/audit", tags=["evidence"])
 
 Text = Annotated[str | None, Query(min_length=1, max_length=512, pattern=NO_NUL)]
 
 UNSIGNED = "Nothing is signed here: jeap.processarchive.evidence.signing-key is not set."
+
+DIFFERS = {
+    "description": "The log is not what was signed before, as `/health/ready` says too: nothing of it is signed",
+    "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "example": AUDIT_DIFFERS}},
+}
 
 
 @router.get(
@@ -106,6 +111,7 @@ def _utc(moment: datetime | None) -> datetime | None:
             "description": "A signed note (C2SP) of the present size of the log.",
             "content": {"text/plain": {"schema": {"type": "string"}, "example": AUDIT_PROOF["checkpoint"]}},
         },
+        409: DIFFERS,
         **responses(400, 401, 403, 404, 503),
     },
 )
@@ -113,15 +119,26 @@ async def checkpoint(_caller: MayReadAudit, edge: TheEdge) -> Response:
     """Whoever keeps it can show later that the log was cut or rewritten. 404 where nothing is signed."""
     try:
         note = await edge.audit_log.checkpoint()
-    except NotSigned:
-        raise ApiProblem(404, UNSIGNED) from None
+    except (NotSigned, LogDiffers) as error:
+        raise refusal(error) from None
     return Response(note, media_type="text/plain; charset=utf-8")
+
+
+def refusal(error: NotSigned | LogDiffers) -> ApiProblem:
+    """Why nothing is signed: there is no key, or the log is not what it was."""
+    if isinstance(error, NotSigned):
+        return ApiProblem(404, UNSIGNED)
+    return ApiProblem(409, f"The audit log is not what it was, so nothing of it is signed: {error}.")
 
 
 @router.get(
     "/proof",
     summary="Prove that an entry is in the audit log",
-    responses={200: shown("The proof, for the log as it is now.", AUDIT_PROOF), **responses(400, 401, 403, 404, 503)},
+    responses={
+        200: shown("The proof, for the log as it is now.", AUDIT_PROOF),
+        409: DIFFERS,
+        **responses(400, 401, 403, 404, 503),
+    },
 )
 async def proof(
     _caller: MayReadAudit,
@@ -131,8 +148,8 @@ async def proof(
     """404 where there is no such entry, and where nothing is signed."""
     try:
         found = await edge.audit_log.proof(seq)
-    except NotSigned:
-        raise ApiProblem(404, UNSIGNED) from None
+    except (NotSigned, LogDiffers) as error:
+        raise refusal(error) from None
     except UnknownEntry:
         raise ApiProblem(404, f"The audit log has no entry {seq}.") from None
     except ValueError as error:

@@ -364,6 +364,14 @@ AUDIT_PROOF: dict[str, Any] = {
     "Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=\n",
 }
 
+AUDIT_DIFFERS: dict[str, Any] = {
+    "type": "about:blank",
+    "title": "Conflict",
+    "status": 409,
+    "detail": "The audit log is not what it was, so nothing of it is signed: the log was rewritten: its entries 20 to "
+    "29 are not those that the checkpoint of 30 entries in the bucket is of.",
+}
+
 
 def page(*items: dict[str, Any]) -> dict[str, Any]:
     return {"items": list(items), "next": None}

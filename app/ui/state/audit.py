@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request, Response
 
-from app.api.audit.endpoints import UNSIGNED, streamed
+from app.api.audit.endpoints import refusal, streamed
 from app.api.http.problems import ApiProblem
 from app.api.shapes.cursors import read_number_cursor
 from app.domain.audit import Act
 from app.domain.mistakes import Mistake
-from app.evidence.audit_log import AuditFilter, NotSigned
+from app.evidence.audit_log import AuditFilter, LogDiffers, NotSigned
 from app.ui.answers import render
 from app.ui.operator import ReadsAudit
 from app.ui.page import ThePage
@@ -87,7 +87,7 @@ async def checkpoint(request: Request, page: ThePage, _operator: ReadsAudit) -> 
     Filters(request, ())
     try:
         note = await page.edge.audit_log.checkpoint()
-    except NotSigned:
-        raise ApiProblem(404, UNSIGNED) from None
+    except (NotSigned, LogDiffers) as error:
+        raise refusal(error) from None
     headers = {"Content-Disposition": 'attachment; filename="audit-checkpoint"'}
     return Response(note, headers=headers, media_type="text/plain; charset=utf-8")

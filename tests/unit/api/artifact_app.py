@@ -15,6 +15,7 @@ from app.api.auth.callers import Authenticator, IssuerOptions, KeySets, Resource
 from app.evidence.audit_log import AuditLog
 from app.metadata.content import Contents
 from app.objectstore.filesystem import FilesystemObjectStore
+from tests.support.audit import nothing_found
 from tests.support.edge import app_of, edge_with
 from tests.unit.api.issuer import AUDIENCE, ISSUER, NOW, Clock, FakeJwks, token
 from tests.unit.metadata.archived import Archived, open_archived
@@ -73,7 +74,7 @@ async def artifact_app(directory: Path, url: str) -> AsyncIterator[ArtifactApp]:
         authenticator=authenticator,
         artifacts=archived.artifacts,
         contents=Contents(objects),
-        audit_log=AuditLog(archived.database, None),
+        audit_log=AuditLog(archived.database, None, nothing_found),
     )
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://pas", headers=BEARER) as client:

@@ -254,6 +254,20 @@ def test_export_writes_what_verify_accepts(fake: Fake, members: dict[str, bytes]
     assert {about for about, each in verdicts(target).items() if each.kind == DIFFERS} <= {"timestamp"}
 
 
+@pytest.mark.parametrize("status", [404, 409])
+def test_export_says_that_the_audit_log_could_not_be_had(
+    fake: Fake, members: dict[str, bytes], tmp_path: Path, status: int
+) -> None:
+    says(fake, members)
+    fake.says("GET", "/api/audit/proof", problem(status, detail="entry 3 was removed."))
+    target = tmp_path / "F.zip"
+    done = fake.run("evidence", "export", "--job", JOB, "--to", str(target))
+    assert (done.code, "without the audit log: entry 3 was removed." in done.err) == (0, True), done.err
+    assert verdicts(target)["audit log"].kind == UNSEEN
+    fake.says("GET", "/api/audit/proof", problem(403))
+    assert fake.run("evidence", "export", "--job", JOB, "--to", str(target)).code == 1
+
+
 def test_export_leaves_no_file_where_there_is_no_proof(fake: Fake, members: dict[str, bytes], tmp_path: Path) -> None:
     target = tmp_path / "F.zip"
     fake.says("GET", f"/api/jobs/{JOB}/evidence", problem(404, detail="the job is open."))

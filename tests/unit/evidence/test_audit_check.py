@@ -19,6 +19,7 @@ from app.domain.readiness import Readiness
 from app.evidence import audit_check
 from app.evidence.audit_check import signed_heads
 from app.evidence.audit_keeper import AUDIT, AuditKeeper, KeeperOptions, compare
+from app.evidence.audit_log import AuditLog, LogDiffers
 from app.evidence.signer import Signer
 from app.evidence.timestamps import NoTimestamp
 from app.objectstore import ListedVersion
@@ -307,6 +308,23 @@ async def test_a_rewritten_log_is_told_at_the_start_and_not_signed(
     assert "entry 3 was removed" in reason
     assert sum("entry 3 was removed" in record.message for record in caplog.records) == 1
     assert [each.size for each in await signed_heads(world.objects, BUCKET, [SIGNER.verifier])] == [10]
+
+
+async def test_the_comparison_is_made_before_the_first_signature(world: World) -> None:
+    await world.do(lambda c: c.execute(update(audit_entry).where(audit_entry.c.seq == 5).values(who_name="Erik")))
+    await world.rehash()
+    log = AuditLog(world.database, SIGNER, world.keeper().findings)  # of a process that has just started
+    for refused in (log.checkpoint(), log.proof(3)):
+        with pytest.raises(LogDiffers, match="its entries 4 to 7 are not those"):
+            await refused
+
+
+async def test_a_log_that_only_grew_is_signed(world: World) -> None:
+    keeper = world.keeper()
+    log = AuditLog(world.database, SIGNER, keeper.findings)
+    assert (await log.checkpoint()).startswith("psf/pas/audit\n10\n")
+    await keeper.look()
+    assert (await log.proof(10)).checkpoint == await log.checkpoint()
 
 
 async def test_an_outage_of_the_store_only_delays(database: Database, objects: FilesystemObjectStore) -> None:

@@ -46,6 +46,7 @@ from app.system.source_limits import SourceLimits
 from app.ui.login.embedded import EmbeddedLogin
 from app.ui.page import Page, put_page
 from app.ui.router import ROUTERS
+from tests.support.audit import nothing_found
 from tests.support.core import HISTORY
 from tests.support.edge import edge_with
 from tests.support.rows import NOW as THEN
@@ -110,7 +111,7 @@ async def page_app(url: str, data_dir: Path, **more: Any) -> AsyncIterator[PageA
         merged_reports=MergedReports(database),
         failed=FailedReferences(database),
         references=JobReferences(database),
-        audit_log=AuditLog(database, None),
+        audit_log=AuditLog(database, None, nothing_found),
         proofs=Proofs(database, cast("ObjectStore", None), signs=False),
         archive_types=ArchiveTypes(database, LiveCatalog(CATALOG), Registry({})),
         reconciliation=Reconciliation(

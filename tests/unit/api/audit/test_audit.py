@@ -23,8 +23,9 @@ from app.db.tables import audit_entry
 from app.domain.audit import Act, Actor, AuditEntry
 from app.domain.merkle import includes, leaf_hash
 from app.domain.notes import read_checkpoint, verified
-from app.evidence.audit_log import AuditLog
+from app.evidence.audit_log import AuditLog, Findings
 from app.evidence.signer import Signer
+from tests.support.audit import nothing_found
 from tests.support.edge import edge_with
 from tests.unit.api.issuer import AUDIENCE, ISSUER, NOW, Clock, FakeJwks, token
 
@@ -35,7 +36,9 @@ DORA = Actor("dora", "=Dora", None, "pas-cli")
 
 
 @asynccontextmanager
-async def service(url: str, signer: Signer | None = SIGNER) -> AsyncIterator[httpx.AsyncClient]:
+async def service(
+    url: str, signer: Signer | None = SIGNER, findings: Findings = nothing_found
+) -> AsyncIterator[httpx.AsyncClient]:
     """A log of seven entries."""
     app = FastAPI()
     problems.install(app)
@@ -50,7 +53,7 @@ async def service(url: str, signer: Signer | None = SIGNER) -> AsyncIterator[htt
     edge_with(
         app,
         authenticator=Authenticator(ResourceServerOptions("psf", AUDIENCE), sets, lambda: NOW),
-        audit_log=AuditLog(database, signer),
+        audit_log=AuditLog(database, signer, findings),
     )
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://pas", headers=AUDITOR) as client:
@@ -139,6 +142,18 @@ async def test_an_entry_that_was_changed_has_no_proof(url: str) -> None:
         answer = await client.get("/api/audit/proof?seq=2")
         assert (answer.status_code, "was changed" in answer.text) == (404, True), answer.text
         assert (await client.get("/api/audit/proof?seq=3")).status_code == 200
+
+
+async def test_nothing_is_signed_of_a_log_that_is_not_what_it_was(url: str) -> None:
+    async def rewritten() -> list[str]:
+        return ["the log was rewritten", "entry 3 was removed"]
+
+    async with service(url, SIGNER, rewritten) as client:
+        assert len((await shown(client))["items"]) == 7
+        for path in ("checkpoint", "proof?seq=3"):
+            answer = await client.get(f"/api/audit/{path}")
+            assert answer.status_code == 409, answer.text
+            assert "nothing of it is signed: the log was rewritten; entry 3 was removed." in answer.json()["detail"]
 
 
 async def test_without_a_key_nothing_is_signed(url: str) -> None:
