@@ -99,8 +99,11 @@ def _answers(client: Client, expected: Path, kind: str, query: dict[str, str]) -
         while piece := file.read(PIECE):
             yield piece
 
-    asked = {"params": query, "headers": {"Content-Type": kind, "Accept": NDJSON}, "content": _Again(pieces)}
-    with file, client.opened("POST", "/api/reconcile", kind=NDJSON, **asked) as response:
+    headers, body = {"Content-Type": kind, "Accept": NDJSON}, _Again(pieces)
+    with (
+        file,
+        client.opened("POST", "/api/reconcile", headers=headers, kind=NDJSON, params=query, content=body) as response,
+    ):
         last: dict[str, Any] = {}
         with reached(client.url):
             for line in response.iter_lines():
