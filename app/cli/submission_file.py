@@ -38,8 +38,12 @@ def read_submission(path: Path) -> SubmissionFile:
     found = SubmissionFile(read_bytes(path))
     from _ruamel_yaml import CParser  # libyaml: a million references in seconds
 
+    from app.domain.surrogates import marked, restoring
+
     try:
-        _Walk(CParser(found.body).get_event, found, path).document()
+        body, mark = marked(found.body)
+        advance = CParser(body).get_event
+        _Walk(advance if mark is None else restoring(advance, mark), found, path).document()
     except Ended:
         raise
     except Exception as error:  # errors of the parser have many classes; all say where and what

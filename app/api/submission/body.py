@@ -17,9 +17,9 @@ from app.api.submission.scalars import (
     listed,
     shown,
 )
-from app.api.submission.surrogates import NoMark, marked
 from app.domain.identity import content_hash, repeated_keys
 from app.domain.mistakes import Mistake
+from app.domain.surrogates import NoMark, marked
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from typing_extensions import override
 
 from app.api.submission import scalars as yaml_scalars
 from app.api.submission.scalars import MAX_MISTAKES, NULLS, ColumnsBuilder, shown
-from app.api.submission.surrogates import restoring
 from app.domain.mistakes import Mistake
+from app.domain.surrogates import restoring
 
 REFERENCES: Final = "archiveDataReferences"
 REQUIRED: Final = ("message", "topic", REFERENCES)

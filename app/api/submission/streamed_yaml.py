@@ -9,8 +9,8 @@ from typing_extensions import override
 
 from app.api.submission.body import ENCODINGS, LINE_BREAKS, UTF8_MARK
 from app.api.submission.events import Feed, Stop
-from app.api.submission.surrogates import with_marks
 from app.domain.mistakes import Mistake
+from app.domain.surrogates import with_marks
 
 PIECE = 64 * 1024
 OVERLAP = 64

@@ -123,6 +123,23 @@ def test_what_is_wrong_with_a_reference_is_for_the_service_to_say(fake: Fake, tm
     assert (done.code, done.err.splitlines()[1]) == (1, "  archiveDataReferences[1].id (line 9): is too long")
 
 
+def test_a_pair_of_surrogate_escapes_is_its_character(fake: Fake, tmp_path: Path) -> None:
+    pair = r'"PSF-\ud83d\ude00"'
+    fake.says("PUT", PATH, accepted())
+    text = HEAD + f"archiveDataReferences:\n- id: {pair}\n"
+    assert send(fake, tmp_path, text).code == 0
+    assert fake.requests[-1].content == text.encode()
+    assert send(fake, tmp_path, f"message: {pair}\ntopic: '{pair}'\n", csv="id\na\n").code == 0
+    body = yaml.safe_load(fake.requests[-1].content)
+    assert (body["message"], body["topic"]) == ("PSF-😀", pair)
+
+
+def test_half_a_pair_is_not_sent(fake: Fake, tmp_path: Path) -> None:
+    done = send(fake, tmp_path, HEAD + 'archiveDataReferences:\n- id: "\\ud83d"\n')
+    assert (done.code, fake.requests) == (1, [])
+    assert "Could not parse file" in done.err
+
+
 def test_a_file_that_is_not_there_is_said(fake: Fake) -> None:
     done = fake.run("backfill", "send", "--file", "nope.yml")
     assert (done.code, done.err) == (1, "File not found: nope.yml\n")

@@ -7,8 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.api.submission.body import Parsed, parse_submission
-from app.api.submission.surrogates import NoMark, marked
 from app.domain.mistakes import Mistake
+from app.domain.surrogates import NoMark, marked
 
 HEAD = "message: m\ntopic: t\narchiveDataReferences:\n"
 TWELVE = r"\ud83d\ude00"
@@ -150,7 +150,7 @@ def test_the_mark_is_a_character_that_the_body_does_not_have() -> None:
 
 
 def test_where_no_mark_is_left_the_body_is_refused_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.api.submission.surrogates._private", lambda: iter("a"))
+    monkeypatch.setattr("app.domain.surrogates._private", lambda: iter("a"))
     assert "write the characters themselves" in mistake(HEAD + f'- id: "a{TWELVE}"\n').message
 
 

@@ -27,6 +27,9 @@ TRIES = 16
 class NoMark(Exception):
     """The body contains all characters that were tried as a mark."""
 
+    def __init__(self) -> None:
+        super().__init__("holds pairs like \\ud83d\\ude00 and most characters for private use")
+
 
 def marked(body: bytes, candidates: Iterable[str] | None = None) -> tuple[bytes, str | None]:
     """The body with marks, and the mark; None when the body has no pair. Raises NoMark."""
