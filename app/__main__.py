@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 SERVICE_COMMANDS = frozenset({"serve", "migrate", "check-config", "dev-token", "verify"})
 """They load the service; all others talk to one, and answer at once."""
@@ -11,12 +12,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 well, 1 refused (the reason on stderr), 2 wrong usage; commands may have more."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     if words and (words[0] in SERVICE_COMMANDS or _is_beside(words)):
-        from app.service_commands import main as run_service_command
+        with _stops(words[0]):
+            from app.service_commands import main as run_service_command
 
-        return run_service_command(words)
+            return run_service_command(words)
     from app.cli.program import main as run_command
 
     return run_command(words)
+
+
+def _stops(command: str) -> AbstractContextManager[None]:
+    """The service ends well whenever it is asked to, and loading it takes seconds."""
+    if command != "serve":
+        return nullcontext()
+    from app.process.stop_signals import ending_while_it_loads
+
+    return ending_while_it_loads()
 
 
 def _is_beside(words: Sequence[str]) -> bool:

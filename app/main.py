@@ -4,9 +4,7 @@ import asyncio
 import contextlib
 import logging
 import resource
-import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import uvicorn
@@ -35,6 +33,7 @@ from app.process.address import bind, say
 from app.process.check_config import is_archiving
 from app.process.member import Member
 from app.process.siblings import Siblings
+from app.process.stop import Stopping, on_stop_signals
 from app.process.wiring import Service, open_service
 from app.settings.model import Settings
 from app.telemetry.traces import configure_traces, shutdown_traces
@@ -113,19 +112,37 @@ async def serve(settings: Settings, *, migrate: bool, member: Member | None = No
 
     `member`: what the parent gave this process, where it is one of several.
     """
+    stop = _stop(member)
     configure_traces(settings.backfill.service_name or "pas")
     _allow_connections()
-    stop = asyncio.Event()
     with bind(settings.server.address, settings.server.port) if member is None else member.take() as listener:
-        await _serve(settings, listener, stop, migrate=migrate, member=member)
+        await stop.run(_serve(settings, listener, stop, migrate=migrate, member=member))
     await asyncio.to_thread(shutdown_traces)
 
 
+def _stop(member: Member | None) -> Stopping:
+    """Takes the signals from now on.
+
+    One of several processes stops in the same way once its parent has gone. It is killed by its parent where it shall
+    end at once: who stops all processes of a service may send it the signal that its parent sends it too.
+    """
+    stop = Stopping(hurries=member is None)
+    on_stop_signals(stop.ask)
+    if member is not None:
+        member.watch_parent(lambda: stop.ask("the parent process has gone"))
+    return stop
+
+
 async def _serve(
-    settings: Settings, listener: socket.socket, stop: asyncio.Event, *, migrate: bool, member: Member | None
+    settings: Settings, listener: socket.socket, stop: Stopping, *, migrate: bool, member: Member | None
 ) -> None:
     async with _service(settings, migrate=migrate) as service:
         readiness = Readiness(()) if service is None else service.readiness
+
+        def unready() -> None:
+            readiness.stopping = True
+
+        stop.started(unready)
         edge, page = (None, None) if service is None else (service.edge, service.page)
         path = settings.server.context_path
         siblings = None if member is None else Siblings(member, lambda: exposition(readiness))
@@ -139,12 +156,11 @@ async def _serve(
         )
         server = _server(app, None if page is None else f"{path}{START}", say if member is None else member.tell)
         async with contextlib.nullcontext() if siblings is None else siblings.answering():
-            _on_signals(readiness, stop, siblings)
             http = asyncio.create_task(server.serve([listener]))
             try:
-                await _run(service, http, stop)
+                await _run(service, http, stop.asked)
             finally:
-                readiness.stopping = True
+                unready()
                 server.should_exit = True
                 await asyncio.wait({http}, timeout=CLOSE)
                 for request in tuple(server.server_state.tasks):
@@ -185,30 +201,6 @@ async def _service(settings: Settings, *, migrate: bool) -> AsyncIterator[Servic
         return
     async with open_service(settings, migrate=migrate) as service:
         yield service
-
-
-def _on_signals(readiness: Readiness, stop: asyncio.Event, siblings: Siblings | None) -> None:
-    """The first signal stops the service in good order, unready at once; a second signal ends the process.
-
-    One of several processes stops in the same way once its parent has gone. It is killed by its parent where it shall
-    end at once: who stops all processes of a service may send it the signal that its parent sends it too.
-    """
-
-    def ask(name: str) -> None:
-        if stop.is_set():
-            if siblings is None:
-                log.warning("%s again: ending at once", name)
-                sys.exit(1)
-            return
-        log.info("%s: stopping", name)
-        readiness.stopping = True
-        stop.set()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ask, number.name)
-    if siblings is not None:
-        siblings.member.watch_parent(lambda: ask("the parent process has gone"))
 
 
 class _Server(uvicorn.Server):

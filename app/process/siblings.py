@@ -36,15 +36,25 @@ class Siblings:
         path = self._path(self.member.number)
         with contextlib.suppress(OSError):
             path.unlink()  # of a process that was killed
-        server = await asyncio.start_unix_server(self._answer, str(path))
+        server = await self._listen(path)
         try:
             yield
         finally:
-            server.close()
+            if server is not None:
+                server.close()
             with contextlib.suppress(OSError):
                 path.unlink()
             if not self.member.has_parent:  # whose part it would be
                 shutil.rmtree(self.member.directory, ignore_errors=True)
+
+    async def _listen(self, path: Path) -> asyncio.Server | None:
+        """None where the parent has gone, and with it the directory: this process is about to stop."""
+        try:
+            return await asyncio.start_unix_server(self._answer, str(path))
+        except OSError:
+            if self.member.has_parent:
+                raise
+            return None
 
     async def metrics(self) -> bytes:
         """The metrics of all processes. Those of a process that does not answer in time are left out.

@@ -15,13 +15,14 @@ from app.domain.errors import StartRefused
 from app.process.address import bind, say
 from app.process.member import OPTION, Member
 from app.process.parent import Parent
+from app.process.stop import on_stop_signals
 
 LONGEST_PATH = 90
 """Bytes of the path of the directory for sockets: that of a socket in it has three more, and 100 are sure to work."""
 
 
 async def serve_many(words: Sequence[str], count: int, host: str, port: int) -> int:
-    """Runs `pas` with these words in several processes until SIGTERM or SIGINT; returns the exit code.
+    """Runs `pas` with these words in several processes until a signal stops them; returns the exit code.
 
     Raises StartRefused.
     """
@@ -31,9 +32,7 @@ async def serve_many(words: Sequence[str], count: int, host: str, port: int) -> 
         ProcessStarter(words, count, listener, directory) as start,
     ):
         parent = Parent(count, start, say, listener.close)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, parent.ask, number.name)
+        on_stop_signals(parent.ask)
         return await parent.run()
 
 

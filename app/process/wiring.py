@@ -155,8 +155,8 @@ async def open_service(settings: Settings, *, migrate: bool) -> AsyncIterator[Se
         await refuse_unusable(database, migrate=migrate)
         objects = await stack.enter_async_context(adapters.open_object_store(settings))
         broker = adapters.open_broker(settings)
+        stack.push_async_callback(broker.close)  # a stop may come while it starts
         await broker.start()
-        stack.push_async_callback(broker.close)
         yaml_reader = YamlReader()
         stack.push_async_callback(yaml_reader.close)
         expected_reader = ExpectedReader()

@@ -140,3 +140,11 @@ async def test_the_last_one_removes_the_directory_of_a_parent_that_was_killed() 
         assert os.listdir(directory) == ["1"]  # noqa: PTH208
     assert not os.access(directory, os.F_OK)
     os.close(lifeline)
+
+
+async def test_one_that_starts_when_the_parent_and_its_directory_have_gone_goes_on_to_its_stop(tmp_path: Path) -> None:
+    lifeline, held = os.pipe()
+    os.close(held)
+    async with make(tmp_path / "gone", lifeline, 2)[0].answering():
+        pass
+    os.close(lifeline)
