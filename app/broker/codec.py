@@ -12,7 +12,7 @@ from app.avro.writers_schema import NotOfSchema
 from app.broker.framing import FRAME, MAGIC, NO_REGISTRY, Schemas, schema_of
 from app.broker.messages import COMMAND_TYPE
 from app.domain.errors import InvalidMessage
-from app.domain.exact_json import read_json
+from app.domain.exact_json import NumberNotKept, read_json
 from app.domain.jobs import Reference
 from app.domain.reference_rules import MAX_VERSION
 
@@ -70,7 +70,7 @@ def decode_values(value: bytes, schemas: Schemas) -> Mapping[str, Any]:
     SchemaNeeded.
 
     From Avro, times and dates are texts in ISO format, decimals are Decimals, bytes are base64. From JSON, a number
-    that a double would change is a Decimal.
+    that a double would change is a Decimal. One that no Decimal holds makes the message invalid.
     """
     if value[:1] == MAGIC:
         try:
@@ -79,6 +79,8 @@ def decode_values(value: bytes, schemas: Schemas) -> Mapping[str, Any]:
             raise InvalidMessage(f"framed Avro, but {error}") from None
     try:
         record = read_json(value)
+    except NumberNotKept as error:
+        raise InvalidMessage(str(error)) from None
     except ValueError:
         raise InvalidMessage("neither JSON nor framed Avro") from None
     if type(record) is not dict:

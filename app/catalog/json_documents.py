@@ -109,7 +109,7 @@ def number(token: str) -> int | float | Decimal:
     try:
         return _number(token)
     except InvalidOperation:
-        raise NotKept("a number has an exponent of more than 18 digits") from None
+        raise NotKept("a number has an exponent of more than 18 digits: JSON allows this, it is not kept") from None
 
 
 def _number(token: str) -> int | float | Decimal:

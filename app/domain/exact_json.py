@@ -20,8 +20,18 @@ _SMALL_NUMBER = b"0e-000"
 fractions into a double. 15 digits always survive that. A text with many digits only costs the slower way."""
 
 
+class NumberNotKept(ValueError):
+    """A number of JSON that is not read, as it could not be written again; the text has no value."""
+
+    def __init__(self) -> None:
+        super().__init__("a number has an exponent of more than 18 digits: JSON allows this, it is not kept")
+
+
 def read_json(content: bytes) -> Any:
-    """The value of a JSON document: dict, list, str, int, float, Decimal, bool, None. Raises ValueError."""
+    """The value of a JSON document: dict, list, str, int, float, Decimal, bool, None.
+
+    Raises ValueError, NumberNotKept where the document is JSON as far as it was read.
+    """
     digits = content.translate(_DIGITS)
     if _LONG_NUMBER not in digits and _SMALL_NUMBER not in digits:
         try:
@@ -95,13 +105,13 @@ def _integer(text: str) -> int | Decimal:
     return int(text) if len(text) <= MAX_INT_DIGITS else Decimal(text)
 
 
-def _fraction(text: str) -> float | Decimal | None:
+def _fraction(text: str) -> float | Decimal:
     """The float if it is the same number, however it is written."""
     number = float(text)
     try:
         exact = Decimal(text)
-    except InvalidOperation:  # an exponent of more than 18 digits
-        return None
+    except InvalidOperation:
+        raise NumberNotKept from None
     return number if math.isfinite(number) and Decimal(repr(number)) == exact else exact
 
 

@@ -232,6 +232,11 @@ def test_json_is_read_with_all_digits_of_its_numbers() -> None:
             codec.decode_values(wrong, NO_REGISTRY)
 
 
+def test_a_message_with_a_number_that_cannot_be_kept_says_so() -> None:
+    with pytest.raises(InvalidMessage, match=r"^a number has an exponent of more than 18 digits: JSON allows this"):
+        codec.decode_values(b'{"a": 1, "amount": 1e99999999999999999999}', NO_REGISTRY)
+
+
 async def test_without_a_registry_framed_avro_is_refused_with_the_way_out_unless_it_is_a_command_of_ours() -> None:
     message = bytes.fromhex(commands()[0]["value_hex"])
     assert codec.decode(message)["commandVersion"] == "1.3.0"

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from app.domain.exact_json import read_json, write_json
+from app.domain.exact_json import NumberNotKept, read_json, write_json
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,13 @@ def test_a_number_is_read_as_it_is_written(text: str, value: Any) -> None:
         assert found == value
         assert type(found) is type(value)
     assert Decimal(write_json(value)) == Decimal(text)
+
+
+@pytest.mark.parametrize("text", ["1e99999999999999999999", "-1.5E-99999999999999999999", "12e999999999999999999"])
+def test_a_number_that_no_decimal_holds_is_refused_and_not_null(text: str) -> None:
+    for content in (text, f'{{"a": [{text}]}}'):
+        with pytest.raises(NumberNotKept, match="an exponent of more than 18 digits: JSON allows this, it is not kept"):
+            read_json(content.encode())
 
 
 def test_random_numbers_come_back_exactly() -> None:
