@@ -88,11 +88,15 @@ def _of_head(_dialect_name: str, lock: bool) -> Select[Any]:
     return statement.with_for_update() if lock else statement
 
 
+_SIZE = select(audit_head.c.size).where(audit_head.c.id == 0).scalar_subquery()
+
+
 async def entries(
     connection: AsyncConnection, wanted: AuditFilter, before: int | None, limit: int
 ) -> list[LoggedEntry]:
-    """Wanted entries, newest first, below `before`."""
-    statement = select(audit_entry).order_by(audit_entry.c.seq.desc()).limit(limit)
+    """Wanted entries, newest first, below `before`. Rows that are outside the log are none."""
+    inside = (audit_entry.c.seq >= 0, audit_entry.c.seq < _SIZE)
+    statement = select(audit_entry).where(*inside).order_by(audit_entry.c.seq.desc()).limit(limit)
     if before is not None:
         statement = statement.where(audit_entry.c.seq < before)
     if wanted.subject is not None:
@@ -110,6 +114,12 @@ async def following(connection: AsyncConnection, after: int, limit: int = PAGE) 
     """Entries in their order, behind `after` (−1 for the first)."""
     statement = select(audit_entry).where(audit_entry.c.seq > after).order_by(audit_entry.c.seq).limit(limit)
     return [_logged(row) for row in await connection.execute(statement)]
+
+
+async def before_the_first(connection: AsyncConnection, limit: int) -> list[int]:
+    """Numbers of rows below 0, which no act writes."""
+    statement = select(audit_entry.c.seq).where(audit_entry.c.seq < 0).order_by(audit_entry.c.seq).limit(limit)
+    return list((await connection.execute(statement)).scalars())
 
 
 def _logged(row: Any) -> LoggedEntry:

@@ -52,7 +52,10 @@ async def check_log(database: Database, heads: Sequence[SignedHead]) -> CheckedL
     found = CheckedLog(compared=max((each.size for each in heads), default=0))
     async with database.reading() as connection:
         head = await audit.head(connection)
+        outside = await audit.before_the_first(connection, MOST + 1)
     found.entries = head.size
+    for seq in outside:
+        found.add(f"entry {seq} was inserted before the first of the log")
     if head.size < found.compared:
         found.add(f"the log was cut: it has {head.size} entries, and a checkpoint in the bucket is of {found.compared}")
     frontier = await _entries(database, head, heads, found)

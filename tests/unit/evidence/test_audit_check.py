@@ -174,6 +174,15 @@ async def test_an_inserted_row_is_named(world: World) -> None:
     assert await world.findings() == ["entry 10 was inserted behind the head of the log"]
 
 
+async def test_rows_before_the_first_are_named(world: World) -> None:
+    row = {"at": NOW, "what": "job.paused", "subject": "job/9", "hash": b"\0" * 32}
+    await world.do(lambda c: c.execute(insert(audit_entry), [{"seq": seq, **row} for seq in (-1, -(2**63))]))
+    assert await world.findings() == [
+        f"entry {-(2**63)} was inserted before the first of the log",
+        "entry -1 was inserted before the first of the log",
+    ]
+
+
 async def test_a_log_that_was_cut_with_its_head_is_named(world: World) -> None:
     await world.rehash(keep=7)
     [cut] = await world.findings()

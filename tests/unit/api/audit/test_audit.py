@@ -12,7 +12,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import FastAPI
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
 from app.api.audit import endpoints
 from app.api.auth.callers import Authenticator, IssuerOptions, KeySets, ResourceServerOptions
@@ -85,6 +85,17 @@ async def test_entries_newest_first_in_pages(url: str) -> None:
             "details": {"n": 0},
         }
         assert first["items"][0]["who"] is None
+
+
+async def test_rows_outside_the_log_are_not_shown(url: str) -> None:
+    async with service(url) as client:
+        database = Database(url)
+        row = {"at": THEN, "what": "job.paused", "subject": "job/1", "hash": b"\0" * 32}
+        rows = [{"seq": seq, **row} for seq in (-1, 7, 2**62)]
+        await database.run(lambda c: c.execute(insert(audit_entry), rows))
+        await database.close()
+        assert [each["seq"] for each in (await shown(client))["items"]] == [6, 5, 4, 3, 2, 1, 0]
+        assert [each["seq"] for each in (await shown(client, "?subject=job/1"))["items"]] == [5, 3, 1]
 
 
 async def test_filters(url: str) -> None:
