@@ -162,7 +162,7 @@ def test_an_id_that_the_registry_does_not_know_and_what_is_no_command_are_dead_l
         framed(4_000_000_000, schemas_registered()[1], message): "knows no schema 4000000000",
         framed(key_id, schemas_registered()[2], {"processId": "x"}): "type is missing",
         whole[:-3]: f"framed Avro, but not a {COMMAND}",
-        whole + b"xx": "2 bytes after",
+        whole + b"xx": "2 bytes behind",
         b"\0\0\0": "without the id of a schema",
     }
     before = len(read_topic(archive.kafka, archive.dead_letters))

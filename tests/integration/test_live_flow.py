@@ -195,6 +195,9 @@ def test_poison_goes_where_it_belongs_and_what_is_good_between_is_archived(
         b"\0" + (4_000_000_000).to_bytes(4, "big") + whole[5:]: "knows no schema 4000000000",
         whole[:-3]: "",
         whole + b"x": "",
+        # the status behind the date, -1 in the place of 1: the last one from the end for readers that do not look
+        whole.replace(b"\xc0\xb8\x02\x02", b"\xc0\xb8\x02\x01"): "status: must be one of the symbols",
+        advisory("p-8", "P-8").replace(b'"P-8"', b'"P-8", "n": 1e99999999999999999999'): "exponent of more than 18",
     }
     passed = [
         (None, []),
