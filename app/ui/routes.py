@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -16,7 +16,7 @@ from app.api.http.request_trace import trace_id_of
 from app.domain.errors import Unavailable
 from app.domain.mistakes import Mistake
 from app.ui import texts
-from app.ui.addresses import at
+from app.ui.addresses import at, inside
 from app.ui.answers import headers_of, led_to, render
 from app.ui.operator import NotLoggedIn, Operator, operator_of
 from app.ui.page import Page
@@ -62,11 +62,23 @@ class PageRoute(APIRoute):
 
 
 def _to_login(request: Request, page: Page) -> Response:
-    if request.method != "GET" or BY_SCRIPT in request.headers or "text/html" not in request.headers.get("accept", ""):
+    if BY_SCRIPT in request.headers or "text/html" not in request.headers.get("accept", ""):
         return Response("not logged in", 401, headers_of(page), "text/plain; charset=utf-8")
+    if request.method != "GET":
+        before = inside(request, _view_before(request))
+        return render(request, page, "login.html", status=401, login=page.login, following=before, ended=True)
     here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     following = "" if here == at(request, "/ui/") else f"?next={quote(here, safe='')}"
     return led_to(request, page, f"/ui/login{following}")
+
+
+def _view_before(request: Request) -> str:
+    """Where the form was that was sent; every form has a view at its own address too."""
+    try:
+        view = urlsplit(request.headers.get("referer", ""))
+    except ValueError:
+        view = urlsplit("")
+    return f"{view.path}?{view.query}" if view.query else view.path or request.url.path
 
 
 async def _said(request: Request, page: Page, problem: ApiProblem) -> Response:

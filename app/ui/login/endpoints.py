@@ -30,7 +30,7 @@ NOT_HERE = "The embedded service lets people in on this machine only: open its p
 @router.get("/ui/login")
 async def look(request: Request, page: ThePage) -> Response:
     following = inside(request, request.query_params.get("next"))
-    return render(request, page, "login.html", login=page.login, following=following)
+    return render(request, page, "login.html", login=page.login, following=following, ended=False)
 
 
 @router.post("/ui/login")

@@ -11,7 +11,7 @@ from app.sessions.store import SessionTokens
 from app.ui.answers import headers_of
 from app.ui.static_files import address_of_static
 from tests.support.rows import insert_job
-from tests.unit.ui.page_app import PageApp
+from tests.unit.ui.page_app import HTML, PageApp
 
 
 async def test_who_is_not_logged_in_is_led_to_the_login_and_back(page: PageApp) -> None:
@@ -38,6 +38,38 @@ async def test_the_root_leads_to_the_page_and_that_to_the_first_view_allowed(pag
 async def test_scripts_and_streams_get_401_instead_of_the_login(page: PageApp) -> None:
     assert (await page.get("/ui/jobs", **{"pas-script": "1"})).status_code == 401
     assert (await page.client.get("/ui/jobs/events", headers={"accept": "text/event-stream"})).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("referer", "back"),
+    [
+        ({}, "/ui/jobs/{}/do/retry"),
+        ({"referer": "http://127.0.0.1/ui/jobs/{}/do/retry?cause=a%26b"}, "/ui/jobs/{}/do/retry?cause=a%26b"),
+        ({"referer": "http://127.0.0.1/ui/jobs/{}"}, "/ui/jobs/{}"),
+        ({"referer": "http://evil.example/elsewhere"}, "/ui/"),
+        ({"referer": "http://[/"}, "/ui/jobs/{}/do/retry"),
+    ],
+)
+async def test_a_form_that_is_sent_when_the_session_has_ended_gets_the_login_and_leads_back(
+    page: PageApp, referer: dict[str, str], back: str
+) -> None:
+    job_id = await insert_job(page.database, 1)
+    await page.log_in()
+    page.client.cookies.clear()
+    headers = {name: value.format(job_id) for name, value in referer.items()}
+    answer = await page.post(f"/ui/jobs/{job_id}/do/retry", None, **HTML, **headers)
+    assert (answer.status_code, answer.headers["content-type"]) == (401, "text/html; charset=utf-8")
+    assert "nothing was done" in answer.text
+    place = re.search(r'action="(/ui/login\?next=[^"]+)"', answer.text)
+    assert place is not None
+    login = await page.client.post(place[1])
+    assert (login.status_code, login.headers["location"]) == (303, back.format(job_id))
+
+
+async def test_a_script_that_sends_a_form_without_a_session_gets_a_401_without_a_page(page: PageApp) -> None:
+    for headers in ({}, {"pas-script": "1", **HTML}):
+        answer = await page.post("/ui/jobs/new", None, **headers)
+        assert (answer.status_code, answer.text) == (401, "not logged in")
 
 
 async def test_the_cookie_is_for_nobody_else(page: PageApp) -> None:
