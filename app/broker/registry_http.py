@@ -39,6 +39,8 @@ class RegistryAnswer(NamedTuple):
     status: int
     error: int
     content: dict[str, Any]
+    names: list[str]
+    """Of an answer that is a list of texts; empty of any other."""
 
     @property
     def is_well(self) -> bool:
@@ -98,6 +100,7 @@ def _answer(status: int, content: bytes) -> RegistryAnswer:
         found = orjson.loads(content)
     except orjson.JSONDecodeError:
         found = None
+    names = found if isinstance(found, list) and all(isinstance(each, str) for each in found) else []
     found = found if isinstance(found, dict) else {}
     code = found.get("error_code")
-    return RegistryAnswer(status, code if isinstance(code, int) else 0, found)
+    return RegistryAnswer(status, code if isinstance(code, int) else 0, found, names)

@@ -237,3 +237,10 @@ async def test_closing_ends_requests_under_way(fake: FakeRegistry) -> None:
     await client.close()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+@pytest.mark.parametrize("body", [b"<html>welcome</html>", b"", b"{}", b"[]", b"[1]", b'"AVRO"', b'{"status": "UP"}'])
+async def test_what_answers_anything_else_is_no_registry(fake: FakeRegistry, body: bytes) -> None:
+    fake.misbehave = lambda _request: Answer(body=body, headers={"Content-Type": "text/html"})
+    with pytest.raises(Unavailable, match="not a list of them; is schema-registry-url right"):
+        await client_of(fake).ping()
