@@ -8,16 +8,16 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import orjson
 from sqlalchemy import BigInteger, Select, and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import dialect
+from app.db.audit_rows import ENTRY, HASH, as_found, as_hash, as_head, as_moment, logged
 from app.db.tables import audit_checkpoint, audit_entry, audit_head
-from app.domain.audit import Act, Actor, AuditEntry, LoggedEntry, leaf_of, without_nulls
+from app.domain.audit import Act, Actor, AuditEntry, BrokenHead, LoggedEntry, leaf_of, without_nulls
 from app.domain.canonical_json import canonical
 from app.domain.jobs import in_milliseconds
-from app.domain.merkle import Frontier, leaf_hash, unpacked
+from app.domain.merkle import Frontier, leaf_hash
 
 PAGE = 2_000
 """Rows that are read in one go, some 10 ms."""
@@ -73,20 +73,25 @@ _WHO = ("who_subject", "who_name", "who_ext_id", "who_client")
 
 
 async def head(connection: AsyncConnection) -> Frontier:
-    """Size and frontier of the tree over all entries."""
+    """Size and frontier of the tree over all entries. Raises BrokenHead."""
     return await _head(connection, lock=False)
 
 
 async def _head(connection: AsyncConnection, *, lock: bool) -> Frontier:
-    row = (await connection.execute(_of_head(connection.dialect.name, lock))).one()
-    return unpacked(row.size, row.frontier)
+    row = (await connection.execute(_of_head(connection.dialect.name, lock))).first()
+    if row is None:
+        raise BrokenHead("the head of the log was removed")
+    return as_head(row.size, row.frontier)
 
 
 @lru_cache
 def _of_head(_dialect_name: str, lock: bool) -> Select[Any]:
-    statement = select(audit_head.c.size, audit_head.c.frontier).where(audit_head.c.id == 0)
+    statement = select(audit_head.c.size, as_found(audit_head.c.frontier)).where(audit_head.c.id == 0)
     return statement.with_for_update() if lock else statement
 
+
+LAST = 2**63 - 1
+"""Behind it SQLite sorts texts and bytes."""
 
 _SIZE = select(audit_head.c.size).where(audit_head.c.id == 0).scalar_subquery()
 
@@ -96,7 +101,7 @@ async def entries(
 ) -> list[LoggedEntry]:
     """Wanted entries, newest first, below `before`. Rows that are outside the log are none."""
     inside = (audit_entry.c.seq >= 0, audit_entry.c.seq < _SIZE)
-    statement = select(audit_entry).where(*inside).order_by(audit_entry.c.seq.desc()).limit(limit)
+    statement = select(*ENTRY).where(*inside).order_by(audit_entry.c.seq.desc()).limit(limit)
     if before is not None:
         statement = statement.where(audit_entry.c.seq < before)
     if wanted.subject is not None:
@@ -107,48 +112,39 @@ async def entries(
         statement = statement.where(or_(*(audit_entry.c[name] == wanted.who for name in _WHO)))
     if wanted.since is not None:
         statement = statement.where(audit_entry.c.at >= wanted.since)
-    return [_logged(row) for row in await connection.execute(statement)]
+    return [logged(row) for row in await connection.execute(statement)]
 
 
 async def following(connection: AsyncConnection, after: int, limit: int = PAGE) -> list[LoggedEntry]:
     """Entries in their order, behind `after` (−1 for the first)."""
-    statement = select(audit_entry).where(audit_entry.c.seq > after).order_by(audit_entry.c.seq).limit(limit)
-    return [_logged(row) for row in await connection.execute(statement)]
+    behind = audit_entry.c.seq > after, audit_entry.c.seq <= LAST
+    statement = select(*ENTRY).where(*behind).order_by(audit_entry.c.seq).limit(limit)
+    return [logged(row) for row in await connection.execute(statement)]
 
 
-async def before_the_first(connection: AsyncConnection, limit: int) -> list[int]:
-    """Numbers of rows below 0, which no act writes."""
-    statement = select(audit_entry.c.seq).where(audit_entry.c.seq < 0).order_by(audit_entry.c.seq).limit(limit)
+async def outside(connection: AsyncConnection, limit: int) -> list[Any]:
+    """What rows below 0 have as their number, and on SQLite those above every number; no act writes such."""
+    where = or_(audit_entry.c.seq < 0, audit_entry.c.seq > LAST)
+    statement = select(audit_entry.c.seq).where(where).order_by(audit_entry.c.seq).limit(limit)
     return list((await connection.execute(statement)).scalars())
-
-
-def _logged(row: Any) -> LoggedEntry:
-    who = Actor(row.who_subject, row.who_name, row.who_ext_id, row.who_client)
-    details = None
-    if row.details is not None:
-        try:
-            details = orjson.loads(row.details)
-        except orjson.JSONDecodeError:  # somebody changed it: it has no hash that fits
-            details = {"unreadable": row.details}
-    return LoggedEntry(row.seq, row.at, who if any(who) else None, row.what, row.subject, details, bytes(row.hash))
 
 
 async def hashes(connection: AsyncConnection, start: int, end: int) -> list[bytes]:
     """The hashes of the entries from `start` up to, without, `end`; at most `PAGE`."""
     rows = await connection.execute(_hashes(), {"start": start, "until": end})
-    return [bytes(row.hash) for row in rows]
+    return [as_hash(row.hash) for row in rows]
 
 
 @lru_cache
 def _hashes() -> Select[Any]:
     start, until = bindparam("start", type_=BigInteger), bindparam("until", type_=BigInteger)
     between = and_(audit_entry.c.seq >= start, audit_entry.c.seq < until)
-    return select(audit_entry.c.hash).where(between).order_by(audit_entry.c.seq).limit(PAGE)
+    return select(HASH).where(between).order_by(audit_entry.c.seq).limit(PAGE)
 
 
 async def find(connection: AsyncConnection, seq: int) -> LoggedEntry | None:
-    row = (await connection.execute(select(audit_entry).where(audit_entry.c.seq == seq))).first()
-    return None if row is None else _logged(row)
+    row = (await connection.execute(select(*ENTRY).where(audit_entry.c.seq == seq))).first()
+    return None if row is None else logged(row)
 
 
 class CheckpointState(NamedTuple):
@@ -162,12 +158,13 @@ class CheckpointState(NamedTuple):
 
 
 async def checkpoint_state(connection: AsyncConnection) -> CheckpointState:
-    last = select(audit_checkpoint.c.size, audit_checkpoint.c.at).order_by(audit_checkpoint.c.size.desc()).limit(1)
-    row = (await connection.execute(last)).first()
+    now = await head(connection)
+    last = select(audit_checkpoint.c.size, as_found(audit_checkpoint.c.at)).where(audit_checkpoint.c.size <= now.size)
+    row = (await connection.execute(last.order_by(audit_checkpoint.c.size.desc()).limit(1))).first()
     newest = select(func.max(audit_entry.c.seq)).where(audit_entry.c.what == str(Act.JOB_COMPLETED))
     completed = (await connection.execute(newest)).scalar()
-    size, at = (0, None) if row is None else (row.size, row.at)
-    return CheckpointState(await head(connection), size, at, -1 if completed is None else completed)
+    size, at = (0, None) if row is None else (row.size, as_moment(row.at))
+    return CheckpointState(now, size, at, -1 if completed is None else completed)
 
 
 async def keep_checkpoint(connection: AsyncConnection, size: int, at: datetime) -> None:

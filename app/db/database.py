@@ -8,7 +8,7 @@ from time import monotonic
 from typing import TypeVar
 
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -219,7 +219,11 @@ def translate(error: BaseException) -> BaseException:
         if state is not None:
             if state.startswith(_OUTAGES) or state in _CONFLICTS:
                 return Unavailable(DATABASE, f"{_cause(error.orig)} ({state})")
-        elif error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError)):
+        elif (
+            error.connection_invalidated
+            or isinstance(error, (OperationalError, InterfaceError))
+            or type(error) is DatabaseError  # SQLite: the file is no database, or is damaged
+        ):
             return Unavailable(DATABASE, _cause(error.orig))
     return error
 

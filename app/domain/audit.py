@@ -9,10 +9,25 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from app.domain.canonical_json import canonical
+from app.domain.errors import Unavailable
 from app.domain.merkle import leaf_hash
 
 ORIGIN = "audit"
 """The origin of the log's checkpoints, behind the name of the key."""
+
+
+AUDIT = "audit"
+"""The name of the log on /health/ready."""
+
+
+class BrokenHead(Unavailable):
+    """The head of the log is missing, or is that of no log: no entry can be added, so no act is done."""
+
+    public_reason = "log has no head that can be read, so no entry can be added"
+
+    def __init__(self, finding: str) -> None:
+        super().__init__(AUDIT, f"is not what it was: {finding}")
+        self.finding = finding
 
 
 class Act(StrEnum):

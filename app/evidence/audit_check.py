@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from app.db import audit
 from app.db.database import Database
-from app.domain.audit import CHECKPOINTS, ORIGIN, LoggedEntry, true_hash
+from app.domain.audit import CHECKPOINTS, ORIGIN, BrokenHead, LoggedEntry, true_hash
 from app.domain.merkle import Frontier
 from app.domain.notes import Checkpoint, NoteError, VerifierKey, read_checkpoint, verified
 from app.evidence.reading import gathered
@@ -51,32 +53,46 @@ async def check_log(database: Database, heads: Sequence[SignedHead]) -> CheckedL
     """
     found = CheckedLog(compared=max((each.size for each in heads), default=0))
     async with database.reading() as connection:
-        head = await audit.head(connection)
-        outside = await audit.before_the_first(connection, MOST + 1)
-    found.entries = head.size
+        head = await _head(connection, found)
+        outside = await audit.outside(connection, MOST + 1)
+    found.entries = 0 if head is None else head.size
     for seq in outside:
-        found.add(f"entry {seq} was inserted before the first of the log")
-    if head.size < found.compared:
+        before = isinstance(seq, int) and seq < 0
+        found.add(f"entry {seq!r} was inserted {'before the first of the log' if before else 'without a number'}")
+    if head is not None and head.size < found.compared:
         found.add(f"the log was cut: it has {head.size} entries, and a checkpoint in the bucket is of {found.compared}")
-    frontier = await _entries(database, head, heads, found)
-    if not found.findings and (frontier.size, frontier.root()) != (head.size, head.root()):
+    frontier = await _entries(database, None if head is None else head.size, heads, found)
+    if not found.findings and head is not None and (frontier.size, frontier.root()) != (head.size, head.root()):
         found.add(f"the head of the log is not that of its {frontier.size} entries")
     return found
 
 
-async def _entries(database: Database, head: Frontier, heads: Sequence[SignedHead], found: CheckedLog) -> Frontier:
-    frontier, after = Frontier(), -1
+async def _head(connection: AsyncConnection, found: CheckedLog) -> Frontier | None:
+    try:
+        return await audit.head(connection)
+    except BrokenHead as broken:
+        if broken.finding not in found.findings:
+            found.add(broken.finding)
+        return None
+
+
+async def _entries(database: Database, size: int | None, heads: Sequence[SignedHead], found: CheckedLog) -> Frontier:
+    """The tree of the entries. Without a size, as there is no head, all rows are taken for entries."""
+    frontier, after, read = Frontier(), -1, -1
     todo = sorted(heads, key=lambda each: each.size, reverse=True)
     last_good, whole = 0, True
     while True:
         async with database.reading() as connection:
-            rows = await audit.following(connection, after)
-            newest = (await audit.head(connection)).size
+            rows = await audit.following(connection, read)
+            newest = None if size is None else await _head(connection, found)
         for entry in rows:
-            if entry.seq >= newest:
+            if not isinstance(entry.seq, int):
+                found.add(f"entry {entry.seq!r} was inserted without a number")
+                continue
+            if newest is not None and entry.seq >= newest.size:
                 found.add(f"entry {entry.seq} was inserted behind the head of the log")
                 continue
-            if entry.seq >= head.size:
+            if size is not None and entry.seq >= size:
                 return frontier
             whole = _entry(entry, after, found) and whole
             after = entry.seq
@@ -98,10 +114,10 @@ async def _entries(database: Database, head: Frontier, heads: Sequence[SignedHea
                 whole = False
         if len(rows) < audit.PAGE:
             break
-        after = max(after, rows[-1].seq)
+        read = rows[-1].seq
         await asyncio.sleep(0)
-    if after + 1 < head.size:
-        found.add(_missing(after + 1, head.size - 1))
+    if size is not None and after + 1 < size:
+        found.add(_missing(after + 1, size - 1))
     return frontier
 
 
@@ -112,7 +128,7 @@ def _entry(entry: LoggedEntry, after: int, found: CheckedLog) -> bool:
         found.add(_missing(after + 1, entry.seq - 1))
     try:
         right = true_hash(entry) == entry.hash
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         right = False
     if not right:
         found.add(f"entry {entry.seq} was changed: {entry.what} of {entry.subject} does not have the hash that it has")

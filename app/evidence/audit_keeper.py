@@ -1,6 +1,7 @@
 """Keeps the audit log: its start of the service, its checkpoints in the bucket, its comparison with the newest one."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 
 from app.db import audit
 from app.db.database import Database
-from app.domain.audit import ORIGIN, Act, AuditEntry, checkpoint_key
+from app.domain.audit import AUDIT, ORIGIN, Act, AuditEntry, BrokenHead, checkpoint_key
 from app.domain.errors import Unavailable
 from app.domain.notes import VerifierKey
 from app.domain.readiness import Readiness
@@ -29,9 +30,6 @@ AT_LATEST = timedelta(hours=1)
 
 RESTAMP = timedelta(minutes=1)
 """Before an authority that gave no timestamp is asked again."""
-
-AUDIT = "audit"
-"""The name of the log on /health/ready."""
 
 log = logging.getLogger(__name__)
 
@@ -111,8 +109,9 @@ class AuditKeeper:
         OSError."""
         if not self._started:
             entry = AuditEntry(Act.SERVICE_STARTED, "service", self._now(), None, self._options.details)
-            await self._database.run(lambda c: audit.append(c, [entry]))
-            self._started = True
+            with contextlib.suppress(BrokenHead):  # it is one of the findings
+                await self._database.run(lambda c: audit.append(c, [entry]))
+                self._started = True
         if findings := await self.findings():
             self._readiness.work_waits(AUDIT, f"is not what it was: {'; '.join(findings[:SHOWN])}")
             return  # what was rewritten must not be signed

@@ -12,13 +12,13 @@ from sqlalchemy import delete, insert, update
 from app.db import audit
 from app.db.database import Database
 from app.db.tables import audit_entry, audit_head
-from app.domain.audit import Act, Actor, AuditEntry, leaf_of
+from app.domain.audit import AUDIT, Act, Actor, AuditEntry, leaf_of
 from app.domain.errors import Unavailable
 from app.domain.merkle import Frontier, leaf_hash
 from app.domain.readiness import Readiness
 from app.evidence import audit_check
 from app.evidence.audit_check import signed_heads
-from app.evidence.audit_keeper import AUDIT, AuditKeeper, KeeperOptions, compare
+from app.evidence.audit_keeper import AuditKeeper, KeeperOptions, compare
 from app.evidence.audit_log import AuditLog, LogDiffers
 from app.evidence.signer import Signer
 from app.evidence.timestamps import NoTimestamp
