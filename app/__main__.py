@@ -11,6 +11,16 @@ SERVICE_COMMANDS = frozenset({"serve", "migrate", "check-config", "dev-token", "
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 well, 1 refused (the reason on stderr), 2 wrong usage; commands may have more."""
     words = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        from app.cli.streams import standard_streams
+
+        with standard_streams(strict=words[:1] != ["serve"]):
+            return _run(words)
+    except KeyboardInterrupt:  # before the command itself expects it
+        return 130
+
+
+def _run(words: list[str]) -> int:
     if words and (words[0] in SERVICE_COMMANDS or _is_beside(words)):
         with _stops(words[0]):
             from app.service_commands import main as run_service_command

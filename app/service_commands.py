@@ -25,6 +25,7 @@ import uvloop
 
 from app.api.auth.dev_issuer import ALL_ROLES, DEFAULT_TTL, DevIssuerError, mint
 from app.catalog.archive_types import CatalogError
+from app.cli.streams import Unwritable
 from app.domain.errors import StartRefused, Unavailable
 from app.process.data_dir import DataDirInUse, DataDirUnusable, own
 from app.process.member import OPTION, Member
@@ -51,6 +52,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Unexpected errors are raised: a bug ends the process with its traceback and the exit code 1.
     """
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()  # the help too, which ends with SystemExit
+    except Unwritable as unwritable:
+        _refuse(*unwritable.lines)
+        return unwritable.code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     options.words = sys.argv[1:] if arguments is None else list(arguments)
     try:
@@ -175,16 +187,21 @@ def _verify(options: argparse.Namespace) -> int:
         configure_logging()
         data_dir = options.data_dir if options.embedded else None
         settings = _load(options.config, os.environ, embedded=data_dir)
-        return asyncio.run(_read_back(settings, options))
+        code = asyncio.run(_read_back(settings, options))
+        sys.stdout.flush()
+        return code
     except (SettingsError, CatalogError) as error:
         _refuse(*error.mistakes)
         return VerifyExit.USAGE
     except (StateError, LogSettingError) as error:
         _refuse(str(error))
         return VerifyExit.USAGE
-    except (StartRefused, Unavailable, BrokenPipeError) as error:  # the last where nobody reads on
-        _refuse(str(error))
+    except Unwritable as unwritable:
+        _refuse(*unwritable.lines)
         return VerifyExit.UNAVAILABLE  # 1 stands for findings only
+    except (StartRefused, Unavailable) as error:
+        _refuse(str(error))
+        return VerifyExit.UNAVAILABLE
     except Exception:
         traceback.print_exc()
         return VerifyExit.UNAVAILABLE

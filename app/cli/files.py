@@ -57,11 +57,10 @@ def written(path: Path | None, *, readable: bool = False) -> Iterator[BinaryIO]:
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
-        file = path.open("wb")
+        with path.open("wb") as file:
+            yield file
     except OSError as error:
         raise Ended(f"{path} cannot be written: {error.strerror}") from error
-    with file:
-        yield file
 
 
 def _umask() -> int:

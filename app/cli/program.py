@@ -1,6 +1,5 @@
 """The program `pas`: its commands, each loaded only when it runs, and how errors become lines and exit codes."""
 
-import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -8,7 +7,7 @@ from io import TextIOWrapper
 from cyclopts import App, CycloptsError, Group
 
 from app.cli.exits import Ended, Exit
-from app.cli.streams import tell
+from app.cli.streams import Unwritable, tell
 
 TALKING = Group("Commands that talk to a service", sort_key=1)
 BEING = Group("Commands that are the service, or work beside it", sort_key=2)
@@ -75,6 +74,15 @@ def main(words: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal of another encoding gets escapes
+    try:
+        return _run(words)
+    except Unwritable as unwritable:
+        for line in unwritable.lines:
+            tell(line)
+        return unwritable.code
+
+
+def _run(words: Sequence[str]) -> int:
     app = program()
     if not words:
         app.help_print([], console=app.error_console)
@@ -87,15 +95,14 @@ def main(words: Sequence[str]) -> int:
         tell(f"Error: {str(error).strip()}")
         tell(f"Help: {' '.join(['pas', *_command_words(words)])} --help")
         return Exit.USAGE
+    except Unwritable:
+        raise
     except Ended as ended:
         for line in ended.lines:
             tell(line)
         return ended.code
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
-    except BrokenPipeError:  # nobody reads on, as behind `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.REFUSED
 
 
 def _command_words(words: Sequence[str]) -> list[str]:

@@ -53,7 +53,6 @@ ELSEWHERE: dict[str, str] = {
     "app.cli.profiles": "through the program: cli/test_profiles.py",
     "app.cli.report_reader": "through check_package: cli/test_evidence.py",
     "app.cli.reconcile": "through the program: cli/test_reconcile.py",
-    "app.cli.streams": "through the program: cli/test_show.py",
     "app.cli.watch": "through the program: cli/test_follow.py",
     "app.db.causes": "through its endpoint: api/jobs/test_failures.py",
     "app.db.clock_repair": "needs PostgreSQL: tests/integration/test_db_foreign_keys.py",

@@ -87,6 +87,30 @@ def test_nobody_who_reads_on_is_no_traceback(tmp_path: Path) -> None:
     assert "Exception ignored" not in done.stderr
 
 
+@pytest.mark.parametrize("words", ["--help", "--version", "jobs list --help", "dev-token --data-dir .", "serve --help"])
+@pytest.mark.parametrize(
+    ("redirected", "said"),
+    [
+        (">/dev/full", "Standard output cannot be written: No space left on device"),
+        (">&-", "Standard output cannot be written: Bad file descriptor"),
+        ("<&- >&-", "Standard output cannot be written: Bad file descriptor"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_said(words: str, redirected: str, said: str, tmp_path: Path) -> None:
+    expected = (0, []) if words.startswith("serve") else (1, [said])  # a service does not end with who looks at it
+    command = f"{sys.executable} -m app {words} {redirected}"
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(["bash", "-c", command], stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment)
+    assert (done.returncode, [line.removeprefix("pas: ") for line in done.stderr.splitlines()]) == expected
+
+
+@pytest.mark.parametrize(("words", "code"), [("--version", 0), ("jobs shwo", 2), ("check-config --config none", 1)])
+@pytest.mark.parametrize("redirected", ["2>/dev/full", "2>&-"])
+def test_errors_that_nobody_sees_change_no_exit_code(words: str, code: int, redirected: str) -> None:
+    command = f"{sys.executable} -m app {words} {redirected}"
+    assert subprocess.run(["bash", "-c", command], stdout=subprocess.DEVNULL, cwd=REPOSITORY).returncode == code
+
+
 def test_a_terminal_of_another_encoding_gets_escapes() -> None:
     environment = {"PATH": "/usr/bin:/bin", "PYTHONIOENCODING": "latin-1", "PYTHONPATH": str(REPOSITORY)}
     token = f"e30.{urlsafe_b64encode(json.dumps({'name': '中'}).encode()).decode()}.c2ln"

@@ -129,3 +129,9 @@ def test_binary_content_is_nothing_for_a_terminal(fake: Fake, monkeypatch: pytes
     done = fake.run("artifacts", "get", "1")
     assert (done.code, done.out) == (1, "")
     assert "--output" in done.err
+
+
+def test_a_device_that_is_full_is_said(fake: Fake) -> None:
+    fake.says("GET", "/api/artifacts/1/content", content())
+    done = fake.run("artifacts", "get", "1", "--output", "/dev/full")
+    assert (done.code, done.out, done.err) == (1, "", "/dev/full cannot be written: No space left on device\n")
