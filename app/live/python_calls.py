@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from app.domain.errors import InvalidMessage
+from app.domain.exact_json import MAX_INT_DIGITS
 from app.domain.live_rules import PythonFunction
 
 MAX_DEPTH = 200
@@ -16,6 +17,9 @@ MAX_DEPTH = 200
 
 MAX_PLACE = 100
 """Characters of a place in a message."""
+
+TOO_LARGE = 10**MAX_INT_DIGITS
+"""For an int: to write it takes time with the square of its length, which that of a Decimal does not."""
 
 
 class Call(NamedTuple):
@@ -102,8 +106,9 @@ class NotPlainAnswer(Exception):
 def copied(value: Any, *, finite: bool = False) -> Any:
     """A copy of plain values: objects, lists, text, numbers, true, false, null; tuples become lists.
 
-    Raises NotPlain with place and kind for everything else, for what holds itself, and, if all numbers have to be
-    `finite`, for NaN and infinity. Names of members may be values, so a place has `*` for them.
+    Raises NotPlain with place and kind for everything else, for what holds itself, for ints of more than
+    MAX_INT_DIGITS, and, if all numbers have to be `finite`, for NaN and infinity. Names of members may be values, so a
+    place has `*` for them.
     """
     return _copied(value, "", MAX_DEPTH, finite)
 
@@ -114,6 +119,9 @@ def _copied(value: Any, place: str, depth: int, finite: bool) -> Any:
     if isinstance(value, str):
         return value if type(value) is str else str.__str__(value)
     if isinstance(value, int):
+        if not -TOO_LARGE < value < TOO_LARGE:
+            digits = f"{MAX_INT_DIGITS:,} digits at {_shown(place)}"
+            raise NotPlainAnswer(f"has a whole number of more than {digits}, which is no Decimal")
         return value if type(value) is int else int.__int__(value)
     if isinstance(value, float | Decimal):
         if finite and not math.isfinite(value):

@@ -208,6 +208,10 @@ LOOP.append(LOOP)
             {**SAID, "document": {"a": {1: 2}}},
             " returned a document that has a key that is a whole number, not text, at $.*",
         ),
+        (
+            {**SAID, "document": {"n": -(10**4_000)}},
+            " returned a document that has a whole number of more than 4,000 digits at $.*, which is no Decimal",
+        ),
         ({**SAID, "document": [float("nan")]}, " returned a document that has a number that is not finite at $[*]"),
         (
             {**SAID, "document": [Decimal("Infinity")]},
