@@ -59,10 +59,11 @@ class KnownOutages:
         self._by_type: dict[str, KnownOutage | None] = {}
         """Archive type → outage of its source, filled by `of_job` since the last `refresh`."""
         self.sources: Sequence[Outage] = ()
+        """Outages of the sources that archive types have now: what the file has no more is asked by nobody."""
 
     def refresh(self) -> None:
         self._by_type = {}
-        self.sources = self._outages.current()
+        self.sources = [outage for outage in self._outages.current() if self._present(outage)]
         self._components = {name: outage for name in COMPONENTS if (outage := self._component(name)) is not None}
 
     @property
@@ -82,10 +83,16 @@ class KnownOutages:
         return self._source(message, config_id) or store
 
     def names(self, outage: Outage) -> list[str]:
-        """Of the archive types that met it, as people know them."""
-        catalog = self._catalog.now
-        known = {each.name: catalog.name_of(each) for each in catalog.configurations}
-        return [known.get(name, name) for name in outage.names]
+        """Of the archive types that met it and still have this source, as people know them; where none of them does,
+        of all that have it."""
+        catalog, present = self._catalog.now, self._present(outage)
+        met = [each for each in present if each.name in outage.names]
+        return [catalog.name_of(each) for each in met or present]
+
+    def _present(self, outage: Outage) -> list[ArchiveTypeConfiguration]:
+        """The present archive types that have this source."""
+        configurations = self._catalog.now.configurations
+        return [each for each in configurations if each.is_remote_data and way_of(each) == outage.way]
 
     def has_got_through(self, message: str, config_id: str | None, waiting: Waiting, since: float) -> bool:
         """Whether a call of this process, made after `since`, reached what the job waits for."""

@@ -413,6 +413,39 @@ async def test_an_archive_type_that_is_configured_no_more_is_waited_for_by_nobod
     assert await of(core, job_id) is None
 
 
+@pytest.mark.parametrize("other_way", [{"uri": "https://new.example/{id}"}, {"oauth_client_id": "new-client"}])
+async def test_a_source_that_no_archive_type_has_any_more_is_not_named(
+    core: Core, one: Node, other_way: dict[str, str]
+) -> None:
+    core.catalog.now = Catalog((configuration(), OTHER))
+    await one.ask(REFUSED, IN_A_ROW)
+    await one.ask(REFUSED, IN_A_ROW, OTHER)
+    await one.look()
+    assert one.readiness.sources_away.keys() == {MESSAGE, "TaxAssessed"}
+    core.catalog.now = Catalog((configuration(), replace(OTHER, **other_way)))
+    await one.look()
+    assert one.readiness.sources_away.keys() == {MESSAGE}
+    core.catalog.now = Catalog((replace(OTHER, **other_way),))
+    await one.look()
+    assert one.readiness.sources_away == {}
+    page = generate_latest(metrics.REGISTRY).decode()
+    assert 'pas_source_unavailable{archive_type="TaxAssessed",client="tax-client"} 0.0' in page
+    assert not one.known_outages.any
+
+
+async def test_a_source_that_is_away_is_named_by_the_archive_types_that_have_it_now(core: Core, one: Node) -> None:
+    second = configuration(message_type="Second")
+    core.catalog.now = Catalog((configuration(), second))
+    await one.ask(REFUSED, IN_A_ROW)
+    await one.ask(REFUSED, 1, second)
+    core.catalog.now = Catalog((second, configuration(uri="https://new.example/{id}")))
+    await one.look()
+    assert one.readiness.sources_away.keys() == {"Second"}
+    core.catalog.now = Catalog((configuration(message_type="Renamed"),))
+    await one.look()
+    assert one.readiness.sources_away.keys() == {"Renamed"}
+
+
 async def test_a_database_that_is_away_only_delays_it(core: Core, one: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[str] = []
 
