@@ -8,12 +8,15 @@ from typing import NamedTuple
 from app.db import definitions, search
 from app.db.database import Database
 from app.domain.archive_types import ArchiveTypeConfiguration
-from app.domain.exact_json import read_json, write_json
+from app.domain.exact_json import write_json
 from app.domain.extraction import comparable, searchable
 from app.domain.search import Comparison, FoundArtifact, Search, SearchCondition
+from app.metadata.stored_texts import stored_texts
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 """A number as JSON writes it: `007` and `+1` are texts."""
+
+_LIST_OR_OBJECT = re.compile(r"[ \t\r\n]*[\[{]")
 
 _RANGES = (Comparison.GT, Comparison.GTE, Comparison.LT, Comparison.LTE)
 
@@ -82,8 +85,9 @@ class Artifacts:
 def condition(key: str, operator: Comparison, operand: str) -> SearchCondition:
     """The condition on a key that a request gave. Raises ValueError, which says what the operand may be.
 
-    An operand that is a JSON number is compared as a number. A list or an object equals a stored one that is written
-    with other blanks. A text to be found inside of a list or an object may be written as JSON or plainly.
+    An operand that is a JSON number is compared as a number; one beyond those that can be compared, and those in lists
+    and objects, are found as the texts of equal numbers. A list or an object equals a stored one that is written with
+    other blanks. A text to be found inside of a list or an object may be written as JSON or plainly.
     """
     text = searchable(operand)
     if operator is Comparison.ISNULL:
@@ -99,7 +103,9 @@ def condition(key: str, operator: Comparison, operand: str) -> SearchCondition:
         if number is None and _NUMBER.fullmatch(operand):
             raise ValueError("is beyond the numbers that can be compared (1.8e308, 1000 digits)")
         return SearchCondition(key, operator, texts=(text,), number=number)
-    return SearchCondition(key, operator, texts=tuple(dict.fromkeys((text, *_canonical(operand)))), number=number)
+    is_written_otherwise = number is None and (_NUMBER.fullmatch(operand) or _LIST_OR_OBJECT.match(operand))
+    texts = stored_texts(operand) if is_written_otherwise else ()
+    return SearchCondition(key, operator, texts=tuple(dict.fromkeys((text, *texts))), number=number)
 
 
 def _number(text: str) -> Decimal | None:
@@ -109,13 +115,3 @@ def _number(text: str) -> Decimal | None:
         return comparable(Decimal(text))
     except InvalidOperation:  # an exponent of more than 18 digits
         return None
-
-
-def _canonical(text: str) -> list[str]:
-    """The list or object in the form in which it is stored; nothing for any other text."""
-    if not text.lstrip(" \t\r\n").startswith(("[", "{")):
-        return []
-    try:
-        return [write_json(read_json(text.encode()))]
-    except ValueError:
-        return []

@@ -94,8 +94,18 @@ async def test_numbers_keep_their_digits(archived: Archived) -> None:
     page = await archived.artifacts.page(Search(), None, 10)
     assert [each.metadata["k"].json for each in page.artifacts] == ["1E+400", str(2**70), long]
     assert await archived.ids(("k", "eq", long)) == [1]
-    assert await archived.ids(("k", "eq", "1E+400")) == [3]
+    for same in ("1E+400", "1e400", "1E400", "1e+400", "1.0e400", "1" + "0" * 400):
+        assert await archived.ids(("k", "eq", same)) == [3]
+        assert await archived.ids(("k", "ne", same)) == [2, 1]
     assert await archived.ids(("k", "gt", "1e30")) == []
+
+
+async def test_numbers_in_lists_and_objects_compare_as_numbers(archived: Archived) -> None:
+    await add_values(archived, ["CWE-79", 1.0, "é"], ["CWE-79", 1, "é"], ["CWE-79", "1", "é"], {"n": Decimal("1e400")})
+    for one in ("1", "1.0", "1e0", "10e-1"):
+        assert await archived.ids(("k", "eq", f'["CWE-79",{one},"é"]')) == [2, 1]
+        assert await archived.ids(("k", "ne", f'["CWE-79", {one}, "é"]')) == [4, 3]
+    assert await archived.ids(("k", "eq", '{"n": 1e400}')) == [4]
 
 
 async def test_all_conditions_must_hold(archived: Archived) -> None:
