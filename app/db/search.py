@@ -37,6 +37,9 @@ from app.domain.search import Comparison, FoundArtifact, FoundValue, Search, Sea
 HAS_VALUE = value.c.text_head.is_not(None)
 """The condition of the index, which has no nulls: PostgreSQL uses it only where the query has this condition too."""
 
+_HAS_WORDS = value.c.kind.in_((ValueKind.TEXT, ValueKind.BOOLEAN))
+"""The kinds whose text is looked into and compared."""
+
 
 PLANNING = text(
     "SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_mergejoin', 'off', true)"
@@ -135,18 +138,18 @@ def _is_text(text: str) -> ColumnElement[bool]:
 
 
 def _contains(connection: AsyncConnection, texts: Sequence[str]) -> ColumnElement[bool]:
-    """In texts, and in the JSON of lists and objects, where it may be written otherwise.
+    """In texts, also those of booleans, and in the JSON of lists and objects, where it may be written otherwise.
 
     `LIKE` would not tell cases apart on SQLite.
     """
     place_of = func.strpos if dialect.is_postgresql(connection) else func.instr
     as_json = or_(*(place_of(value.c.text, each) > 0 for each in texts))
     as_text = place_of(value.c.text, texts[0]) > 0
-    return or_(and_(value.c.kind == ValueKind.TEXT, as_text), and_(value.c.kind == ValueKind.JSON, as_json))
+    return or_(and_(_HAS_WORDS, as_text), and_(value.c.kind == ValueKind.JSON, as_json))
 
 
 def _ordered(connection: AsyncConnection, condition: SearchCondition, number: Any) -> ColumnElement[bool]:
-    """A number is compared with numbers, any other text with texts, by their characters' code points."""
+    """A number is compared with numbers, any other text with texts and booleans, by their characters' code points."""
     left: Any = value.c.number
     right: Any = number
     if number is None:
@@ -158,7 +161,7 @@ def _ordered(connection: AsyncConnection, condition: SearchCondition, number: An
         Comparison.LT: left < right,
         Comparison.LTE: left <= right,
     }[condition.operator]
-    return compared if number is not None else and_(HAS_VALUE, value.c.kind == ValueKind.TEXT, compared)
+    return compared if number is not None else and_(HAS_VALUE, _HAS_WORDS, compared)
 
 
 def _number(connection: AsyncConnection, number: Decimal | None) -> Any:

@@ -56,6 +56,16 @@ async def test_numbers_compare_as_numbers_and_texts_by_code_points(archived: Arc
     assert await archived.ids(("k", "lt", "apple"), ("k", "gte", "Zoo")) == [7]
 
 
+async def test_booleans_compare_as_their_texts(archived: Archived) -> None:
+    await add_values(archived, True, False, "true", "zoo", 1, None, [True])
+    assert await archived.ids(("k", "gte", "a")) == [4, 3, 2, 1]
+    assert await archived.ids(("k", "gt", "false")) == [4, 3, 1]
+    assert await archived.ids(("k", "lte", "true")) == [3, 2, 1]
+    assert await archived.ids(("k", "lt", "true")) == [2]
+    assert await archived.ids(("k", "contains", "ru")) == [7, 3, 1]
+    assert await archived.ids(("k", "contains", "als")) == [2]
+
+
 async def test_ne_finds_other_values_but_neither_null_nor_absent_ones(archived: Archived) -> None:
     await add_values(archived, 1, "1", 2, "two", None, ["1"])
     await archived.add({})
