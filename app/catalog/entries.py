@@ -42,7 +42,7 @@ def read_entry(
     uri = entry.text("uri")
     for problem in template_mistakes(uri, allow_insecure=allow_insecure) if uri is not None else ():
         entry.mistake("uri", problem)
-    if entry.raw.get("uri") is None and entry.raw.get("payload") is None:
+    if entry.raw.get("uri") is None and "payload" not in entry.raw:
         entry.mistake("uri", "neither uri nor payload is given: there is nothing to archive")
     client = entry.text("oauthClientId")
     if client is not None and client not in oauth_client_ids:

@@ -56,6 +56,13 @@ class FileEntry:
                 hint = f", did you mean {close[0]}?" if close else ""
                 self.mistake(f"{key}.{name}" if key else str(name), f"unknown key{hint}")
 
+    def check_values(self, key: str, value: Mapping[Any, Any], names: Collection[str]) -> bool:
+        """Whether each of these keys that is there has a value: one that lost it must not change what is archived."""
+        empty = [name for name in names if name in value and value[name] is None]
+        for name in empty:
+            self.mistake(f"{key}.{name}" if key else name, "has no value; give it one, or leave the key out")
+        return not empty
+
     def path(self, key: str, value: Any, *, single: bool = False) -> Path | None:
         """The path; None where it is missing or wrong. `single`: of one value, not of a list of them."""
         problem = "missing" if value is None else "must be text, for example customer.id"

@@ -19,6 +19,7 @@ def read_live(entry: FileEntry, payload_mistake: PayloadMistake | None) -> LiveR
     Live is what has a `reference`, with a `uri` or a `payload`. The other keys say more about that.
     """
     before = len(entry.mistakes)
+    entry.check_values("", entry.raw, LIVE_KEYS)
     given = {key: entry.raw[key] for key in LIVE_KEYS if entry.raw.get(key) is not None}
     if "payload" in given and entry.raw.get("uri") is not None:
         entry.mistake("payload", "uri is given too: the data comes from the source or from the message, not from both")
@@ -29,7 +30,8 @@ def read_live(entry: FileEntry, payload_mistake: PayloadMistake | None) -> LiveR
     if not isinstance(announce, bool):
         entry.mistake("announce", "must be true or false")
     if "reference" not in given:
-        _without_reference(entry, given)
+        if "reference" not in entry.raw:
+            _without_reference(entry, given)
         return None
     reference = _reference(entry, given["reference"])
     if reference is None or len(entry.mistakes) > before:
@@ -57,8 +59,8 @@ def _reference(entry: FileEntry, value: Any) -> ReferencePaths | PythonFunction 
     version = None
     if value.get("version") is not None:
         version = entry.path("reference.version", value["version"], single=True)
-    uri = entry.raw.get("uri")
-    if isinstance(uri, str) and ("{version}" in uri) != (value.get("version") is not None):
+    uri, has_values = entry.raw.get("uri"), entry.check_values("reference", value, ("version",))
+    if isinstance(uri, str) and has_values and ("{version}" in uri) != (value.get("version") is not None):
         without = "missing: uri has {version}" if "{version}" in uri else "uri has no {version}; leave it out"
         entry.mistake("reference.version", without)
     return None if identifier is None else ReferencePaths(identifier, version)

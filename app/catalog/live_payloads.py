@@ -32,6 +32,7 @@ def read_payload(entry: FileEntry, value: Any, payload_mistake: PayloadMistake |
         entry.mistake(f"payload.{given[1]}", f"{given[0]} is given too: the data is one of them")
     data = _data(entry, value, given[0] if given else None)
     needed = given[:1] != ["python"]
+    entry.check_values("payload", value, ("document", "contentType", *(() if needed else SCHEMA_KEYS)))
     system, schema = (_text(entry, value, key, needed=needed) for key in ("system", "schema"))
     version = _version(entry, value, needed=needed)
     content_type = _content_type(entry, value)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.catalog.archive_types import CatalogError, load_archive_types
-from app.catalog.live_payloads import PayloadMistake
+from app.catalog.live_payloads import SCHEMA_KEYS, PayloadMistake
 from app.domain.archive_types import SchemaName
 from app.domain.live_rules import (
     Exists,
@@ -333,3 +333,36 @@ def test_several_live_configurations_of_a_message_need_ids(tmp_path: Path) -> No
     file.write_text(f"archiveTypes: [{entry}, id: a}}, {entry}}}]")
     with pytest.raises(CatalogError, match="id: missing; M has several configurations"):
         load_archive_types(file, (), False)
+
+
+@pytest.mark.parametrize("key", ["reference", "payload", "condition", "processId", "announce"])
+def test_a_live_key_without_a_value_is_a_mistake_and_not_as_if_it_were_left_out(tmp_path: Path, key: str) -> None:
+    others = [each for each in (URI, REFERENCE) if not each.startswith(f"{key}:")]
+    for written in (f"{key}:", f"{key}: null", f"{key}: ~"):
+        assert mistakes(tmp_path, *others, written) == [f"{key}: has no value; give it one, or leave the key out"]
+
+
+def test_a_payload_without_a_value_is_named_once_where_there_is_no_source(tmp_path: Path) -> None:
+    assert mistakes(tmp_path, REFERENCE, "payload:") == ["payload: has no value; give it one, or leave the key out"]
+
+
+@pytest.mark.parametrize("value", ["", "null", "~"])
+@pytest.mark.parametrize(
+    ("keys", "key"),
+    [
+        ((REFERENCE, f"payload: {{{SCHEMA}, document: VALUE}}"), "payload.document"),
+        ((REFERENCE, f"payload: {{{SCHEMA}, contentType: VALUE}}"), "payload.contentType"),
+        ((REFERENCE, f"payload: {{python: '{MODULE}:takes_the_message', system: VALUE}}"), "payload.system"),
+        ((REFERENCE, f"payload: {{python: '{MODULE}:takes_the_message', schema: VALUE}}"), "payload.schema"),
+        (
+            (REFERENCE, f"payload: {{python: '{MODULE}:takes_the_message', schemaVersion: VALUE}}"),
+            "payload.schemaVersion",
+        ),
+        ((URI, "reference: {id: a, version: VALUE}"), "reference.version"),
+    ],
+)
+def test_a_key_within_without_a_value_is_a_mistake_too(
+    tmp_path: Path, keys: tuple[str, ...], key: str, value: str
+) -> None:
+    written = [each.replace("VALUE", value) for each in keys]
+    assert mistakes(tmp_path, *written) == [f"{key}: has no value; give it one, or leave the key out"]
