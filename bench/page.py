@@ -19,6 +19,7 @@ from uuid import UUID
 import uvicorn
 from playwright.async_api import Browser, Page, StorageState, async_playwright
 
+from app.api.shapes.cursors import ListOf, cursor_at
 from app.db import dialect, migrations
 from app.db.database import Database
 from app.db.tables import job_minute
@@ -112,13 +113,17 @@ async def main_async(url: str, data_dir: Path, count: int, share: float, times: 
     print(f"{count:,} references, {share:.0%} failed, made in {time.perf_counter() - begin:.0f} s\n")
     spare_the_collector()
     job, failed = f"/ui/jobs/{job_id}", f"/ui/jobs/{job_id}/references?state=failed"
+    before_last, middle = (cursor_at(ListOf.REFERENCES, place) for place in (count - OPEN - 101, count // 2))
     views = {
         "the list of jobs": ("/ui/jobs", None),
         "the job": (job, None),
         "its failed references": (failed, None),
         "the last page of them": (failed, "Last page"),
-        "the page before the last one": (f"{failed}&cursor={count - OPEN - 101}", "Previous page"),
-        "its references, in the middle": (f"{job}/references?cursor={count // 2}", None),
+        "the page before the last one": (
+            f"{failed}&cursor={before_last}",
+            "Previous page",
+        ),
+        "its references, in the middle": (f"{job}/references?cursor={middle}", None),
         "a reference, by its id": (f"{job}/references?id=DOC-0500-a", None),
         "everything of one reference": (f"{job}/references/{count // 2}", None),
     }

@@ -34,8 +34,6 @@ def stored_texts(operand: str) -> tuple[str, ...]:
         value = read_json(operand.encode())
     except ValueError:
         return ()
-    if value is None:  # also a number with an exponent of more than 18 digits
-        return ()
     text = write_json(value)
     literals, numbers, end = [], [], 0
     known: dict[str, _Forms] = {}

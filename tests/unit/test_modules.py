@@ -18,7 +18,6 @@ ELSEWHERE: dict[str, str] = {
     "app.api.jobs.submitters": "through submit and retry: api/jobs/test_job_list.py",
     "app.api.reconcile.rows": "through its endpoint: api/reconcile/test_reconcile.py",
     "app.api.shapes.csv_rows": "through the CSV of references: api/jobs/test_references.py",
-    "app.api.shapes.cursors": "through the lists that have pages: api/runs/test_endpoints.py",
     "app.api.shapes.formats": "through the lists that have formats: api/jobs/test_references.py",
     "app.api.shapes.ids": "through the paths that have ids: api/runs/test_endpoints.py",
     "app.api.shapes.texts": "through the endpoints that take texts: api/runs/test_endpoints.py",

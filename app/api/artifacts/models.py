@@ -1,7 +1,6 @@
 """The query parameters of a search for artifacts, and the JSON of artifacts."""
 
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from app.api.http.problems import MAX_ERRORS, ApiProblem
 from app.api.http.query import name_mistakes
+from app.api.shapes.cursors import MISTAKE, ListOf, cursor_at, place_of
 from app.api.shapes.moments import Moment
 from app.domain.mistakes import Mistake
 from app.domain.nearest import there_are
@@ -101,17 +101,17 @@ def _format(text: str) -> str:
 
 
 def cursor_of(before: int | None) -> str | None:
-    return None if before is None else urlsafe_b64encode(f"artifact:{before}".encode()).decode().rstrip("=")
+    return None if before is None else cursor_at(ListOf.ARTIFACTS, before)
 
 
 def _cursor(text: str) -> int:
     try:
-        found = re.fullmatch(r"artifact:([1-9][0-9]{0,18})", urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode())
+        found = re.fullmatch(r"[1-9][0-9]{0,18}", place_of(ListOf.ARTIFACTS, text))
     except ValueError:
         found = None
-    if found is None or int(found[1]) > MAX_ID:
-        raise ValueError("must be the `next` of an earlier page")
-    return int(found[1])
+    if found is None or int(found[0]) > MAX_ID:
+        raise ValueError(MISTAKE)
+    return int(found[0])
 
 
 _STRING = {"type": "string", "minLength": 1}

@@ -20,7 +20,7 @@ from app.api.audit.rows import (
 from app.api.edge import Edge, MayReadAudit, TheEdge
 from app.api.http.accept import wanted_format
 from app.api.http.problems import MEDIA_TYPE, ApiProblem, responses
-from app.api.shapes.cursors import Cursor, Limit, read_number_cursor
+from app.api.shapes.cursors import Cursor, Limit, ListOf, cursor_at, read_number_cursor
 from app.api.shapes.examples import AUDIT_DIFFERS, AUDIT_ENTRY, AUDIT_PROOF, page, shown
 from app.api.shapes.formats import ALIASES, CONTENT_TYPES, FORMATS
 from app.api.shapes.texts import NO_NUL
@@ -69,11 +69,11 @@ async def entries(
     """Every act that changed what is archived, kept or shown. `Accept: text/csv` or `application/x-ndjson` streams all
     pages."""
     wanted = AuditFilter(subject, who, None if what is None else str(what), _utc(since))
-    before = None if cursor is None else read_number_cursor(cursor)
+    before = None if cursor is None else read_number_cursor(ListOf.AUDIT, cursor)
     form = wanted_format(request.headers.getlist("accept"), FORMATS, ALIASES)
     if form == "json":
         found, more = await edge.audit_log.page(wanted, before, limit)
-        following = str(found[-1].seq) if more else None
+        following = cursor_at(ListOf.AUDIT, found[-1].seq) if more else None
         return Response(json_page(found, following), media_type=CONTENT_TYPES[form])
     return await streamed(edge, wanted, before, form)
 

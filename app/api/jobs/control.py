@@ -18,7 +18,7 @@ from app.api.jobs.filters import Wanted
 from app.api.jobs.models import JobPage, JobView, RetryRequest
 from app.api.jobs.submitters import submitter_of
 from app.api.shapes import examples
-from app.api.shapes.cursors import Cursor, Limit, read_started_cursor, started_cursor
+from app.api.shapes.cursors import Cursor, Limit, ListOf, read_started_cursor, started_cursor
 from app.api.shapes.examples import page, shown
 from app.api.shapes.ids import EXAMPLE_ID, JobId, unknown
 from app.domain.jobs import JobState
@@ -65,8 +65,8 @@ async def list_jobs(
     limit: Limit = 50,
 ) -> JobPage:
     """Newest first, each as `GET /api/jobs/{job_id}` shows it."""
-    found, more = await edge.job_control.page(read_started_cursor(cursor), limit, wanted)
-    following = started_cursor(found[-1].job.started, found[-1].job.id) if more else None
+    found, more = await edge.job_control.page(read_started_cursor(ListOf.JOBS, cursor), limit, wanted)
+    following = started_cursor(ListOf.JOBS, found[-1].job.started, found[-1].job.id) if more else None
     return JobPage(items=[JobView.of(view) for view in found], next=following)
 
 

@@ -11,7 +11,7 @@ from app.api.edge import Edge, MayReadJobs, TheEdge
 from app.api.http.accept import wanted_format
 from app.api.http.problems import responses
 from app.api.jobs.reference_rows import ReferencePage, csv_header, csv_rows, json_page, ndjson_rows
-from app.api.shapes.cursors import Cursor, Limit, read_position_cursor
+from app.api.shapes.cursors import Cursor, Limit, ListOf, cursor_at, read_position_cursor
 from app.api.shapes.examples import FAILED_REFERENCE, REFERENCE, page
 from app.api.shapes.formats import ALIASES, CONTENT_TYPES, FORMATS
 from app.api.shapes.ids import JobId, unknown
@@ -63,12 +63,12 @@ async def list_references(
     """`Accept: text/csv` or `application/x-ndjson` streams all pages, from `cursor` on where there is one. CSV joins
     nested names (`errorMessage`, `objectKey`) and puts a `'` before what a spreadsheet would execute."""
     wanted = WantedReferences(state, id_, cause)
-    after = read_position_cursor(cursor)
+    after = read_position_cursor(ListOf.REFERENCES, cursor)
     form = wanted_format(request.headers.getlist("accept"), FORMATS, ALIASES)
     if form == "json":
         await _check(edge, job_id, wanted)
         found = await edge.references.page(job_id, wanted, after, limit)
-        following = None if found.next is None else str(found.next)
+        following = None if found.next is None else cursor_at(ListOf.REFERENCES, found.next)
         return Response(json_page(found.references, following), media_type=CONTENT_TYPES[form])
     return await streamed(edge, job_id, wanted, after, form)
 

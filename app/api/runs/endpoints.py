@@ -22,7 +22,15 @@ from app.api.runs.models import (
     RunView,
     dry_run_json,
 )
-from app.api.shapes.cursors import Cursor, Limit, read_number_cursor, read_started_cursor, started_cursor
+from app.api.shapes.cursors import (
+    Cursor,
+    Limit,
+    ListOf,
+    cursor_at,
+    read_number_cursor,
+    read_started_cursor,
+    started_cursor,
+)
 from app.api.shapes.examples import DRY_RUN, RUN, RUN_ERRORS, page, shown
 from app.api.shapes.ids import InPath, read_id
 from app.domain.runs import Run, Starter
@@ -55,8 +63,8 @@ RunId = Annotated[UUID, Depends(known_run_id)]
 )
 async def list_runs(_caller: MayReadJobs, edge: TheEdge, cursor: Cursor = None, limit: Limit = 50) -> RunPage:
     """Runs, newest first: automatic ones and those by hand."""
-    found, more = await edge.run_control.page(read_started_cursor(cursor), limit)
-    following = started_cursor(found[-1].started, found[-1].id) if more else None
+    found, more = await edge.run_control.page(read_started_cursor(ListOf.RUNS, cursor), limit)
+    following = started_cursor(ListOf.RUNS, found[-1].started, found[-1].id) if more else None
     return RunPage(items=[RunView.of(run) for run in found], next=following)
 
 
@@ -131,7 +139,7 @@ async def list_errors(
     _caller: MayReadJobs, edge: TheEdge, run_id: RunId, cursor: Cursor = None, limit: Limit = 50
 ) -> RunErrorPage:
     """The artifacts that could not be read, by their id."""
-    after = 0 if cursor is None else read_number_cursor(cursor)
+    after = 0 if cursor is None else read_number_cursor(ListOf.RUN_ERRORS, cursor)
     await _known(run_id, edge.run_control.find)
     return await _errors(edge.run_control, run_id, after, limit)
 
@@ -171,4 +179,4 @@ async def _known(run_id: UUID, act: Callable[[UUID], Awaitable[Run]]) -> Run:
 async def _errors(control: RunControl, run_id: UUID, after: int, limit: int) -> RunErrorPage:
     found, more = await control.errors(run_id, after, limit)
     items = [RunError(artifact=row.artifact_id, message=row.message, at=row.at, resolved=row.resolved) for row in found]
-    return RunErrorPage(items=items, next=str(items[-1].artifact) if more else None)
+    return RunErrorPage(items=items, next=cursor_at(ListOf.RUN_ERRORS, items[-1].artifact) if more else None)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.api.http.event_streams import Followed
 from app.api.jobs.models import JobView
-from app.api.shapes.cursors import read_started_cursor, started_cursor
+from app.api.shapes.cursors import ListOf, read_started_cursor, started_cursor
 from app.domain.jobs import JobFilter, JobKind, JobResult, JobState
 from app.domain.waiting import WaitingFor
 from app.jobs.control import JobStatus
@@ -60,7 +60,9 @@ async def _listed(page: Page, filters: Filters) -> Listed:
         if waiting in ("true", "false")
         else filters.choice("waiting", WaitingFor),
     )
-    views, more = await page.edge.job_control.page(read_started_cursor(filters.text("cursor")), PAGE, wanted)
+    views, more = await page.edge.job_control.page(
+        read_started_cursor(ListOf.JOBS, filters.text("cursor")), PAGE, wanted
+    )
     return Listed(f"jobs{filters.query()}", views, more)
 
 
@@ -79,7 +81,7 @@ async def list_jobs(request: Request, page: ThePage, operator: ReadsJobs) -> Res
         query=filters.query(),
         filtered=bool(filters.given.keys() - {"cursor"}),
         first=filters.query(cursor=None) if "cursor" in filters.given else None,
-        following=None if last is None else filters.query(cursor=started_cursor(last.started, last.id)),
+        following=None if last is None else filters.query(cursor=started_cursor(ListOf.JOBS, last.started, last.id)),
     )
 
 

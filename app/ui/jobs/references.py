@@ -7,9 +7,10 @@ from fastapi import APIRouter, Request, Response
 from app.api.http.problems import ApiProblem
 from app.api.jobs import control
 from app.api.jobs.references import streamed
-from app.api.shapes.cursors import read_position_cursor
+from app.api.shapes.cursors import ListOf, cursor_at, read_position_cursor
 from app.api.shapes.ids import JobId, unknown
 from app.domain.jobs import TaskState
+from app.domain.mistakes import Mistake
 from app.domain.references import WantedReferences
 from app.jobs.control import UnknownJob
 from app.jobs.references import PageOfReferences
@@ -35,7 +36,7 @@ def _wanted(filters: Filters) -> WantedReferences:
 @router.get("/ui/jobs/{job_id}/references")
 async def list_references(request: Request, page: ThePage, operator: ReadsJobs, job_id: JobId) -> Response:
     filters = Filters(request, FIELDS)
-    wanted, after = _wanted(filters), read_position_cursor(filters.text("cursor"))
+    wanted, after = _wanted(filters), read_position_cursor(ListOf.REFERENCES, filters.text("cursor"))
     job = await control.look(operator.caller, page.edge, job_id)
     try:
         await page.edge.references.check(job_id, wanted)
@@ -55,7 +56,7 @@ async def list_references(request: Request, page: ThePage, operator: ReadsJobs, 
         filtered=bool(filters.given.keys() - {"cursor"}),
         everything=filters.query(cursor=None),
         first=filters.query(cursor=None) if "cursor" in filters.given else None,
-        following=None if found.next is None else filters.query(cursor=str(found.next)),
+        following=None if found.next is None else filters.query(cursor=_cursor(found.next)),
         previous=None if previous is None else filters.query(cursor=_cursor(previous)),
         last=None if last is None else filters.query(cursor=_cursor(last)),
     )
@@ -75,7 +76,7 @@ async def _ways_back(
 
 
 def _cursor(after: int) -> str | None:
-    return None if after < 0 else str(after)
+    return None if after < 0 else cursor_at(ListOf.REFERENCES, after)
 
 
 @router.get("/ui/jobs/{job_id}/references.csv")
@@ -87,7 +88,9 @@ async def download(request: Request, page: ThePage, _operator: ReadsJobs, job_id
 async def look(request: Request, page: ThePage, operator: ReadsJobs, job_id: JobId, position: str) -> Response:
     """Everything of one reference."""
     Filters(request, ())
-    at = read_position_cursor(position)
+    at = int(position) if position.isascii() and position.isdigit() and len(position) < 11 else -1
+    if not 0 <= at < 2**31:
+        raise ApiProblem(400, errors=[Mistake("position", None, "must be the position of a reference, from 0")])
     job = await control.look(operator.caller, page.edge, job_id)
     found = await page.edge.references.page(job_id, WantedReferences(), at - 1, 1)
     if not found.references or found.references[0].position != at:

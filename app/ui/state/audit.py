@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.api.audit.endpoints import refusal, streamed
 from app.api.http.problems import ApiProblem
-from app.api.shapes.cursors import read_number_cursor
+from app.api.shapes.cursors import ListOf, cursor_at, read_number_cursor
 from app.domain.audit import Act
 from app.domain.mistakes import Mistake
 from app.evidence.audit_log import AuditFilter, LogDiffers, NotSigned
@@ -46,7 +46,7 @@ def _wanted(filters: Filters) -> AuditFilter:
 
 def _before(filters: Filters) -> int | None:
     cursor = filters.text("cursor")
-    return None if cursor is None else read_number_cursor(cursor)
+    return None if cursor is None else read_number_cursor(ListOf.AUDIT, cursor)
 
 
 def view_of(subject: str, may: Callable[[str, str], bool]) -> str | None:
@@ -71,7 +71,7 @@ async def list_entries(request: Request, page: ThePage, operator: ReadsAudit) ->
         filtered=bool(filters.given.keys() - {"cursor"}),
         query=filters.query(cursor=None),
         first=filters.query(cursor=None) if "cursor" in filters.given else None,
-        following=filters.query(cursor=str(found[-1].seq)) if more else None,
+        following=filters.query(cursor=cursor_at(ListOf.AUDIT, found[-1].seq)) if more else None,
     )
 
 

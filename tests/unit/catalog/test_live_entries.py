@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.catalog.archive_types import CatalogError, load_archive_types
-from app.catalog.live_payloads import SCHEMA_KEYS, PayloadMistake
+from app.catalog.live_payloads import PayloadMistake
 from app.domain.archive_types import SchemaName
 from app.domain.live_rules import (
     Exists,

@@ -413,19 +413,21 @@ async def test_an_archive_type_that_is_configured_no_more_is_waited_for_by_nobod
     assert await of(core, job_id) is None
 
 
-@pytest.mark.parametrize("other_way", [{"uri": "https://new.example/{id}"}, {"oauth_client_id": "new-client"}])
+@pytest.mark.parametrize(
+    "changed", [replace(OTHER, uri="https://new.example/{id}"), replace(OTHER, oauth_client_id="new-client")]
+)
 async def test_a_source_that_no_archive_type_has_any_more_is_not_named(
-    core: Core, one: Node, other_way: dict[str, str]
+    core: Core, one: Node, changed: ArchiveTypeConfiguration
 ) -> None:
     core.catalog.now = Catalog((configuration(), OTHER))
     await one.ask(REFUSED, IN_A_ROW)
     await one.ask(REFUSED, IN_A_ROW, OTHER)
     await one.look()
     assert one.readiness.sources_away.keys() == {MESSAGE, "TaxAssessed"}
-    core.catalog.now = Catalog((configuration(), replace(OTHER, **other_way)))
+    core.catalog.now = Catalog((configuration(), changed))
     await one.look()
     assert one.readiness.sources_away.keys() == {MESSAGE}
-    core.catalog.now = Catalog((replace(OTHER, **other_way),))
+    core.catalog.now = Catalog((changed,))
     await one.look()
     assert one.readiness.sources_away == {}
     page = generate_latest(metrics.REGISTRY).decode()

@@ -17,6 +17,7 @@ from sqlalchemy import insert, update
 from app.api.audit import endpoints
 from app.api.auth.callers import Authenticator, IssuerOptions, KeySets, ResourceServerOptions
 from app.api.http import problems
+from app.api.shapes.cursors import ListOf, cursor_at
 from app.db import audit
 from app.db.database import Database
 from app.db.tables import audit_entry
@@ -117,7 +118,9 @@ async def test_all_of_it_as_csv_and_ndjson(url: str, monkeypatch: pytest.MonkeyP
     async with service(url) as client:
         answer = await client.get("/api/audit", headers={"Accept": "application/x-ndjson"})
         assert [json.loads(line)["seq"] for line in answer.text.splitlines()] == [6, 5, 4, 3, 2, 1, 0]
-        answer = await client.get("/api/audit?subject=job/0&cursor=4", headers={"Accept": "text/csv"})
+        answer = await client.get(
+            f"/api/audit?subject=job/0&cursor={cursor_at(ListOf.AUDIT, 4)}", headers={"Accept": "text/csv"}
+        )
         rows = list(csv.DictReader(answer.text.splitlines()))
         assert [row["seq"] for row in rows] == ["2", "0"]
         assert (rows[0]["whoName"], rows[0]["whoExtId"], rows[0]["details"]) == ("'=Dora", "", '{"n":2}')

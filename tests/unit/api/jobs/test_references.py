@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.api.jobs.reference_rows import HEAD
+from app.api.shapes.cursors import ListOf, cursor_at
 from app.db import jobs, tasks
 from app.domain.artifacts import ArchivedArtifact
 from app.domain.jobs import Reference, TaskId, TaskState
@@ -100,8 +101,8 @@ SHOWN: list[dict[str, Any]] = [
 async def test_each_reference_is_shown_in_the_order_of_submission(api: JobApp) -> None:
     job_id = await one_of_each(api)
     found = await api.shown(f"{job_id}/references?limit=3")
-    assert found == {"items": SHOWN, "next": "2"}
-    rest = await api.shown(f"{job_id}/references?cursor=2")
+    assert found == {"items": SHOWN, "next": cursor_at(ListOf.REFERENCES, 2)}
+    rest = await api.shown(f"{job_id}/references?cursor={found['next']}")
     assert [each["id"] for each in rest["items"]] == ["ref-3"]
     assert rest["next"] is None
 
@@ -114,14 +115,14 @@ async def test_filters_go_together_with_pages(api: JobApp) -> None:
         return [each["id"] for each in (await api.shown(f"{job_id}/references?{query}"))["items"]]
 
     assert await ids("id=a&state=failed") == ["a1", "a2", "a3"]
-    assert await ids("id=a&state=failed&limit=1&cursor=0") == ["a2"]
+    assert await ids(f"id=a&state=failed&limit=1&cursor={cursor_at(ListOf.REFERENCES, 0)}") == ["a2"]
     assert await ids(f"id=a&cause={READ}HTTP 404") == ["a1", "a3"]
     assert await ids(f"cause={READ}HTTP 410&state=failed") == ["a2"]
     assert await ids(f"cause={READ}HTTP 410&state=open") == []
     assert await ids("cause=unknown") == []
     assert await ids("id=a%25") == ["a%"]
     assert await ids("state=open") == ["b1", "a%"]
-    assert await ids("cursor=5") == []
+    assert await ids(f"cursor={cursor_at(ListOf.REFERENCES, 5)}") == []
 
 
 async def test_csv_has_all_pages_with_nested_names_joined(api: JobApp, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,8 +176,9 @@ async def test_what_cannot_be_is_400_and_an_unknown_job_is_404(api: JobApp) -> N
     job_id = await insert_job(api.database, 1)
     queries = [
         "cursor=x",
-        "cursor=-1",
-        "cursor=2147483648",
+        "cursor=2",
+        f"cursor={cursor_at(ListOf.REFERENCES, -1)}",
+        f"cursor={cursor_at(ListOf.REFERENCES, 2147483648)}",
         "state=done",
         "limit=0",
         "limit=1001",
@@ -192,7 +194,8 @@ async def test_what_cannot_be_is_400_and_an_unknown_job_is_404(api: JobApp) -> N
         assert (await api.get(f"{uuid4()}/references", **headers)).status_code == 404
         only_write = {"Authorization": f"Bearer {token(scope='backfilljob:write')}"}
         assert (await api.get(f"{job_id}/references", **headers, **only_write)).status_code == 403
-    assert (await api.get(f"{job_id}/references?cursor=2147483647")).json() == {"items": [], "next": None}
+    last = cursor_at(ListOf.REFERENCES, 2147483647)
+    assert (await api.get(f"{job_id}/references?cursor={last}")).json() == {"items": [], "next": None}
 
 
 @pytest.mark.parametrize(

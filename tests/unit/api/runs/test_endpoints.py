@@ -1,12 +1,12 @@
 """Metadata runs over HTTP: look, start, pause, resume, cancel."""
 
-from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from app.api.shapes.cursors import ListOf, cursor_at
 from tests.support.metadata import (
     DISABLED,
     TYPE,
@@ -193,15 +193,16 @@ async def test_an_unknown_run_is_404_and_no_uuid_400(app: RunApp) -> None:
     assert (await app.post("/x/pause")).status_code == 400
 
 
-def cursor_at(time: str) -> str:
-    return urlsafe_b64encode(f"{time} 88dbb65f-9634-4685-bc86-17b72d715d3e".encode()).decode()
+def cursor_of_time(time: str) -> str:
+    return cursor_at(ListOf.RUNS, f"{time} 88dbb65f-9634-4685-bc86-17b72d715d3e")
 
 
 @pytest.mark.parametrize(
     "cursor",
     [
         *("x", "=", "ä", "MjAyNi0wMQ", "-1", "9" * 30, "0" * 20 + "9" * 30, "", "a" * 500),
-        *(cursor_at("0001-01-01T00:00:00+23:59"), cursor_at("9999-12-31T23:59:59-23:59")),
+        *(cursor_of_time("0001-01-01T00:00:00+23:59"), cursor_of_time("9999-12-31T23:59:59-23:59")),
+        *(cursor_at(ListOf.RUN_ERRORS, place) for place in (-1, "9" * 30, "0" * 20 + "9" * 30, 2**63, "x", "")),
     ],
 )
 async def test_a_cursor_of_nowhere_is_400(app: RunApp, cursor: str) -> None:
