@@ -94,5 +94,5 @@ class Dispatcher:
 
 def is_for_another(record: Record, service: bytes) -> bool:
     """Whether the record names other services, and not this one. A header without a value names nobody."""
-    named = [value for name, value in record.headers if name == TARGET_HEADER and value.strip()]
+    named = [value for name, value in record.headers if name == TARGET_HEADER and value and value.strip()]
     return bool(named) and service not in named

@@ -90,6 +90,8 @@ async def test_a_record_for_another_service_is_passed_over_undecoded_and_one_for
 @pytest.mark.parametrize(
     ("values", "skipped"),
     [
+        ([None], False),
+        ([None, b"other"], True),
         ([b""], False),
         ([b" "], False),
         ([b"", b"pas"], False),
@@ -100,7 +102,9 @@ async def test_a_record_for_another_service_is_passed_over_undecoded_and_one_for
         ([b"PAS"], True),
     ],
 )
-async def test_a_record_is_skipped_only_where_its_header_names_others_alone(values: list[bytes], skipped: bool) -> None:
+async def test_a_record_is_skipped_only_where_its_header_names_others_alone(
+    values: list[bytes | None], skipped: bool
+) -> None:
     headers = [("jeap_eh_target_service", value) for value in values]
     answers = await Dispatcher({"A": Handler()}, "pas").receive([record(message("A", 1), *headers)])
     assert answers == [Acknowledged() if skipped else DeadLetter("1")]
