@@ -3,6 +3,7 @@
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from app.domain.audit import ORIGIN, Act
@@ -27,10 +28,22 @@ class JobSaid(NamedTuple):
     report: Mapping[str, str] | None = None
 
 
-def check_entries(lines: Iterator[bytes], keys: Sequence[VerifierKey], job: JobSaid) -> tuple[int, int]:
-    """Number of entries, and size of the log that was signed last. Raises AuditDiffers."""
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """The entries of the job: how many, the size of the log that was signed last, and whether they say when the job
+    was submitted and by whom, and when it completed."""
+
+    count: int
+    size: int
+    submitted: bool
+    completed: bool
+
+
+def check_entries(lines: Iterator[bytes], keys: Sequence[VerifierKey], job: JobSaid) -> Entries:
+    """Raises AuditDiffers."""
     signed: dict[str, Checkpoint] = {}
     count, largest, last = 0, 0, -1
+    submitted, completed = False, None
     for line in lines:
         count += 1
         where = f"line {count}"
@@ -46,7 +59,12 @@ def check_entries(lines: Iterator[bytes], keys: Sequence[VerifierKey], job: JobS
             raise AuditDiffers(f"{where} is not the next entry of {job.subject}")
         _beside(entry, job, where)
         largest, last = max(largest, head.size), proof["index"]
-    return count, largest
+        submitted |= entry.get("what") == Act.JOB_SUBMITTED
+        if entry.get("what") == Act.JOB_COMPLETED:
+            completed = entry.get("at")
+    if completed is not None and job.report is not None and job.report.get(CREATED) != completed:
+        raise AuditDiffers(f"{CREATED} of the report is not what the entry of the job's completion says")
+    return Entries(count, largest, submitted, completed is not None)
 
 
 def _proof(line: bytes, where: str) -> dict[str, Any]:
@@ -88,13 +106,15 @@ def _beside(entry: dict[str, Any], job: JobSaid, where: str) -> None:
     for name, value in wanted.items():
         if details.get(name) != value:
             raise AuditDiffers(f"{where}: {name} of {entry['what']} is not what the checkpoint of the job says")
-    if entry.get("what") == Act.JOB_SUBMITTED and entry.get("who") and job.report is not None:
-        began = {STARTED: entry.get("at"), **{name: entry["who"].get(own) for name, own in STARTED_BY.items()}}
+    if entry.get("what") == Act.JOB_SUBMITTED and job.report is not None:
+        who = entry.get("who") or {}
+        began = {STARTED: entry.get("at"), **{name: who.get(own) for name, own in STARTED_BY.items()}}
         for name, value in began.items():
             if job.report.get(name) != value:
                 raise AuditDiffers(f"{where}: {name} of the report is not what the entry of its submission says")
 
 
+CREATED = "report-created"
 STARTED = "started"
 STARTED_BY = {"started-by-name": "name", "started-by-ext_id": "extId"}
 """Keys of the report, and what the entry calls them."""

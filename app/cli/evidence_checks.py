@@ -12,12 +12,12 @@ from uuid import UUID
 import orjson
 
 from app.cli import package
-from app.cli.audit_checks import JobSaid, check_entries
+from app.cli.audit_checks import CREATED, Entries, JobSaid, check_entries
 from app.cli.howto import TEXT
 from app.cli.package import BROKEN, Package
 from app.cli.report_reader import ReportReader
 from app.domain.audit import subject_of_job
-from app.domain.identity import content_hash, reference_key
+from app.domain.identity import content_hash, reference_key, trace_id_of
 from app.domain.jobs import JobResult, Reference, TaskState
 from app.domain.leaves import Leaf, read_leaf
 from app.domain.merkle import Frontier, leaf_hash
@@ -55,6 +55,17 @@ class Found:
     keys: bytes = b""
     objects: int = 0
     head: dict[str, str] | None = None
+    entries: Entries | None = None
+    failed: int = 0
+    untraced: int = 0
+    """References that failed, and those of them whose trace id is not the one that job and reference have."""
+
+    @property
+    def job_id(self) -> UUID:
+        """The job that the checkpoint is of. Raises ValueError."""
+        assert self.checkpoint is not None  # noqa: S101 - who asks has looked
+        assert self.key is not None  # noqa: S101
+        return UUID(self.checkpoint.origin.removeprefix(f"{self.key.name}/jobs/"))
 
     @property
     def said(self) -> dict[str, str]:
@@ -167,6 +178,7 @@ def _leaves(archive: Package, found: Found) -> str:
 def _report(archive: Package, found: Found) -> str:
     if found.states is None:
         raise Unseen("without the leaves there is nothing to compare it with")
+    signed_id = found.job_id
     most = 8 * archive.size(package.LEAVES) + 1024**2
     if archive.size(package.REPORT) > most:
         raise Differs(f"has {archive.size(package.REPORT)} bytes; one over these leaves has at most {most}")
@@ -177,9 +189,13 @@ def _report(archive: Package, found: Found) -> str:
             if line is None or reported is None:
                 raise Differs(f"has {'more' if line is None else 'less'} references than there are leaves")
             leaf = orjson.loads(line)  # it was checked with the leaves
-            if reported != (leaf["id"], _text(leaf.get("version")), leaf["state"], leaf.get("message")):
+            if reported[:4] != (leaf["id"], _text(leaf.get("version")), leaf["state"], leaf.get("message")):
                 raise Differs(f"reference {count} is not what its leaf says: {leaf['id']}")
             count += 1
+            if reported.state == TaskState.FAILED:
+                found.failed += 1
+                key = reference_key(Reference(leaf["id"], leaf.get("version")))
+                found.untraced += reported.trace_id != trace_id_of(signed_id, key)
     found.head = reader.head
     assert found.checkpoint is not None  # noqa: S101 - there are leaves
     assert found.key is not None  # noqa: S101
@@ -250,25 +266,34 @@ def _timestamp(archive: Package, found: Found, authorities: bytes | None) -> str
 
 def _audit(archive: Package, found: Found, keys: Sequence[VerifierKey]) -> str:
     if package.AUDIT not in archive.names:
-        raise Unseen("the package has none: who started the job and when, only the report says")
+        raise Unseen("the package has none: what was done to the job, and by whom, is not proven")
     if found.checkpoint is None or found.key is None:
         raise Unseen("without a checkpoint of the job there is nothing to compare it with")
-    job_id = found.checkpoint.origin.removeprefix(f"{found.key.name}/jobs/")
     said = JobSaid(
-        subject_of_job(UUID(job_id)),
+        subject_of_job(found.job_id),
         found.said.get(CONTENT_HASH),
         found.said.get(RESULT),
         found.checkpoint.root,
         found.checkpoint.size,
         found.head,
     )
-    count, size = check_entries(archive.lines(package.AUDIT), keys, said)
-    if not count:
-        raise Unseen("it has no entry of the job: an older release wrote none")
-    return f"{count} entries of the job are in the log of {size} entries that was signed"
+    found.entries = check_entries(archive.lines(package.AUDIT), keys, said)
+    if not found.entries.count:
+        raise Unseen("it has no entry of the job; an older release wrote none")
+    return f"{found.entries.count} entries of the job are in the log of {found.entries.size} entries that was signed"
 
 
 def _unseen(found: Found) -> Iterator[CheckedLine]:
+    if found.head is not None:
+        if found.entries is None or not found.entries.submitted:
+            text = "no job.submitted in the package: who started the job, and when, only the report says"
+            yield CheckedLine(UNSEEN, "started", text)
+        if found.entries is None or not found.entries.completed:
+            text = "no job.completed in the package: when the job completed, only the report says"
+            yield CheckedLine(UNSEEN, CREATED, text)
+        if found.untraced:
+            text = f"{found.untraced} of {found.failed} are not those that job and reference have; nothing signs them, "
+            yield CheckedLine(UNSEEN, "trace ids", f"{text}and messages and an older release have others")
     known = {CONTENT_HASH, RESULT, KIND}
     if others := sorted(found.said.keys() - known):
         yield CheckedLine(UNSEEN, "checkpoint", f"further lines of it: {', '.join(others)}")

@@ -4,7 +4,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NamedTuple
 
+from app.domain.jobs import TaskState
+
 REFERENCES = "archiveDataReferences"
+
+HEAD = {
+    "message",
+    "topic",
+    "config-id",
+    "job-state",
+    "job-result",
+    "job-id",
+    "started",
+    "report-created",
+    "started-by-name",
+    "started-by-ext_id",
+}
+"""The keys before the references."""
 
 
 class ReportError(ValueError):
@@ -18,6 +34,7 @@ class ReportedReference(NamedTuple):
     version: str | None
     state: str
     message: str | None
+    trace_id: str | None = None
 
 
 @dataclass
@@ -38,6 +55,8 @@ class ReportReader:
             while (key := events.expect("Scalar").value) != REFERENCES:
                 if key in self.head:
                     raise ReportError(f"{key} is there twice")
+                if key not in HEAD:
+                    raise ReportError(f"{key} is no key of the report of a job")
                 self.head[key] = events.expect("Scalar").value
             events.expect("SequenceStart")
             while (event := events.next()) is not None and _is(event, "MappingStart"):
@@ -83,10 +102,13 @@ def _is(event: Any, kind: str) -> bool:
 
 
 def _reference(values: dict[str, Any]) -> ReportedReference:
+    failed = "error" in values
     error = values.pop("error", {})
     id_, version, state = (values.pop(name, None) for name in ("id", "version", "state"))
     if values or not isinstance(error, dict) or not error.keys() <= {"message", "traceId"}:
         raise ReportError("a reference has other keys than a report")
     if not isinstance(id_, str) or not isinstance(state, str):
         raise ReportError("a reference has no id or no state")
-    return ReportedReference(id_, version, state, error.get("message"))
+    if failed and state != TaskState.FAILED:
+        raise ReportError(f"has an error of a reference that did not fail: {id_}")
+    return ReportedReference(id_, version, state, error.get("message"), error.get("traceId"))

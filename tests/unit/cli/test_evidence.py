@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -16,8 +17,10 @@ from app.cli.evidence_checks import DIFFERS, HOLDS, UNSEEN, CheckedLine, check_p
 from app.domain.errors import PermanentFailure
 from app.domain.merkle import leaf_hash, root_of
 from app.evidence.signer import Signer
+from app.jobs.control import JobControl
+from app.jobs.retry import Retries
 from tests.servers.process import run_sync
-from tests.support.core import opened_core
+from tests.support.core import DORA, HISTORY, opened_core
 from tests.support.packages import members_of, packed, unpacked
 from tests.support.proofs import build_all, builder
 from tests.unit.cli.conftest import JOB, Done, Fake, problem
@@ -109,12 +112,77 @@ def test_each_value_of_the_report_that_is_signed_is_found(members: dict[str, byt
         ("started-by-name: Dora", "started-by-name: Erik"),
         ("started-by-ext_id", "started-by-other"),
         ("started: 20", "started: 19"),
+        ("report-created: 20", "report-created: 19"),
+        (line_of(report, "report-created"), ""),
+        (line_of(report, "started"), ""),
+        (line_of(report, "started-by-name"), ""),
+        ("started: ", "approved-by: x\nstarted: "),
+        ("state: succeeded\n", "state: succeeded\n    error:\n      traceId: abcd\n"),
+        ("state: succeeded\n", "state: succeeded\n    error: {}\n"),
+        ("      traceId", "      traceid"),
         (report[report.index("  - id: doc 6") : report.index('  - id: "bad: 1"')], ""),
         ("archiveDataReferences:", "archiveDataReferences: []\nmore:"),
     ):
         assert old in report, old
         changed = report.replace(old, new, 1).encode()
         assert differing(packed(tmp_path / "changed.zip", {**members, package.REPORT: changed})), new
+
+
+def line_of(report: str, key: str) -> str:
+    return next(line for line in report.splitlines(keepends=True) if line.startswith(f"{key}: "))
+
+
+def unseen(members: dict[str, bytes], path: Path) -> dict[str, str]:
+    """What is not looked at, where nothing differs."""
+    found = verdicts(packed(path, members))
+    assert not [each for each in found.values() if each.kind == DIFFERS]
+    return {about: each.text for about, each in found.items() if each.kind == UNSEEN and about != "timestamp"}
+
+
+def test_what_nothing_signs_is_not_looked_at(members: dict[str, bytes], tmp_path: Path) -> None:
+    report = members[package.REPORT].decode()
+    place = report.index("traceId: ")
+    other = report[:place] + f"traceId: {'f' * 32}" + report[place + 41 :]
+    without = "".join(line for line in report.splitlines(keepends=True) if "traceId" not in line)
+    for changed, number in ((other, 1), (without, 2)):
+        found = unseen({**members, package.REPORT: changed.encode()}, tmp_path / "a.zip")
+        assert found.keys() == {"trace ids"}
+        assert found["trace ids"].startswith(f"{number} of 2 are not those that job and reference have")
+
+
+def test_what_the_audit_log_in_the_package_does_not_say_is_not_looked_at(
+    members: dict[str, bytes], tmp_path: Path
+) -> None:
+    report = members[package.REPORT].decode()
+    submitted, completed, proven = members[package.AUDIT].splitlines(keepends=True)
+    erik = report.replace("started-by-name: Dora", "started-by-name: Erik")
+    late = report.replace("report-created: 20", "report-created: 21")
+    for changed, lines, about in (
+        (erik, completed + proven, {"started"}),
+        (late, submitted + proven, {"report-created"}),
+        (erik, b"", {"audit log", "started", "report-created"}),
+    ):
+        some = {**members, package.REPORT: changed.encode(), package.AUDIT: lines}
+        assert unseen(some, tmp_path / "a.zip").keys() == about
+    none = {name: content for name, content in members.items() if name != package.AUDIT}
+    assert unseen(none, tmp_path / "a.zip").keys() == {"audit log", "started", "report-created"}
+
+
+def test_packages_of_cancelled_jobs_and_of_retries_hold(tmp_path: Path) -> None:
+    async def made() -> list[dict[str, bytes]]:
+        async with opened_core(tmp_path) as core:
+            core.source.answers("bad", PermanentFailure("Failed reading artifact from source service: HTTP 404"))
+            failed, cancelled, retried = await core.submit("bad", "a"), await core.submit("b", "c"), uuid4()
+            await core.archive(failed)
+            await JobControl(core.database, HISTORY, core.on_due).cancel(cancelled, "Erik", None)
+            await Retries(core.database, HISTORY, core.catalog, core.on_due).retry(failed, retried, DORA)
+            await core.archive(retried)
+            await build_all(builder(core, SIGNER))
+            jobs = failed, cancelled, retried
+            return [await members_of(core, each, SIGNER.verifier, signer=SIGNER) for each in jobs]
+
+    for each in run_sync(made()):
+        assert unseen(each, tmp_path / "a.zip") == {}
 
 
 def test_what_another_key_signed_does_not_hold(file: Path) -> None:
