@@ -20,6 +20,7 @@ from app.api.submission.scalars import (
 from app.domain.identity import content_hash, repeated_keys
 from app.domain.mistakes import Mistake
 from app.domain.surrogates import NoMark, marked
+from app.domain.yaml_events import python_events, refused_by_libyaml_alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +105,28 @@ def _duplicates(columns: ReferenceColumns) -> Iterator[Mistake]:
                 yield Mistake(f"{REFERENCES}[{place}]", columns.lines[place], text)
 
 
-def parse_submission(body: bytes, max_references: int, *, warn: bool = False) -> Parsed:
+def _read_again(body: bytes, max_references: int, mark: str | None) -> tuple[Walk, ColumnsBuilder] | None:
+    """What the parser in Python reads, with all mistakes; None where it cannot read the body either."""
+    builder = ColumnsBuilder()
+    walk = Walk(b"", max_references, mark, columns=builder, events=python_events(body))
+    try:
+        walk.document()
+    except YAMLError:
+        return None
+    except Stop:
+        pass
+    return walk, builder
+
+
+class TakesLonger(Exception):
+    """The body has to be read by the slower parser."""
+
+
+def parse_submission(body: bytes, max_references: int, *, warn: bool = False, at_once: bool = False) -> Parsed:
     """Reads a body; never raises for what is in it. About 8 s for a million references: see `YamlReader`.
 
-    `warn` asks for warnings.
+    `warn` asks for warnings. With `at_once` raises TakesLonger where only the slower parser may read it
+    (`domain.yaml_events`).
     """
     if refused := _refused_at_once(body):
         return Parsed(mistakes=(refused,))
@@ -122,6 +141,13 @@ def parse_submission(body: bytes, max_references: int, *, warn: bool = False) ->
         try:
             walk.document()
         except YAMLError as error:
+            if refused_by_libyaml_alone(error, len(body)):
+                if at_once:
+                    raise TakesLonger from None
+                again = _read_again(body, max_references, mark)
+                if again is not None:
+                    walk, builder = again
+                    raise Stop from None
             walk.mistakes.append(syntax_mistake(error, body))
         except UnicodeDecodeError:  # libyaml looks at everything but %ED%A0%80 in a tag, which is half a character
             walk.mistakes.append(Mistake("", None, "has a tag with an escape that is no character; leave tags out"))

@@ -95,11 +95,15 @@ class Walk:
         *,
         columns: "ReferenceSink | None" = None,
         required: Sequence[str] = REQUIRED,
+        events: Callable[[], Any] | None = None,
     ) -> None:
-        """`mark` stands in the body for backslashes: see `surrogates`. `columns` takes the references."""
-        feed = body if isinstance(body, Feed) else _Whole(body)
-        feed.walk = self
-        self.next: Callable[[], Any] = CParser(feed).get_event
+        """`mark` stands in the body for backslashes: see `surrogates`. `columns` takes the references. `events` are
+        those of another parser, which has read the body."""
+        if events is None:
+            feed = body if isinstance(body, Feed) else _Whole(body)
+            feed.walk = self
+            events = CParser(feed).get_event
+        self.next = events
         if mark is not None:
             self.next = restoring(self.next, mark)
         self._required = required
@@ -336,6 +340,10 @@ _SYNTAX = {
     "incompatible YAML document": "the %YAML line names a version that is not supported; leave it out",
     "directive": "a line that starts with % is not understood; leave it out",
     "<document start>": "something follows the end of the content; check the indentation and quotes",
+    "did not find expected node content": "a value is expected here; one that begins with a question mark, a colon or "
+    "a dash within brackets needs double quotes",
+    "did not find expected ',' or": "a comma or a closing bracket is expected here; a value within brackets that has a "
+    "question mark needs double quotes",
     "did not find expected": "the structure breaks off here; check indentation, brackets and quotes",
 }
 """Part of libyaml's message → our message."""

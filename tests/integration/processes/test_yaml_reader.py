@@ -34,6 +34,13 @@ async def test_a_large_body_is_read_as_a_small_one(reader: YamlReader) -> None:
     assert left_out == ["mistakes", "too_many", "warnings"]
 
 
+async def test_a_small_body_with_a_colon_within_brackets_is_read(reader: YamlReader) -> None:
+    body = b"{message: M, topic: t-m, archiveDataReferences: [{id: urn:a:b}, {id: http://x/y?z}]}"
+    read = await reader.read(bytearray(body), 10)
+    assert [each.id for each in read.references] == ["urn:a:b", "http://x/y?z"]
+    assert read == parse_submission(body, 10)
+
+
 async def test_mistakes_and_limits_of_a_large_body_come_back(reader: YamlReader) -> None:
     assert (await reader.read(bytearray(BODY), 2999)).too_many
     assert (await reader.read(bytearray(BODY + b"- id: DOC-1\n  version: 1\n"), 5000)).mistakes[0].line == 3007

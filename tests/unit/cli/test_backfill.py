@@ -49,6 +49,15 @@ def test_without_an_id_it_is_a_random_uuid(fake: Fake, tmp_path: Path) -> None:
     assert all(re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", id_) for id_ in ids)
 
 
+def test_a_file_with_a_colon_in_a_plain_value_within_brackets_is_sent_as_it_is(fake: Fake, tmp_path: Path) -> None:
+    text = HEAD + "archiveDataReferences: [{id: urn:a:b}, {id: a?b}]\n"
+    fake.says("PUT", PATH, accepted())
+    done = send(fake, tmp_path, text)
+    assert done.out == f"Backfill job {JOB} created successfully. 2 references submitted.\n"
+    assert fake.requests[0].content == text.encode()
+    assert send(fake, tmp_path, HEAD + "archiveDataReferences: [{id: urn:a:}]\n").code == 1
+
+
 def test_references_of_a_csv_file_are_put_into_the_body(fake: Fake, tmp_path: Path) -> None:
     fake.says("PUT", PATH, accepted())
     done = send(fake, tmp_path, HEAD, csv='id,version\n0123,1\n"a: ""b"" 😀\u2028\x85.",2\n')

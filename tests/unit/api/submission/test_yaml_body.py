@@ -97,6 +97,17 @@ def test_quoted_and_block_scalars_are_texts(written: str, read: str) -> None:
     assert ids(f"- id: {written}\n") == [read]
 
 
+@pytest.mark.parametrize("id_", ["urn:a:b", "http://x/y?z", "a?b", ":x", "a:b c", "A::B"])
+def test_plain_scalars_within_brackets_are_the_strings_that_were_written(id_: str) -> None:
+    parsed = parse(f"{{message: M, topic: t-m, archiveDataReferences: [{{id: {id_}}}, {{version: 2, id: {id_} }}]}}")
+    assert parsed.mistakes == ()
+    assert list(parsed.references) == [Reference(id_, None), Reference(id_, 2)]
+
+
+def test_a_pair_of_escapes_is_a_character_beside_a_colon_within_brackets() -> None:
+    assert ids(' [{id: "\\ud83d\\ude00"}, {id: urn:a}]') == ["😀", "urn:a"]
+
+
 @pytest.mark.parametrize("version", ["", "~", "null", "Null", "NULL", "# none"])
 def test_an_empty_version_is_no_version(version: str) -> None:
     parsed = parse(f"{HEAD}- id: a\n  version: {version}\n")

@@ -6,6 +6,7 @@ from app.api.submission.body import Parsed, parse_submission
 from app.api.submission.events import MAX_STRETCH
 from app.api.submission.scalars import MORE, listed
 from app.domain.mistakes import Mistake
+from app.domain.yaml_events import MOST_BYTES
 
 HEAD = "message: M\ntopic: t\narchiveDataReferences:\n"
 
@@ -69,6 +70,45 @@ def test_what_could_be_read_is_there_beside_the_mistakes() -> None:
     assert (parsed.message, parsed.topic, parsed.config_id, parsed.num_of_retry) == ("M", "t", "c", 2)
     assert [reference.id for reference in parsed.references] == ["a", ""]
     assert len(parsed.mistakes) == 1
+
+
+def test_all_mistakes_are_reported_beside_a_colon_within_brackets() -> None:
+    text = "archiveDataReferences: [{id: a:b, id: c},\n &x {id: *y}, {id: {a: b}}, {id:A}, {id: a:b}]\nmessage: M\n"
+    assert [(path, line) for path, line, _ in mistakes(text)] == [
+        ("archiveDataReferences[0].id", 1),
+        ("archiveDataReferences[1]", 2),
+        ("archiveDataReferences[1].id", 2),
+        ("archiveDataReferences[2].id", 2),
+        ("archiveDataReferences[3].id:A", 2),
+        ("archiveDataReferences[3].id", 2),
+        ("archiveDataReferences[4]", 2),
+        ("topic", None),
+    ]
+
+
+@pytest.mark.parametrize("nested", ["[" * 30_000, "{a: " * 10_000, "{" + "a: b, " * 5_000])
+def test_depth_and_size_are_limited_beside_a_colon_within_brackets(nested: str) -> None:
+    path, line, text = mistakes(f"message: M\ntopic: t\narchiveDataReferences: [{{id: a:b}}, {{id: {{x: {nested}")[-1]
+    assert (path, line) == ("", 3)
+    assert "the rest of the body was not read" in text
+
+
+@pytest.mark.parametrize(
+    ("references", "text"),
+    [
+        ("[{id: a:}]", "contains a colon; put it in double quotes"),
+        ("[{id: ?x}]", "begins with a question mark, a colon or a dash within brackets needs double quotes"),
+        ("[{id: a:b}, {id: a}" + " " * MOST_BYTES + "]", "contains a colon; put it in double quotes"),
+        (
+            "[{id: a?b}, {id: a}" + " " * MOST_BYTES + "]",
+            "a value within brackets that has a question mark needs double",
+        ),
+    ],
+)
+def test_a_value_within_brackets_that_cannot_be_read_is_refused_with_the_way_out(references: str, text: str) -> None:
+    path, line, found = only(f"message: M\ntopic: t\narchiveDataReferences: {references}")
+    assert (path, line) == ("", 3)
+    assert text in found
 
 
 @pytest.mark.parametrize("body", ["", "# nothing\n", "\n\n"])
@@ -275,7 +315,7 @@ def test_a_long_value_in_the_wrong_place_ends_the_reading() -> None:
         ("message: M\ntopic: @t\n", 2, "starts with a character that YAML keeps for itself"),
         ("message: a: b\n", 1, "a colon stands where none is expected"),
         ("message: M\ntopic\n", 2, "has no colon"),
-        ("message: [a\n", 2, "the structure breaks off"),
+        ("message: [a\n", 2, "a closing bracket is expected here"),
         ("message: M\n- a\n", 2, "the structure breaks off"),
         ('message: "\\ud800"\n', 1, "an escape in double quotes is not a character"),
         ('message: "\\ude00\\ud83d"\n', 1, "an escape in double quotes is not a character"),
@@ -285,7 +325,7 @@ def test_a_long_value_in_the_wrong_place_ends_the_reading() -> None:
         ("%FOO\n---\n", 1, "%"),
         ("%TAG !a! tag:x,2000:\n---\n", 1, "%TAG"),
         ("\n%TAG !a! tag:x,2000:\n---\n", 2, "%TAG"),
-        ("archiveDataReferences: [{id: a:b}, {id:c:d}]\n", 1, "contains a colon"),
+        ("archiveDataReferences: [{id: a:b}, {id: c:}]\n", 1, "contains a colon"),
     ],
 )
 def test_broken_yaml_is_one_mistake_in_our_words(body: str, line: int, words: str) -> None:
