@@ -17,6 +17,7 @@ from sqlalchemy import (
     Row,
     Select,
     and_,
+    case,
     exists,
     func,
     or_,
@@ -48,16 +49,33 @@ PLANNING = text(
 artifact and walks to where the first match is; a value that only old ones have makes that long."""
 
 
-async def page(connection: AsyncConnection, search: Search, before: int | None, limit: int) -> list[FoundArtifact]:
-    """Up to `limit` artifacts with an id below `before`, highest first."""
+SMALL = 2048
+"""Bytes of a value that is read before it is known how much is found."""
+
+MOST = 2 * 2**20
+"""Bytes of the values of a page. With the artifact that passes it the page ends: values are as large as documents."""
+
+AT_FIRST = 5
+"""Artifacts whose values SQLite looks at first, then twice as many: it reads all of a value to know its length."""
+
+
+async def page(
+    connection: AsyncConnection, search: Search, before: int | None, limit: int
+) -> tuple[list[FoundArtifact], bool]:
+    """Artifacts with an id below `before`, highest first, and whether there are more.
+
+    At most `limit`, and fewer where their values are large.
+    """
     if dialect.is_postgresql(connection):
         await connection.execute(PLANNING)
-    return await _found(connection, (await connection.execute(_page(connection, search, before, limit))).all())
+    rows = (await connection.execute(_page(connection, search, before, limit + 1))).all()
+    found = await _found(connection, rows[:limit])
+    return found, len(rows) > len(found)
 
 
 async def find(connection: AsyncConnection, id_: int) -> FoundArtifact | None:
     rows = (await connection.execute(select(artifact).where(artifact.c.id == id_))).all()
-    return next(iter(await _found(connection, rows)), None)
+    return next(iter(await _found(connection, rows)), None)  # one is whole, however large
 
 
 def _page(connection: AsyncConnection, search: Search, before: int | None, limit: int) -> Any:
@@ -171,20 +189,63 @@ def _number(connection: AsyncConnection, number: Decimal | None) -> Any:
 _KINDS = {kind.value: kind for kind in ValueKind}
 
 
+Values = dict[str, FoundValue]
+
+
 async def _found(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> list[FoundArtifact]:
-    metadata: dict[int, dict[str, FoundValue]] = {row.id: {} for row in rows}
-    if metadata:
-        parameters = IDS.bind(connection, [(id_,) for id_ in metadata])
-        for id_, key, kind, json in (await connection.execute(_values(connection.dialect.name), parameters)).all():
+    """The first of these artifacts, with their values: all, or until the values are more than `MOST`."""
+    left = [row.id for row in rows]
+    portion = len(rows) if dialect.is_postgresql(connection) else AT_FIRST
+    found: dict[int, Values] = {}
+    size = 0
+    while left and size <= MOST:
+        ids, left = left[:portion], left[portion:]
+        portion *= 2
+        metadata, large = await _small_values(connection, ids)
+        for id_ in ids:
+            if size > MOST:
+                break
+            found[id_] = metadata[id_]
+            size += large.get(id_, 0) + sum(len(each.json) for each in metadata[id_].values())
+        if kept := [id_ for id_ in large if id_ in found]:
+            found |= await _all_values(connection, kept)
+    return [_artifact(row, found[row.id]) for row in rows if row.id in found]
+
+
+async def _small_values(connection: AsyncConnection, ids: Sequence[int]) -> tuple[dict[int, Values], dict[int, int]]:
+    """The small values of each artifact; and the bytes of the other ones, of those artifacts that have such."""
+    metadata: dict[int, Values] = {id_: {} for id_ in ids}
+    large: dict[int, int] = {}
+    query = _values(connection.dialect.name, small=True)
+    for id_, key, kind, json, size in (await connection.execute(query, IDS.bind(connection, _rows(ids)))).all():
+        if json is None:
+            large[id_] = large.get(id_, 0) + size
+        else:
             metadata[id_][key] = FoundValue(_KINDS[kind], json)
-    return [_artifact(row, metadata[row.id]) for row in rows]
+    return metadata, large
+
+
+async def _all_values(connection: AsyncConnection, ids: Sequence[int]) -> dict[int, Values]:
+    metadata: dict[int, Values] = {id_: {} for id_ in ids}
+    query = _values(connection.dialect.name, small=False)
+    for id_, key, kind, json, _ in (await connection.execute(query, IDS.bind(connection, _rows(ids)))).all():
+        metadata[id_][key] = FoundValue(_KINDS[kind], json)
+    return metadata
+
+
+def _rows(ids: Sequence[int]) -> list[tuple[int]]:
+    return [(id_,) for id_ in ids]
 
 
 @lru_cache
-def _values(dialect_name: str) -> Select[Any]:
+def _values(dialect_name: str, *, small: bool) -> Select[Any]:
+    """The values of artifacts with their lengths; `small`: null instead of a larger value."""
     ids = IDS.clause(dialect_name)
+    # PostgreSQL knows the bytes without reading the value.
+    size = func.octet_length(value.c.json) if dialect_name == "postgresql" else func.length(value.c.json)
+    json: ColumnElement[Any] = case((size <= SMALL, value.c.json)) if small else value.c.json
     return (
-        select(value.c.artifact_id, value.c.key, value.c.kind, value.c.json)
+        select(value.c.artifact_id, value.c.key, value.c.kind, json, size)
         .where(value.c.artifact_id == ids.c.id)
         .order_by(value.c.artifact_id, value.c.key)
     )

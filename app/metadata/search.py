@@ -66,10 +66,10 @@ class Artifacts:
             return await search.find(connection, id_)
 
     async def page(self, wanted: Search, before: int | None, limit: int) -> PageOfArtifacts:
-        """Artifacts below `before`, newest first."""
+        """Artifacts below `before`, newest first: at most `limit`, and fewer where their metadata is large."""
         async with self._database.reading() as connection:
-            found = await search.page(connection, wanted, before, limit + 1)
-        return PageOfArtifacts(found[:limit], found[limit - 1].id if len(found) > limit else None)
+            found, more = await search.page(connection, wanted, before, limit)
+        return PageOfArtifacts(found, found[-1].id if more else None)
 
     async def pages(self, wanted: Search, before: int | None, limit: int) -> AsyncIterator[Sequence[FoundArtifact]]:
         """All pages below `before`. Artifacts archived or superseded meanwhile may or may not be among them."""

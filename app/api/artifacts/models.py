@@ -136,7 +136,7 @@ PARAMETERS: dict[str, Parameter] = {
     "limit": Parameter(
         _limit,
         {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": 100},
-        "artifacts of a page; CSV and NDJSON have all pages",
+        "artifacts of a page at most, fewer where their metadata is large; CSV and NDJSON have all pages",
     ),
     "format": Parameter(
         _format, {"type": "string", "enum": ["json", "csv", "ndjson"]}, "instead of an `Accept` header"

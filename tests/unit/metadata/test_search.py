@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from app.db import search
 from app.domain.archive_types import ArchiveTypeConfiguration, ExtractionPath
 from app.domain.jobs import Reference
 from app.domain.search import Comparison, Search
@@ -202,3 +203,36 @@ async def test_columns_are_those_applied_and_those_configured(archived: Archived
 def test_an_operand_that_cannot_be_is_refused(operator: Comparison, operand: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         condition("k", operator, operand)
+
+
+async def test_a_page_ends_with_the_artifact_whose_values_make_it_large(
+    archived: Archived, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "MOST", 10_000)
+    monkeypatch.setattr(search, "AT_FIRST", 1)
+    large, small = "x" * 6000, "y" * 1500
+    for values in (large, small, small, large, large, small, small, small, [large, large], large):
+        await archived.add({"a": small[:100], "k": values, "z": 7})
+    pages = [page async for page in archived.artifacts.pages(Search(), None, 100)]
+    assert [[each.id for each in page] for page in pages] == [[10, 9], [8, 7, 6, 5], [4, 3, 2, 1]]
+    for each in (each for page in pages for each in page):
+        assert list(each.metadata) == ["a", "k", "z"]
+        assert len(each.metadata["k"].json) > 1500
+    assert pages[0][1].metadata["k"].json == f'["{large}","{large}"]'
+    assert [len(page) async for page in archived.artifacts.pages(Search(), None, 1)] == [1] * 10
+    nothing_follows = await archived.artifacts.page(Search(), 5, 100)
+    assert (len(nothing_follows.artifacts), nothing_follows.next) == (4, None)
+    exactly = await archived.artifacts.page(Search(), None, 2)
+    assert (len(exactly.artifacts), exactly.next) == (2, 9)
+
+
+async def test_an_artifact_is_shown_however_large_its_values_are(
+    archived: Archived, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "MOST", 1)
+    value = "ä" * 100_000
+    await archived.add({"k": value})
+    assert [len(page) async for page in archived.artifacts.pages(Search(), None, 100)] == [1]
+    found = await archived.artifacts.find(1)
+    assert found is not None
+    assert found.metadata["k"].json == f'"{value}"'
