@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import httpx
 
+from app.cli.answers import Answer, read_answer
 from app.cli.exact import read_json
 from app.cli.exchange import http_client, reached, warn_if_plain
 from app.cli.exits import Answered, Ended
@@ -48,15 +49,15 @@ class Client:
     ) -> None:
         self.http.close()
 
-    def get(self, path: str, params: "Params | None" = None) -> Any:
+    def get(self, path: str, params: "Params | None" = None) -> Answer:
         """The JSON of an answer. Raises Ended, Answered."""
         return self._json("GET", path, params=params)
 
-    def post(self, path: str, body: Any = None, *, params: "Params | None" = None) -> Any:
+    def post(self, path: str, body: Any = None, *, params: "Params | None" = None) -> Answer:
         """The JSON of an answer to a JSON body, or to none. Raises Ended, Answered."""
         return self._json("POST", path, json=body, params=params)
 
-    def post_bytes(self, path: str, body: bytes, headers: Mapping[str, str], params: "Params | None" = None) -> Any:
+    def post_bytes(self, path: str, body: bytes, headers: Mapping[str, str], params: "Params | None" = None) -> Answer:
         """The JSON of an answer to a body of another type. Raises Ended, Answered."""
         return self._json("POST", path, content=body, headers=headers, params=params)
 
@@ -103,8 +104,8 @@ class Client:
             request = self.http.build_request(method, self.url + path, headers={**authorization, **headers}, **more)
             return self.http.send(request, stream=True)
 
-    def _json(self, method: str, path: str, **more: Any) -> Any:
-        return read_json(self.request(method, path, kind="application/json", **more).text)
+    def _json(self, method: str, path: str, **more: Any) -> Answer:
+        return read_answer(self.request(method, path, kind="application/json", **more).text)
 
     def no_service(self, response: httpx.Response) -> Ended:
         """The error of an answer of the statuses 2xx that the service does not give."""

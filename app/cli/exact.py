@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 _PLAIN_DIGITS = 18
@@ -21,9 +22,12 @@ def _whole(text: str) -> int | Exact:
     return int(text) if len(text) <= _PLAIN_DIGITS else Exact(text)
 
 
-def read_json(text: str) -> Any:
-    """Raises ValueError."""
-    return json.loads(text, parse_float=Exact, parse_int=_whole, parse_constant=Exact)
+def read_json(text: str, objects: Callable[[dict[str, Any]], Any] | None = None) -> Any:
+    """`objects` makes each object. Raises ValueError."""
+    try:
+        return json.loads(text, parse_float=Exact, parse_int=_whole, parse_constant=Exact, object_hook=objects)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
 
 
 def json_text(value: Any, indent: int | None = None, level: int = 0) -> str:

@@ -33,13 +33,16 @@ def http_client(debug: bool, transport: httpx.BaseTransport | None = None) -> ht
     hooks: dict[str, list[Callable[..., None]]] = {}
     if debug:
         hooks = {"request": [_show_request], "response": [_show_response]}
-    return httpx.Client(
-        verify=ssl.create_default_context(),
-        timeout=httpx.Timeout(READ, connect=CONNECT),
-        headers={"User-Agent": "pas"},
-        event_hooks=hooks,
-        transport=transport,
-    )
+    try:
+        return httpx.Client(
+            verify=ssl.create_default_context(),
+            timeout=httpx.Timeout(READ, connect=CONNECT),
+            headers={"User-Agent": "pas"},
+            event_hooks=hooks,
+            transport=transport,
+        )
+    except (ValueError, ImportError) as error:
+        raise Ended(f"A proxy of the environment (HTTPS_PROXY, ALL_PROXY, …) cannot be used: {error}") from error
 
 
 @contextmanager
@@ -51,8 +54,12 @@ def reached(url: str, what: str = "The service") -> Iterator[None]:
         raise NoAnswer(
             f"{what} at {url} did not answer in time.", "Try again; --debug shows how far it came."
         ) from error
-    except httpx.InvalidURL as error:
+    except (httpx.InvalidURL, UnicodeError) as error:  # the latter for what cannot be the name of a host
         raise Ended(f"{url} is no address: {error}") from error
+    except httpx.DecodingError as error:
+        raise Ended(
+            f"{what} at {url} sends what cannot be read: {error}.", "Is there a proxy that packs what it sends?"
+        ) from error
     except httpx.RemoteProtocolError as error:
         raise NoAnswer(
             f"{what} at {url} broke the connection off.", "Try again; --debug shows how far it came."

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 from httpx_sse import EventSource, SSEError
 
+from app.cli.answers import Unlike, read_answer
 from app.cli.client import Client, path_of
-from app.cli.exact import read_json
 from app.cli.exchange import reached
 from app.cli.exits import Answered, Ended, NoAnswer
 
@@ -78,8 +78,8 @@ def _snapshots(client: Client, path: str, last: dict[str, Any] | None) -> Iterat
             try:
                 for event in EventSource(response).iter_sse():
                     if event.data:
-                        yield read_json(event.data)
-            except (SSEError, ValueError) as error:
+                        yield read_answer(event.data)
+            except (SSEError, Unlike) as error:
                 raise Ended(
                     f"What answers at {client.url} sends no events of a job.",
                     "Is the address right, with its context path?",

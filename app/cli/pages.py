@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter, validators
 
+from app.cli.answers import Unlike
 from app.cli.client import Client, Params
 from app.cli.exchange import reached
 from app.cli.options import Format
@@ -38,9 +39,12 @@ def items(client: Client, path: str, params: Params, form: Format, limit: int | 
         page = client.get(path, asked)
         yield from page["items"]
         given += len(page["items"])
-        cursor = page["next"]
-        if cursor is None:
+        following = page["next"]
+        if following is None:
             return
+        if following == cursor:
+            raise Unlike("its pages never end")
+        cursor = following
     if form == "table":
         tell(f"There are more than these {given}: --limit N, or --output csv for all.")
 

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Final, Literal
 
 from cyclopts import Parameter
 
+from app.cli.answers import read_answer
 from app.cli.client import Client, connect
-from app.cli.exact import json_text, read_json
+from app.cli.exact import json_text
 from app.cli.exchange import reached
 from app.cli.exits import Ended, Exit, wrong_usage
 from app.cli.files import written
@@ -107,7 +108,7 @@ def _answers(client: Client, expected: Path, kind: str, query: dict[str, str]) -
         last: dict[str, Any] = {}
         with reached(client.url):
             for line in response.iter_lines():
-                last = read_json(line)
+                last = read_answer(line)
                 if "error" in last:
                     raise Ended(f"Error: {last['error']}")
                 yield last

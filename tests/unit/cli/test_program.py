@@ -53,9 +53,10 @@ def test_help_is_where_wrong_usage_says(run: Callable[..., Done]) -> None:
     assert run("jobs", "shwo").err.splitlines()[-1] == "Help: pas jobs --help"
 
 
-def test_a_bug_is_raised(fake: Fake) -> None:
-    fake.says("GET", "/api/jobs", {"no": "items"})
-    with pytest.raises(KeyError):
+def test_a_bug_is_raised(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.cli.jobs.rows", None)
+    fake.says("GET", "/api/jobs", {"items": [], "next": None})
+    with pytest.raises(TypeError):
         fake.run("jobs", "list")
 
 
