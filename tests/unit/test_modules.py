@@ -61,7 +61,6 @@ ELSEWHERE: dict[str, str] = {
     "app.db.reconcile": "through Reconciliation: evidence/test_reconcile.py",
     "app.db.references": "through its endpoint: api/jobs/test_references.py",
     "app.db.samples": "through RunControl: metadata/test_control.py",
-    "app.db.search": "through Artifacts: metadata/test_search.py",
     "app.db.stored_objects": "through Artifacts and runs: metadata",
     "app.domain.failures": "through its endpoint: api/jobs/test_failures.py",
     "app.domain.known_types": "through the list of archive types: api/archive_types",
