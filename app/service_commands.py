@@ -242,13 +242,15 @@ def _verify_evidence(options: argparse.Namespace) -> int:
     from app.cli.evidence import verify_package
     from app.cli.exits import Ended
 
+    if options.embedded and not (options.data_dir / "objects").is_dir():
+        raise StartRefused(f"{options.data_dir} holds no objects: nothing was archived there")
     try:
         code, leaves_hold = verify_package(options.file, options.key, options.tsa_certificate, with_objects=True)
+        return max(code, asyncio.run(_read_objects(options, leaves_hold=leaves_hold)))
     except Ended as ended:
         for line in ended.lines:
             print(line, file=sys.stderr)
         return ended.code
-    return max(code, asyncio.run(_read_objects(options, leaves_hold=leaves_hold)))
 
 
 async def _read_objects(options: argparse.Namespace, *, leaves_hold: bool) -> int:

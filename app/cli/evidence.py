@@ -126,18 +126,32 @@ def verify_package(
 
     known, code, leaves = _keys(keys), Exit.WELL, False
     authorities = None if tsa_certificate is None else read_bytes(tsa_certificate)
-    try:
-        file.open("rb").close()
-        for verdict in check_package(file, known, authorities):
-            tell_verdict(verdict)
-            leaves |= verdict.about == "leaves" and verdict.kind == HOLDS
-            if verdict.kind == DIFFERS:
-                code = Exit.REFUSED
-    except OSError as error:
-        raise Ended(f"{file} cannot be read: {error.strerror or error}") from error
+    verdicts = check_package(file, known, authorities)
+    _need_file(file)
+    while True:
+        try:
+            verdict = next(verdicts, None)
+        except OSError as error:
+            raise Ended(f"{file} cannot be read: {error.strerror or error}") from error
+        if verdict is None:
+            break
+        tell_verdict(verdict)
+        leaves |= verdict.about == "leaves" and verdict.kind == HOLDS
+        if verdict.kind == DIFFERS:
+            code = Exit.REFUSED
     if not with_objects:
         tell_verdict(CheckedLine(UNSEEN, "objects", "--objects reads each of them by its version"))
     return code, leaves
+
+
+def _need_file(file: Path) -> None:
+    try:
+        with file.open("rb") as opened:
+            seekable = opened.seekable()
+    except OSError as error:
+        raise Ended(f"{file} cannot be read: {error.strerror or error}") from error
+    if not seekable:
+        raise Ended(f"{file} is a pipe, and a package is read from its end: write it to a file first.")
 
 
 def tell_verdict(verdict: "CheckedLine") -> None:
@@ -150,7 +164,7 @@ def _keys(given: Iterable[str]) -> list["VerifierKey"]:
     found = []
     for text in given:
         lines = [text]
-        if "+" not in text or Path(text).is_file():
+        if "+" not in text or _is_file(text):
             try:
                 lines = [line for line in Path(text).read_text().splitlines() if line.strip()]
             except (OSError, UnicodeDecodeError) as error:
@@ -160,3 +174,10 @@ def _keys(given: Iterable[str]) -> list["VerifierKey"]:
         except NoteError as error:
             wrong_usage(f"--key {text}: {error}")
     return found
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # longer than a name can be
+        return False

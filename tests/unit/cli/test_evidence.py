@@ -2,6 +2,9 @@
 
 import json
 import random
+import shlex
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -288,6 +291,43 @@ def test_what_cannot_be_read_is_said(run: Callable[..., Done], file: Path, tmp_p
     done = run("evidence", "verify", str(tmp_path / "x.zip"), "--key", KEY)
     assert done.code == 1
     assert "cannot be read as a ZIP file" in done.out
+
+
+def test_a_long_text_is_no_key(run: Callable[..., Done], file: Path) -> None:
+    for text, code in (("x" * 5000, 1), (f"psf/pas+{'x' * 5000}", 2)):
+        done = run("evidence", "verify", str(file), "--key", text)
+        assert (done.code, "key" in done.err) == (code, True), done.err
+
+
+def shell(command: str, file: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "app", "evidence", "verify", str(file), "--key", KEY, *more]
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command.replace("verify", shlex.join(words))], capture_output=True, text=True
+    )
+
+
+def test_a_pipe_is_told_to_be_one(file: Path) -> None:
+    done = shell("cat $0 | verify".replace("$0", shlex.quote(str(file))), Path("/dev/stdin"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "/dev/stdin is a pipe" in done.stderr
+
+
+@pytest.mark.parametrize("more", [(), ("--objects", "--embedded")])
+def test_output_that_cannot_be_written_says_nothing_of_the_package(
+    file: Path, tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    (tmp_path / "data" / "objects").mkdir(parents=True)
+    where = ("--data-dir", str(tmp_path / "data")) if more else ()
+    full = shell("verify > /dev/full", file, *more, *where)
+    assert (full.returncode, full.stderr) == (1, "Standard output cannot be written: No space left on device\n")
+    closed = shell("verify | true", file, *more, *where)
+    assert (closed.returncode, closed.stderr) == (1, "")
+
+
+def test_objects_in_a_directory_that_is_none_are_not_all_missing(file: Path, tmp_path: Path) -> None:
+    done = shell("verify", file, "--objects", "--embedded", "--data-dir", str(tmp_path / "typo"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"pas: {tmp_path}/typo holds no objects: nothing was archived there\n"
 
 
 def says(fake: Fake, members: dict[str, bytes], **proof: Any) -> None:
