@@ -20,7 +20,8 @@ EMBEDDED_BUCKET = "archive"
 class SettingsError(Exception):
     """The settings cannot be used; `mistakes` has one readable line for each, without any secret.
 
-    `settings` are the settings as far as they could be read, with defaults in the place of mistakes.
+    `settings` are the settings as far as they could be read, with defaults in the place of mistakes; None where nothing
+    could be read.
     """
 
     def __init__(self, mistakes: list[str], settings: "Settings | None" = None) -> None:
@@ -38,7 +39,11 @@ def load_settings(path: Path | None, environ: Mapping[str, str], *, embedded: Pa
     Raises SettingsError with all mistakes at once.
     """
     source = read_source(_file(path, environ, embedded), environ, maps=("jeap.security.oauth2.client",))
+    if not source.is_read:
+        raise SettingsError(source.mistakes)  # what follows from settings that are not known would be wrong
     settings, origins = _bind_all(source)
+    if nothing := _nothing_given(source, settings, embedded):
+        raise SettingsError([nothing])
     mistakes = source.mistakes + unknown(source, Settings)
     if embedded is not None:
         settings, replaced = embedded_overrides(settings, embedded)
@@ -50,13 +55,20 @@ def load_settings(path: Path | None, environ: Mapping[str, str], *, embedded: Pa
         if name not in named and not any(f"needs {each}," in problem for each in named):
             where = f" ({origins[name]})" if name in origins else ""
             mistakes.append(f"{name}: {problem}{where}")
-    if source.file is None and embedded is None and not any(name.startswith("jeap.") for name in settings.given):
-        mistakes.append(
-            "settings file ./application.yml: not there; name one with --config or PAS_CONFIG, or start with --embedded"
-        )
     if mistakes:
         raise SettingsError(list(dict.fromkeys(mistakes)), settings)
     return settings
+
+
+def _nothing_given(source: Source, settings: Settings, embedded: Path | None) -> str | None:
+    """What is wrong where neither a file nor a variable gives any setting."""
+    if source.mistakes or source.given or any(name.startswith("jeap.") for name in settings.given):
+        return None
+    if source.file is not None:
+        return f"settings file {source.file}: holds no properties"
+    if embedded is not None:
+        return None
+    return "settings file ./application.yml: not there; name one with --config or PAS_CONFIG, or start with --embedded"
 
 
 _REPLACED = (

@@ -44,6 +44,8 @@ class Source:
     environ: Mapping[str, str] = field(repr=False)
     maps: tuple[str, ...] = ()
     given: dict[str, Given] = field(default_factory=dict, repr=False)
+    is_read: bool = True
+    """False where nothing can be said of the properties of the file: it cannot be read, or is not YAML."""
     mistakes: list[str] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
     """Variables of other products that have the name of a property, each with the reason why it is ignored."""
@@ -145,21 +147,25 @@ def read_source(file: Path | None, environ: Mapping[str, str], *, maps: tuple[st
     source = Source(file, environ, maps)
     if file is None:
         return source
+    problem = None
     try:
         root = YAML(typ="safe", pure=True).compose(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        source.mistakes.append(f"settings file {file}: {error.strerror}")
+        problem = error.strerror
     except UnicodeDecodeError:
-        source.mistakes.append(f"settings file {file}: not UTF-8")
+        problem = "not UTF-8"
     except YAMLError as error:
-        source.mistakes.append(f"settings file {file}: {_yaml_problem(error)}")
+        problem = _yaml_problem(error)
     except RecursionError:
-        source.mistakes.append(f"settings file {file}: nested too deeply")
+        problem = "nested too deeply"
     else:
         if isinstance(root, MappingNode):
             _collect(source, root)
         elif root is not None and not (isinstance(root, ScalarNode) and root.tag == NULL_TAG):
-            source.mistakes.append(f"settings file {file}: must hold properties, `name: value`")
+            problem = "must hold properties, `name: value`"
+    if problem is not None:
+        source.is_read = False
+        source.mistakes.append(f"settings file {file}: {problem}")
     return source
 
 

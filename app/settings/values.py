@@ -240,6 +240,8 @@ def context_path(value: str) -> str:
         return ""
     if not re.fullmatch(r"(?:/[A-Za-z0-9._~-]+)+/?", value):
         raise ValueError("must start with / and hold only letters, digits and . _ ~ - between slashes")
+    if {".", ".."} & set(value.split("/")):
+        raise ValueError("must not have the segments . and .., which browsers and proxies take out of addresses")
     return value.rstrip("/")
 
 

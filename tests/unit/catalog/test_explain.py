@@ -37,6 +37,39 @@ def test_the_text_names_the_place_however_deep_it_is() -> None:
     assert check(nested(1_000, '{"value":""}', '{"left":')) is None
 
 
+CONTENT = {"contentMediaType": "application/json", "contentEncoding": "base64", "maxLength": 8}
+
+
+@pytest.mark.parametrize(
+    "dialect", ["http://json-schema.org/draft-06/schema#", "http://json-schema.org/draft-07/schema#"]
+)
+@pytest.mark.parametrize("inner", [CONTENT, {"allOf": [{"type": "string"}], **CONTENT}, {"allOf": [CONTENT]}])
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("!!!", "does not match the rule contentEncoding"),
+        ("aGk=", "does not match the rule contentMediaType"),
+        ("e30gICAgICAg", "must have at most 8 characters"),
+        ("e30=", None),
+    ],
+)
+def test_the_content_of_a_text_is_explained_as_in_a_small_document(
+    dialect: str, inner: dict[str, Any], text: str, rule: str | None
+) -> None:
+    check = compile_json_schema({"$schema": dialect, "properties": {"c": inner}}, BASE, nothing)
+    for more in ("1", "1e400", f'"{"y" * 33_000}"'):
+        found = check(f'{{"c":"{text}","x":{more}}}'.encode())
+        assert found == (None if rule is None else f"$.c: {rule}")
+
+
+@pytest.mark.parametrize("dialect", ["2019-09", "2020-12"])
+def test_the_content_of_a_text_is_not_checked_where_the_dialect_only_notes_it(dialect: str) -> None:
+    schema = {"$schema": f"https://json-schema.org/draft/{dialect}/schema", "properties": {"c": CONTENT, "x": False}}
+    check = compile_json_schema(schema, BASE, nothing)
+    assert check(b'{"c":"!!!","y":1e400}') is None
+    assert str(check(b'{"c":"!!!","x":1e400}')).startswith("$.x: ")
+
+
 def chosen(chance: random.Random, depth: int) -> Any:
     leaves: list[Any] = [{"type": "string"}, {"const": 1}, {"enum": ["a", 2]}, {"minLength": 2}, {"required": ["a"]}]
     leaves += [{"maximum": 3}, {"minItems": 1}, {"dependentRequired": {"a": ["b"]}}, {"not": {"type": "null"}}]
