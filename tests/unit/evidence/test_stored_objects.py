@@ -84,6 +84,7 @@ async def test_the_command_reads_the_objects_of_a_data_directory(
     assert "holds          objects: 3 were read by their versions" in out
     assert "not looked at  objects" not in out
 
+    (tmp_path / "other" / "objects").mkdir(parents=True)
     other = await asyncio.to_thread(main, [*words, "--data-dir", str(tmp_path / "other")])
     out = capsys.readouterr().out
     assert other == 1
