@@ -76,12 +76,23 @@ def _entries(client: Client, job: str) -> list[str] | None:
             return None
         raise
     try:
+        if not numbers:
+            _need_signed(client)
         return [json_text(client.get("/api/audit/proof", {"seq": number})) + "\n" for number in reversed(numbers)]
     except Answered as error:
         if error.status not in (404, 409):
             raise
         tell(f"The package is without the audit log: {error.detail or error.lines[0]}")
         return None
+
+
+def _need_signed(client: Client) -> None:
+    """Raises Answered with 409 where nothing is signed of the log, which may be why it shows no entry."""
+    try:
+        client.get("/api/audit/proof", {"seq": 0})
+    except Answered as error:
+        if error.status != 404:
+            raise
 
 
 def _stream(client: Client, path: str, member: BinaryIO) -> None:

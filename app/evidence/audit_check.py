@@ -33,11 +33,13 @@ class SignedHead:
 
 @dataclass
 class CheckedLog:
-    """What was found. `entries` is how many the log has, `compared` the size of the newest checkpoint; 0: none."""
+    """What was found. `entries` is how many the log has, `compared` the size of the newest checkpoint; 0: none. `tree`
+    is that of the entries, where nothing was found."""
 
     entries: int = 0
     compared: int = 0
     findings: list[str] = field(default_factory=list)
+    tree: Frontier = field(default_factory=Frontier)
 
     def add(self, finding: str) -> None:
         if len(self.findings) < MOST:
@@ -64,7 +66,34 @@ async def check_log(database: Database, heads: Sequence[SignedHead]) -> CheckedL
     frontier = await _entries(database, None if head is None else head.size, heads, found)
     if not found.findings and head is not None and (frontier.size, frontier.root()) != (head.size, head.root()):
         found.add(f"the head of the log is not that of its {frontier.size} entries")
+    found.tree = frontier
     return found
+
+
+async def follow(database: Database, found: CheckedLog) -> None:
+    """Whether the log only grew since nothing was found: the hashes of the newer entries lead from its tree to its
+    head. Raises Unavailable."""
+    async with database.reading() as connection:
+        head = await _head(connection, found)
+    if head is None:
+        return
+    tree = found.tree
+    if head.size < tree.size:
+        found.add(f"the log was cut while the service ran: it has {head.size} entries, and had {tree.size}")
+        return
+    while tree.size < head.size:
+        async with database.reading() as connection:
+            hashes = await audit.hashes(connection, tree.size, head.size)
+        if not hashes:
+            break
+        for each in hashes:
+            tree = tree.grown(each)
+        await asyncio.sleep(0)
+    if tree == head:
+        found.tree = tree
+    else:
+        known = found.tree.size
+        found.add(f"the log was rewritten while the service ran: its head is not what {known} entries lead to")
 
 
 async def _head(connection: AsyncConnection, found: CheckedLog) -> Frontier | None:

@@ -14,7 +14,7 @@ from app.domain.audit import AUDIT, ORIGIN, Act, AuditEntry, BrokenHead, checkpo
 from app.domain.errors import Unavailable
 from app.domain.notes import VerifierKey
 from app.domain.readiness import Readiness
-from app.evidence.audit_check import LARGEST_NOTE, SHOWN, CheckedLog, check_log, signed_heads
+from app.evidence.audit_check import LARGEST_NOTE, SHOWN, CheckedLog, check_log, follow, signed_heads
 from app.evidence.placing import place, small_upload
 from app.evidence.reading import gathered
 from app.evidence.signer import Signer
@@ -120,13 +120,17 @@ class AuditKeeper:
         await self._stamp()
 
     async def findings(self) -> Sequence[str]:
-        """What the comparison found. It is made once, before anything is signed; who asks meanwhile waits for it.
-        Raises Unavailable."""
+        """What the comparison found. It is made once, before anything is signed; who asks meanwhile waits for it. Then
+        the log must go on from what was compared. Raises Unavailable."""
         async with self._comparing:
+            if self._checked is not None and self._checked.findings:
+                return self._checked.findings
             if self._checked is None:
                 self._checked = await self.check()
-                for finding in self._checked.findings:
-                    log.error("the audit log is not what it was: %s", finding)
+            else:
+                await follow(self._database, self._checked)
+            for finding in self._checked.findings:
+                log.error("the audit log is not what it was: %s", finding)
         return self._checked.findings
 
     async def check(self) -> CheckedLog:

@@ -376,6 +376,19 @@ def test_export_says_that_the_audit_log_could_not_be_had(
     assert fake.run("evidence", "export", "--job", JOB, "--to", str(target)).code == 1
 
 
+def test_export_says_that_a_log_without_a_head_shows_no_entries(
+    fake: Fake, members: dict[str, bytes], tmp_path: Path
+) -> None:
+    says(fake, members)
+    fake.says("GET", "/api/audit", {"items": [], "next": None})
+    target = tmp_path / "F.zip"
+    fake.says("GET", "/api/audit/proof", problem(404, detail="The audit log has no entry 0."))
+    assert "without the audit log" not in fake.run("evidence", "export", "--job", JOB, "--to", str(target)).err
+    fake.says("GET", "/api/audit/proof", problem(409, detail="the head of the log was removed."))
+    done = fake.run("evidence", "export", "--job", JOB, "--to", str(target))
+    assert (done.code, "without the audit log: the head of the log was removed." in done.err) == (0, True), done.err
+
+
 def test_export_leaves_no_file_where_there_is_no_proof(fake: Fake, members: dict[str, bytes], tmp_path: Path) -> None:
     target = tmp_path / "F.zip"
     fake.says("GET", f"/api/jobs/{JOB}/evidence", problem(404, detail="the job is open."))

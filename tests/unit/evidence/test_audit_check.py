@@ -336,6 +336,39 @@ async def test_a_log_that_only_grew_is_signed(world: World) -> None:
     assert (await log.proof(10)).checkpoint == await log.checkpoint()
 
 
+async def test_a_log_that_is_rewritten_while_the_service_runs_is_not_signed(world: World) -> None:
+    keeper = world.keeper()
+    log = AuditLog(world.database, SIGNER, keeper.findings)
+    await keeper.look()
+    await world.act(5)
+    assert (await log.checkpoint()).startswith("psf/pas/audit\n16\n")
+    await world.do(lambda c: c.execute(update(audit_entry).where(audit_entry.c.seq == 12).values(who_name="Erik")))
+    await world.rehash()
+    await world.act(1, Act.JOB_COMPLETED)
+    with pytest.raises(LogDiffers, match="rewritten while the service ran: its head is not what 16 entries lead to"):
+        await log.checkpoint()
+    await keeper.look()
+    assert "rewritten while the service ran" in (world.readiness.outage(AUDIT) or "")
+    assert [each.size for each in await signed_heads(world.objects, BUCKET, [SIGNER.verifier])] == [10]
+
+
+async def test_a_log_that_is_cut_while_the_service_runs_is_not_signed(world: World) -> None:
+    keeper = world.keeper()
+    await world.act(3)
+    assert await keeper.findings() == []
+    await world.rehash(keep=12)
+    assert await keeper.findings() == ["the log was cut while the service ran: it has 12 entries, and had 13"]
+    await world.act(5)
+    assert len(await keeper.findings()) == 1  # until it is restarted
+
+
+async def test_a_head_that_is_removed_while_the_service_runs_is_named(world: World) -> None:
+    keeper = world.keeper()
+    assert await keeper.findings() == []
+    await world.do(lambda c: c.execute(delete(audit_head)))
+    assert await keeper.findings() == ["the head of the log was removed"]
+
+
 async def test_an_outage_of_the_store_only_delays(database: Database, objects: FilesystemObjectStore) -> None:
     world = World(database, objects)
 
