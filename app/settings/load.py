@@ -62,11 +62,11 @@ def load_settings(path: Path | None, environ: Mapping[str, str], *, embedded: Pa
 
 def _nothing_given(source: Source, settings: Settings, embedded: Path | None) -> str | None:
     """What is wrong where neither a file nor a variable gives any setting."""
-    if source.mistakes or source.given or any(name.startswith("jeap.") for name in settings.given):
+    if source.mistakes or any(name.startswith("jeap.") for name in settings.given):
         return None
-    if source.file is not None:
+    if source.is_empty:
         return f"settings file {source.file}: holds no properties"
-    if embedded is not None:
+    if source.file is not None or embedded is not None:
         return None
     return "settings file ./application.yml: not there; name one with --config or PAS_CONFIG, or start with --embedded"
 

@@ -46,6 +46,8 @@ class Source:
     given: dict[str, Given] = field(default_factory=dict, repr=False)
     is_read: bool = True
     """False where nothing can be said of the properties of the file: it cannot be read, or is not YAML."""
+    is_empty: bool = False
+    """Whether there is a file, with nothing in it but comments."""
     mistakes: list[str] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
     """Variables of other products that have the name of a property, each with the reason why it is ignored."""
@@ -161,7 +163,9 @@ def read_source(file: Path | None, environ: Mapping[str, str], *, maps: tuple[st
     else:
         if isinstance(root, MappingNode):
             _collect(source, root)
-        elif root is not None and not (isinstance(root, ScalarNode) and root.tag == NULL_TAG):
+        elif root is None or (isinstance(root, ScalarNode) and root.tag == NULL_TAG):
+            source.is_empty = True
+        else:
             problem = "must hold properties, `name: value`"
     if problem is not None:
         source.is_read = False

@@ -64,6 +64,41 @@ def test_mistakes_of_the_embedded_mode_are_named_with_those_of_archive_types() -
     assert "--data-dir: " in found
 
 
+@pytest.mark.parametrize("embedded", [None, Path("data")])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "holds no properties"),
+        (b"# jeap.processarchive.backfill.enabled: true\n", "holds no properties"),
+        (b"- a\n- b\n", "must hold properties, `name: value`"),
+        (b"jeap: [", "not valid YAML (line 1): "),
+        ("# a\n".encode("utf-16"), "not UTF-8"),
+        (None, "No such file or directory"),
+    ],
+)
+def test_of_settings_that_cannot_be_read_only_that_is_said(
+    content: bytes | None, said: str, embedded: Path | None
+) -> None:
+    """The archive types there, in the place where they are by default, need settings that are not known."""
+    Path("config/archive-types.yml").write_text("archiveTypes: [{messageType: A}]")
+    file = Path("settings.yml")
+    if content is not None:
+        file.write_bytes(content)
+    [line] = check(file, {}, embedded=embedded).mistakes
+    assert line.startswith(f"settings file settings.yml: {said}")
+
+
+def test_an_empty_file_is_enough_where_variables_give_the_settings() -> None:
+    Path("settings.yml").write_text("# all in variables\n")
+    assert check(Path("settings.yml"), {"JEAP_PROCESSARCHIVE_BACKFILL_ENABLED": "false"}).mistakes == []
+
+
+def test_where_there_are_no_settings_at_all_only_that_is_said() -> None:
+    Path("config/archive-types.yml").write_text("archiveTypes: [{messageType: A}]")
+    [line] = check(None, {}).mistakes
+    assert line.startswith("settings file ./application.yml: not there; name one with --config or PAS_CONFIG")
+
+
 def test_the_example_is_checked_where_no_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")

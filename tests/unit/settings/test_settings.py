@@ -239,6 +239,8 @@ def test_a_single_issuer_can_be_named_as_authorization_server() -> None:
         ("jeap.messaging.kafka: {password: {hunter2: 1}}", "kafka.password: must be a single value"),
         ("jeap.security.oauth2.resourceserver.issuers: [{issuer: 'https://a.ch', jwk-set-uri: 'http://b.c'}]", "https"),
         ("server.servlet.context-path: pas", "must start with /"),
+        ("server.servlet.context-path: /..", "must not have the segments . and .."),
+        ("server.servlet.context-path: /a/./b/", "must not have the segments . and .."),
         ("server.port: 70000", "65,535"),
         ("jeap.processarchive.backfill: true", "is a group"),
     ],
@@ -363,7 +365,7 @@ def test_the_example_passes_check_config_as_it_is() -> None:
 
 def test_check_config_says_when_the_switch_is_off_and_nothing_else_was_looked_at(tmp_path: Path) -> None:
     file = tmp_path / "application.yml"
-    file.write_text("")
+    file.write_text("server.port: 8081")
     [line] = check(file, {}).checked
     assert "jeap.processarchive.backfill.enabled is false" in line
 
