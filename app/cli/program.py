@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from io import TextIOWrapper
 
 from cyclopts import App, CycloptsError, Group
 
@@ -71,9 +70,6 @@ def _elsewhere(*_words: str) -> None:
 
 def main(words: Sequence[str]) -> int:
     """Runs a command and returns the exit code. Unexpected errors are raised."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal of another encoding gets escapes
     try:
         return _run(words)
     except Unwritable as unwritable:

@@ -16,7 +16,7 @@ from app.cli.files import written
 from app.cli.jeap_texts import not_found
 from app.cli.options import ANY, Output, ServiceOptions
 from app.cli.show import Column, cell, column, rows, thing
-from app.cli.streams import tell
+from app.cli.streams import put_json, tell
 from app.cli.submission_file import quoted
 from app.domain.reconciled import WHOLE
 from app.domain.spreadsheets import guarded
@@ -150,7 +150,7 @@ def _shown(lines: Iterator[dict[str, Any]], output: Literal["csv", "ndjson"], ga
         if output == "csv":
             table.writerow([guarded(line[name]) if isinstance(line[name], str) else line[name] for name in COLUMNS])
         else:
-            sys.stdout.write(json_text(line) + "\n")
+            put_json(json_text(line))
     tell(", ".join(f"{cell(count)} {name}" for name, count in counts.items()))
     return counts
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from app.cli.exact import Exact, json_text, yaml_text
 from app.cli.options import Format
-from app.cli.streams import visible
+from app.cli.streams import put_json, visible
 from app.cli.tables import Narrow, drawn
 from app.domain.spreadsheets import guarded
 
@@ -64,16 +64,15 @@ def moment(text: Any) -> str:
 
 def rows(items: Iterable[Row], columns: Sequence[Column], form: Format, *, nothing: str = "nothing") -> None:
     """Prints a list. `nothing` is the text for people when the list is empty."""
-    out = sys.stdout.write
     if form == "table":
         table([[each.text(item) for each in columns] for item in items], columns, nothing)
     elif form == "json":
-        out(json_text(list(items), 2) + "\n")
+        put_json(json_text(list(items), 2))
     elif form == "yaml":
-        out(yaml_text(list(items)))
+        sys.stdout.write(yaml_text(list(items)))
     elif form == "ndjson":
         for item in items:
-            out(json_text(item) + "\n")
+            put_json(json_text(item))
     else:
         csv_rows(items)
 
@@ -93,7 +92,7 @@ def thing(item: Row, lines: Iterable[tuple[str, str]], form: Format) -> None:
 
 def rows_of_one(item: Row, form: Format) -> None:
     if form == "json":
-        sys.stdout.write(json_text(item, 2) + "\n")
+        put_json(json_text(item, 2))
     else:
         rows([item], (), form)
 

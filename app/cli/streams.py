@@ -1,5 +1,6 @@
 """Standard output for data, standard error for everything else; either may be closed, full, or read by nobody."""
 
+import codecs
 import contextlib
 import os
 import re
@@ -41,6 +42,29 @@ def say(text: str = "") -> None:
     sys.stdout.write(visible(text, breaks=True) + "\n")
 
 
+def put_json(text: str) -> None:
+    """JSON on a line of its own to standard output; characters that its encoding lacks as escapes of JSON."""
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = text.encode(encoding, _JSON).decode(encoding)
+    sys.stdout.write(text + "\n")
+
+
+_JSON = "pas.json"
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4)), error.end
+
+
+codecs.register_error(_JSON, _escaped)
+
+
 def tell(text: str = "") -> None:
     """One line to standard error."""
     sys.stdout.flush()
@@ -55,7 +79,10 @@ class Unwritable(Ended):
 @contextlib.contextmanager
 def standard_streams(*, strict: bool = True) -> Iterator[None]:
     """Standard output raises Unwritable once, and drops what comes then; with `strict` false it drops at once, as
-    standard error always does. Streams that are not those of the process, as in tests, stay."""
+    standard error always does. Both have escapes for characters that their encoding lacks.
+
+    Streams that are not those of the process, as in tests, stay.
+    """
     before = sys.stdout, sys.stderr
     flags = os.O_RDONLY if strict else os.O_WRONLY  # to write to what can only be read fails, as it should
     sys.stdout = _guarded(sys.stdout, sys.__stdout__, 1, flags, strict=strict)
@@ -78,7 +105,7 @@ def _guarded(stream: TextIO, original: TextIO | None, number: int, flags: int, *
     return TextIOWrapper(
         BufferedWriter(_Guarded(stream.fileno(), strict=strict)),
         stream.encoding,
-        stream.errors,
+        "backslashreplace",  # where its encoding lacks a character
         newline="\n",
         line_buffering=stream.line_buffering or stream.write_through,
     )

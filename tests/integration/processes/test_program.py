@@ -7,6 +7,7 @@ from base64 import urlsafe_b64encode
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.servers.fetch import REPOSITORY
 
@@ -111,10 +112,23 @@ def test_errors_that_nobody_sees_change_no_exit_code(words: str, code: int, redi
     assert subprocess.run(["bash", "-c", command], stdout=subprocess.DEVNULL, cwd=REPOSITORY).returncode == code
 
 
-def test_a_terminal_of_another_encoding_gets_escapes() -> None:
-    environment = {"PATH": "/usr/bin:/bin", "PYTHONIOENCODING": "latin-1", "PYTHONPATH": str(REPOSITORY)}
-    token = f"e30.{urlsafe_b64encode(json.dumps({'name': '中'}).encode()).decode()}.c2ln"
-    command = [sys.executable, "-m", "app", "whoami", "--url", "http://127.0.0.1:1", "--access-token", token]
+def whoami(name: str, encoding: str, *words: str) -> bytes:
+    """What the command prints to a terminal of this encoding for a token of this name."""
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONIOENCODING": encoding, "PYTHONPATH": str(REPOSITORY)}
+    token = f"e30.{urlsafe_b64encode(json.dumps({'name': name}).encode()).decode()}.c2ln"
+    command = [sys.executable, "-m", "app", "whoami", "--url", "http://127.0.0.1:1", "--access-token", token, *words]
     done = subprocess.run(command, capture_output=True, cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stderr
-    assert b"name        \\u4e2d" in done.stdout
+    return done.stdout
+
+
+def test_a_terminal_of_another_encoding_gets_escapes() -> None:
+    assert b"name        \\u4e2d" in whoami("中", "latin-1")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8", "utf-16"])
+def test_data_can_be_read_in_every_encoding(encoding: str) -> None:
+    name = "é中😀"
+    assert json.loads(whoami(name, encoding, "--output", "json").decode(encoding))["name"] == name
+    assert json.loads(whoami(name, encoding, "--output", "ndjson").decode(encoding))["name"] == name
+    assert yaml.safe_load(whoami(name, encoding, "--output", "yaml").decode(encoding))["name"] == name

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from app.__main__ import main
-from app.cli.streams import Unwritable, standard_streams, tell
+from app.cli.streams import Unwritable, put_json, standard_streams, tell
 from tests.unit.cli.conftest import JOB, Fake, job, report
 from tests.unit.cli.test_artifacts import content
 from tests.unit.cli.test_follow import events
@@ -120,7 +120,7 @@ def test_errors_that_nobody_sees_change_no_exit_code(how: str, fake: Fake, tmp_p
 
 
 def test_streams_are_what_they_were_afterwards_and_as_they_were_meanwhile(streams: Streams, tmp_path: Path) -> None:
-    streams.replace("stdout", tmp_path / "out", encoding="latin-1", errors="backslashreplace", newline="\n")
+    streams.replace("stdout", tmp_path / "out", encoding="latin-1", errors="strict", newline="\n")
     before = sys.stdout
     with standard_streams():
         assert sys.stdout is not before
@@ -170,6 +170,18 @@ def test_a_pipe_that_does_not_block_is_waited_for(streams: Streams) -> None:
     thread.join()
     os.close(read)
     assert len(got) == 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"), [("ascii", r"\u00e4\u4e2d\ud83d\ude00"), ("latin-1", r"ä\u4e2d\ud83d\ude00")]
+)
+def test_json_has_escapes_of_json_where_the_encoding_lacks_a_character(
+    encoding: str, shown: str, streams: Streams, tmp_path: Path
+) -> None:
+    streams.replace("stdout", tmp_path / "out", encoding=encoding, errors="strict")
+    with standard_streams():
+        put_json('{"id":"ä中😀"}')
+    assert (tmp_path / "out").read_text(encoding) == f'{{"id":"{shown}"}}\n'
 
 
 def test_what_is_left_after_the_first_failure_is_dropped(streams: Streams) -> None:
