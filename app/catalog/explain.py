@@ -172,8 +172,14 @@ class Explainer:
                 if keyword not in _ASKED or (keyword in _FLAGS.values() and isinstance(asked, bool)):
                     return None
                 schema = {keyword: asked}
+                beside = self._graph.nodes[place].plain
+                if keyword == "contentMediaType" and "contentEncoding" in beside:
+                    encoding = {"contentEncoding": beside["contentEncoding"]}
+                    if not self._valid((place, "contentEncoding"), encoding, value):
+                        return None  # with `contentEncoding`
+                    schema |= encoding
                 flag = _FLAGS.get(keyword, "")  # draft-04 excludes the limit by a flag beside it
-                if self._graph.nodes[place].plain.get(flag) is True:
+                if beside.get(flag) is True:
                     schema[flag] = True
                 if self._valid((place, keyword), schema, value):
                     return None

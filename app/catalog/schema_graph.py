@@ -21,9 +21,9 @@ Retrieve = Callable[[str], Any]
 STRUCTURE = frozenset(
     {"$schema", "$id", "id", "$anchor", "$dynamicAnchor", "$recursiveAnchor", "$vocabulary", "$comment", "$defs"}
     | {"definitions", "$ref", "$dynamicRef", "$recursiveRef", "title", "description", "default", "examples"}
-    | {"deprecated", "readOnly", "writeOnly", "contentSchema", "contentMediaType", "contentEncoding"}
+    | {"deprecated", "readOnly", "writeOnly", "contentSchema"}
 )
-"""Keywords that check nothing themselves."""
+"""Keywords that check nothing themselves; contentEncoding and contentMediaType do in draft-06 and draft-07."""
 
 OLD_DIALECTS = ("draft-03", "draft-04", "draft-06", "draft-07")
 """A `$ref` hides all other keywords beside it."""
