@@ -43,7 +43,7 @@ def load_settings(path: Path | None, environ: Mapping[str, str], *, embedded: Pa
         raise SettingsError(source.mistakes)  # what follows from settings that are not known would be wrong
     settings, origins = _bind_all(source)
     if nothing := _nothing_given(source, settings, embedded):
-        raise SettingsError([nothing])
+        raise SettingsError([*source.mistakes, nothing])
     mistakes = source.mistakes + unknown(source, Settings)
     if embedded is not None:
         settings, replaced = embedded_overrides(settings, embedded)
@@ -62,7 +62,7 @@ def load_settings(path: Path | None, environ: Mapping[str, str], *, embedded: Pa
 
 def _nothing_given(source: Source, settings: Settings, embedded: Path | None) -> str | None:
     """What is wrong where neither a file nor a variable gives any setting."""
-    if source.mistakes or any(name.startswith("jeap.") for name in settings.given):
+    if any(each.startswith("jeap.") for each in (*settings.given, *source.mistakes)):
         return None
     if source.is_empty:
         return f"settings file {source.file}: holds no properties"

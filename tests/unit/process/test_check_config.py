@@ -97,6 +97,7 @@ def test_where_there_are_no_settings_at_all_only_that_is_said() -> None:
     Path("config/archive-types.yml").write_text("archiveTypes: [{messageType: A}]")
     [line] = check(None, {}).mistakes
     assert line.startswith("settings file ./application.yml: not there; name one with --config or PAS_CONFIG")
+    assert check(None, {"SERVER_SERVLET_CONTEXT_PATH": "/a/.."}).mistakes[1:] == [line]
 
 
 def test_the_example_is_checked_where_no_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
