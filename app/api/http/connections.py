@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
@@ -188,7 +189,10 @@ class BoundedHttp(HttpToolsProtocol):
 
     @override
     def send_400_response(self, msg: str) -> None:
-        self._read_no_more(400, "Bad Request", msg)
+        if "Content-Length overflow" in str(sys.exception()):  # beyond 64 bits: more than any limit
+            self._read_no_more(413, "Content Too Large", "The body is larger than any that is read; send less at once.")
+        else:
+            self._read_no_more(400, "Bad Request", msg)
 
     def _read_no_more(self, status: int, title: str, detail: str) -> None:
         """Stops reading: the bytes cannot be parsed. Earlier requests are answered first; an incomplete one gets this

@@ -236,6 +236,18 @@ async def test_a_body_that_breaks_off_in_garbage_is_400_and_no_error_of_ours(cap
     assert [record.getMessage() for record in caplog.records if record.levelno > 30] == []
 
 
+@pytest.mark.parametrize(
+    ("length", "status"), [(b"18446744073709551616", 413), (b"9" * 30, 413), (b"12x", 400), (b"-1", 400)]
+)
+async def test_a_length_beyond_64_bits_is_413_and_one_that_is_none_is_400(length: bytes, status: int) -> None:
+    async with served(App(), linger=0.05) as port:
+        client = await Client.connected(port)
+        client.writer.write(b"PUT /x HTTP/1.1\r\nHost: x\r\nContent-Length: %b\r\n\r\n" % length)
+        answer = await client.rest()
+        assert answer.startswith(b"HTTP/1.1 %d " % status)
+        assert b"application/problem+json" in answer
+
+
 async def test_garbage_behind_a_request_does_not_change_its_answer() -> None:
     app = App()
     async with served(app) as port:
