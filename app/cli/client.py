@@ -25,7 +25,7 @@ _WAYS_OUT = {
 
 def path_of(*parts: str) -> str:
     """A path whose parts mean nothing but themselves: `path_of("api", "jobs", job)`."""
-    return "/" + "/".join(quote(part, safe="") for part in parts)
+    return "/" + "/".join(quote(part, safe="", errors="replace") for part in parts)
 
 
 @dataclass

@@ -127,7 +127,7 @@ def test_no_debug_no_noise(fake: Fake) -> None:
     assert fake.run("jobs", "show", JOB, "--output", "json").err == ""
 
 
-@pytest.mark.parametrize("id_", ["../../admin", "a?b", "a#b", "a/b", "%2e"])
+@pytest.mark.parametrize("id_", ["../../admin", "a?b", "a#b", "a/b", "%2e", "\udcff"])
 def test_an_id_never_changes_the_address(id_: str, fake: Fake) -> None:
     fake.run("jobs", "pause", id_)
     path = fake.requests[-1].url.raw_path.decode()
