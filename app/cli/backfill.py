@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from uuid import uuid4
 
 from cyclopts import App, Parameter
@@ -16,6 +16,9 @@ from app.cli.options import ANY, ServiceOptions
 from app.cli.references_csv import FromCsv, read_references
 from app.cli.streams import say, tell
 from app.cli.submission_file import read_submission, with_references
+
+if TYPE_CHECKING:
+    from httpx import Response
 
 YAML: Final = "application/yaml"
 
@@ -55,11 +58,19 @@ def send(
             raise _refused(answered, job, from_csv, references_csv) from answered
         except NoAnswer as unreached:
             raise perhaps(unreached, f"--job-id {job}") from unreached
-        # Only the service names the report of this very job; it writes ids in lower case.
-        if not answer.headers.get("location", "").endswith(path_of("api", "jobs", job.lower(), "report")):
+        if not _is_accepted(answer, job):
             raise client.no_service(answer)
         say(jeap_texts.created(job, number))
         return _waited(client, job, service) if wait else Exit.WELL
+
+
+def _is_accepted(answer: "Response", job: str) -> bool:
+    """The service names the report of this very job, ids in lower case; the one in Java answers 200 or 201 with
+    nothing. A proxy with its login page does neither."""
+    location = answer.headers.get("location")
+    if location is None:
+        return answer.status_code in (200, 201) and not answer.content
+    return str(location).endswith(path_of("api", "jobs", job.lower(), "report"))
 
 
 def _waited(client: Client, job: str, service: ServiceOptions) -> int:

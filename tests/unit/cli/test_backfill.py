@@ -188,7 +188,6 @@ LOGIN_PAGE = httpx.Response(200, html="<h1>Login</h1>")
     ("answer", "what"),
     [
         (LOGIN_PAGE, "200, text/html"),
-        (httpx.Response(200), "200, no content type"),
         (httpx.Response(204), "204, no content type"),
         (httpx.Response(200, json={}), "200, application/json"),
         (httpx.Response(200, headers={"Location": "/login"}), "200, no content type"),
@@ -202,6 +201,12 @@ def test_what_does_not_name_the_report_of_the_job_is_not_the_service(
     done = send(fake, tmp_path, WITH, "--wait")
     assert (done.code, done.out) == (1, "")
     assert done.err.splitlines()[0] == f"What answers at {URL} is not the service ({what})."
+
+
+@pytest.mark.parametrize("status", [200, 201])
+def test_the_service_in_java_accepts_with_nothing(status: int, fake: Fake, tmp_path: Path) -> None:
+    fake.says("PUT", PATH, httpx.Response(status))
+    assert send(fake, tmp_path, WITH).code == 0
 
 
 @pytest.mark.parametrize(
