@@ -62,11 +62,11 @@ def load_settings(path: Path | None, environ: Mapping[str, str], *, embedded: Pa
 
 def _nothing_given(source: Source, settings: Settings, embedded: Path | None) -> str | None:
     """What is wrong where neither a file nor a variable gives any setting."""
-    if any(each.startswith("jeap.") for each in (*settings.given, *source.mistakes)):
+    if embedded is not None or any(each.startswith("jeap.") for each in (*settings.given, *source.mistakes)):
         return None
     if source.is_empty:
         return f"settings file {source.file}: holds no properties"
-    if source.file is not None or embedded is not None:
+    if source.file is not None:
         return None
     return "settings file ./application.yml: not there; name one with --config or PAS_CONFIG, or start with --embedded"
 

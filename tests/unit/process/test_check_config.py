@@ -68,8 +68,6 @@ def test_mistakes_of_the_embedded_mode_are_named_with_those_of_archive_types() -
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "holds no properties"),
-        (b"# jeap.processarchive.backfill.enabled: true\n", "holds no properties"),
         (b"- a\n- b\n", "must hold properties, `name: value`"),
         (b"jeap: [", "not valid YAML (line 1): "),
         ("# a\n".encode("utf-16"), "not UTF-8"),
@@ -86,6 +84,13 @@ def test_of_settings_that_cannot_be_read_only_that_is_said(
         file.write_bytes(content)
     [line] = check(file, {}, embedded=embedded).mistakes
     assert line.startswith(f"settings file settings.yml: {said}")
+
+
+@pytest.mark.parametrize("content", ["", "# jeap.processarchive.backfill.enabled: true\n"])
+def test_an_empty_file_is_enough_for_the_embedded_service_alone(content: str) -> None:
+    Path("settings.yml").write_text(content)
+    assert check(Path("settings.yml"), {}).mistakes == ["settings file settings.yml: holds no properties"]
+    assert check(Path("settings.yml"), {}, embedded=Path("data")).mistakes == []
 
 
 def test_an_empty_file_is_enough_where_variables_give_the_settings() -> None:
