@@ -340,8 +340,8 @@ _SYNTAX = {
     "incompatible YAML document": "the %YAML line names a version that is not supported; leave it out",
     "directive": "a line that starts with % is not understood; leave it out",
     "<document start>": "something follows the end of the content; check the indentation and quotes",
-    "did not find expected node content": "a value is expected here; one that begins with a question mark, a colon or "
-    "a dash within brackets needs double quotes",
+    "did not find expected node content": "a value or a closing bracket is expected here; a value that begins with a "
+    "question mark, a colon or a dash within brackets needs double quotes",
     "did not find expected ',' or": "a comma or a closing bracket is expected here; a value within brackets that has a "
     "question mark needs double quotes",
     "did not find expected": "the structure breaks off here; check indentation, brackets and quotes",

@@ -169,7 +169,7 @@ WRONG = {
     "open quotes": (CSV, b'id\n"a\n', 2, "must have 1 column"),
     "version of a letter": (CSV, b"id,version\na,x\n", 2, "whole number"),
     "blank": (CSV, b"id,version\n ,1\n", 2, "is blank"),
-    "no yaml": (YAML, b"archiveDataReferences: [", 2, "structure breaks off"),
+    "no yaml": (YAML, b"archiveDataReferences: [", 2, "a closing bracket is expected here"),
     "no list": (YAML, b"message: M\ntopic: t\n", None, "is missing"),
     "unknown key": (YAML, b"message: M\nreferences: []\narchiveDataReferences: [{id: a}]\n", 2, "unknown key"),
     "line break": (YAML, "archiveDataReferences:\n- id: 'a\u2028b'\n".encode(), 2, "line break U+2028"),
