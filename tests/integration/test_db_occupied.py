@@ -16,7 +16,7 @@ from app.db.database import Database
 from app.db.migrations import Standing
 from tests.integration.conftest import MakeArchive
 from tests.servers import Postgres
-from tests.support.archive import Archive
+from tests.support.archive import NOT_MIGRATED, Archive
 from tests.support.rows import insert_job, job_row
 from tests.support.service import pas
 
@@ -198,7 +198,7 @@ async def test_a_schema_of_its_own_lies_beside_somebody_elses_tables(postgres: P
 @pytest.fixture(scope="module")
 def occupied(make_archive: MakeArchive) -> Archive:
     """An archive whose database is that of an application with migrations of its own."""
-    archive = make_archive()
+    archive = make_archive(make=NOT_MIGRATED)
     for statement in FOREIGN:
         archive.query(statement.format(revision="4f3c2a1b0d9e"))
     archive.query("CREATE TABLE invoice (id int)")

@@ -168,7 +168,7 @@ def test_a_job_of_some_hundred_references_runs_end_to_end(
 def test_transaction_mode_that_is_not_named_is_not_ready_and_nothing_else(
     make_archive: MakeArchive, by_transaction: PgBouncer
 ) -> None:
-    archive = make_archive()
+    archive = make_archive(make=NOT_MIGRATED)
     archive.configure({"jeap.datasource.url": by_transaction.url(archive.database)})
     service = archive.service()
     try:
