@@ -80,6 +80,7 @@ async def test_a_second_signal_ends_the_process_where_it_hurries() -> None:
     assert ended.value.code == 1
 
 
+@pytest.mark.usefixtures("of_a_terminal")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_each_signal_of_a_stop_is_taken(number: signal.Signals) -> None:
     asked: asyncio.Queue[str] = asyncio.Queue()

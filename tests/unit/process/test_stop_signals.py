@@ -2,18 +2,10 @@
 
 import os
 import signal
-from collections.abc import Iterator
 
 import pytest
 
 from app.process.stop_signals import ending_while_it_loads, stop_signals
-
-
-@pytest.fixture
-def of_a_terminal() -> Iterator[None]:
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.usefixtures("of_a_terminal")
