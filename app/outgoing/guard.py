@@ -77,7 +77,8 @@ class GuardedHandler(ResponseHandler):
         self._state, self._answer = AnswerState.HEAD, None
         self._head = self._body = self._silence = self._content = 0
         self._seam = b""
-        super().set_response_params(**parameters | ONE_BOUND)
+        parameters.update(ONE_BOUND)
+        super().set_response_params(**parameters)
 
     @override
     def data_received(self, data: bytes) -> None:
