@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 
+from app.domain.exact_json import NOT_KEPT
+
 MAX_DEPTH = 1024
 """Levels of arrays and objects that orjson reads."""
 
@@ -109,7 +111,7 @@ def number(token: str) -> int | float | Decimal:
     try:
         return _number(token)
     except InvalidOperation:
-        raise NotKept("a number has an exponent of more than 18 digits: JSON allows this, it is not kept") from None
+        raise NotKept(NOT_KEPT) from None
 
 
 def _number(token: str) -> int | float | Decimal:

@@ -20,11 +20,15 @@ _SMALL_NUMBER = b"0e-000"
 fractions into a double. 15 digits always survive that. A text with many digits only costs the slower way."""
 
 
+NOT_KEPT = "a number has an exponent of more than 18 digits: JSON allows this, it is not kept"
+"""Why a number is refused that no Decimal holds: in a message here, in a fetched document in `catalog`."""
+
+
 class NumberNotKept(ValueError):
     """A number of JSON that is not read, as it could not be written again; the text has no value."""
 
     def __init__(self) -> None:
-        super().__init__("a number has an exponent of more than 18 digits: JSON allows this, it is not kept")
+        super().__init__(NOT_KEPT)
 
 
 def read_json(content: bytes) -> Any:
