@@ -132,23 +132,23 @@ def parse_submission(body: bytes, max_references: int, *, warn: bool = False, at
         return Parsed(mistakes=(refused,))
     try:
         body, mark = marked(body)
-    except NoMark:
-        text = "holds pairs like \\ud83d\\ude00 and most characters for private use; write the characters themselves"
-        return Parsed(mistakes=(Mistake("", None, text),))
+    except NoMark as error:
+        return Parsed(mistakes=(Mistake("", None, f"{error}; write the characters themselves"),))
     builder = ColumnsBuilder()
     walk = Walk(body, max_references, mark, columns=builder)
     try:
         try:
             walk.document()
         except YAMLError as error:
+            again = None
             if refused_by_libyaml_alone(error, len(body)):
                 if at_once:
                     raise TakesLonger from None
                 again = _read_again(body, max_references, mark)
-                if again is not None:
-                    walk, builder = again
-                    raise Stop from None
-            walk.mistakes.append(syntax_mistake(error, body))
+            if again is None:
+                walk.mistakes.append(syntax_mistake(error, body))
+            else:
+                walk, builder = again
         except UnicodeDecodeError:  # libyaml looks at everything but %ED%A0%80 in a tag, which is half a character
             walk.mistakes.append(Mistake("", None, "has a tag with an escape that is no character; leave tags out"))
     except Stop:
