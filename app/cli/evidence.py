@@ -137,30 +137,24 @@ def verify_package(
 
     known, code, leaves = _keys(keys), Exit.WELL, False
     authorities = None if tsa_certificate is None else read_bytes(tsa_certificate)
-    verdicts = check_package(file, known, authorities)
-    _need_file(file)
-    while True:
-        try:
-            verdict = next(verdicts, None)
-        except OSError as error:
-            raise Ended(f"{file} cannot be read: {error.strerror or error}") from error
-        if verdict is None:
-            break
-        tell_verdict(verdict)
-        leaves |= verdict.about == "leaves" and verdict.kind == HOLDS
-        if verdict.kind == DIFFERS:
-            code = Exit.REFUSED
+    try:
+        _need_file(file)
+        for verdict in check_package(file, known, authorities):
+            tell_verdict(verdict)  # an output that cannot be written is no OSError: `standard_streams`
+            leaves |= verdict.about == "leaves" and verdict.kind == HOLDS
+            if verdict.kind == DIFFERS:
+                code = Exit.REFUSED
+    except OSError as error:
+        raise Ended(f"{file} cannot be read: {error.strerror or error}") from error
     if not with_objects:
         tell_verdict(CheckedLine(UNSEEN, "objects", "--objects reads each of them by its version"))
     return code, leaves
 
 
 def _need_file(file: Path) -> None:
-    try:
-        with file.open("rb") as opened:
-            seekable = opened.seekable()
-    except OSError as error:
-        raise Ended(f"{file} cannot be read: {error.strerror or error}") from error
+    """Raises OSError, Ended."""
+    with file.open("rb") as opened:
+        seekable = opened.seekable()
     if not seekable:
         raise Ended(f"{file} is a pipe, and a package is read from its end: write it to a file first.")
 

@@ -72,10 +72,14 @@ def main(words: Sequence[str]) -> int:
     """Runs a command and returns the exit code. Unexpected errors are raised."""
     try:
         return _run(words)
-    except Unwritable as unwritable:
-        for line in unwritable.lines:
-            tell(line)
-        return unwritable.code
+    except Unwritable as unwritable:  # found while something else was told
+        return _told(unwritable)
+
+
+def _told(ended: Ended) -> int:
+    for line in ended.lines:
+        tell(line)
+    return ended.code
 
 
 def _run(words: Sequence[str]) -> int:
@@ -91,12 +95,8 @@ def _run(words: Sequence[str]) -> int:
         tell(f"Error: {str(error).strip()}")
         tell(f"Help: {' '.join(['pas', *_command_words(words)])} --help")
         return Exit.USAGE
-    except Unwritable:
-        raise
     except Ended as ended:
-        for line in ended.lines:
-            tell(line)
-        return ended.code
+        return _told(ended)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
 
