@@ -201,40 +201,30 @@ async def _found(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> list[
     while left and size <= MOST:
         ids, left = left[:portion], left[portion:]
         portion *= 2
-        metadata, large = await _small_values(connection, ids)
+        metadata, large = await _read_values(connection, ids, small=True)
         for id_ in ids:
             if size > MOST:
                 break
             found[id_] = metadata[id_]
             size += large.get(id_, 0) + sum(len(each.json) for each in metadata[id_].values())
         if kept := [id_ for id_ in large if id_ in found]:
-            found |= await _all_values(connection, kept)
+            found |= (await _read_values(connection, kept, small=False))[0]
     return [_artifact(row, found[row.id]) for row in rows if row.id in found]
 
 
-async def _small_values(connection: AsyncConnection, ids: Sequence[int]) -> tuple[dict[int, Values], dict[int, int]]:
-    """The small values of each artifact; and the bytes of the other ones, of those artifacts that have such."""
+async def _read_values(
+    connection: AsyncConnection, ids: Sequence[int], *, small: bool
+) -> tuple[dict[int, Values], dict[int, int]]:
+    """The values of each artifact. Only the `small` ones: and the bytes of the others, of artifacts that have such."""
     metadata: dict[int, Values] = {id_: {} for id_ in ids}
     large: dict[int, int] = {}
-    query = _values(connection.dialect.name, small=True)
-    for id_, key, kind, json, size in (await connection.execute(query, IDS.bind(connection, _rows(ids)))).all():
+    query, parameters = _values(connection.dialect.name, small=small), IDS.bind(connection, [(id_,) for id_ in ids])
+    for id_, key, kind, json, size in (await connection.execute(query, parameters)).all():
         if json is None:
             large[id_] = large.get(id_, 0) + size
         else:
             metadata[id_][key] = FoundValue(_KINDS[kind], json)
     return metadata, large
-
-
-async def _all_values(connection: AsyncConnection, ids: Sequence[int]) -> dict[int, Values]:
-    metadata: dict[int, Values] = {id_: {} for id_ in ids}
-    query = _values(connection.dialect.name, small=False)
-    for id_, key, kind, json, _ in (await connection.execute(query, IDS.bind(connection, _rows(ids)))).all():
-        metadata[id_][key] = FoundValue(_KINDS[kind], json)
-    return metadata
-
-
-def _rows(ids: Sequence[int]) -> list[tuple[int]]:
-    return [(id_,) for id_ in ids]
 
 
 @lru_cache
