@@ -3,20 +3,20 @@
 import os
 import random
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
-from app.db import migrations
-from app.db.database import Database
 from tests.faults.making import MakeArchive
+from tests.integration.conftest import database, migrated
 from tests.servers import Kafka, Oidc, Postgres, SeaweedFS
 from tests.servers.source import Source
 from tests.support.archive import SOURCE_AUDIENCE, Archive
+
+__all__ = ["database", "migrated"]
 
 FULL = os.environ.get("PAS_FAULTS") == "full"
 LONGEST_FULL_TEST = 1800
@@ -94,15 +94,3 @@ def make_archive(
         return Archive(tmp_path_factory.mktemp("archive"), **{**servers, **arguments})
 
     return make
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    """A database of the service, migrated and empty, on each of the two engines."""
-    url = f"sqlite:///{tmp_path / 'pas.sqlite'}"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres").create_database(f"db-{uuid4()}")
-    opened = Database(url)
-    await migrations.migrate(opened)
-    yield opened
-    await opened.close()
