@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
@@ -33,10 +34,26 @@ GRACE = 0.5
 OnRevoked = Callable[[Sequence[Partition]], Awaitable[None]]
 
 
+@dataclass(slots=True)
+class _Reached:
+    """How far a partition is: the offset committed last, the one behind the record polled last, and where the client
+    was when it had no more. That may be further on: nobody is given the marks at the ends of transactions, nor what was
+    aborted."""
+
+    committed: int
+    polled: int
+    position: int
+
+    def settled(self) -> int:
+        """The offset below which nothing waits."""
+        return max(self.committed, self.position) if self.committed >= self.polled else self.committed
+
+
 class KafkaConsumer:
     """While the broker is unavailable the client keeps trying and `poll` gives nothing.
 
-    A member that cannot go on is given up, which calls `on_revoked`, and the next `poll` joins again.
+    Records of a transaction are given once it is committed, those of an aborted one never. A member that cannot go on
+    is given up, which calls `on_revoked`, and the next `poll` joins again.
     """
 
     def __init__(
@@ -44,8 +61,8 @@ class KafkaConsumer:
     ) -> None:
         self._options = options
         self._beginnings = beginnings
-        self._begun: dict[TopicPartition, int] = {}
-        """Assigned partitions whose first offset is known, with what was committed last. Only with `beginnings`."""
+        self._begun: dict[TopicPartition, _Reached] = {}
+        """Assigned partitions whose first offset is known. Only with `beginnings`."""
         self._arguments = client_arguments(options)
         self._topics = frozenset(topics)
         self._group = group
@@ -77,6 +94,7 @@ class KafkaConsumer:
                     await asyncio.sleep(min(rest, PAUSE))
                     return []
                 polled = await member.getmany(*begun, timeout_ms=round(rest * 1000), max_records=max_records)
+                await self._note_reached(member, begun, polled)
         except TimeoutError:
             return []
         except (IllegalStateError, CommitFailedError):  # the partitions moved meanwhile
@@ -104,11 +122,11 @@ class KafkaConsumer:
     def lag(self) -> Mapping[str, int]:
         """See Consumer."""
         behind: dict[str, int] = {}
-        for partition, committed in self._begun.items():
+        for partition, reached in self._begun.items():
             if self._member is not None and Partition(*partition) in self.assigned():
                 end = self._member.highwater(partition)
                 behind.setdefault(partition.topic, 0)
-                behind[partition.topic] += max(0, (end or 0) - committed)
+                behind[partition.topic] += max(0, (end or 0) - reached.settled())
         return behind
 
     async def commit(self, offsets: Mapping[Partition, int]) -> bool:
@@ -128,7 +146,8 @@ class KafkaConsumer:
             raise Unavailable(BROKER, f"no answer to a commit within {self._options.commit_timeout:g}s") from None
         except KafkaError as error:
             raise Unavailable(BROKER, f"commit: {reason_of(error)}") from error
-        self._begun.update((partition, offset) for partition, offset in ours.items() if partition in self._begun)
+        for partition in ours.keys() & self._begun.keys():
+            self._begun[partition].committed = ours[partition]
         return True
 
     async def stop(self) -> None:
@@ -144,6 +163,7 @@ class KafkaConsumer:
             group_id=self._group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            isolation_level="read_committed",
             session_timeout_ms=round(self._options.session_timeout * 1000),
             heartbeat_interval_ms=round(self._options.session_timeout * 1000 / 3.3),
             rebalance_timeout_ms=round(self._options.rebalance_timeout * 1000),
@@ -176,7 +196,7 @@ class KafkaConsumer:
         for topic in sorted({each.topic for each in new}):  # one after the other: what was done of many stays
             known = [each for each in new if each.topic == topic]
             committed = dict(zip(known, await asyncio.gather(*map(member.committed, known)), strict=True))
-            self._begun.update((each, offset) for each, offset in committed.items() if offset is not None)
+            self._begun.update(_begin_at(committed))
             partitions = [each for each, offset in committed.items() if offset is None]
             if not partitions:
                 continue
@@ -186,11 +206,25 @@ class KafkaConsumer:
             begins = await beginnings.of(topic, [each.partition for each in partitions], bounds)
             for partition in partitions:
                 member.seek(partition, begins[partition.partition])
-            await member.commit({each: begins[each.partition] for each in partitions})
-            self._begun.update((each, begins[each.partition]) for each in partitions)
+            first = {each: begins[each.partition] for each in partitions}
+            await member.commit(first)
+            self._begun.update(_begin_at(first))
             shown = ", ".join(f"{each.partition} at {begins[each.partition]}" for each in partitions)
             log.info("topic %s begins: partition %s", topic, shown, extra={"component": BROKER})
         return not member.assignment() - self._begun.keys()
+
+    async def _note_reached(
+        self, member: AIOKafkaConsumer, begun: Iterable[TopicPartition], polled: Mapping[TopicPartition, Sequence[Any]]
+    ) -> None:
+        for partition, records in polled.items():
+            if records and (reached := self._begun.get(partition)) is not None:
+                reached.polled = records[-1].offset + 1
+        if any(polled.values()):
+            return
+        for partition in begun:
+            position = await member.position(partition)
+            if (reached := self._begun.get(partition)) is not None:
+                reached.position = position
 
     async def _subscribe(self, member: AIOKafkaConsumer, end: float) -> bool:
         """Subscribes to those of the topics that exist; waits for the first of them until `end`, and returns whether
@@ -250,6 +284,10 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has
     async def on_partitions_assigned(self, assigned: Any) -> None:
         shown = ", ".join(f"{topic}-{number}" for topic, number in sorted(assigned))
         log.info("assigned: %s", shown or "nothing", extra={"component": BROKER})
+
+
+def _begin_at(offsets: Mapping[TopicPartition, int | None]) -> dict[TopicPartition, _Reached]:
+    return {each: _Reached(offset, offset, offset) for each, offset in offsets.items() if offset is not None}
 
 
 def _record(polled: "ConsumerRecord[bytes, bytes]") -> Record:

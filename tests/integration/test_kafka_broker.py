@@ -138,6 +138,24 @@ async def test_tombstones_and_records_without_key_pass(kafka: Kafka, topic: str)
     }
 
 
+async def test_what_a_transaction_sent_comes_once_it_is_committed_and_never_when_it_was_aborted(
+    kafka: Kafka, topic: str
+) -> None:
+    async with broker_on(kafka) as broker:
+        consumer = broker.consumer([topic], f"g-{uuid4()}")
+        await consumer.start(ignore)
+        async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, transactional_id=f"x-{uuid4()}") as producer:
+            for outcome in (b"aborted", b"committed", b"aborted"):
+                await producer.begin_transaction()
+                await asyncio.gather(*[await producer.send(topic, outcome, partition=0) for _ in range(3)])
+                await (producer.commit_transaction() if outcome == b"committed" else producer.abort_transaction())
+        async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap) as producer:
+            await producer.send_and_wait(topic, b"last", partition=0)
+        seen = await polled_until(consumer, lambda seen: b"last" in values(seen))
+        assert [record.value for record in seen] == [b"committed"] * 3 + [b"last"]
+        await consumer.stop()
+
+
 async def test_partitions_taken_away_are_committed_first(kafka: Kafka, topic: str) -> None:
     """A second member joins: the first settles in its callback, and nothing that it committed comes again."""
     group = f"g-{uuid4()}"

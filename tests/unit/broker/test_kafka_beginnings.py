@@ -45,6 +45,9 @@ class Member:
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         self.offsets.update(offsets)
 
+    async def position(self, partition: TopicPartition) -> int:
+        return self.offsets[partition]
+
     async def getmany(self, *partitions: TopicPartition, **options: Any) -> dict[TopicPartition, list[Any]]:
         if self.moves is not None:
             self.assigned.add(self.moves)
