@@ -13,13 +13,14 @@ from app.live.python_calls import called, kind_of
 def holds(conditions: tuple[MessageCondition, ...] | PythonFunction, message: Mapping[str, Any]) -> bool:
     """Whether all hold. Raises InvalidMessage where that cannot be said."""
     if isinstance(conditions, PythonFunction):
-        answer = called("condition", conditions, message)
-        if not isinstance(answer, bool):
-            raise InvalidMessage(
-                f"condition.python: {conditions.name} returned {kind_of(answer)}, it must return true or false"
-            )
-        return answer
+        return called("condition", conditions, message, lambda answer: _answered(conditions.name, answer))
     return all(_holds(place, each, message) for place, each in enumerate(conditions))
+
+
+def _answered(function: str, answer: Any) -> bool:
+    if not isinstance(answer, bool):
+        raise InvalidMessage(f"condition.python: {function} returned {kind_of(answer)}, it must return true or false")
+    return answer
 
 
 def _holds(place: int, condition: MessageCondition, message: Mapping[str, Any]) -> bool:

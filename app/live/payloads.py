@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.domain.archive_types import SchemaName
 from app.domain.errors import InvalidMessage
@@ -25,7 +25,10 @@ EncodeAvro = Callable[[SchemaName, Any], bytes]
 def payload_of(rule: PayloadRule, message: Mapping[str, Any], encode_avro: EncodeAvro) -> Payload:
     """The data and what describes it. Raises InvalidMessage where it cannot be made."""
     if isinstance(rule.data, PythonFunction):
-        return _returned(rule, rule.data, message, encode_avro)
+        where = f"payload.python: {rule.data.name}"
+        said = called("payload", rule.data, message, lambda found: _returned(where, rule, found))
+        content = said.content or _encoded(where, said.document, said.content_type, said.schema, encode_avro)
+        return Payload(content, said.content_type, said.schema)
     schema = _schema("payload", rule, {})
     return Payload(
         _encoded("payload", _value(rule.data, message), rule.content_type, schema, encode_avro),
@@ -56,11 +59,16 @@ def made(template: Template, message: Mapping[str, Any]) -> Any:
     return template
 
 
-def _returned(
-    rule: PayloadRule, function: PythonFunction, message: Mapping[str, Any], encode_avro: EncodeAvro
-) -> Payload:
-    where = f"payload.python: {function.name}"
-    found = called("payload", function, message)
+class _Said(NamedTuple):
+    """What a function says of the data: the finished content, or else a document of plain values."""
+
+    content: bytes | None
+    document: Any
+    content_type: str
+    schema: SchemaName
+
+
+def _returned(where: str, rule: PayloadRule, found: Any) -> _Said:
     if not isinstance(found, Mapping):
         raise InvalidMessage(f"{where} returned {kind_of(found)}, it must return an object with document or content")
     if not set(found) <= set(RETURNED):
@@ -71,13 +79,13 @@ def _returned(
     content_type = found.get("contentType") or rule.content_type
     if not isinstance(content_type, str) or not CONTENT_TYPE.fullmatch(content_type):
         raise InvalidMessage(f"{where} returned a contentType that is none")
+    content_type = str.__str__(content_type)
     if "content" in found:
-        return Payload(_content(where, found["content"]), content_type, schema)
+        return _Said(_content(where, found["content"]), None, content_type, schema)
     try:
-        document = copied(found["document"], finite=True)
+        return _Said(None, copied(found["document"], finite=True), content_type, schema)
     except NotPlainAnswer as error:
         raise InvalidMessage(f"{where} returned a document that {error}") from None
-    return Payload(_encoded(where, document, content_type, schema, encode_avro), content_type, schema)
 
 
 def _schema(where: str, rule: PayloadRule, said: Mapping[str, Any]) -> SchemaName:
@@ -87,13 +95,13 @@ def _schema(where: str, rule: PayloadRule, said: Mapping[str, Any]) -> SchemaNam
         name = configured if said.get(key) is None else said[key]
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise InvalidMessage(f"{where}: {key} is {'missing' if name is None else 'not a name'}")
-        names.append(name)
+        names.append(str.__str__(name))
     version = rule.schema_version if said.get("schemaVersion") is None else said["schemaVersion"]
     if isinstance(version, bool) or not isinstance(version, int) or not 1 <= version <= MAX_VERSION:
         raise InvalidMessage(
             f"{where}: schemaVersion is {'missing' if version is None else 'not a whole number from 1'}"
         )
-    return SchemaName(names[0], names[1], version)
+    return SchemaName(names[0], names[1], int.__int__(version))
 
 
 def _content(where: str, content: Any) -> bytes:

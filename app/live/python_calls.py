@@ -1,16 +1,18 @@
 """Calls the Python functions of a live archive type: with a copy of the message, and without its values in errors."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from decimal import Decimal
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from app.domain.errors import InvalidMessage
 from app.domain.exact_json import MAX_INT_DIGITS
 from app.domain.live_rules import PythonFunction
+
+T = TypeVar("T")
 
 MAX_DEPTH = 200
 """Objects and lists inside each other that a function can be given, and may return."""
@@ -64,11 +66,13 @@ def kind_of(value: Any) -> str:
     return _KINDS.get(type(value)) or f"a value of the type {type(value).__name__[:100]}"
 
 
-def called(key: str, function: PythonFunction, message: Mapping[str, Any]) -> Any:
-    """What the function returns. Raises InvalidMessage with the class of what it raised and the line.
+def called(key: str, function: PythonFunction, message: Mapping[str, Any], read: Callable[[Any], T]) -> T:
+    """What `read` makes of what the function returns. Raises InvalidMessage with the class of what it raised and the
+    line, and what `read` raises as InvalidMessage.
 
     The text of an exception often has the value that caused it, so it is left out. Each call has its own copy of the
-    message: what a function does to it concerns no other configuration.
+    message: what a function does to it concerns no other configuration. What is returned may have code of its own, an
+    object that makes its members when they are asked for, so `read` must leave nothing of it.
     """
     try:
         own = copied(message)
@@ -77,13 +81,29 @@ def called(key: str, function: PythonFunction, message: Mapping[str, Any]) -> An
     calls = _CALLS.get() or Calls()
     calls.now = Call(key, function.name)
     try:
+        returned = _returned(key, function, own)
+        try:
+            return read(returned)
+        except InvalidMessage:
+            raise
+        except BaseException as error:
+            raised = f"what {function.name} returned raised {_class_of(error)} when it was read"
+            raise InvalidMessage(f"{key}.python: {raised}") from None
+    finally:
+        calls.now = None
+
+
+def _returned(key: str, function: PythonFunction, own: dict[str, Any]) -> Any:
+    try:
         return function.call(own)
     except BaseException as error:
         line = _line(error.__traceback__)
         where = f" in line {line}" if line else ""
-        raise InvalidMessage(f"{key}.python: {function.name} raised {type(error).__name__[:100]}{where}") from None
-    finally:
-        calls.now = None
+        raise InvalidMessage(f"{key}.python: {function.name} raised {_class_of(error)}{where}") from None
+
+
+def _class_of(error: BaseException) -> str:
+    return type(error).__name__[:100]
 
 
 def _line(trace: TracebackType | None) -> int | None:
@@ -124,7 +144,7 @@ def _copied(value: Any, place: str, depth: int, finite: bool) -> Any:
             raise NotPlainAnswer(f"has a whole number of more than {digits}, which is no Decimal")
         return value if type(value) is int else int.__int__(value)
     if isinstance(value, float | Decimal):
-        if finite and not math.isfinite(value):
+        if finite and not (value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)):
             raise NotPlainAnswer(f"has a number that is not finite at {_shown(place)}")
         return value if type(value) in (float, Decimal) else float(value)
     if depth == 0:

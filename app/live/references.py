@@ -25,28 +25,22 @@ def reference_of(
     """
     if isinstance(rule, PythonFunction):
         where = f"reference.python: {rule.name}"
-        identifier, version = _returned(where, called("reference", rule, message))
-        places = f"{where}: the id", f"{where}: the version"
-    else:
-        identifier = extract(rule.id, message)
-        version = None if rule.version is None else extract(rule.version, message)
-        places = f"reference.id: {rule.id}", f"reference.version: {rule.version}"
-        versioned = rule.version is not None if versioned is None else versioned
-    number = None if version is None else _version(places[1], version)
-    if versioned is not None and versioned != (number is not None):
-        raise InvalidMessage(
-            f"{places[1]} is not there" if versioned else f"{places[1]} is given, but uri has no {{version}}"
-        )
-    return Reference(_id(places[0], identifier), number)
+        return called("reference", rule, message, lambda value: _returned(where, value, versioned))
+    version = None if rule.version is None else extract(rule.version, message)
+    places = f"reference.id: {rule.id}", f"reference.version: {rule.version}"
+    versioned = rule.version is not None if versioned is None else versioned
+    return _reference(places, extract(rule.id, message), version, versioned)
 
 
 def process_id_of(rule: Path | PythonFunction, message: Mapping[str, Any]) -> str | None:
     """The process of the event; None where the message has none. Raises InvalidMessage for what cannot be one."""
     if isinstance(rule, PythonFunction):
         place = f"processId.python: the result of {rule.name}"
-        value = called("processId", rule, message)
-    else:
-        place, value = f"processId: {rule}", extract(rule, message)
+        return called("processId", rule, message, lambda value: _process_id(place, value))
+    return _process_id(f"processId: {rule}", extract(rule, message))
+
+
+def _process_id(place: str, value: Any) -> str | None:
     if value is None:
         return None
     text = _text(place, value)
@@ -58,13 +52,24 @@ def process_id_of(rule: Path | PythonFunction, message: Mapping[str, Any]) -> st
     return text
 
 
-def _returned(where: str, value: Any) -> tuple[Any, Any]:
-    """Id and version of what a function returned."""
-    if not isinstance(value, Mapping):
-        return value, None
-    if "id" not in value or not set(value) <= set(RETURNED):
-        raise InvalidMessage(f"{where} returned an object that does not have id, and version, and nothing else")
-    return value["id"], value.get("version")
+def _returned(where: str, value: Any, versioned: bool | None) -> Reference:
+    """Of what a function returned: the id, or an object with id and version."""
+    identifier, version = value, None
+    if isinstance(value, Mapping):
+        if "id" not in value or not set(value) <= set(RETURNED):
+            raise InvalidMessage(f"{where} returned an object that does not have id, and version, and nothing else")
+        identifier, version = value["id"], value.get("version")
+    return _reference((f"{where}: the id", f"{where}: the version"), identifier, version, versioned)
+
+
+def _reference(places: tuple[str, str], identifier: Any, version: Any, versioned: bool | None) -> Reference:
+    """`places` of id and version, for messages."""
+    number = None if version is None else _version(places[1], version)
+    if versioned is not None and versioned != (number is not None):
+        raise InvalidMessage(
+            f"{places[1]} is not there" if versioned else f"{places[1]} is given, but uri has no {{version}}"
+        )
+    return Reference(_id(places[0], identifier), number)
 
 
 def _id(place: str, value: Any) -> str:

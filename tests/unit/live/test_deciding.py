@@ -33,7 +33,7 @@ def _released() -> Iterator[None]:
 
 
 def wants(id_: str) -> bool:
-    return bool(called("condition", FUNCTION, message(id_)))
+    return called("condition", FUNCTION, message(id_), bool)
 
 
 async def test_a_message_whose_function_does_not_return_is_a_dead_letter_and_those_behind_it_are_taken(
@@ -56,7 +56,7 @@ async def test_a_function_may_take_its_time_as_often_as_it_is_called() -> None:
     slow = PythonFunction("x:y", lambda _: not functions.RELEASED.wait(0.1))
 
     def slowly(id_: str) -> bool:
-        return bool(called("condition", slow, message(id_)))
+        return called("condition", slow, message(id_), bool)
 
     decisions = Decisions(0.4, Readiness((DATABASE,)))
     assert await decisions.all(slowly, ["m"] * 8) == [True] * 8

@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from app.domain.errors import InvalidMessage
 from app.domain.jobs import Reference
@@ -26,6 +27,25 @@ SAID = {"system": "S", "schema": "T", "schemaVersion": 1}
 
 class Name(StrEnum):
     ONE = "one"
+
+
+class Lazy(Mapping[str, Any]):
+    """An object that makes its members when they are asked for, and cannot."""
+
+    def __init__(self, error: type[BaseException]) -> None:
+        self.error = error
+
+    @override
+    def __len__(self) -> int:
+        return 1
+
+    @override
+    def __iter__(self) -> Iterator[str]:
+        raise self.error("secret")
+
+    @override
+    def __getitem__(self, name: str) -> Any:
+        raise self.error("secret")
 
 
 @pytest.fixture(autouse=True)
@@ -252,3 +272,27 @@ def test_what_a_function_raises_makes_a_dead_letter_without_its_text(key: str, n
     [line] = [number for number, text in enumerate(lines, 1) if at in text]
     found = reason(f"{key}: {{python: '{MODULE}:{name}'}}")
     assert found == f"M: {key}.python: {MODULE}:{name} {said} in line {line}"
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, StopIteration])
+@pytest.mark.parametrize("key", ["reference", "payload", "condition", "processId"])
+def test_what_an_answer_raises_when_it_is_read_makes_a_dead_letter(key: str, error: type[BaseException]) -> None:
+    returns(Lazy(error))
+    found = reason(f"{key}: {PYTHON}")
+    assert found.startswith(f"M: {key}.python: ")
+    assert GIVEN in found
+    assert "secret" not in found
+    if key in ("reference", "payload"):
+        assert found.endswith(f"what {GIVEN} returned raised {error.__name__} when it was read")
+
+
+def test_a_document_that_raises_when_it_is_read_makes_a_dead_letter() -> None:
+    returns({**SAID, "document": {"a": [Lazy(KeyboardInterrupt)]}})
+    assert reason(f"payload: {PYTHON}").endswith(f"what {GIVEN} returned raised KeyboardInterrupt when it was read")
+
+
+def test_a_number_beyond_a_double_is_one() -> None:
+    returns({**SAID, "document": [Decimal("1e400"), Decimal("-1e-400")]})
+    found = wanted(f"payload: {PYTHON}").payload
+    assert found is not None
+    assert json.loads(found.content, parse_float=Decimal) == [Decimal("1e400"), Decimal("-1e-400")]
