@@ -15,6 +15,7 @@ from app.broker.embedded import EmbeddedBroker
 from app.broker.encoding import JSON, Encoder, Encoding
 from app.broker.messages import COMMAND_TYPE, EVENT_KEY_TYPE, EVENT_TYPE, JOB_EVENT_TYPE, RUN_COMMAND_TYPE, Publisher
 from app.broker.registry import RegistryHttp, RegistryOptions, SchemaRegistry
+from app.catalog.archive_types import Catalog
 from app.db.outbox import TASKS, Outbox
 from app.domain.archive_types import ArchiveDataType
 from app.domain.errors import StartRefused
@@ -26,6 +27,7 @@ from app.evidence.audit_keeper import KeeperOptions
 from app.evidence.builder import ProofOptions
 from app.evidence.signer import Signer, SigningKeyError, own_signer, signer_of, signing_keys
 from app.evidence.timestamps import TimestampAuthority
+from app.live.intake import live_topics
 from app.messaging.dead_letters import dead_letter_topic
 from app.messaging.owed import BackfillMetadataCommands, CreateArtifactCommands
 from app.metadata.definitions import RunOptions
@@ -98,6 +100,12 @@ def spared_topics(settings: Settings) -> Sequence[str]:
     """Those without which tasks go on: of the events of jobs."""
     topic = settings.backfill.event_topic
     return [topic] if topic and topic not in _artifact_topics(settings) else []
+
+
+def topics_of_live(settings: Settings, catalog: Catalog) -> frozenset[str]:
+    """Those of the live archive types, and that of their dead letters; none where nothing is live."""
+    topics = live_topics(catalog)
+    return topics | {settings.live.dead_letter_topic} if topics and settings.live.enabled else frozenset()
 
 
 def _artifact_topics(settings: Settings) -> Sequence[str]:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -42,7 +42,9 @@ class Probes:
     spared: Sequence[str] = ()
     """Those of `topics` that no job waits for, once all were there."""
     live_topics: Callable[[], Collection[str]] = frozenset
-    """The topics of live archive types: others make them, and no work waits for them."""
+    """The topics of live archive types, and of their dead letters: no other work waits for them."""
+    _missing_live: set[str] = field(default_factory=set)
+    """Those that are named as missing."""
 
     def by_component(self) -> dict[str, Probe]:
         """Each returns where the component is as it should be, and raises Unavailable where not."""
@@ -79,11 +81,13 @@ class Probes:
     def _note_live(self, live: Collection[str], missing: Collection[str]) -> None:
         for topic in live:
             if topic in missing:
+                self._missing_live.add(topic)
                 note_outage(
                     self.readiness, Unavailable(topic_named(topic), "it is missing; live archiving waits for it")
                 )
-            else:
-                note_available(self.readiness, topic_named(topic))
+        for topic in self._missing_live - ({*live} & {*missing}):  # also those that are no longer configured
+            self._missing_live.remove(topic)
+            note_available(self.readiness, topic_named(topic))
 
     async def look_at_buckets(self) -> None:
         if self.readiness.has_seen(OBJECT_STORE):

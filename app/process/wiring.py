@@ -278,7 +278,7 @@ def _probes(parts: Parts, key_sets: KeySets, prepare_database: Callable[[], Awai
         prepare_database,
         None if parts.schemas is None else probe_of_schemas(parts.schemas, parts.encoding),
         adapters.spared_topics(parts.settings),
-        lambda: live_topics(parts.catalog.now) if parts.settings.live.enabled else frozenset(),
+        lambda: adapters.topics_of_live(parts.settings, parts.catalog.now),
     ).by_component()
 
 

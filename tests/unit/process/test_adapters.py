@@ -8,7 +8,11 @@ from app.broker.embedded import EmbeddedBroker
 from app.broker.encoding import JSON, Encoding
 from app.broker.kafka import KafkaBroker
 from app.broker.messages import Publisher
+from app.catalog.archive_types import Catalog
+from app.domain.archive_types import ArchiveTypeConfiguration
 from app.domain.jobs import FailureThreshold
+from app.domain.live_rules import LiveRule, ReferencePaths
+from app.domain.paths import Path as PathOf
 from app.objectstore.filesystem import FilesystemObjectStore
 from app.objectstore.s3 import S3ObjectStore
 from app.process import adapters
@@ -34,6 +38,17 @@ def test_the_topics_are_those_of_commands_dead_letters_and_events() -> None:
     silent = load("jeap.processarchive.archivedartifact.enabled: false\n")
     assert adapters.topics_of(silent) == ["commands", "commands-dlq"]
     assert adapters.events(silent, Encoding()) is None
+
+
+def test_the_topics_of_live_archive_types_have_that_of_their_dead_letters() -> None:
+    rule = LiveRule(ReferencePaths(PathOf(("id",))))
+    live = Catalog((ArchiveTypeConfiguration("M", "docs", "https://x.example/{id}", live=rule),))
+    none = Catalog((ArchiveTypeConfiguration("M", "docs", "https://x.example/{id}"),))
+    own = load("jeap.processarchive.live.dead-letter-topic: dead\n")
+    assert adapters.topics_of_live(own, live) == {"docs", "dead"}
+    assert adapters.topics_of_live(load(), live) == {"docs", "commands-dlq"}
+    assert adapters.topics_of_live(own, none) == frozenset()
+    assert adapters.topics_of_live(load("jeap.processarchive.live.enabled: false\n"), live) == frozenset()
 
 
 def test_events_are_signed_by_the_service_name_of_kafka_where_it_has_one() -> None:

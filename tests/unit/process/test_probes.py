@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -113,3 +113,18 @@ async def test_missing_live_topics_are_named_and_hold_up_nothing_also_at_the_sta
     broker.missing = ()
     await probes.look_at_topics()
     assert "topic docs" not in readiness.problems
+    broker.missing = ("docs",)
+    await probes.look_at_topics()
+    live.remove("docs")
+    await probes.look_at_topics()
+    assert "topic docs" not in readiness.problems, "nobody waits for it any more"
+
+
+async def test_what_a_sender_says_of_a_live_topic_that_is_there_stays() -> None:
+    nothing: Any = SimpleNamespace()
+    readiness = Readiness((BROKER,))
+    readiness.work_waits("topic dead", "it takes no message of this size")
+    broker, live = cast("Any", Topics()), {"dead"}
+    probes = Probes([], [], nothing, broker, nothing, nothing, nothing, readiness, nothing, live_topics=lambda: live)
+    await probes.look_at_topics()
+    assert readiness.problems["topic dead"] == "it takes no message of this size"
