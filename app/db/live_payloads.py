@@ -10,7 +10,7 @@ from app.db.tables import UNENDED, job, live_task, task
 from app.domain.jobs import JobKind, TaskState
 
 KEPT = timedelta(days=30)
-"""How long the document of a failed task is kept, so that a retry has it."""
+"""How long the document of a failed task is kept, so that a retry has it; from the end of the last retry on."""
 
 AT_ONCE = 1_000
 """Rows that one transaction changes."""
@@ -44,19 +44,22 @@ async def end(connection: AsyncConnection) -> int:
 
 
 async def forget_failed(connection: AsyncConnection, now: datetime) -> int:
-    """Deletes the documents of failed tasks that a retry archived, and of those that failed long ago."""
+    """Deletes the documents of failed tasks that a retry archived, and of those that failed long ago, their retries
+    too."""
+    since = now - KEPT
     again, retried = task.alias("again"), job.alias("retried")
-    archived = exists().where(
+    retry = exists().where(
         retried.c.retry_of.is_not(None),
         retried.c.kind == JobKind.LIVE,
         again.c.job_id == retried.c.id,
         again.c.reference_key == live_task.c.key,
-        again.c.state == TaskState.SUCCEEDED,
     )
+    archived = retry.where(again.c.state == TaskState.SUCCEEDED)
+    needed = retry.where(or_(again.c.state == TaskState.OPEN, again.c.finished_at >= since))
     over = (
         select(live_task.c.key)
         .join(task, and_(task.c.job_id == live_task.c.job_id, task.c.position == live_task.c.position))
-        .where(text("live_task.state = 'failed'"), or_(task.c.finished_at < now - KEPT, archived))
+        .where(text("live_task.state = 'failed'"), or_(archived, and_(task.c.finished_at < since, ~needed)))
         .limit(AT_ONCE)
         .with_for_update(of=live_task, skip_locked=True)
     )

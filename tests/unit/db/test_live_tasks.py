@@ -219,12 +219,9 @@ class TestPayloads:
         assert await database.run(lambda c: live_payloads.forget_failed(c, NOW + timedelta(days=31))) == 1
         assert await self.kept(database) == []
 
-    async def test_of_failed_tasks_are_deleted_once_a_retry_archived_them(self, database: Database) -> None:
+    async def retried(self, database: Database) -> UUID:
+        """A retry of the failed tasks of today; its only task is open."""
         retry = live_job_id("retry", date(2026, 11, 30))
-        new = new_task("m1", content=b"{}", traceparent=TRACE)
-        await insert_live(database, NOW, new)
-        await settle(database, 0, TaskState.FAILED)
-        await database.run(live_payloads.end)
         old = await found(database, TODAY)
 
         async def again(connection: AsyncConnection) -> None:
@@ -235,12 +232,35 @@ class TestPayloads:
             await jobs.set_content(connection, retry, 1, b"x")
 
         await database.run(again)
+        return retry
+
+    async def test_of_failed_tasks_are_deleted_once_a_retry_archived_them(self, database: Database) -> None:
+        new = new_task("m1", content=b"{}", traceparent=TRACE)
+        await insert_live(database, NOW, new)
+        await settle(database, 0, TaskState.FAILED)
+        await database.run(live_payloads.end)
+        retry = await self.retried(database)
         row = await look_up(database, retry, new.origin.key)
         assert row.origin == new.origin
         assert not row.is_behind
         await settle(database, 0, TaskState.SUCCEEDED, job_id=retry)
         assert (await found(database, retry)).state is JobState.COMPLETED
         assert await database.run(lambda c: live_payloads.forget_failed(c, NOW)) == 1
+        assert await self.kept(database) == []
+
+    async def test_of_failed_tasks_are_kept_while_a_retry_is_open_and_for_30_days_when_it_failed(
+        self, database: Database
+    ) -> None:
+        await insert_live(database, NOW, new_task("m1", content=b"{}"))
+        await settle(database, 0, TaskState.FAILED)
+        await database.run(live_payloads.end)
+        retry = await self.retried(database)
+        later = NOW + timedelta(days=40)
+        assert await database.run(lambda c: live_payloads.forget_failed(c, later)) == 0
+        await settle(database, 0, TaskState.FAILED, later, retry)
+        assert await database.run(lambda c: live_payloads.forget_failed(c, later + timedelta(days=29))) == 0
+        assert await self.kept(database) == ["m1"]
+        assert await database.run(lambda c: live_payloads.forget_failed(c, later + timedelta(days=31))) == 1
         assert await self.kept(database) == []
 
 
