@@ -30,8 +30,11 @@ class WritersSchema:
         """
         named: dict[str, Any] = {}
         schema: Any = None
-        for text in texts:
-            schema = parse_types(orjson.loads(text), named)
+        try:
+            for text in texts:
+                schema = parse_types(_as_writers_use_it(orjson.loads(text)), named)
+        except RecursionError:
+            raise ValueError("the schema is nested too deeply") from None
         if not isinstance(schema, dict) or schema.get("type") != "record":
             raise ValueError("the schema is not that of a record")
         self.name: str = schema["name"]
@@ -63,3 +66,13 @@ class WritersSchema:
             return cast("dict[str, Any]", schemaless_reader(body, schema, None))
         except Exception as error:  # of fastavro, for what the check accepts: not known
             raise NotOfSchema(f"not a {self.name}: {type(error).__name__}") from None
+
+
+def _as_writers_use_it(schema: Any) -> Any:
+    """Without what is for readers of another schema: who registered it may never have checked its defaults, as older
+    libraries did not, and no byte depends on them."""
+    if isinstance(schema, list):
+        return [_as_writers_use_it(each) for each in schema]
+    if isinstance(schema, dict):
+        return {key: _as_writers_use_it(each) for key, each in schema.items() if key not in ("default", "aliases")}
+    return schema

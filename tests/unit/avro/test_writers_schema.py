@@ -82,6 +82,23 @@ def test_what_is_referred_to_comes_first() -> None:
     assert schema.values(message, 5) == {"a": {"x": 1}, "b": {"x": 2}}
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ({"name": "f", "type": "string", "default": None}, "a"),
+        ({"name": "f", "type": "int", "default": "0"}, 1),
+        ({"name": "f", "type": {"type": "map", "values": "int"}, "default": None}, {"a": 1}),
+        ({"name": "f", "type": {"type": "enum", "name": "E", "symbols": ["A"], "default": "B"}}, "A"),
+        ({"name": "f", "type": "int", "aliases": "g"}, 1),
+        ({"name": "default", "type": {"type": "enum", "name": "E", "symbols": ["default"]}}, "default"),
+    ],
+)
+def test_what_is_for_readers_of_another_schema_is_not_looked_at(field: dict[str, Any], value: Any) -> None:
+    kind = {**field["type"], "default": "A"} if "default" in field["type"] else field["type"]
+    message = written(record((field["name"], kind)), {field["name"]: value})
+    assert compiled({**record(), "fields": [field]}).values(message, len(FRAME)) == {field["name"]: value}
+
+
 def test_two_records_of_one_name_in_two_namespaces_are_two() -> None:
     other = {**record(("y", "int"), name="R"), "namespace": "org.other"}
     assert compiled(other, record(("a", "org.other.R"))).values(b"\0\0\0\0\7\x02", 5) == {"a": {"y": 1}}
