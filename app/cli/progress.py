@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 from app.cli import job_texts
 from app.cli.show import moment
-from app.cli.streams import tell, visible
+from app.cli.streams import tell
+from app.domain.visible import visible
 
 STEPS = 10
 """Plain lines for a whole job in which nothing else happens."""

@@ -9,9 +9,10 @@ from typing import Any
 
 from app.cli.exact import Exact, json_text, yaml_text
 from app.cli.options import Format
-from app.cli.streams import put_json, visible
+from app.cli.streams import put_json
 from app.cli.tables import Narrow, drawn
 from app.domain.spreadsheets import guarded
+from app.domain.visible import visible
 
 Row = dict[str, Any]
 

@@ -10,6 +10,7 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from app.domain.visible import visible
 from app.ui import bars, charts, texts, words
 from app.ui.addresses import address_of, at
 from app.ui.operator import Operator
@@ -56,6 +57,11 @@ def headers_of(page: Page) -> dict[str, str]:
     }
 
 
+def _shown(value: object) -> object:
+    """A text with what cannot be seen as escapes. What was through the filter `e` stays as it is: values of forms."""
+    return visible(value, breaks=True) if type(value) is str else value
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -64,6 +70,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_shown,
     )
     for filter_ in (
         *(words.number, words.size, words.per_second, words.duration, words.relative, words.exact, words.day),

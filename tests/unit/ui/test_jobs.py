@@ -206,6 +206,19 @@ async def test_what_a_submission_or_a_source_says_is_text_everywhere(page: PageA
         assert "'><b>" not in html
 
 
+async def test_what_cannot_be_seen_is_shown_and_in_forms_it_stays_as_it_is(page: PageApp) -> None:
+    job_id = await insert_job(page.database, 1)
+    turned = "\u202egnp.exe\u200b"
+    await name(page, job_id, turned)
+    await page.database.run(lambda c: c.execute(update(task).values(reference_id=turned)))
+    await page.log_in()
+    base = f"/ui/jobs/{job_id}"
+    for path in ("/ui/jobs", base, f"{base}/references", f"{base}/references/0"):
+        assert "\\u202egnp.exe\\u200b" in await page.seen(path)
+    assert f'data-copy="{turned}"' in await page.seen(f"{base}/references/0")
+    assert f'value="{turned}"' in await page.seen(f"{base}/references?id=%E2%80%AEgnp.exe%E2%80%8B")
+
+
 @pytest.mark.parametrize(
     "path", ["/ui/jobs/not-an-id", f"/ui/jobs/{UNKNOWN}", "/ui/nonsense", f"/ui/jobs/{UNKNOWN}/references"]
 )
