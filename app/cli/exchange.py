@@ -55,6 +55,8 @@ def reached(url: str, what: str = "The service") -> Iterator[None]:
             f"{what} at {url} did not answer in time.", "Try again; --debug shows how far it came."
         ) from error
     except (httpx.InvalidURL, UnicodeError) as error:  # the latter for what cannot be the name of a host
+        if isinstance(error, UnicodeEncodeError) and error.encoding == "utf-8":  # bytes of an argument
+            raise Ended(f"{error.object[error.start : error.end]!r} is not UTF-8, and cannot be sent.") from error
         raise Ended(f"{url} is no address: {error}") from error
     except httpx.DecodingError as error:
         raise Ended(

@@ -91,10 +91,11 @@ def find_tokens(service: ServiceOptions, url: str) -> TokenSource:
 
 
 def read_piped() -> str:
-    """All of standard input, trimmed; empty where that is a terminal or closed."""
+    """All of standard input without blanks, line breaks and a byte order mark around it; empty where that is a terminal
+    or closed."""
     if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
         return ""
-    return sys.stdin.read().strip()
+    return sys.stdin.read().strip().removeprefix("\ufeff").strip()
 
 
 def _given(token: str, source: str) -> GivenToken:

@@ -44,6 +44,20 @@ def test_without_a_token_the_ways_to_one_are_said(fake: Fake, monkeypatch: pytes
     assert not fake.requests
 
 
+def test_a_token_that_is_piped_may_have_a_byte_order_mark(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake.says("GET", "/api/jobs", PAGE)
+    monkeypatch.delenv("PAS_TOKEN")
+    monkeypatch.setattr("sys.stdin", io.StringIO("\ufefffrom-powershell\r\n"))
+    assert fake.run("jobs", "list").code == 0
+    assert authorization(fake) == "Bearer from-powershell"
+
+
+def test_an_argument_that_is_not_utf_8_is_named(fake: Fake) -> None:
+    done = fake.run("artifacts", "search", "--where", "name=\udce9")
+    assert (done.code, fake.requests) == (1, [])
+    assert done.err.splitlines()[0] == "'\\udce9' is not UTF-8, and cannot be sent."
+
+
 @pytest.mark.parametrize("token", ["two words", "tökén", "a\nb"])
 def test_what_is_no_token_is_not_sent(token: str, fake: Fake) -> None:
     done = fake.run("jobs", "list", "--access-token", token)
