@@ -168,7 +168,7 @@ class Preflights:
             async with asyncio.timeout(patience):
                 artifact, size = await self._described(asked, task, clock)
             seconds = clock.seconds()
-            present = await self._present(artifact)
+            present = await self._present(artifact, size)
             found = self._would_succeed(reference, artifact, size, present)
             return replace(found, seconds=seconds) if present is None else found
         except TimeoutError:
@@ -220,7 +220,7 @@ class Preflights:
         bucket_of(document, self._target)  # a bucket that is not allowed is the first mistake of a task, too
         return describe(document, task, data_type, self._target, _SCHEMA_VERSION_ID)
 
-    async def _present(self, artifact: Artifact) -> bool | None:
+    async def _present(self, artifact: Artifact, size: int) -> bool | None:
         """Whether the store already has an object that would be used; None when the store does not answer.
 
         The problem of the store is then reported with the bucket. Raises PermanentFailure when its schema is stored
@@ -230,7 +230,7 @@ class Preflights:
         try:
             async with asyncio.timeout(STORE_PATIENCE):
                 schema = await self._objects.head(bucket, data_type.schema_object_key)
-                versions = await self._objects.versions(bucket, artifact.key)
+                versions = await self._objects.versions(bucket, artifact.key, lambda listed: listed.size == size)
         except (Unavailable, ObjectRejected, TimeoutError):
             return None
         if schema is not None:

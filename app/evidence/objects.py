@@ -6,8 +6,8 @@ from datetime import datetime
 from app.domain.artifacts import StoredObject
 from app.domain.errors import Unavailable
 from app.domain.reconciled import ReferenceVerdict
-from app.evidence.reading import digest_of
 from app.objectstore import ObjectStore, ObjectStoreError, ObjectVersion
+from app.objectstore.contents import digest_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,6 @@
 """Reads objects of evidence: a small one as a whole, leaves line by line, in flat memory."""
 
 import asyncio
-import contextlib
-import hashlib
 import zlib
 from collections.abc import AsyncIterator, Sequence
 
@@ -32,16 +30,6 @@ async def gathered(objects: ObjectStore, version: ObjectVersion, most: int) -> b
     except FileNotFoundError:
         return b""
     return content
-
-
-async def digest_of(objects: ObjectStore, bucket: str, key: str, version_id: str) -> tuple[str, int]:
-    """SHA-256 (hex) and bytes of a version, read in flat memory. Raises FileNotFoundError where it is gone."""
-    digest, size = hashlib.sha256(), 0
-    async with contextlib.aclosing(objects.read(bucket, key, version_id)) as pieces:  # type: ignore[type-var]
-        async for piece in pieces:
-            digest.update(piece)
-            size += len(piece)
-    return digest.hexdigest(), size
 
 
 async def lines_of(pieces: AsyncIterator[bytes]) -> AsyncIterator[Sequence[bytes]]:

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Iterable
 from itertools import islice
 
 from app.domain.leaves import Leaf
-from app.evidence.reading import digest_of
 from app.objectstore import ObjectStore
+from app.objectstore.contents import digest_of
 
 AT_ONCE = 16
 """Objects that are read at the same time."""

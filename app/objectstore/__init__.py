@@ -1,6 +1,6 @@
 """The object store as the archiver needs it: conditional versioned puts, versions, locks. Protocol only."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -71,6 +71,14 @@ class ListedVersion:
     last_modified: datetime
 
 
+Which = Callable[[ListedVersion], bool]
+
+
+def every(listed: ListedVersion) -> bool:  # noqa: ARG001
+    """The choice of all versions."""
+    return True
+
+
 class ObjectStoreError(Exception):
     """Base of the errors that concern one object; an error of the whole store is `domain.errors.Unavailable`."""
 
@@ -104,8 +112,11 @@ class ObjectStore(Protocol):
     async def head(self, bucket: str, key: str, version_id: str | None = None) -> ObjectVersion | None:
         """The current version, or the named one; None when there is none or it is a delete marker."""
 
-    async def versions(self, bucket: str, key: str) -> Sequence[ObjectVersion]:
-        """All versions of exactly this key with their metadata, newest first, delete markers left out."""
+    async def versions(self, bucket: str, key: str, which: Which = every) -> Sequence[ObjectVersion]:
+        """The versions of exactly this key with their metadata, newest first, delete markers left out.
+
+        `which` chooses them by what the listing says: the metadata of each costs a request.
+        """
 
     def list_versions(self, bucket: str, after: str | None = None) -> AsyncIterator[Sequence[ListedVersion]]:
         """Every version in the bucket, in pages, delete markers left out. Raises Unavailable.

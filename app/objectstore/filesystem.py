@@ -21,7 +21,16 @@ from typing import Any, TypeVar
 from app.domain.archive_types import ArchiveDataType
 from app.domain.errors import Unavailable
 from app.domain.readiness import OBJECT_STORE
-from app.objectstore import FileContent, ListedVersion, ObjectRejected, ObjectVersion, PreconditionFailed, Upload
+from app.objectstore import (
+    FileContent,
+    ListedVersion,
+    ObjectRejected,
+    ObjectVersion,
+    PreconditionFailed,
+    Upload,
+    Which,
+    every,
+)
 from app.objectstore import filesystem_layout as layout
 from app.objectstore.lifecycle import missing_rules
 from app.objectstore.limits import check_upload
@@ -65,9 +74,9 @@ class FilesystemObjectStore:
         description = await self._run(lambda: self._description_of(bucket, key, version_id))
         return None if description is None else layout.object_version(description)
 
-    async def versions(self, bucket: str, key: str) -> Sequence[ObjectVersion]:
+    async def versions(self, bucket: str, key: str, which: Which = every) -> Sequence[ObjectVersion]:
         found = await self._run(lambda: layout.read_versions(self._directory(bucket, key), key))
-        return [layout.object_version(description) for description in found]
+        return [layout.object_version(each) for each in found if which(layout.listed_version(each))]
 
     async def list_versions(self, bucket: str, after: str | None = None) -> AsyncIterator[Sequence[ListedVersion]]:
         directory = self._directory(bucket, "x").parent

@@ -1,25 +1,30 @@
 """The object store on S3: puts and reads are hand-written (`s3_put`, `s3_read`), all rare requests use aioboto3."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from app.domain.archive_types import ArchiveDataType
 from app.domain.errors import Unavailable
-from app.objectstore import ListedVersion, ObjectVersion, PreconditionFailed, Upload
+from app.objectstore import ListedVersion, ObjectVersion, PreconditionFailed, Upload, Which, every
 from app.objectstore.limits import check_upload
 from app.objectstore.promises import Promises
 from app.objectstore.s3_buckets import check_buckets, examine_bucket, prepare_buckets
 from app.objectstore.s3_connection import S3Connection, S3Options
 from app.objectstore.s3_errors import COMPONENT, code_of, status_of, translated
-from app.objectstore.s3_listing import walk
+from app.objectstore.s3_listing import listed, walk
 from app.objectstore.s3_put import HotPut, whole_second
 from app.objectstore.s3_read import HotRead
 
 __all__ = ["S3ObjectStore", "S3Options", "open_s3"]
+
+HEADS_AT_ONCE = 16
+"""Versions of one key that are looked at at the same time."""
 
 
 @asynccontextmanager
@@ -62,15 +67,17 @@ class S3ObjectStore:
             raise Unavailable(COMPONENT, f"bucket {bucket}: asked for one version, the store told of another")
         return found
 
-    async def versions(self, bucket: str, key: str) -> Sequence[ObjectVersion]:
+    async def versions(self, bucket: str, key: str, which: Which = every) -> Sequence[ObjectVersion]:
         client = await self._connection.client()
-        ids = []
+        ids = list[str]()
         with translated(bucket):
             # A key is a prefix of others (v1 of v10): only the exact ones count.
             async for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
-                ids += [found["VersionId"] for found in page.get("Versions", ()) if found["Key"] == key]
+                ids += [found.version_id for found in listed(bucket, page) if found.key == key and which(found)]
         # Some stores begin a page with the last version of the page before.
-        heads = [await self.head(bucket, key, version_id) for version_id in dict.fromkeys(ids)]
+        rest, heads = iter(dict.fromkeys(ids)), list[ObjectVersion | None]()
+        while some := list(islice(rest, HEADS_AT_ONCE)):
+            heads += await asyncio.gather(*(self.head(bucket, key, version_id) for version_id in some))
         return [head for head in heads if head is not None]
 
     async def list_versions(self, bucket: str, after: str | None = None) -> AsyncIterator[Sequence[ListedVersion]]:

@@ -26,12 +26,12 @@ async def walk(
     with translated(bucket):
         answer = await client.list_object_versions(Bucket=bucket, Prefix=prefix, MaxKeys=limit)
     if not answer.get("IsTruncated"):
-        if page := _behind(after, sorted(_listed(bucket, answer), key=lambda found: _parts(found.key))):
+        if page := _behind(after, sorted(listed(bucket, answer), key=lambda found: _parts(found.key))):
             yield page
     elif _HASHES.fullmatch(prefix):
         marker = {"KeyMarker": after} if after is not None and after.startswith(prefix) else {}
         async for answer in _answers(client, Bucket=bucket, Prefix=prefix, MaxKeys=limit, **marker):
-            if page := _behind(after, _listed(bucket, answer)):
+            if page := _behind(after, listed(bucket, answer)):
                 yield page
     else:
         async for page in _descend(client, bucket, after, prefix, limit):
@@ -45,7 +45,7 @@ async def _descend(
     keys: dict[tuple[str, ...], list[ListedVersion]] = {}
     directories: dict[tuple[str, ...], str] = {}
     async for answer in _answers(client, Bucket=bucket, Prefix=prefix, Delimiter="/", MaxKeys=limit):
-        for found in _listed(bucket, answer):
+        for found in listed(bucket, answer):
             keys.setdefault(_parts(found.key), []).append(found)
         for each in answer.get("CommonPrefixes", ()):
             directories[_parts(each["Prefix"][:-1])] = each["Prefix"]
@@ -96,7 +96,8 @@ async def _answers(client: Any, **arguments: Any) -> AsyncIterator[Mapping[str, 
             arguments.pop("VersionIdMarker", None)
 
 
-def _listed(bucket: str, answer: Mapping[str, Any]) -> list[ListedVersion]:
+def listed(bucket: str, answer: Mapping[str, Any]) -> list[ListedVersion]:
+    """The versions of one answer of ListObjectVersions."""
     return [
         ListedVersion(bucket, each["Key"], each["VersionId"], each["Size"], each["LastModified"].astimezone(UTC))
         for each in answer.get("Versions", ())

@@ -1,5 +1,7 @@
 """A key that is taken: the version of this job is the result, else one of equal content, else a new version."""
 
+import hashlib
+import json
 import random
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +16,7 @@ from app.archiver.store import RACE_TRIES, store
 from app.domain.artifacts import ArchiveTask, Artifact, StoredArtifact
 from app.domain.errors import PermanentFailure, Unavailable
 from app.domain.jobs import Reference, TaskId
-from app.objectstore import ObjectRejected, PreconditionFailed
+from app.objectstore import ObjectRejected, ObjectVersion, PreconditionFailed, Upload
 from tests.support.core import BUCKET, Core, registry
 from tests.support.scripted_source import document
 from tests.support.tampered import Life, Tampered
@@ -179,3 +181,104 @@ async def test_an_outage_is_no_answer(objects: Any) -> None:
     objects.before("put", Unavailable("objectstore", "away"))
     with pytest.raises(Unavailable, match="away"):
         await stored(objects, uuid4())
+
+
+async def planted(core: Core, like: Artifact, content: bytes, **metadata: str | None) -> ObjectVersion:
+    """An object that somebody else put under the key, with the metadata of `like` but for these (None: without)."""
+    changed = {
+        **like.user_metadata,
+        "job-id": str(uuid4()),
+        **{name.replace("_", "-"): v for name, v in metadata.items()},
+    }
+    told = {name: value for name, value in changed.items() if value is not None}
+    sha256 = hashlib.sha256(content).hexdigest()
+    return await core.objects.put(Upload(BUCKET, like.key, content, "x/y", sha256, told, None, None))
+
+
+def forget_the_hash_of(core: Core, version: ObjectVersion) -> None:
+    """Its ETag is none any more, as with keys that the owner of a store manages."""
+    file = core.topics.parent / "objects" / BUCKET / version.key / f"{version.version_id}.json"
+    file.chmod(0o600)
+    file.write_text(json.dumps({**json.loads(file.read_text()), "etag": '"opaque"'}))
+
+
+def other_bytes(artifact: Artifact) -> bytes:
+    """As many as the document has."""
+    return artifact.content.replace(b"same", b"SAME")
+
+
+@pytest.mark.parametrize("opaque", [False, True])
+async def test_content_that_only_says_to_have_the_hash_is_no_result(core: Core, objects: Any, opaque: bool) -> None:
+    task = task_of(uuid4())
+    lying = await planted(core, artifact_of(task), other_bytes(artifact_of(task)))
+    if opaque:
+        forget_the_hash_of(core, lying)
+    found = await store(objects, artifact_of(task), task, locks=True)
+    assert found.version_id != lying.version_id
+    assert len(await core.versions()) == 2
+
+
+async def test_content_of_this_job_that_has_another_hash_than_it_says_is_no_result(core: Core, objects: Any) -> None:
+    task = task_of(uuid4())
+    lying = await planted(core, artifact_of(task), b"other", job_id=str(task.id.job_id))
+    assert (await store(objects, artifact_of(task), task, locks=True)).version_id != lying.version_id
+
+
+async def test_of_a_version_of_this_job_that_says_no_hash_it_is_read_from_the_content(core: Core, objects: Any) -> None:
+    task = task_of(uuid4())
+    own = await planted(core, artifact_of(task), b"other", job_id=str(task.id.job_id), hash=None)
+    found = await store(objects, artifact_of(task), task, locks=True)
+    assert (found.version_id, found.sha256) == (own.version_id, hashlib.sha256(b"other").hexdigest())
+
+
+async def test_equal_content_is_the_result_whatever_the_etag_is(core: Core, objects: Any) -> None:
+    first = await stored(objects, uuid4())
+    (version,) = await core.versions()
+    forget_the_hash_of(core, version)
+    assert (await stored(objects, uuid4())).version_id == first.version_id
+
+
+async def test_equal_content_that_the_store_does_not_give_is_put_again(core: Core, objects: Any) -> None:
+    first = await stored(objects, uuid4())
+    (version,) = await core.versions()
+    forget_the_hash_of(core, version)
+
+    async def not_given(*_: Any) -> Any:
+        raise Unavailable("objectstore", "it is in an archive of its own")
+        yield b""
+
+    objects.read = not_given
+    assert (await stored(objects, uuid4())).version_id != first.version_id
+
+
+@pytest.mark.parametrize("said", ["", "zero", "0", "-1", "9" * 30, "1.0"])
+async def test_metadata_of_others_that_cannot_be_are_passed_over(core: Core, objects: Any, said: str) -> None:
+    task = task_of(uuid4())
+    theirs = await planted(core, artifact_of(task), artifact_of(task).content, schema_version=said, author="a%00b")
+    found = await store(objects, artifact_of(task), task, locks=True)
+    assert (found.version_id, found.schema_version) == (theirs.version_id, TYPE.schema.version)
+    assert found.metadata == (("author", "a%00b"),)
+
+
+async def test_of_many_versions_only_those_are_looked_at_that_may_be_the_result(
+    core: Core, objects: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        await stored(objects, uuid4(), f"longer than the other {number}")
+    looked_at: list[list[bool]] = []
+
+    async def versions(bucket: str, key: str, which: Any) -> Any:
+        everything = [each async for page in core.objects.list_versions(bucket) for each in page if each.key == key]
+        looked_at.append([which(each) for each in everything])
+        return await core.objects.versions(bucket, key, which)
+
+    objects.versions = versions
+    await stored(objects, uuid4(), "new", started=NOW + timedelta(days=2))
+    assert looked_at == [[False] * 3]
+
+    async def another_wins() -> None:
+        await stored(core.objects, uuid4(), "of another")
+
+    objects.before("put", another_wins, which=lambda upload: upload.if_match is not None)
+    await stored(objects, uuid4(), "mine", started=NOW)
+    assert [sum(each) for each in looked_at[1:]] == [4, 1]  # those of the first look are known
