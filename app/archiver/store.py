@@ -18,8 +18,9 @@ from app.objectstore import ListedVersion, ObjectRejected, ObjectStore, ObjectVe
 from app.objectstore.contents import digest_of, is_shown_to_hold
 from app.telemetry import metrics
 
-RACE_TRIES = 10
-"""Conditional puts of one key that others win in a row before the store counts as unavailable."""
+TRIES = 10
+"""Conditional puts of one key that are refused in a row, though nothing changed, before the store counts as
+unavailable."""
 
 CLOCKS = timedelta(hours=1)
 """How far the clock of the store may be behind ours (S3 itself refuses requests beyond 15 minutes): what it dates
@@ -48,20 +49,22 @@ async def store(objects: ObjectStore, artifact: Artifact, task: ArchiveTask, *, 
         retain_days=artifact.data_type.expiration_days if locks else None,
         tag=(LIFECYCLE_TAG, artifact.data_type.lifecycle_policy),
     )
-    strangers = set[str]()
+    strangers, tries, refused = set[str](), 0, 0
     try:
-        for tries in range(RACE_TRIES):
+        while refused < TRIES:
             try:
                 return _described(await _put(objects, upload), artifact)
             except PreconditionFailed:
                 found, condition = await _look(objects, artifact, task, strangers)
             if found is not None and (held := await _locked(objects, found, artifact, task, locks=locks)) is not None:
                 return _described(held, artifact)
+            refused = refused + 1 if condition == upload.if_match else 1  # another version: somebody else was faster
             upload = replace(upload, if_match=condition)
-            await asyncio.sleep(random.uniform(0, 0.05) * tries)
+            await asyncio.sleep(random.uniform(0, 0.05) * min(tries, TRIES))
+            tries += 1
     except ObjectRejected as rejected:
         raise PermanentFailure(task_message(STEP_STORE, rejected.cause)) from rejected
-    raise Unavailable(OBJECT_STORE, f"{RACE_TRIES} conditional puts of one key in a row were refused")
+    raise Unavailable(OBJECT_STORE, f"{TRIES} conditional puts of one key in a row were refused")
 
 
 async def _put(objects: ObjectStore, upload: Upload) -> ObjectVersion:

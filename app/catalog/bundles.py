@@ -13,6 +13,8 @@ from app.catalog.schema_graph import STRUCTURE, Retrieve, TooIntricate, is_old, 
 NOWHERE = "https://elsewhere.invalid/some/folder/schema"
 """The place of a stored schema for whoever reads it: references that need another one do not stand alone."""
 
+_METASCHEMA = re.compile(r"https?://json-schema\.org/draft[-/]")
+
 
 def bundle(schema: Any, base_uri: str, retrieve: Retrieve) -> Any:
     """The schema with everything it refers to embedded under `$defs` (`definitions` before 2019-09), each with its
@@ -43,6 +45,12 @@ def bundle(schema: Any, base_uri: str, retrieve: Retrieve) -> Any:
     )
     problem = _problem(careful)
     if problem is not None:
+        for reference in _references([schema, *found.values()]):
+            if _METASCHEMA.match(reference):
+                raise ValueError(
+                    f"$ref {reference}: a meta-schema cannot be referred to, it is no file of the registry; refer to "
+                    "a copy with another $id in a folder of shared schemas"
+                )
         raise ValueError(
             f"cannot be stored in one piece with what it refers to ({', '.join(sorted(found)) or 'itself'}): "
             f"{problem}; use one dialect ($schema) for all of them, and no $id beside a $ref"

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.archiver.describe import Target, describe
-from app.archiver.store import RACE_TRIES, store
+from app.archiver.store import TRIES, store
 from app.domain.artifacts import ArchiveTask, Artifact, StoredArtifact
 from app.domain.errors import PermanentFailure, Unavailable
 from app.domain.jobs import Reference, TaskId
@@ -154,6 +154,16 @@ async def test_who_loses_a_race_looks_again(core: Core, objects: Any) -> None:
     assert len(await core.versions()) == 3
 
 
+async def test_a_race_that_is_lost_many_times_is_no_outage(core: Core, objects: Any) -> None:
+    async def another_wins() -> None:
+        await stored(core.objects, uuid4(), f"of another {objects.calls['put']}")
+
+    objects.before("put", another_wins, times=2 * TRIES)
+    found = await stored(objects, uuid4(), "mine")
+    assert objects.calls["put"] == 2 * TRIES + 1
+    assert found.version_id in {each.version_id for each in await core.versions()}
+
+
 async def test_a_race_lost_to_the_same_content_ends_with_that(core: Core, objects: Any) -> None:
     async def another_wins() -> None:
         await stored(core.objects, uuid4())
@@ -167,7 +177,7 @@ async def test_a_store_that_refuses_every_condition_is_not_available(objects: An
     objects.before("put", PreconditionFailed("for ever"), times=99)
     with pytest.raises(Unavailable, match="10 conditional puts of one key in a row were refused"):
         await stored(objects, uuid4())
-    assert objects.calls["put"] == RACE_TRIES
+    assert objects.calls["put"] == TRIES
 
 
 async def test_what_the_store_never_takes_fails_the_task(objects: Any) -> None:

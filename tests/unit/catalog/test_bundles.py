@@ -206,6 +206,11 @@ def test_a_bundle_is_read_by_another_validator_without_any_file(
             {"a": {**D7, **NUMBER}},
             "a part of a file with another dialect",
         ),
+        (
+            {**D7, "properties": {"a": {"$ref": "http://json-schema.org/draft-07/schema#"}}},
+            {},
+            "$ref http://json-schema.org/draft-07/schema#: a meta-schema cannot be referred to",
+        ),
         (PATH, {"a": {"$id": "https://example.org/a"}}, "refer to it by its $id, https://example.org/a"),
         (PATH, {"a": {"$id": "names/a"}}, "refer to it by its $id, registry:///sys/_common/names/a"),
         (
