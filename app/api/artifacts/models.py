@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -13,7 +12,7 @@ from pydantic.alias_generators import to_camel
 from app.api.http.problems import MAX_ERRORS, ApiProblem
 from app.api.http.query import name_mistakes
 from app.api.shapes.cursors import MISTAKE, ListOf, cursor_at, place_of
-from app.api.shapes.moments import Moment
+from app.api.shapes.moments import Moment, moment_of
 from app.domain.mistakes import Mistake
 from app.domain.nearest import there_are
 from app.domain.search import Comparison, Search, SearchCondition
@@ -73,21 +72,6 @@ def _job_id(text: str) -> UUID:
         raise ValueError("must be a UUID") from None
 
 
-def _time(text: str) -> datetime:
-    """The time that a text stands for; a date stands for the beginning of that day in UTC.
-
-    A `+` that was not percent-encoded arrives as a blank.
-    """
-    text = re.sub(r" (?=[0-9]{2}:?[0-9]{2}$)", "+", text) if "T" in text else text
-    try:
-        found = datetime.fromisoformat(text)
-        if len(text) > 10 and found.tzinfo is None:
-            raise ValueError
-        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise ValueError("must be a time with its offset, like 2026-05-08T07:26:37Z, or a date (UTC)") from None
-
-
 def _boolean(text: str) -> bool:
     if text not in ("true", "false"):
         raise ValueError("must be true or false")
@@ -125,8 +109,8 @@ PARAMETERS: dict[str, Parameter] = {
     "system": Parameter(_text, _STRING, "system of the schema"),
     "schema": Parameter(_text, _STRING, "name of the schema"),
     "jobId": Parameter(_job_id, {"type": "string", "format": "uuid"}, "job that archived it"),
-    "archivedFrom": Parameter(_time, _TIME, "archived then or later; a date is its beginning in UTC"),
-    "archivedTo": Parameter(_time, _TIME, "archived before that"),
+    "archivedFrom": Parameter(moment_of, _TIME, "archived then or later; a date is its beginning in UTC"),
+    "archivedTo": Parameter(moment_of, _TIME, "archived before that"),
     "allVersions": Parameter(
         _boolean,
         {"type": "boolean", "default": False},

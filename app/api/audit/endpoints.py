@@ -2,12 +2,12 @@
 
 from base64 import b64encode
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime
+from pydantic import BeforeValidator
 
 from app.api.audit.rows import (
     EntryPage,
@@ -23,6 +23,7 @@ from app.api.http.problems import MEDIA_TYPE, ApiProblem, responses
 from app.api.shapes.cursors import Cursor, Limit, ListOf, cursor_at, read_number_cursor
 from app.api.shapes.examples import AUDIT_DIFFERS, AUDIT_ENTRY, AUDIT_PROOF, page, shown
 from app.api.shapes.formats import ALIASES, CONTENT_TYPES, FORMATS
+from app.api.shapes.moments import moment_of
 from app.api.shapes.texts import NO_NUL
 from app.domain.audit import Act
 from app.evidence.audit_log import AuditFilter, LogDiffers, NotSigned, UnknownEntry
@@ -30,6 +31,8 @@ from app.evidence.audit_log import AuditFilter, LogDiffers, NotSigned, UnknownEn
 router = APIRouter(prefix="/api/audit", tags=["evidence"])
 
 Text = Annotated[str | None, Query(min_length=1, max_length=512, pattern=NO_NUL)]
+
+Since = Annotated[datetime, BeforeValidator(moment_of)]
 
 UNSIGNED = "Nothing is signed here: jeap.processarchive.evidence.signing-key is not set."
 
@@ -62,13 +65,15 @@ async def entries(
     subject: Annotated[Text, Query(description="exactly, for example `job/<id>`")] = None,
     who: Annotated[Text, Query(description="exactly: a subject, name, ext_id or client")] = None,
     what: Annotated[Act | None, Query(description="kind of the act")] = None,
-    since: Annotated[AwareDatetime | None, Query(description="only entries of that time and later")] = None,
+    since: Annotated[
+        Since | None, Query(description="only entries of that time and later; a date is its beginning")
+    ] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Response:
     """Every act that changed what is archived, kept or shown. `Accept: text/csv` or `application/x-ndjson` streams all
     pages."""
-    wanted = AuditFilter(subject, who, None if what is None else str(what), _utc(since))
+    wanted = AuditFilter(subject, who, None if what is None else str(what), since)
     before = None if cursor is None else read_number_cursor(ListOf.AUDIT, cursor)
     form = wanted_format(request.headers.getlist("accept"), FORMATS, ALIASES)
     if form == "json":
@@ -93,13 +98,6 @@ async def streamed(edge: Edge, wanted: AuditFilter, before: int | None, form: st
 
     headers = {"Content-Type": CONTENT_TYPES[form], "Content-Disposition": f'attachment; filename="audit.{form}"'}
     return StreamingResponse(content(), headers=headers)
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    try:
-        return None if moment is None else moment.astimezone(UTC)
-    except OverflowError:
-        raise ApiProblem(400, "`since` is no time that there is.") from None
 
 
 @router.get(

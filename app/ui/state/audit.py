@@ -1,13 +1,13 @@
 """The audit log: who did what, when; filtered, and as a file."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request, Response
 
 from app.api.audit.endpoints import refusal, streamed
 from app.api.http.problems import ApiProblem
 from app.api.shapes.cursors import ListOf, cursor_at, read_number_cursor
+from app.api.shapes.moments import moment_of
 from app.domain.audit import Act
 from app.domain.mistakes import Mistake
 from app.evidence.audit_log import AuditFilter, LogDiffers, NotSigned
@@ -36,10 +36,9 @@ def _wanted(filters: Filters) -> AuditFilter:
     what = filters.choice("what", Act)
     since = filters.text("since")
     try:
-        begin = None if since is None else datetime.fromisoformat(since)
-        begin = begin.replace(tzinfo=UTC) if begin is not None and begin.tzinfo is None else begin
-    except ValueError:
-        mistake = Mistake("since", None, "is a day like 2026-05-08")
+        begin = None if since is None else moment_of(since)
+    except ValueError as error:
+        mistake = Mistake("since", None, str(error))
         raise ApiProblem(400, "The query has mistakes.", errors=[mistake]) from None
     return AuditFilter(filters.text("subject"), filters.text("who"), None if what is None else str(what), begin)
 

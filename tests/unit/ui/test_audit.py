@@ -22,7 +22,8 @@ async def test_what_was_done_is_listed_filtered_and_given_as_a_file(page: PageAp
     file = await page.get("/ui/audit.csv?what=job.resumed")
     [row] = csv.DictReader(io.StringIO(file.text))
     assert (row["what"], row["whoName"]) == ("job.resumed", "Developer")
-    assert (await page.get("/ui/audit?since=yesterday")).status_code == 400
+    for wrong in ("yesterday", "0001-01-01T00:00:00%2B14:00"):
+        assert (await page.get(f"/ui/audit?since={wrong}")).status_code == 400
     assert (await page.get("/ui/audit/checkpoint")).status_code == 404, "nothing is signed here"
 
 

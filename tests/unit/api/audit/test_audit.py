@@ -107,9 +107,21 @@ async def test_filters(url: str) -> None:
             ("who=dora&subject=job/0", [2, 0]),
             ("what=job.completed", []),
             ("since=2026-05-08T09:31:37%2B02:00", [6, 5]),
+            ("since=2026-05-08", [6, 5, 4, 3, 2, 1, 0]),
+            ("since=20260509", []),
         ):
             assert [each["seq"] for each in (await shown(client, f"?{query}"))["items"]] == seqs, query
-        for wrong in ("what=job.eaten", "since=2026-05-08", "since=yesterday", "cursor=x", "who=", "limit=0", "x=1"):
+        for wrong in (
+            "what=job.eaten",
+            "since=2026",
+            "since=1778225497",
+            "since=-1",
+            "since=yesterday",
+            "cursor=x",
+            "who=",
+            "limit=0",
+            "x=1",
+        ):
             assert (await client.get(f"/api/audit?{wrong}")).status_code == 400, wrong
 
 
