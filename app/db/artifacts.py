@@ -25,7 +25,7 @@ from sqlalchemy import insert as insert_into
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningInsert
 
-from app.db import dialect
+from app.db import dialect, direct
 from app.db.metadata_tables import CURRENT, Id, Number, artifact, value
 from app.db.tables import UtcDateTime
 from app.domain.artifacts import ArchivedArtifact, StoredArtifact
@@ -92,7 +92,7 @@ async def insert(connection: AsyncConnection, archived: Sequence[ArchivedArtifac
         return
     superseded = await _supersede(connection, list(new.values()))
     rows = [_row(each, name in superseded) for name, each in new.items()]
-    inserted = await connection.execute(_inserting(connection.dialect.name), ARTIFACTS.bind(connection, rows))
+    inserted = await direct.fetch(connection, _inserting(connection.dialect.name), ARTIFACTS.bind(connection, rows))
     ids = {ObjectName(*name): id_ for id_, *name in inserted}
     records = (
         value_record(ids[name], key, each.revision, found)
@@ -122,7 +122,7 @@ async def _lengthen(connection: AsyncConnection, adopted: Sequence[ArchivedArtif
     }
     if until:
         rows = [(*name, until[name]) for name in sorted(until)]
-        await connection.execute(_lengthening(connection.dialect.name), LOCKS.bind(connection, rows))
+        await direct.change(connection, _lengthening(connection.dialect.name), LOCKS.bind(connection, rows))
 
 
 @lru_cache
@@ -141,7 +141,7 @@ def _lengthening(dialect_name: str) -> Update:
 async def _known(connection: AsyncConnection, archived: Sequence[ArchivedArtifact]) -> set[ObjectName]:
     """Objects that already have a row, as an earlier job stored them and this job adopted them."""
     names = NAMES.bind(connection, sorted({object_name(each.stored) for each in archived}))
-    return {ObjectName(*row) for row in await connection.execute(_knowing(connection.dialect.name), names)}
+    return {ObjectName(*row) for row in await direct.fetch(connection, _knowing(connection.dialect.name), names)}
 
 
 @lru_cache
@@ -169,7 +169,7 @@ async def _supersede(connection: AsyncConnection, new: Sequence[ArchivedArtifact
         best = newest.setdefault(place, each)
         if each.stored.archived_at > best.stored.archived_at:
             newest[place] = each
-    current = await connection.execute(_current(connection.dialect.name), PLACES.bind(connection, list(newest)))
+    current = await direct.fetch(connection, _current(connection.dialect.name), PLACES.bind(connection, list(newest)))
     old = []
     for id_, archive_type, key, archived_at in current:
         best = newest[(archive_type, key)]

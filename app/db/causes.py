@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Integer, Text, Uuid, case, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db import dialect
+from app.db import dialect, direct
 from app.db.tables import UNCOUNTED, UtcDateTime, failure_cause, job, task
 from app.domain.causes import cause_id, cause_of
 
@@ -45,7 +45,7 @@ async def count(connection: AsyncConnection, more: Sequence[Count]) -> None:
     The caller holds the locks of these job rows, so no two transactions count for the same job at the same time.
     """
     if more:
-        await connection.execute(_counting(connection.dialect.name), COUNTS.bind(connection, more))
+        await direct.change(connection, _counting(connection.dialect.name), COUNTS.bind(connection, more))
 
 
 @lru_cache

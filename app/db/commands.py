@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db import live_tasks
+from app.db import direct, live_tasks
 from app.db.metadata_tables import run
 from app.db.outbox import IDS, ItemId
 from app.db.tables import job, task
@@ -20,7 +20,7 @@ LIVE = str(JobKind.LIVE)
 
 async def owed_tasks(connection: AsyncConnection, items: Sequence[ItemId]) -> list[OwedTask]:
     """The tasks of these items, at least one, in any order."""
-    rows = await connection.execute(_owed_tasks(connection.dialect.name), IDS.bind(connection, items))
+    rows = await direct.fetch(connection, _owed_tasks(connection.dialect.name), IDS.bind(connection, items))
     owed = [
         OwedTask(job_id, position, key, Reference(reference_id, version), message, topic, traceparent, kind == LIVE)
         for job_id, position, key, reference_id, version, message, topic, traceparent, kind in rows

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, InterfaceE
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app.db import direct
 from app.db.dialect import open_engine, options_of
 from app.domain.errors import NotPrepared, Unavailable
 from app.domain.readiness import DATABASE
@@ -24,11 +25,11 @@ CONFLICT_TRIES = 8
 """Deadlock and serialization errors are tried again: batches lock in one order, but two statements can still meet.
 Enough for as many processes that insert the same rows at once: each round lets one through."""
 
-KEPT = 2
-"""Connections that stay with single statements: one for look-ups, one for notes."""
+KEPT = 3
+"""Connections that stay out of the pool between two uses: for look-ups, notes and outcomes."""
 
 KEPT_SECONDS = 60.0
-"""Seconds without a statement after which such a connection goes back to the pool, which replaces old ones."""
+"""Seconds without a use after which such a connection goes back to the pool, which replaces old ones."""
 
 _CONFLICTS = {"40001", "40P01", "55P03"}
 _RACES = ("uq_artifact_object", "uq_artifact_current", "uq_metadata_run_automatic", "pk_live_task")
@@ -73,9 +74,11 @@ class Database:
         self._closed_for: Unavailable | None = None
         self._single = self.engine
         if self.engine.dialect.name == "postgresql" and options_of(url).pooler == "session":
-            self._single = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+            options = {"isolation_level": "AUTOCOMMIT", direct.OPTION: True}
+            self._single = self.engine.execution_options(**options)
+        self._most_kept = min(KEPT, pool_size - 1)
         self._kept: list[tuple[AsyncConnection, float]] = []
-        """Connections that single statements have used, and the next ones use; and when each was last used."""
+        """Connections that were used, and are used next; and when each was last used."""
         self._writer = asyncio.Lock() if self.engine.dialect.name == "sqlite" else None
 
     def patient(self) -> "Database":
@@ -88,7 +91,7 @@ class Database:
         `work` may be called again, so it must not have other effects.
         """
         self._refuse_while_closed()
-        return await self._run(self._in_transaction, work)
+        return await self._run(self._in_transaction if self._single is self.engine else self._begun_on_kept, work)
 
     async def _in_transaction(self, work: Work[T]) -> T:
         # SQLite has one writer at a time; waiting here is fair and costs no busy-waiting.
@@ -124,11 +127,27 @@ class Database:
         except BaseException:
             await asyncio.shield(connection.close())
             raise
-        if len(self._kept) < KEPT:
+        await self._keep(connection)
+        return result
+
+    async def _begun_on_kept(self, work: Work[T]) -> T:
+        """In a transaction on such a connection."""
+        connection = await self._take_kept()
+        try:
+            await direct.command(connection, "BEGIN")
+            result = await work(connection)
+            await direct.command(connection, "COMMIT")
+        except BaseException:
+            await asyncio.shield(_roll_back(connection))
+            raise
+        await self._keep(connection)
+        return result
+
+    async def _keep(self, connection: AsyncConnection) -> None:
+        if len(self._kept) < self._most_kept:
             self._kept.append((connection, monotonic()))
         else:
             await connection.close()
-        return result
 
     async def _take_kept(self) -> AsyncConnection:
         while self._kept:
@@ -193,6 +212,15 @@ class Database:
         while self._kept:
             await self._kept.pop()[0].close()
         await self.engine.dispose()
+
+
+async def _roll_back(connection: AsyncConnection) -> None:
+    """Ends the transaction and gives the connection back to the pool; one on which that does not work is closed."""
+    try:
+        await direct.command(connection, "ROLLBACK")
+    except Exception:  # whatever it is: a connection in an unknown state must not be used again
+        await connection.invalidate()
+    await connection.close()
 
 
 def is_conflict(error: BaseException) -> bool:

@@ -11,7 +11,6 @@ from itertools import chain, islice
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import orjson
 from sqlalchemy import (
     Column,
@@ -30,11 +29,10 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.types import TypeEngine
 
-from app.db import connect
+from app.db import connect, direct
 from app.db.tables import schema_lock
 from app.domain.database_url import OPTIONS, DatabaseOptions, database_options
 
@@ -191,16 +189,9 @@ async def insert_many(
 async def _copy(
     connection: AsyncConnection, table: Table, columns: Sequence[str], records: Iterator[tuple[Any, ...]]
 ) -> None:
-    raw = (await connection.get_raw_connection()).driver_connection
-    assert raw is not None  # noqa: S101 # it is open: we are in its transaction
-    try:
+    raw = direct.driver_of(connection)
+    with direct.driver_errors(f"COPY {table.name}"):
         await raw.copy_records_to_table(table.name, records=_with_pauses(records), columns=list(columns))
-    except asyncpg.UniqueViolationError as error:
-        raise IntegrityError(f"COPY {table.name}", None, error) from error
-    except asyncpg.PostgresError as error:  # past SQLAlchemy: in its words, so that outages are known as such
-        raise DBAPIError(f"COPY {table.name}", None, error) from error
-    except asyncpg.InterfaceError as error:
-        raise InterfaceError(f"COPY {table.name}", None, error) from error
 
 
 async def _with_pauses(records: Iterator[tuple[Any, ...]]) -> AsyncIterator[tuple[Any, ...]]:
@@ -263,11 +254,14 @@ async def size(connection: AsyncConnection) -> int:
     return size
 
 
+_LOCK = text("SELECT pg_advisory_xact_lock(:a, :b)")
+
+
 async def lock(connection: AsyncConnection, purpose: int) -> None:
     """A lock that one process at a time holds until its transaction ends. On SQLite the write transaction is already
     such a lock."""
     if is_postgresql(connection):
-        await connection.execute(text("SELECT pg_advisory_xact_lock(:a, :b)"), {"a": schema_lock, "b": purpose})
+        await direct.fetch(connection, _LOCK, {"a": schema_lock, "b": purpose})
 
 
 LOCK_RELAY = 1

@@ -28,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from app.db import dialect
+from app.db import dialect, direct
 from app.db.metadata_tables import batch, run
 from app.db.tables import LEASED, OUTSTANDING, WAITING, UtcDateTime, job, task
 from app.domain.jobs import JobKind
@@ -70,6 +70,7 @@ class ItemId(NamedTuple):
 
 # Statements are built once per dialect and kept (lru_cache); rows and times are bound when they are executed.
 IDS = dialect.Rows("ids", [("owner_id", Uuid), ("position", Integer)])
+OWNERS = dialect.Rows("of_owners", [("owner_id", Uuid)])
 NOW = bindparam("now", type_=UtcDateTime)
 
 
@@ -82,18 +83,19 @@ async def claim(
     the same window. `lease_until` also identifies the items of this claim (`mark_published`).
     """
     await dialect.lock(connection, box.lock)
-    owners = list((await connection.execute(_turns(box), {"now": now})).scalars())
+    owners = [owner for (owner,) in await direct.fetch(connection, _turns(box), {"now": now})]
     room = await room_of(connection, box, owners, now, window)
     taken: list[ItemId] = []
     for owner, share in _shares(owners, room, batch):
-        due = await connection.execute(_due(box), {"now": now, "owner": owner, "share": share})
+        due = await direct.fetch(connection, _due(box), {"now": now, "owner": owner, "share": share})
         taken += [ItemId(*row) for row in due]
     if not taken:
         return []
     leasing = {**IDS.bind(connection, taken), "lease_until": lease_until}
-    leased = sorted(ItemId(*row) for row in await connection.execute(_leasing(box, connection.dialect.name), leasing))
-    served = list({item.owner_id for item in leased})
-    await connection.execute(_served(box), {"served": served, "now": now})
+    rows = await direct.fetch(connection, _leasing(box, connection.dialect.name), leasing)
+    leased = sorted(ItemId(*row) for row in rows)
+    served = OWNERS.bind(connection, [(each,) for each in {item.owner_id for item in leased}])
+    await direct.change(connection, _served(box, connection.dialect.name), {**served, "now": now})
     return leased
 
 
@@ -157,14 +159,15 @@ def _leasing(box: Outbox, dialect_name: str) -> ReturningUpdate[Any]:
 
 
 @lru_cache
-def _served(box: Outbox) -> Update:
+def _served(box: Outbox, dialect_name: str) -> Update:
     """Locks the owners in the order of their ids, as all callers do: an UPDATE alone locks in an order of its own."""
     owners = box.owners
-    served = select(owners.c.id).where(owners.c.id.in_(_SERVED)).order_by(owners.c.id).with_for_update()
+    served = select(owners.c.id).where(owners.c.id.in_(_of(dialect_name))).order_by(owners.c.id).with_for_update()
     return update(owners).where(owners.c.id.in_(served)).values(relayed_at=NOW)
 
 
-_SERVED = bindparam("served", type_=Uuid, expanding=True)
+def _of(dialect_name: str) -> Select[Any]:
+    return select(OWNERS.clause(dialect_name).c.owner_id)
 
 
 async def room_of(
@@ -173,22 +176,23 @@ async def room_of(
     """How many more commands each owner may publish: window − published and unanswered − being sent."""
     room = dict.fromkeys(owners, window)
     if owners:
-        for owner, count in await connection.execute(_out(box), {"served": owners, "now": now}):
+        values = OWNERS.bind(connection, [(owner,) for owner in owners])
+        for owner, count in await direct.fetch(connection, _out(box, connection.dialect.name), {**values, "now": now}):
             room[owner] -= count
     return room
 
 
 @lru_cache
-def _out(box: Outbox) -> CompoundSelect[Any]:
+def _out(box: Outbox, dialect_name: str) -> CompoundSelect[Any]:
     """Two counts, each over its partial index: there may be a million waiting rows."""
     published = (
         select(box.owner_id, func.count().label("out"))
-        .where(box.owner_id.in_(_SERVED), text(OUTSTANDING))
+        .where(box.owner_id.in_(_of(dialect_name)), text(OUTSTANDING))
         .group_by(box.owner_id)
     )
     sending = (
         select(box.owner_id, func.count())
-        .where(box.owner_id.in_(_SERVED), text(LEASED), box.items.c.claimed_until >= NOW)
+        .where(box.owner_id.in_(_of(dialect_name)), text(LEASED), box.items.c.claimed_until >= NOW)
         .group_by(box.owner_id)
     )
     return published.union_all(sending)
@@ -233,10 +237,8 @@ async def _settle_claim(
     published_at: datetime | None = None,
 ) -> int:
     values = IDS.bind(connection, sorted(items))
-    settled = await connection.execute(
-        _settling_claim(box, connection.dialect.name), {**values, "lease_until": lease_until, "published": published_at}
-    )
-    return settled.rowcount
+    times = {"lease_until": lease_until, "published": published_at}
+    return await direct.change(connection, _settling_claim(box, connection.dialect.name), {**values, **times})
 
 
 @lru_cache

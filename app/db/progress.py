@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Float, Integer, Uuid, bindparam, case, delete, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db import dialect
+from app.db import dialect, direct
 from app.db.tables import job_progress
 
 SLOT = 5
@@ -31,7 +31,7 @@ async def count(connection: AsyncConnection, done: Mapping[UUID, int], now: date
     """
     if done:
         values = DONE.bind(connection, sorted(done.items()))
-        await connection.execute(_counting(connection.dialect.name), {**values, "slot": _slot(now)})
+        await direct.change(connection, _counting(connection.dialect.name), {**values, "slot": _slot(now)})
 
 
 @lru_cache

@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from app.db import artifacts, causes, dialect, live_tasks, progress
+from app.db import artifacts, causes, dialect, direct, live_tasks, progress
 from app.db.tables import UtcDateTime, job, task
 from app.domain.artifacts import StoredArtifact
 from app.domain.causes import cause_id, cause_of
@@ -68,7 +68,7 @@ PUT_BACK = dialect.Rows(
 async def look_up(connection: AsyncConnection, keys: Sequence[TaskKey]) -> dict[TaskKey, TaskRow]:
     """The tasks of many commands in one query; unknown tasks are absent."""
     statement = _look_up(connection.dialect.name)
-    found = await connection.execute(statement, WANTED.bind(connection, list(set(keys))))
+    found = await direct.fetch(connection, statement, WANTED.bind(connection, list(set(keys))))
     rows = {
         TaskKey(job_id, key): TaskRow(
             TaskId(job_id, position),
@@ -142,7 +142,7 @@ async def note(connection: AsyncConnection, objects: Sequence[tuple[TaskId, Stor
     object. One statement, so it may be its own transaction (`Database.once`).
     """
     values = [(*task_id, to_json(stored)) for task_id, stored in objects]
-    found = await connection.execute(_note(connection.dialect.name), OBJECTS.bind(connection, values))
+    found = await direct.fetch(connection, _note(connection.dialect.name), OBJECTS.bind(connection, values))
     return {TaskId(job_id, position) for job_id, position, state in found if state == TaskState.OPEN}
 
 
@@ -213,7 +213,7 @@ async def settle(
 async def _lock(connection: AsyncConnection, ids: Sequence[TaskId]) -> None:
     """Locks the rows in their order, before several statements use them."""
     if dialect.is_postgresql(connection):
-        await connection.execute(_locking(), IDS.bind(connection, ids))
+        await direct.fetch(connection, _locking(), IDS.bind(connection, ids))
 
 
 @lru_cache
@@ -235,8 +235,8 @@ async def _finish(
             cause = cause_of(outcome.message)
             named[id_ := cause_id(cause)] = cause
         values.append((*outcome.id, str(outcome.state), outcome.message, outcome.trace_id, id_))
-    found = await connection.execute(
-        _finishing(connection.dialect.name), {**OUTCOMES.bind(connection, values), "now": now}
+    found = await direct.fetch(
+        connection, _finishing(connection.dialect.name), {**OUTCOMES.bind(connection, values), "now": now}
     )
     return [
         (TaskId(job_id, position), _STATES[state], None if id_ is None else named[id_])
@@ -287,7 +287,7 @@ async def _change_jobs(
         if job_id in counts:
             succeeded, failed = counts[job_id]
             values = {"job": job_id, "more_succeeded": succeeded, "more_failed": failed, "now": now}
-            state, paused_at = (await connection.execute(_counting(), {**values, **threshold._asdict()})).one()
+            ((state, paused_at),) = await direct.fetch(connection, _counting(), {**values, **threshold._asdict()})
             if state == JobState.COMPLETED:
                 completed.append(job_id)
             elif paused_at == now:
@@ -334,7 +334,7 @@ async def _remember_no_data(connection: AsyncConnection, items: Sequence[NoData]
     if not items:
         return set()
     values = NO_DATA.bind(connection, [(*item.id, item.trace_id) for item in items])
-    found = await connection.execute(_remembering_no_data(connection.dialect.name), {**values, "now": now})
+    found = await direct.fetch(connection, _remembering_no_data(connection.dialect.name), {**values, "now": now})
     return {TaskId(*row) for row in found}
 
 
@@ -387,7 +387,7 @@ async def _put_back(connection: AsyncConnection, items: Sequence[PutBack]) -> tu
     if not items:
         return set(), {}
     values = PUT_BACK.bind(connection, [(*item.id, item.not_before, item.attempts) for item in items])
-    done = {TaskId(*row) for row in await connection.execute(_putting_back(connection.dialect.name), values)}
+    done = {TaskId(*row) for row in await direct.fetch(connection, _putting_back(connection.dialect.name), values)}
     holds: dict[UUID, datetime] = {}
     for item in items:
         if item.hold_job and item.id in done:
