@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,10 @@ class Catalog:
     """All archive type configurations, in the order of the file."""
 
     configurations: tuple[ArchiveTypeConfiguration, ...]
+    _resolved: dict[tuple[str, str | None], ArchiveTypeConfiguration] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """What `resolve` has found: it is asked several times for each task."""
 
     def for_message(self, message: str) -> tuple[ArchiveTypeConfiguration, ...]:
         return tuple(each for each in self.configurations if each.message_type == message)
@@ -72,6 +76,12 @@ class Catalog:
 
         Raises a ResolveError: UnknownMessage, UnknownConfigId, NotRemoteData or AmbiguousConfiguration.
         """
+        known = self._resolved.get((message, config_id))
+        if known is None:
+            known = self._resolved[message, config_id] = self._find(message, config_id)
+        return known
+
+    def _find(self, message: str, config_id: str | None) -> ArchiveTypeConfiguration:
         found = self.for_message(message)
         if not found:
             raise UnknownMessage(message, self.configurations)

@@ -61,9 +61,9 @@ ARTIFACTS = dialect.Rows(
     ],
     as_json=True,
 )
-NAMES = dialect.Rows("names", [("bucket", Text), ("object_key", Text), ("version_id", Text)])
+NAMES = dialect.Rows("names", [("bucket", Text), ("object_key", Text), ("version_id", Text)], as_json=True)
 LOCKS = dialect.Rows("locks", [("bucket", Text), ("object_key", Text), ("version_id", Text), ("until", UtcDateTime)])
-PLACES = dialect.Rows("places", [("archive_type", Text), ("reference_key", Uuid)])
+PLACES = dialect.Rows("places", [("archive_type", Text), ("reference_key", Uuid)], as_json=True)
 
 
 class ObjectName(NamedTuple):

@@ -70,7 +70,7 @@ def driver_errors(sql: str) -> Iterator[None]:
         raise IntegrityError(sql, None, error) from error
     except asyncpg.PostgresError as error:
         raise DBAPIError(sql, None, error) from error
-    except asyncpg.InterfaceError as error:
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:  # the latter: ended while it was not used
         raise InterfaceError(sql, None, error) from error
 
 
