@@ -3,7 +3,7 @@
 from base64 import b64decode
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 from cyclopts import App, Parameter
 
@@ -12,6 +12,7 @@ from app.cli.exact import json_text
 from app.cli.exchange import reached
 from app.cli.exits import Answered, Ended, Exit, wrong_usage
 from app.cli.options import ANY, ServiceOptions
+from app.cli.pages import items
 from app.cli.streams import say, tell
 
 if TYPE_CHECKING:
@@ -48,12 +49,12 @@ def export(
             writer.add(package.CHECKPOINT, proof["checkpoint"].encode())
             if proof.get("timestamp") is not None:
                 writer.add(package.TIMESTAMP, b64decode(proof["timestamp"]))
-            for name, path in (
-                (package.LEAVES, path_of("api", "jobs", job, "evidence", "leaves")),
-                (package.REPORT, path_of("api", "jobs", job, "report")),
+            for name, kind, path in (
+                (package.LEAVES, "application/x-ndjson", path_of("api", "jobs", job, "evidence", "leaves")),
+                (package.REPORT, "application/yaml", path_of("api", "jobs", job, "report")),
             ):
                 with writer.member(name) as member:
-                    _stream(client, path, member)
+                    _stream(client, path, kind, member)
             if (entries := _entries(client, job)) is not None:
                 writer.add(package.AUDIT, "".join(entries).encode())
     tell(f"{to} written: the proof of {proof['size']} references. Check it: pas evidence verify {to} --key KEY")
@@ -62,15 +63,8 @@ def export(
 def _entries(client: Client, job: str) -> list[str] | None:
     """Each entry of the job in the audit log with its proof, in their order. None where the service has no log, or
     signs nothing of it: the package is then without it, as `verify` says."""
-    numbers: list[int] = []
-    params: dict[str, Any] = {"subject": f"job/{job.lower()}", "limit": 1000}
     try:
-        while True:
-            page = client.get("/api/audit", params)
-            numbers += [each["seq"] for each in page["items"]]
-            if page["next"] is None:
-                break
-            params["cursor"] = page["next"]
+        numbers = [each["seq"] for each in items(client, "/api/audit", {"subject": f"job/{job.lower()}"}, "json", None)]
     except Answered as error:
         if error.status == 404:  # an older release
             return None
@@ -95,8 +89,8 @@ def _need_signed(client: Client) -> None:
             raise
 
 
-def _stream(client: Client, path: str, member: BinaryIO) -> None:
-    with client.opened("GET", path) as response, reached(client.url):
+def _stream(client: Client, path: str, kind: str, member: BinaryIO) -> None:
+    with client.opened("GET", path, kind=kind) as response, reached(client.url):
         for piece in response.iter_bytes():
             member.write(piece)
 

@@ -10,8 +10,9 @@ from app.domain.audit import Actor
 MAX_NAME = 255
 """Characters kept of `name` and `ext_id`: they go into the database and into reports."""
 
-WORDS = ("permissions", "scope", "scp")
-"""Claims that are a list with some identity providers and one text, divided by blanks, with others."""
+WORDS = ("roles", "permissions", "scope", "scp")
+"""Claims that are a list with some identity providers and one text, divided by blanks, with others; so are the roles in
+`realm_access`."""
 
 
 class Grant(NamedTuple):
@@ -108,12 +109,8 @@ def _semantic_grants(claims: Mapping[str, Any], system: str | None) -> Iterator[
 def _literal_grants(claims: Mapping[str, Any]) -> Iterator[Grant]:
     """`<resource>:<operation>`, as other identity providers write it; no part of it matches everything."""
     realm = claims.get("realm_access")
-    roles = [
-        *_texts(claims.get("roles")),
-        *_texts(realm.get("roles") if isinstance(realm, dict) else None),
-        *(word for claim in WORDS for word in _words(claims.get(claim))),
-    ]
-    for role in roles:
+    claimed = [*(claims.get(claim) for claim in WORDS), realm.get("roles") if isinstance(realm, dict) else None]
+    for role in (word for claim in claimed for word in _words(claim)):
         resource, colon, operation = role.partition(":")
         if resource and colon and operation:
             yield Grant(resource, operation)

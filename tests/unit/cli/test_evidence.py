@@ -334,8 +334,9 @@ def says(fake: Fake, members: dict[str, bytes], **proof: Any) -> None:
     base = f"/api/jobs/{JOB}"
     shown = {"checkpoint": members[package.CHECKPOINT].decode(), "size": 9, "timestamp": None, **proof}
     fake.says("GET", f"{base}/evidence", shown)
-    fake.says("GET", f"{base}/evidence/leaves", httpx.Response(200, content=members[package.LEAVES]))
-    fake.says("GET", f"{base}/report", httpx.Response(200, content=members[package.REPORT]))
+    for path, kind, name in (("evidence/leaves", "x-ndjson", package.LEAVES), ("report", "yaml", package.REPORT)):
+        headers = {"Content-Type": f"application/{kind}"}
+        fake.says("GET", f"{base}/{path}", httpx.Response(200, content=members[name], headers=headers))
     fake.says("GET", "/api/evidence/keys", {"items": [{"key": KEY}], "next": None})
     proofs = [json.loads(line) for line in members[package.AUDIT].splitlines()]
 
@@ -423,3 +424,14 @@ def test_entries_of_the_audit_log_hold_or_are_named(members: dict[str, bytes], t
     assert verdicts(packed(tmp_path / "without.zip", without))["audit log"].kind == UNSEEN
     empty = {**members, "audit.ndjson": b""}
     assert verdicts(packed(tmp_path / "empty.zip", empty))["audit log"].kind == UNSEEN
+
+
+@pytest.mark.parametrize("path", ["evidence/leaves", "report"])
+def test_export_takes_no_page_of_a_login_for_a_part_of_the_package(
+    fake: Fake, members: dict[str, bytes], tmp_path: Path, path: str
+) -> None:
+    says(fake, members)
+    fake.says("GET", f"/api/jobs/{JOB}/{path}", httpx.Response(200, html="<p>Please log in</p>"))
+    done = fake.run("evidence", "export", "--job", str(JOB), "--to", str(tmp_path / "p.zip"))
+    assert (done.code, (tmp_path / "p.zip").exists()) == (1, False)
+    assert "is not the service (200, text/html)" in done.err
