@@ -10,7 +10,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
-from _ruamel_yaml import CParser, ScalarEvent, StreamEndEvent
+from yaml import CSafeLoader
+from yaml.events import ScalarEvent, StreamEndEvent
 
 from bench.machine import until_quiet
 from bench.service import body_of
@@ -71,7 +72,7 @@ async def submissions(
 
 
 def _scalars(body: bytes) -> int:
-    parser, seen = CParser(BytesIO(body)), 0
+    parser, seen = CSafeLoader(BytesIO(body)), 0
     while type(event := parser.get_event()) is not StreamEndEvent:
         seen += type(event) is ScalarEvent
     return seen

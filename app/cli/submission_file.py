@@ -5,7 +5,6 @@ The service reads the body again and reports all mistakes; here only those are f
 
 import json
 import re
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -37,26 +36,16 @@ class SubmissionFile:
 def read_submission(path: Path) -> SubmissionFile:
     """Raises Ended for a file that is missing or not of this shape."""
     content = read_bytes(path)
-    from _ruamel_yaml import CParser, YAMLError  # libyaml: a million references in seconds
+    from yaml import CSafeLoader  # libyaml: a million references in seconds
 
     from app.domain.surrogates import marked, restoring
 
-    def read(advance: Any, mark: str | None) -> SubmissionFile:
-        found = SubmissionFile(content)
-        _Walk(advance if mark is None else restoring(advance, mark), found, path).document()
-        return found
-
     try:
         body, mark = marked(content)
-        try:
-            return read(CParser(body).get_event, mark)
-        except YAMLError as error:
-            from app.domain.yaml_events import python_events, refused_by_libyaml_alone
-
-            if refused_by_libyaml_alone(error, len(body)):
-                with suppress(YAMLError):
-                    return read(python_events(body), mark)
-            raise
+        found = SubmissionFile(content)
+        advance = CSafeLoader(body).get_event
+        _Walk(advance if mark is None else restoring(advance, mark), found, path).document()
+        return found
     except Ended:
         raise
     except Exception as error:  # errors of the parser have many classes; all say where and what

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from _ruamel_yaml import ScalarEvent
+from yaml.events import ScalarEvent
 
 _ESCAPE = re.compile(rb"\\u[dD][89abAB]")
 _PAIR = re.compile(

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from _ruamel_yaml import YAMLError
+from yaml import YAMLError
 
 from app.api.submission.events import REFERENCES, Stop, Walk, line, line_of, syntax_mistake
 from app.api.submission.id_warnings import id_warnings
@@ -20,7 +20,6 @@ from app.api.submission.scalars import (
 from app.domain.identity import content_hash, repeated_keys
 from app.domain.mistakes import Mistake
 from app.domain.surrogates import NoMark, marked
-from app.domain.yaml_events import python_events, refused_by_libyaml_alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,28 +104,10 @@ def _duplicates(columns: ReferenceColumns) -> Iterator[Mistake]:
                 yield Mistake(f"{REFERENCES}[{place}]", columns.lines[place], text)
 
 
-def _read_again(body: bytes, max_references: int, mark: str | None) -> tuple[Walk, ColumnsBuilder] | None:
-    """What the parser in Python reads, with all mistakes; None where it cannot read the body either."""
-    builder = ColumnsBuilder()
-    walk = Walk(b"", max_references, mark, columns=builder, events=python_events(body))
-    try:
-        walk.document()
-    except YAMLError:
-        return None
-    except Stop:
-        pass
-    return walk, builder
-
-
-class TakesLonger(Exception):
-    """The body has to be read by the slower parser."""
-
-
-def parse_submission(body: bytes, max_references: int, *, warn: bool = False, at_once: bool = False) -> Parsed:
+def parse_submission(body: bytes, max_references: int, *, warn: bool = False) -> Parsed:
     """Reads a body; never raises for what is in it. About 8 s for a million references: see `YamlReader`.
 
-    `warn` asks for warnings. With `at_once` raises TakesLonger where only the slower parser may read it
-    (`domain.yaml_events`).
+    `warn` asks for warnings.
     """
     if refused := _refused_at_once(body):
         return Parsed(mistakes=(refused,))
@@ -140,15 +121,7 @@ def parse_submission(body: bytes, max_references: int, *, warn: bool = False, at
         try:
             walk.document()
         except YAMLError as error:
-            again = None
-            if refused_by_libyaml_alone(error, len(body)):
-                if at_once:
-                    raise TakesLonger from None
-                again = _read_again(body, max_references, mark)
-            if again is None:
-                walk.mistakes.append(syntax_mistake(error, body))
-            else:
-                walk, builder = again
+            walk.mistakes.append(syntax_mistake(error, body))
         except UnicodeDecodeError:  # libyaml looks at everything but %ED%A0%80 in a tag, which is half a character
             walk.mistakes.append(Mistake("", None, "has a tag with an escape that is no character; leave tags out"))
     except Stop:

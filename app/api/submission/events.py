@@ -3,18 +3,18 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
-from _ruamel_yaml import (
+from typing_extensions import override
+from yaml import CSafeLoader
+from yaml.events import (
     AliasEvent,
-    CParser,
     MappingEndEvent,
     MappingStartEvent,
-    ReaderError,
     ScalarEvent,
     SequenceEndEvent,
     SequenceStartEvent,
     StreamEndEvent,
 )
-from typing_extensions import override
+from yaml.reader import ReaderError
 
 from app.api.submission import scalars as yaml_scalars
 from app.api.submission.scalars import MAX_MISTAKES, NULLS, ColumnsBuilder, shown
@@ -58,7 +58,7 @@ class Feed:
         """The next bytes, about `size` of them; none at the end."""
         raise NotImplementedError
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = 0, /) -> bytes:
         progress = self.walk.progress()
         if progress != self._progress:
             self._progress, self._read_at_progress = progress, self._read
@@ -95,15 +95,11 @@ class Walk:
         *,
         columns: "ReferenceSink | None" = None,
         required: Sequence[str] = REQUIRED,
-        events: Callable[[], Any] | None = None,
     ) -> None:
-        """`mark` stands in the body for backslashes: see `surrogates`. `columns` takes the references. `events` are
-        those of another parser, which has read the body."""
-        if events is None:
-            feed = body if isinstance(body, Feed) else _Whole(body)
-            feed.walk = self
-            events = CParser(feed).get_event
-        self.next = events
+        """`mark` stands in the body for backslashes: see `surrogates`. `columns` takes the references."""
+        feed = body if isinstance(body, Feed) else _Whole(body)
+        feed.walk = self
+        self.next: Callable[[], Any] = CSafeLoader(feed).get_event
         if mark is not None:
             self.next = restoring(self.next, mark)
         self._required = required
@@ -200,7 +196,7 @@ class Walk:
         """
         advance = self.next
         line: int = item.start_mark.line + 1
-        if type(item) is not MappingStartEvent or item.anchor is not None or item.ctag is not None:
+        if type(item) is not MappingStartEvent or item.anchor is not None or item.tag is not None:
             self.refuse_marks(item, _path(position))
             if type(item) is not MappingStartEvent:
                 if type(item) is not AliasEvent:
@@ -211,7 +207,7 @@ class Walk:
         id_, version = "", 0
         seen: dict[str, Any] = {}
         while type(key := advance()) is not MappingEndEvent:
-            name = key.value if type(key) is ScalarEvent and key.ctag is None and key.anchor is None else None
+            name = key.value if type(key) is ScalarEvent and key.tag is None and key.anchor is None else None
             if (name != "id" and name != "version") or name in seen:
                 name = self.key(key, _path(position), _REFERENCE_KEYS, seen)
             value = advance()
@@ -219,7 +215,7 @@ class Walk:
                 self.skip(value)
                 continue
             seen[name] = key
-            if type(value) is not ScalarEvent or value.ctag is not None or value.anchor is not None:
+            if type(value) is not ScalarEvent or value.tag is not None or value.anchor is not None:
                 value = self.scalar(value, f"{_path(position)}.{name}")
             if name == "version":
                 version = self.version(value, position)
@@ -285,12 +281,12 @@ class Walk:
 
     def refuse_marks(self, event: Any, path: str) -> None:
         if type(event) is AliasEvent:
-            self.note(path, line(event), f"is an alias ({shown('*' + event.anchor)}); write the value out")
+            self.note(path, line(event), f"is an alias ({shown(f'*{event.anchor}')}); write the value out")
             return
         if event.anchor is not None:
             self.note(path, line(event), f"has an anchor ({shown('&' + event.anchor)}); leave it out")
-        if event.ctag is not None:
-            self.note(path, line(event), f"has a tag ({shown(str(event.ctag))}); leave it out")
+        if event.tag is not None:
+            self.note(path, line(event), f"has a tag ({shown(str(event.tag))}); leave it out")
 
     def skip(self, event: Any) -> None:
         """Skips a node about which a mistake was noted; stops when the node is deep or large."""
@@ -332,7 +328,7 @@ _SYNTAX = {
     "mapping values are not allowed": "a colon stands where none is expected; check the indentation, or put the value "
     "in double quotes",
     "could not find expected ':'": "a key has no colon after it",
-    "found unexpected ':'": "a value within brackets contains a colon; put it in double quotes",
+    "found unexpected ':'": "a value within brackets ends with a colon; put it in double quotes",
     "Unicode character escape": "an escape in double quotes is not a character (half of a pair like \\ud83d\\ude00, or "
     "beyond U+10FFFF); write the character itself",
     "unknown escape": "an escape in double quotes is not known; a backslash is written \\\\",
@@ -340,10 +336,11 @@ _SYNTAX = {
     "incompatible YAML document": "the %YAML line names a version that is not supported; leave it out",
     "directive": "a line that starts with % is not understood; leave it out",
     "<document start>": "something follows the end of the content; check the indentation and quotes",
+    "exceeded maximum nesting depth": "values are nested far deeper than in a submission; the rest of the body was not "
+    "read",
     "did not find expected node content": "a value or a closing bracket is expected here; a value that begins with a "
     "question mark, a colon or a dash within brackets needs double quotes",
-    "did not find expected ',' or": "a comma or a closing bracket is expected here; a value within brackets that has a "
-    "question mark needs double quotes",
+    "did not find expected ',' or": "a comma or a closing bracket is expected here",
     "did not find expected": "the structure breaks off here; check indentation, brackets and quotes",
 }
 """Part of libyaml's message → our message."""

@@ -11,7 +11,8 @@ from io import StringIO
 from typing import Final, Literal, Protocol
 
 import orjson
-from _ruamel_yaml import ReaderError, YAMLError
+from yaml import YAMLError
+from yaml.reader import ReaderError
 
 from app.api.submission.events import REFERENCES, Stop, Walk, syntax_mistake
 from app.api.submission.scalars import MAX_MISTAKES, id_problem, listed, shown, version_of

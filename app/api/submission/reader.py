@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 from typing import Any, BinaryIO
 
 from app import shipped
-from app.api.submission.body import Parsed, TakesLonger, parse_submission
+from app.api.submission.body import Parsed, parse_submission
 from app.api.submission.scalars import ReferenceColumns
 from app.domain.mistakes import Mistake
 
@@ -21,8 +21,7 @@ class ReadingFailed(Exception):
 
 
 class YamlReader:
-    """Reads bodies without blocking the event loop: small ones at once, each large one, and each that libyaml does not
-    read (`domain.yaml_events`), in a process of its own.
+    """Reads bodies without blocking the event loop: small ones at once, each large one in a process of its own.
 
     Not a pool: a process started for one body (0.1 s) can be killed when it takes too long or the request ends, cannot
     break the next one, gives its memory back, and imports nothing of the service but this module.
@@ -46,8 +45,7 @@ class YamlReader:
         if len(body) <= self._inline:
             async with self._turn:  # up to 40 ms each: the event loop turns between two of them
                 await asyncio.sleep(0)
-                with suppress(TakesLonger):
-                    return parse_submission(bytes(body), max_references, warn=warn, at_once=True)
+                return parse_submission(bytes(body), max_references, warn=warn)
         async with self._slots:
             if self._closed:
                 raise ReadingFailed("the service is stopping")

@@ -6,7 +6,6 @@ from app.api.submission.body import Parsed, parse_submission
 from app.api.submission.events import MAX_STRETCH
 from app.api.submission.scalars import MORE, listed
 from app.domain.mistakes import Mistake
-from app.domain.yaml_events import MOST_BYTES
 
 HEAD = "message: M\ntopic: t\narchiveDataReferences:\n"
 
@@ -96,13 +95,9 @@ def test_depth_and_size_are_limited_beside_a_colon_within_brackets(nested: str) 
 @pytest.mark.parametrize(
     ("references", "text"),
     [
-        ("[{id: a:}]", "contains a colon; put it in double quotes"),
+        ("[{id: a:}]", "ends with a colon; put it in double quotes"),
         ("[{id: ?x}]", "begins with a question mark, a colon or a dash within brackets needs double quotes"),
-        ("[{id: a:b}, {id: a}" + " " * MOST_BYTES + "]", "contains a colon; put it in double quotes"),
-        (
-            "[{id: a?b}, {id: a}" + " " * MOST_BYTES + "]",
-            "a value within brackets that has a question mark needs double",
-        ),
+        ("[{id: :x}]", "begins with a question mark, a colon or a dash within brackets needs double quotes"),
     ],
 )
 def test_a_value_within_brackets_that_cannot_be_read_is_refused_with_the_way_out(references: str, text: str) -> None:
@@ -325,7 +320,7 @@ def test_a_long_value_in_the_wrong_place_ends_the_reading() -> None:
         ("%FOO\n---\n", 1, "%"),
         ("%TAG !a! tag:x,2000:\n---\n", 1, "%TAG"),
         ("\n%TAG !a! tag:x,2000:\n---\n", 2, "%TAG"),
-        ("archiveDataReferences: [{id: a:b}, {id: c:}]\n", 1, "contains a colon"),
+        ("archiveDataReferences: [{id: a:b}, {id: c:}]\n", 1, "ends with a colon"),
     ],
 )
 def test_broken_yaml_is_one_mistake_in_our_words(body: str, line: int, words: str) -> None:
