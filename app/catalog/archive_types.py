@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -16,6 +15,7 @@ from app.catalog.entry import FileEntry
 from app.catalog.known_messages import unknown_config_id, unknown_message
 from app.catalog.live_payloads import PayloadMistake
 from app.catalog.own_topics import NO_TOPICS, OwnTopics
+from app.catalog.plain_yaml import exact_number, load_yaml
 from app.domain.archive_types import ArchiveTypeConfiguration
 
 
@@ -193,8 +193,8 @@ def _entries(path: Path, mistakes: list[str]) -> Iterator[Any]:
 def _read(path: Path) -> Any:
     text = path.read_text(encoding="utf-8-sig")
     if path.suffix == ".json":
-        return json.loads(text, object_pairs_hook=_no_duplicates)
-    return YAML(typ="rt", pure=True).load(text)
+        return json.loads(text, object_pairs_hook=_no_duplicates, parse_float=exact_number)
+    return load_yaml(text)
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

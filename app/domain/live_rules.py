@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from app.domain.paths import Path
@@ -12,7 +13,8 @@ CONTENT_TYPE = re.compile(r"[!#$&^_.+\w-]+/[!#$&^_.+\w-]+(?: *;[ -~]*)?", re.ASC
 PROCESS_ID = Path(("processId",))
 """Where the process id of a message is, unless a configuration says otherwise."""
 
-Scalar = str | int | float | bool
+Scalar = str | int | float | Decimal | bool
+"""Decimal: a number that a double would change."""
 
 
 @dataclass(frozen=True, slots=True)

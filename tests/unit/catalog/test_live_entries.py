@@ -1,6 +1,7 @@
 """The keys that make an archive type live: what they mean, and every mistake in them with file, entry and key."""
 
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,35 @@ def test_all_keys_together(tmp_path: Path) -> None:
     assert last.pattern == "DOC-[0-9]+"
     assert last.matches("DOC-1")
     assert not last.matches("a DOC-1")
+
+
+def test_numbers_have_all_digits_that_are_written(tmp_path: Path) -> None:
+    numbers = "[1.10, 12345678901234567890.125, 1e400, -0.1, 1_0.5, 123456789012345678901]"
+    rule = live(
+        tmp_path,
+        REFERENCE,
+        f"payload: {{{SCHEMA}, document: {numbers}}}",
+        "condition: [{path: a, equals: 0.12345678901234567890}]",
+    )
+    assert rule is not None
+    assert rule.payload is not None
+    large, far = Decimal("12345678901234567890.125"), Decimal("1e400")
+    assert rule.payload.data == NewDocument(Items((1.1, large, far, -0.1, 10.5, 123456789012345678901)))
+    assert rule.conditions == (MessageCondition(parse_path("a"), OneOf((Decimal("0.1234567890123456789"),))),)
+
+
+def test_numbers_in_json_too(tmp_path: Path) -> None:
+    file = tmp_path / "types.json"
+    document = '{"a": 12345678901234567890.125, "b": 0.5}'
+    file.write_text(
+        '{"archiveTypes": [{"messageType": "M", "topic": "t", "reference": {"id": "id"}, "payload": '
+        f'{{"system": "S", "schema": "T", "schemaVersion": 2, "document": {document}}}}}]}}'
+    )
+    (found,) = load_archive_types(file, (), False).configurations
+    assert found.live is not None
+    assert found.live.payload is not None
+    members = ("a", Decimal("12345678901234567890.125")), ("b", 0.5)
+    assert found.live.payload.data == NewDocument(Members(members))
 
 
 def test_a_document_is_a_template_of_paths_and_values(tmp_path: Path) -> None:
