@@ -131,9 +131,12 @@ async def _own(
 async def _is_equal(objects: ObjectStore, version: ObjectVersion, artifact: Artifact) -> bool:
     """Whether the version says that it has the hash of the document, and does have it.
 
-    False too where it is gone or is not given: then a new version is put.
+    False too where it is gone or is not given, and where some may remove its lock though new ones are locked for all:
+    then a new version is put.
     """
     if version.user_metadata.get("hash") != artifact.sha256 or version.size != len(artifact.content):
+        return False
+    if version.lock_mode == "GOVERNANCE" and objects.lock_mode == "COMPLIANCE":
         return False
     if is_shown_to_hold(version, artifact.content):
         return True

@@ -103,6 +103,10 @@ class ObjectRejected(ObjectStoreError):
 class ObjectStore(Protocol):
     """Every method raises `Unavailable("objectstore", reason)` for errors that are not this object's fault."""
 
+    @property
+    def lock_mode(self) -> str | None:
+        """How new objects are locked, `COMPLIANCE` or `GOVERNANCE`; None where they are not, or there are no modes."""
+
     async def put(self, upload: Upload) -> ObjectVersion:
         """Stores an object in one conditional request. Raises PreconditionFailed, ObjectRejected, Unavailable.
 

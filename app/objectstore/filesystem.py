@@ -66,6 +66,10 @@ class FilesystemObjectStore:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="objectstore")
         self._locks = [threading.Lock() for _ in range(LOCKS)]
 
+    @property
+    def lock_mode(self) -> None:
+        return None
+
     async def put(self, upload: Upload) -> ObjectVersion:
         check_upload(upload)
         return await self._run(lambda: self._put(upload))

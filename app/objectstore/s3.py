@@ -47,6 +47,10 @@ class S3ObjectStore:
         self._hot_read = HotRead(self._connection)
         self._promises = Promises(self._connection, self._hot_put)
 
+    @property
+    def lock_mode(self) -> str | None:
+        return self._options.object_lock_mode if self._options.object_lock_enabled else None
+
     async def put(self, upload: Upload) -> ObjectVersion:
         if not self._promises.are_kept(upload.bucket):
             check_upload(upload)  # refused before anything is sent

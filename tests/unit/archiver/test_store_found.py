@@ -261,6 +261,22 @@ async def test_equal_content_that_the_store_does_not_give_is_put_again(core: Cor
     assert (await stored(objects, uuid4())).version_id != first.version_id
 
 
+@pytest.mark.parametrize(("theirs", "ours", "used"), [
+    ("GOVERNANCE", "COMPLIANCE", False), ("GOVERNANCE", "GOVERNANCE", True), ("COMPLIANCE", "GOVERNANCE", True),
+    ("COMPLIANCE", "COMPLIANCE", True), (None, "COMPLIANCE", True),
+])  # fmt: skip
+async def test_equal_content_whose_lock_is_weaker_than_the_settings_ask_is_no_result(
+    core: Core, objects: Any, theirs: str | None, ours: str, used: bool
+) -> None:
+    first = await stored(objects, uuid4())
+
+    async def versions(*arguments: Any) -> list[ObjectVersion]:
+        return [replace(each, lock_mode=theirs) for each in await core.objects.versions(*arguments)]
+
+    objects.versions, objects.lock_mode = versions, ours
+    assert ((await stored(objects, uuid4())).version_id == first.version_id) is used
+
+
 @pytest.mark.parametrize("said", ["", "zero", "0", "-1", "9" * 30, "1.0"])
 async def test_metadata_of_others_that_cannot_be_are_passed_over(core: Core, objects: Any, said: str) -> None:
     task = task_of(uuid4())
