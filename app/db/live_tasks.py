@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Integer, Select, Uuid, bindparam, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db import dialect, jobs
+from app.db import dialect, direct, jobs
 from app.db.tables import UNENDED, UtcDateTime, job, live_task, task
 from app.domain.archive_types import SchemaName
 from app.domain.identity import content_hash, live_job_id
@@ -92,9 +92,14 @@ async def insert(connection: AsyncConnection, new: Sequence[NewLiveTask], now: d
 
 
 async def _known(connection: AsyncConnection, keys: Iterable[UUID]) -> set[UUID]:
-    rows = KEYS.clause(connection.dialect.name)
-    statement = select(live_task.c.key).where(live_task.c.key == rows.c.key)
-    return set((await connection.execute(statement, KEYS.bind(connection, [(key,) for key in keys]))).scalars())
+    values = KEYS.bind(connection, [(key,) for key in keys])
+    return {key for (key,) in await direct.fetch(connection, _knowing(connection.dialect.name), values)}
+
+
+@lru_cache
+def _knowing(dialect_name: str) -> Select[Any]:
+    rows = KEYS.clause(dialect_name)
+    return select(live_task.c.key).where(live_task.c.key == rows.c.key)
 
 
 async def _places(connection: AsyncConnection, new: Collection[NewLiveTask], now: datetime) -> dict[str, _Place]:
@@ -112,11 +117,11 @@ async def _place(connection: AsyncConnection, of: NewLiveTask, count: int, day: 
     while True:
         job_id = live_job_id(of.archive_type, day)
         grow = {"of": job_id, "count": count, "now": now}
-        total = (await connection.execute(_GROWN, grow)).scalar()
-        if total is None:  # there is no such job, or it takes no more
+        grown = await direct.fetch(connection, _GROWN, grow)
+        if not grown:  # there is no such job, or it takes no more
             await jobs.insert_if_absent(connection, _begun(of, job_id, day, now))
-            total = (await connection.execute(_GROWN, grow)).scalar()
-        if total is not None:
+            grown = await direct.fetch(connection, _GROWN, grow)
+        for (total,) in grown:
             return _Place(job_id, day, total - count)
         day += timedelta(days=1)
 
@@ -196,8 +201,8 @@ def _origin(row: Any) -> Origin:
 async def behind(connection: AsyncConnection, keys: Sequence[UUID]) -> set[UUID]:
     """Those of the tasks that have to wait: the task of an earlier message about the same reference is still open, and
     its source did not say that it has no data."""
-    found = await connection.execute(_behind(connection.dialect.name), KEYS.bind(connection, [(key,) for key in keys]))
-    return set(found.scalars())
+    values = KEYS.bind(connection, [(key,) for key in keys])
+    return {key for (key,) in await direct.fetch(connection, _behind(connection.dialect.name), values)}
 
 
 @lru_cache
