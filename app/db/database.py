@@ -125,7 +125,7 @@ class Database:
         try:
             result = await work(connection)
         except BaseException:
-            await asyncio.shield(connection.close())
+            await asyncio.shield(self._leave(connection))
             raise
         await self._keep(connection)
         return result
@@ -138,10 +138,27 @@ class Database:
             result = await work(connection)
             await direct.command(connection, "COMMIT")
         except BaseException:
-            await asyncio.shield(_roll_back(connection))
+            await asyncio.shield(self._leave(connection, begun=True))
             raise
         await self._keep(connection)
         return result
+
+    async def _leave(self, connection: AsyncConnection, *, begun: bool = False) -> None:
+        """Ends a transaction that has begun, and gives the connection back to the pool. Where the connection is lost,
+        all that rest are closed: with a server that stopped they are lost too, and each would fail once."""
+        try:
+            if begun:
+                await direct.command(connection, "ROLLBACK")
+            lost = direct.driver_of(connection).is_closed()
+        except Exception:  # whatever it is: a connection in an unknown state must not be used again
+            lost = True
+        if lost:
+            kept, self._kept = self._kept, []
+            for each in (connection, *(other for other, _ in kept)):
+                await each.invalidate()
+                await each.close()
+            await self.engine.dispose()
+        await connection.close()
 
     async def _keep(self, connection: AsyncConnection) -> None:
         if len(self._kept) < self._most_kept:
@@ -212,15 +229,6 @@ class Database:
         while self._kept:
             await self._kept.pop()[0].close()
         await self.engine.dispose()
-
-
-async def _roll_back(connection: AsyncConnection) -> None:
-    """Ends the transaction and gives the connection back to the pool; one on which that does not work is closed."""
-    try:
-        await direct.command(connection, "ROLLBACK")
-    except Exception:  # whatever it is: a connection in an unknown state must not be used again
-        await connection.invalidate()
-    await connection.close()
 
 
 def is_conflict(error: BaseException) -> bool:

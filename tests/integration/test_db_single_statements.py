@@ -164,6 +164,30 @@ async def test_a_transaction_whose_connection_the_server_ends_is_an_outage_and_t
     assert await written(database) == 1
 
 
+@pytest.mark.parametrize("way", ["run", "once"])
+async def test_after_a_restart_of_the_server_one_use_fails_and_not_one_for_each_connection(
+    database: Database, way: str
+) -> None:
+    use = getattr(database, way)
+    select_one = text("SELECT 1")
+
+    async def slow(connection: AsyncConnection) -> None:
+        await direct.fetch(connection, text("SELECT pg_sleep(0.1)"), {})
+
+    await asyncio.gather(*(use(slow) for _ in range(8)))
+    others = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND pid <> pg_backend_pid()"
+    )
+    async with database.reading() as last:
+        await last.execute(others)
+    with pytest.raises(Unavailable):
+        await use(lambda c: direct.fetch(c, select_one, {}))
+    for _ in range(8):
+        assert await use(lambda c: direct.fetch(c, select_one, {}))
+    await asyncio.gather(*(use(slow) for _ in range(8)))
+
+
 async def test_both_ways_give_the_same_rows(database: Database) -> None:
     rows = dialect.Rows("r", [("id", Uuid), ("number", Integer), ("name", Text)])
     statement = select(rows.clause("postgresql")).order_by(text("number"))
