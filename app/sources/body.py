@@ -35,7 +35,7 @@ async def read_body(
             return first + await response.content.read()
         pieces = _chunks(response, first)
     else:
-        pieces = _inflated(_chunks(response, first), encoding)
+        pieces = _inflated(response, first, encoding)
     return await _gathered(pieces, limit, reserve)
 
 
@@ -48,7 +48,7 @@ async def unpacks_to_nothing(response: aiohttp.ClientResponse, first: bytes) -> 
     if not encoding:
         return False
     try:
-        async for _ in _inflated(_chunks(response, first), encoding):
+        async for _ in _inflated(response, first, encoding):
             return False
     except PermanentFailure:
         return False
@@ -102,19 +102,24 @@ async def _gathered(pieces: AsyncIterator[bytes], limit: int, reserve: Callable[
     return b"".join(parts)
 
 
-async def _inflated(chunks: AsyncIterator[bytes], encoding: str) -> AsyncIterator[bytes]:
-    """Decompresses a body that is compressed although the request asks for `identity`."""
+async def _inflated(response: aiohttp.ClientResponse, first: bytes, encoding: str) -> AsyncIterator[bytes]:
+    """Decompresses a body that is compressed although the request asks for `identity`.
+
+    A body that ends with its connection has no other end than its own: without that it broke off.
+    """
     if encoding not in PACKED:
         raise PermanentFailure(task_message(STEP_READ, "the document has an unknown content encoding"))
     inflater = None
     try:
-        async for chunk in chunks:
+        async for chunk in _chunks(response, first):
             inflater = inflater or Inflater(encoding, chunk)
             for piece in inflater.feed(chunk):
                 yield piece
     except zlib.error:
         raise corrupt() from None
     if inflater is not None and not inflater.complete:
+        if response.content_length is None and "Transfer-Encoding" not in response.headers:
+            raise aiohttp.ClientPayloadError("the end of the compressed body is missing")
         raise corrupt()
 
 
