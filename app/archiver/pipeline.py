@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Protocol
 
 from app.archiver.announce import EventOptions, announce
@@ -190,10 +191,11 @@ class Archiver:
             values = await self._metadata.values(document, definition)
             with traces.start("store artifact", "client", span.traceparent):
                 artifact = await self._describe(document, task)
+                locks, tries = self._options.locks, count()
                 stored = await through_outages(
                     self._readiness,
                     OBJECT_STORE,
-                    lambda: store(self._objects, artifact, task, locks=self._options.locks),
+                    lambda: store(self._objects, artifact, task, locks=locks, again=next(tries) > 0),
                 )
         return stored, values if stored.sha256 == artifact.sha256 else None
 

@@ -29,7 +29,9 @@ before the job's start by more is not the job's."""
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 
 
-async def store(objects: ObjectStore, artifact: Artifact, task: ArchiveTask, *, locks: bool) -> StoredArtifact:
+async def store(
+    objects: ObjectStore, artifact: Artifact, task: ArchiveTask, *, locks: bool, again: bool = False
+) -> StoredArtifact:
     """Stores the artifact, or finds the version that an earlier try or an equal document left. May be repeated.
 
     After a 412 there are three cases. A version with this `job-id` is the result (with this `idempotence-id`, for the
@@ -37,7 +39,9 @@ async def store(objects: ObjectStore, artifact: Artifact, task: ArchiveTask, *, 
     result; when its lock ends before the day that this job requires, the lock is lengthened. Else a new version is put,
     on the condition that the current version has not changed since.
 
-    `locks` says whether objects are locked. Raises PermanentFailure, Unavailable.
+    `locks` says whether objects are locked. `again`: the try before ended in an outage. A store that crashed between
+    the version and the note that it is the current one (SeaweedFS) would take a second one, so all versions are looked
+    at first. Raises PermanentFailure, Unavailable.
     """
     upload = Upload(
         bucket=artifact.bucket,
@@ -53,9 +57,12 @@ async def store(objects: ObjectStore, artifact: Artifact, task: ArchiveTask, *, 
     try:
         while refused < TRIES:
             try:
-                return _described(await _put(objects, upload), artifact)
+                if not again:
+                    return _described(await _put(objects, upload), artifact)
             except PreconditionFailed:
-                found, condition = await _look(objects, artifact, task, strangers)
+                pass
+            again = False
+            found, condition = await _look(objects, artifact, task, strangers)
             if found is not None and (held := await _locked(objects, found, artifact, task, locks=locks)) is not None:
                 return _described(held, artifact)
             refused = refused + 1 if condition == upload.if_match else 1  # another version: somebody else was faster

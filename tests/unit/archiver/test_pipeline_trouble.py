@@ -14,6 +14,7 @@ from app.domain.jobs import TaskState
 from app.domain.readiness import BROKER, DATABASE, OBJECT_STORE
 from app.jobs.control import JobControl
 from app.messaging import create_artifact
+from app.objectstore import Upload
 from tests.support.core import HISTORY, Core
 from tests.support.metadata import stored_values
 
@@ -49,6 +50,26 @@ async def test_work_waits_for_what_is_away_and_fails_nothing(
     assert process.readiness.problems.get(component) == "not seen yet"
     assert (await core.task(job_id)).state == TaskState.SUCCEEDED
     assert (len(await core.versions()), len(core.events()), len(core.source.asked)) == (1, 1, 1)
+
+
+async def test_a_put_whose_answer_is_lost_is_looked_for_and_not_sent_again(core: Core) -> None:
+    job_id = await core.submit("doc")
+    process = core.process()
+    (work,) = await process.take(job_id)
+
+    def of_document(upload: Upload) -> bool:
+        return not upload.key.startswith("archive-data-schema/")
+
+    puts: list[None] = []
+
+    async def counted() -> None:
+        puts.append(None)
+
+    process.objects.before("put", counted, which=of_document, times=2)
+    process.objects.after("put", Unavailable(OBJECT_STORE, "the answer was lost"), which=of_document)
+    await process.run(work)
+    assert (await core.task(job_id)).state == TaskState.SUCCEEDED
+    assert (len(puts), len(await core.versions())) == (1, 1)
 
 
 async def test_a_commit_whose_answer_is_lost_in_an_outage_is_no_second_effect(core: Core) -> None:

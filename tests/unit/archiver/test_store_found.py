@@ -52,6 +52,24 @@ async def stored(
     return await store(objects, artifact_of(task, content, **rest), task, locks=locks)
 
 
+async def test_what_a_store_that_crashed_did_not_make_the_current_version_is_found_before_another_is_put(
+    core: Core, objects: Any
+) -> None:
+    task = task_of(uuid4())
+    objects.after("put", Unavailable("objectstore", "crashed"))
+    with pytest.raises(Unavailable):
+        await store(objects, artifact_of(task), task, locks=True)
+    (left,) = await core.versions()
+
+    async def no_current_version(*_: object) -> None:
+        return None
+
+    objects.head = no_current_version
+    objects.put = None  # it would be taken
+    found = await store(objects, artifact_of(task), task, locks=True, again=True)
+    assert found.version_id == left.version_id
+
+
 async def test_a_free_key_is_taken(core: Core, objects: Any) -> None:
     found = await stored(objects, uuid4(), author="Zoë & Co")
     (version,) = await core.versions()
