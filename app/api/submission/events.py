@@ -336,8 +336,7 @@ _SYNTAX = {
     "incompatible YAML document": "the %YAML line names a version that is not supported; leave it out",
     "directive": "a line that starts with % is not understood; leave it out",
     "<document start>": "something follows the end of the content; check the indentation and quotes",
-    "exceeded maximum nesting depth": "values are nested far deeper than in a submission; the rest of the body was not "
-    "read",
+    "exceeded maximum nesting depth": "is nested too deeply; the rest of the body was not read",
     "did not find expected node content": "a value or a closing bracket is expected here; a value that begins with a "
     "question mark, a colon or a dash within brackets needs double quotes",
     "did not find expected ',' or": "a comma or a closing bracket is expected here",
