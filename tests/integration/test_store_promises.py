@@ -32,6 +32,10 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
 LIFECYCLE = "jeap.processarchive.objectstorage.lifecycle-enabled"
 
 
+pytestmark = pytest.mark.timeout(900)
+"""Seconds; on a new machine the gateway is compiled first, which took 276 s on a slow one."""
+
+
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[VersityGateway]:
     with running(VersityGateway()) as server:
