@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from time import monotonic
 from typing import TypeVar
 
@@ -91,7 +92,8 @@ class Database:
         `work` may be called again, so it must not have other effects.
         """
         self._refuse_while_closed()
-        return await self._run(self._in_transaction if self._single is self.engine else self._begun_on_kept, work)
+        begun = partial(self._on_kept, begin=True)
+        return await self._run(self._in_transaction if self._single is self.engine else begun, work)
 
     async def _in_transaction(self, work: Work[T]) -> T:
         # SQLite has one writer at a time; waiting here is fair and costs no busy-waiting.
@@ -118,32 +120,26 @@ class Database:
         self._refuse_while_closed()
         return await self._run(self._in_transaction if self._single is self.engine else self._on_kept, work)
 
-    async def _on_kept(self, work: Work[T]) -> T:
+    async def _on_kept(self, work: Work[T], *, begin: bool = False) -> T:
         """On a connection that stays open: to take one out of the pool and give it back costs three times as much as
-        the statement."""
+        the statement. `begin`: in a transaction."""
         connection = await self._take_kept()
         try:
+            if begin:
+                await direct.command(connection, "BEGIN")
             result = await work(connection)
+            if begin:
+                await direct.command(connection, "COMMIT")
         except BaseException:
-            await asyncio.shield(self._leave(connection))
+            await asyncio.shield(self._leave(connection, begun=begin))
             raise
-        await self._keep(connection)
+        if len(self._kept) < self._most_kept:
+            self._kept.append((connection, monotonic()))
+        else:
+            await connection.close()
         return result
 
-    async def _begun_on_kept(self, work: Work[T]) -> T:
-        """In a transaction on such a connection."""
-        connection = await self._take_kept()
-        try:
-            await direct.command(connection, "BEGIN")
-            result = await work(connection)
-            await direct.command(connection, "COMMIT")
-        except BaseException:
-            await asyncio.shield(self._leave(connection, begun=True))
-            raise
-        await self._keep(connection)
-        return result
-
-    async def _leave(self, connection: AsyncConnection, *, begun: bool = False) -> None:
+    async def _leave(self, connection: AsyncConnection, *, begun: bool) -> None:
         """Ends a transaction that has begun, and gives the connection back to the pool. Where the connection is lost,
         all that rest are closed: with a server that stopped they are lost too, and each would fail once."""
         try:
@@ -152,19 +148,14 @@ class Database:
             lost = direct.driver_of(connection).is_closed()
         except Exception:  # whatever it is: a connection in an unknown state must not be used again
             lost = True
-        if lost:
-            kept, self._kept = self._kept, []
-            for each in (connection, *(other for other, _ in kept)):
-                await each.invalidate()
-                await each.close()
-            await self.engine.dispose()
-        await connection.close()
-
-    async def _keep(self, connection: AsyncConnection) -> None:
-        if len(self._kept) < self._most_kept:
-            self._kept.append((connection, monotonic()))
-        else:
+        if not lost:
             await connection.close()
+            return
+        kept, self._kept = self._kept, []
+        for each in (connection, *(other for other, _ in kept)):
+            await each.invalidate()
+            await each.close()
+        await self.engine.dispose()
 
     async def _take_kept(self) -> AsyncConnection:
         while self._kept:

@@ -1,8 +1,6 @@
 """Statements past SQLAlchemy's execution: what it would bind, return and raise."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 from uuid import UUID
 
 import asyncpg
@@ -20,13 +18,6 @@ from app.domain.jobs import TaskState
 POSTGRESQL = asyncpg_dialect.dialect()  # type: ignore[no-untyped-call]
 NOON = datetime(2026, 5, 8, 12, 0, tzinfo=UTC)
 ID = UUID("88dbb65f-9634-4685-bc86-17b72d715d3e")
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    opened = Database(f"sqlite:///{tmp_path / 'pas.sqlite'}")
-    yield opened
-    await opened.close()
 
 
 async def test_where_sqlalchemy_begins_the_transactions_it_executes_too(database: Database) -> None:
